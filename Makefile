@@ -1,0 +1,59 @@
+# make demo    the whole loop on drawn scenes, in the plain package
+# make test    the tests
+# make check   what CI runs: format, lint, types, tests
+# make format  put the code in the shape `make check` asks for
+# make bench   the measurements behind the numbers in the docs
+#
+# On a machine without a GPU, spare yourself the CUDA build of torch:
+#   PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make demo
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test check format bench check-format check-lint check-types
+.DELETE_ON_ERROR:
+
+demo: .venv/.installed
+	$(BIN)/swath quickstart
+
+test: .venv/.installed-dev
+	$(BIN)/python -m pytest
+
+check: check-format check-lint check-types test
+
+check-format: .venv/.installed-dev
+	$(BIN)/ruff format --check .
+
+check-lint: .venv/.installed-dev
+	$(BIN)/ruff check .
+
+check-types: .venv/.installed-dev
+	$(BIN)/mypy
+
+format: .venv/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/.installed-dev
+	@for file in $(or $(wildcard benchmarks/*.py),$(error no benchmarks/*.py here)); do \
+		echo "== $$file"; $(BIN)/python "$$file" || exit 1; \
+	done
+
+# Stamps: what is installed is installed again only when these files change.
+.venv/.installed: pyproject.toml constraints.txt | .venv/.made
+	@echo "Installing swath into .venv; the first time this takes a few minutes."
+	$(INSTALL) -e .
+	@touch $@
+
+.venv/.installed-dev: pyproject.toml constraints.txt | .venv/.made
+	@echo "Installing swath and its development tools into .venv; the first time this takes a few minutes."
+	$(INSTALL) -e '.[dev]'
+	@touch .venv/.installed $@
+
+.venv/.made:
+	@test -n "$(PYTHON)" || { echo "swath needs Python 3.11 or newer; none found on PATH." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "swath needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@

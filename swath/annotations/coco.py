@@ -1,0 +1,159 @@
+"""COCO instance files: boxes with categories, oriented where a polygon says more than a box."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from swath.annotations.image import AnnotatedImage
+from swath.annotations.listings import matching_files, root_of
+from swath.annotations.pictures import (
+    SPLITS,
+    UNMEASURED,
+    PictureFinder,
+    few,
+    image_id,
+    official_splits,
+    refuse_repeats,
+)
+from swath.boxes import Boxes
+from swath.errors import AnnotationError
+
+Quad = NDArray[np.float64]  # (4, 2) pixels
+
+
+def recognises(path: Path) -> bool:
+    """Whether a file is a COCO instance file, or a folder holds one."""
+    return bool(matching_files(path, _fits))
+
+
+def read(path: Path) -> list[AnnotatedImage]:
+    """One image an entry, with a box an annotation; images without annotations are kept.
+
+    A polygon under `segmentation` becomes the smallest oriented rectangle around it; without
+    one `bbox` (x, y, width, height) is taken. Crowd annotations stand for no single object and
+    are left out. The split comes from the word train, val or test in the file's or its folder's
+    name, else from lists like `splits/test.txt`.
+
+    Args:
+        path: the JSON file, or the folder holding one or several, also in `annotations` or as
+            `<split>/_annotations.coco.json`.
+
+    Raises:
+        AnnotationError: a picture is missing, named twice or outside the folder; an annotation
+            points to no image or category, or its box has no area.
+    """
+    files = matching_files(path, _fits)
+    instances = [pair for pair in files if pair[0].name.startswith("instances")]
+    images: list[AnnotatedImage] = []
+    for file, content in instances or files:
+        images += _read_file(file, content, root_of(path, file))
+    refuse_repeats(images, path)
+    return images
+
+
+def _read_file(file: Path, content: dict[str, Any], root: Path) -> list[AnnotatedImage]:
+    finder, listed = PictureFinder(root, file), official_splits(root)
+    licences = {row.get("id"): row.get("name") for row in content.get("licenses") or []}
+    objects = _objects(file, content)
+    images = []
+    for row in content["images"]:
+        picture = finder.find(row.get("file_name"))
+        if picture is None:
+            continue
+        size = row.get("width"), row.get("height")
+        quads = [quad for quad, _ in objects.get(row["id"], [])]
+        images.append(
+            AnnotatedImage(
+                id=image_id(picture, root),
+                path=str(picture),
+                size_wh=(int(size[0]), int(size[1])) if all(size) else UNMEASURED,
+                boxes=Boxes(np.array(quads)) if quads else Boxes.empty(),
+                names=tuple(name for _, name in objects.get(row["id"], [])),
+                split=_split_of(file) or listed(picture),
+                source=root.name,
+                licence=licences.get(row.get("license")),
+            )
+        )
+    finder.refuse_missing(len(content["images"]))
+    return images
+
+
+def _fits(content: Any) -> bool:
+    if not isinstance(content, dict):
+        return False
+    lists = [content.get(key) for key in ("images", "annotations", "categories")]
+    if not all(isinstance(rows, list) for rows in lists) or not content["images"]:
+        return False
+    return all(isinstance(row, dict) and "bbox" in row for row in content["annotations"][:1])
+
+
+def _split_of(file: Path) -> str | None:
+    words = file.stem.lower().replace("-", "_").split("_")
+    words += [file.parent.name.lower()]
+    return next((SPLITS[w] for word in words if (w := word.rstrip("0123456789")) in SPLITS), None)
+
+
+def _objects(file: Path, content: dict[str, Any]) -> dict[Any, list[tuple[Quad, str]]]:
+    """Corners and class of each annotation, by image id."""
+    categories = {row["id"]: str(row["name"]) for row in content["categories"]}
+    known: set[Any] = set()
+    for row in content["images"]:
+        if row.get("id") is None or row["id"] in known:
+            raise AnnotationError(
+                f"{file}: two images of the id {row.get('id')!r}, or one without; "
+                f"give each image an id of its own."
+            )
+        known.add(row["id"])
+    objects: dict[Any, list[tuple[Quad, str]]] = defaultdict(list)
+    flat: list[str] = []
+    for row in content["annotations"]:
+        where = f"{file}: annotation {row.get('id', '?')}"
+        if row.get("image_id") not in known:
+            raise AnnotationError(
+                f"{where}: points to image {row.get('image_id')!r}, which is not listed; "
+                f"remove it or list its image."
+            )
+        if row.get("category_id") not in categories:
+            raise AnnotationError(
+                f"{where}: points to category {row.get('category_id')!r}, known are "
+                f"{few([str(key) for key in categories], 10)}; add the category."
+            )
+        if row.get("iscrowd"):
+            continue
+        quad = _quad(row, where)
+        if quad is None:
+            flat.append(str(row.get("id", "?")))
+        else:
+            objects[row["image_id"]].append((quad, categories[row["category_id"]]))
+    if flat:
+        raise AnnotationError(
+            f"{file}: {len(flat)} annotations have boxes without area (ids {few(flat)}); bbox is "
+            f"x, y, width, height, both above 0: were corners written instead? Correct or remove."
+        )
+    return objects
+
+
+def _quad(row: dict[str, Any], where: str) -> Quad | None:
+    """Corners of one annotation, None if it has no area."""
+    try:
+        polygons = row.get("segmentation")
+        if isinstance(polygons, list) and polygons:
+            points = np.concatenate([np.asarray(p, dtype=np.float64).ravel() for p in polygons])
+            around = shapely.oriented_envelope(shapely.MultiPoint(points.reshape(-1, 2)))
+            if not np.isfinite(points).all() or not isinstance(around, shapely.Polygon):
+                return None
+            return np.asarray(around.exterior.coords)[:4] if around.area > 0 else None
+        x, y, width, height = (float(value) for value in row["bbox"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise AnnotationError(
+            f"{where}: expected bbox as four numbers x, y, width, height ({error!r}); correct it."
+        ) from None
+    if not np.isfinite([x, y, width, height]).all() or width <= 0 or height <= 0:
+        return None
+    return Boxes.from_hbb([x, y, x + width, y + height]).quads[0]

@@ -1,0 +1,160 @@
+"""A data set of drawn scenes, written as picture files with everything known about them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from importlib.metadata import version
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from swath.annotations.image import AnnotatedImage, read_images, write_images
+from swath.annotations.pictures import absolute
+from swath.errors import AnnotationError, FormatError, RequestError
+from swath.files import read_json, replacing, write_json
+
+LICENCE = "CC0-1.0 (drawn by swath)"
+SOURCE = "drawn by swath"
+_SUFFIXES = (".png", ".jpg")
+_JPEG_QUALITY = 92
+_CHUNK = 16  # scenes a process draws before it reports
+
+Progress = Callable[[int, int], None]
+
+
+def draw_set(
+    folder: Path | str,
+    kinds: Sequence[str],
+    count: int,
+    seed: int,
+    size_px: int = 112,
+    workers: int = 1,
+    progress: Progress | None = None,
+    suffix: str = ".png",
+) -> list[AnnotatedImage]:
+    """Draw a set into a folder, or read back the one that the same arguments drew there.
+
+    Kinds take turns, so that they are balanced and a larger set begins with the smaller one's
+    scenes. Pictures lie at `images/<kind-with-dashes>/<number><suffix>`; `images.jsonl`, written
+    last, says that the set is whole.
+
+    Args:
+        folder: where to draw; absent, empty, or drawn into before.
+        kinds: kinds of scene, see `swath.imagery.synthetic`.
+        count: scenes in all.
+        seed: same seed, same scenes.
+        size_px: edge of each picture.
+        workers: processes that draw; 1 draws in this one.
+        progress: called with scenes drawn and scenes in all.
+        suffix: ".png", or ".jpg" for smaller files (quality 92).
+
+    Raises:
+        RequestError: no kind, no scene or another suffix was asked for.
+        AnnotationError: the folder holds something that swath did not draw.
+    """
+    if not kinds or count < 1 or suffix not in _SUFFIXES:
+        raise RequestError(
+            f"cannot draw {count} scenes of {len(kinds)} kinds as '{suffix}'; ask for at least "
+            f"one scene and one kind, as {' or '.join(_SUFFIXES)}."
+        )
+    folder = absolute(Path(folder))
+    asked = {
+        "swath": version("swath"),
+        "kinds": list(kinds),
+        "count": count,
+        "seed": seed,
+        "size_px": size_px,
+        "suffix": suffix,
+    }
+    before = _drawn_before(folder, asked, suffix)
+    if before is not None:
+        return before
+    (folder / "images.jsonl").unlink(missing_ok=True)
+    shutil.rmtree(folder / "images", ignore_errors=True)
+    write_json(folder / "drawn.json", asked)
+    places = [(kinds[number % len(kinds)], number) for number in range(count)]
+    for kind in kinds:
+        (folder / "images" / _dashed(kind)).mkdir(parents=True, exist_ok=True)
+    images = []
+    for image in _drawn(places, workers, folder, seed, size_px, suffix, len(kinds)):
+        images.append(image)
+        if progress is not None:
+            progress(len(images), count)
+    write_images(folder / "images.jsonl", images)
+    return list(read_images(folder / "images.jsonl"))  # as any later call will find them
+
+
+def _drawn_before(folder: Path, asked: dict[str, Any], suffix: str) -> list[AnnotatedImage] | None:
+    """The whole set that the same arguments drew, None if there is none."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return None
+    if not (folder / "drawn.json").is_file():
+        raise AnnotationError(
+            f"{folder}: holds files that swath did not draw; choose an empty or a new folder."
+        )
+    try:
+        drawn = read_json(folder / "drawn.json")
+        if {key: drawn.get(key) for key in asked} != asked:
+            return None
+        # The folder may have moved since, so paths are made anew.
+        images = [
+            replace(image, path=str(folder / f"{image.id}{suffix}"))
+            for image in read_images(folder / "images.jsonl")
+        ]
+    except FormatError:  # cut short: draw again
+        return None
+    return images if all(Path(image.path).is_file() for image in images) else None
+
+
+def _drawn(
+    places: Sequence[tuple[str, int]], workers: int, *settings: Any
+) -> Iterator[AnnotatedImage]:
+    """The scenes in order, drawn here or by other processes."""
+    each = [repeat(value) for value in settings]
+    if workers <= 1:
+        yield from map(_draw_one, places, *each)
+        return
+    # "spawn" starts clean: a forked process may inherit a lock some library's thread holds.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield from pool.map(_draw_one, places, *each, chunksize=_CHUNK)
+
+
+def _draw_one(
+    place: tuple[str, int], folder: Path, seed: int, size_px: int, suffix: str, turns: int
+) -> AnnotatedImage:
+    from swath.imagery import synthetic
+
+    kind, number = place
+    # One seed a scene, unrelated to its neighbours' and to those of another set's seed.
+    own_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    scene = synthetic.draw(kind, own_seed, size_px)
+    name = f"images/{_dashed(kind)}/{number // turns:05d}"
+    path = folder / f"{name}{suffix}"
+    with replacing(path) as temporary:
+        Image.fromarray(scene.pixels).save(
+            temporary, format="JPEG" if suffix == ".jpg" else "PNG", quality=_JPEG_QUALITY
+        )
+    return AnnotatedImage(
+        id=name,
+        path=str(path),
+        size_wh=(scene.pixels.shape[1], scene.pixels.shape[0]),
+        label=scene.label,
+        captions=tuple(scene.captions),
+        boxes=scene.boxes,
+        names=tuple(scene.names),
+        phrases=tuple(scene.phrases),
+        source=SOURCE,
+        licence=LICENCE,
+    )
+
+
+def _dashed(kind: str) -> str:
+    return kind.replace(" ", "-")

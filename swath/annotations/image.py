@@ -1,0 +1,116 @@
+"""`AnnotatedImage`: one image with everything people said about it, whatever format it came in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from swath.boxes import Boxes
+from swath.errors import FormatError, ShapeError
+from swath.files import read_jsonl, write_jsonl
+
+
+@dataclass(frozen=True)
+class AnnotatedImage:
+    """One image and its annotations.
+
+    Args:
+        id: unique in its set; the path relative to the set's folder, without suffix.
+        path: absolute path of the image file.
+        size_wh: width and height in pixels.
+        label: scene class, or None.
+        captions: sentences describing the whole image.
+        boxes: objects in pixels of this image.
+        names: class of each box, same order.
+        phrases: referring expression of each box, None where none singles it out.
+        split: "train", "val" or "test", or None before splitting.
+        scene: images of one scene share pixels or ground and stay in one split.
+        source: where it came from, for the card.
+        licence: the source's licence, None where it states none.
+
+    Raises:
+        ShapeError: boxes, names and phrases differ in length.
+    """
+
+    id: str
+    path: str
+    size_wh: tuple[int, int]
+    label: str | None = None
+    captions: tuple[str, ...] = ()
+    boxes: Boxes = field(default_factory=Boxes.empty)
+    names: tuple[str, ...] = ()
+    phrases: tuple[str | None, ...] = ()
+    split: str | None = None
+    scene: str = ""
+    source: str = ""
+    licence: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.phrases:
+            object.__setattr__(self, "phrases", (None,) * len(self.boxes))
+        if not self.scene:
+            object.__setattr__(self, "scene", self.id)
+        if not len(self.boxes) == len(self.names) == len(self.phrases):
+            raise ShapeError(
+                f"{self.id}: {len(self.boxes)} boxes, {len(self.names)} names and "
+                f"{len(self.phrases)} phrases; each box needs one of each."
+            )
+
+    def to_row(self) -> dict[str, Any]:
+        """The image as a JSON object; `from_row` is the inverse."""
+        return {
+            "id": self.id,
+            "path": self.path,
+            "size_wh": list(self.size_wh),
+            "label": self.label,
+            "captions": list(self.captions),
+            "boxes": np.round(self.boxes.quads.reshape(-1, 8), 3).tolist(),
+            "names": list(self.names),
+            "phrases": list(self.phrases),
+            "split": self.split,
+            "scene": self.scene,
+            "source": self.source,
+            "licence": self.licence,
+        }
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> AnnotatedImage:
+        """The image that `to_row` wrote.
+
+        Raises:
+            FormatError: a field is missing, of another type, or does not fit the others.
+        """
+        try:
+            width, height = row["size_wh"]
+            return cls(
+                id=row["id"],
+                path=row["path"],
+                size_wh=(int(width), int(height)),
+                label=row["label"],
+                captions=tuple(row["captions"]),
+                boxes=Boxes(np.asarray(row["boxes"], dtype=np.float64).reshape(-1, 4, 2)),
+                names=tuple(row["names"]),
+                phrases=tuple(row["phrases"]),
+                split=row["split"],
+                scene=row["scene"],
+                source=row["source"],
+                licence=row["licence"],
+            )
+        except ShapeError as error:
+            raise FormatError(f"image row {row.get('id', '?')}: {error}") from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise FormatError(f"image row {row.get('id', '?')}: {error!r}.") from None
+
+
+def write_images(path: Path | str, images: Iterable[AnnotatedImage]) -> int:
+    """Write `images.jsonl`; return how many there were."""
+    return write_jsonl(path, "images", (image.to_row() for image in images))
+
+
+def read_images(path: Path | str) -> Iterator[AnnotatedImage]:
+    """Yield the images of an `images.jsonl`."""
+    return (AnnotatedImage.from_row(row) for row in read_jsonl(path, "images"))

@@ -1,0 +1,246 @@
+"""Picture files of a data set: finding them, naming them, measuring them."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from swath.annotations.image import AnnotatedImage
+from swath.errors import AnnotationError, ImageryError
+from swath.imagery.scene import open_scene
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".vrt"}
+)
+"""File name endings taken for pictures."""
+
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "restval": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+"""Words for a split, as folders, files and fields spell them, and ours."""
+
+UNMEASURED = (0, 0)
+"""Size of an image no one has looked at yet; `measured` puts the true one in its place."""
+
+Unreadable = Literal["refuse", "drop"]
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file's name says that it is a picture; hidden files are none."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """Every picture in a folder and in the folders in it, sorted."""
+    found: list[Path] = []
+    for here, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not _is_clutter(name))
+        found += [path for name in names if is_picture(path := Path(here, name))]
+    return sorted(found)
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in a folder, sorted, without hidden ones and archivers' leftovers."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not _is_clutter(path.name))
+
+
+def absolute(path: Path) -> Path:
+    """The path from the root of the file system, without `..`; links are left as they are."""
+    return Path(os.path.normpath(path.absolute()))
+
+
+def image_id(path: Path, root: Path) -> str:
+    """The path relative to the set's folder, without suffix, with forward slashes."""
+    return path.relative_to(root).with_suffix("").as_posix()
+
+
+def refuse_repeats(images: Sequence[AnnotatedImage], where: Path) -> None:
+    """Check that each image has an id of its own.
+
+    Raises:
+        AnnotationError: two share one.
+    """
+    paths: dict[str, str] = {}
+    for image in images:
+        if image.id in paths:
+            raise AnnotationError(
+                f"{where}: two images of the id '{image.id}' ({paths[image.id]} and {image.path}); "
+                f"an image may be listed once: remove or rename one of them."
+            )
+        paths[image.id] = image.path
+
+
+def measured(
+    images: Sequence[AnnotatedImage], unreadable: Unreadable = "refuse"
+) -> list[AnnotatedImage]:
+    """The images with their sizes, read from the files' headers.
+
+    Args:
+        images: of any size; one that is not `UNMEASURED` is a claim that is checked if the
+            image has boxes.
+        unreadable: "refuse" raises on a file that cannot be opened, "drop" leaves it out.
+
+    Raises:
+        AnnotationError: a file cannot be opened, or its size is not the one its boxes are for.
+    """
+    kept: list[AnnotatedImage] = []
+    failed: list[str] = []
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        sizes = pool.map(_size_or_reason, (image.path for image in images))
+        for image, size in zip(images, sizes, strict=True):
+            if isinstance(size, str):
+                failed.append(size)
+                continue
+            if len(image.boxes) and image.size_wh not in (UNMEASURED, size):
+                raise AnnotationError(
+                    f"{image.path}: annotated as {image.size_wh[0]} x {image.size_wh[1]} px, the "
+                    f"file has {size[0]} x {size[1]} px, so its boxes would lie elsewhere; use the "
+                    f"picture that was annotated, or correct the annotation."
+                )
+            kept.append(replace(image, size_wh=size))
+    if failed and unreadable == "refuse":
+        raise AnnotationError(
+            f"{len(failed)} of {len(images)} images cannot be opened; copy them again, remove "
+            f"them, or read with unreadable='drop': {few(failed)}"
+        )
+    return kept
+
+
+def few(items: Sequence[str], at_most: int = 3) -> str:
+    """The first few of a list, in words."""
+    rest = len(items) - at_most
+    return ", ".join(items[:at_most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+class PictureFinder:
+    """Finds the pictures that an annotation file names, inside the set's folder only.
+
+    Args:
+        root: folder of the set; nothing outside it is ever read.
+        source: the annotation file, tried first as the place names are relative to.
+    """
+
+    def __init__(self, root: Path, source: Path) -> None:
+        self.root = absolute(root)
+        self.source = absolute(source)
+        self.missing: list[str] = []
+        places = [self.source.parent, self.root, self.source.parent / "images"]
+        self._places = [*dict.fromkeys([*places, self.root / "images"])]
+
+    def find(self, name: object) -> Path | None:
+        """The file of that name; None, and noted in `missing`, where there is none.
+
+        Raises:
+            AnnotationError: the name is no text, leads outside the folder, or fits two files.
+        """
+        if not isinstance(name, str) or not name.strip() or "\0" in name:
+            raise AnnotationError(
+                f"{self.source}: expected a picture's file name, got {name!r}; correct the entry."
+            )
+        inside = False
+        for place in self._places:
+            # Compared as text, not resolved: a link that the user made may lead anywhere.
+            path = Path(os.path.normpath(place / name.replace("\\", "/")))
+            if path.is_relative_to(self.root):
+                inside = True
+                if path.is_file():
+                    return path
+        if not inside:
+            raise AnnotationError(
+                f"{self.source}: '{name}' lies outside {self.root}; "
+                f"put the pictures beside the annotations and name them by relative paths."
+            )
+        alike = self._by_name.get(Path(name.replace("\\", "/")).name, [])
+        if len(alike) > 1:
+            raise AnnotationError(
+                f"{self.source}: '{name}' may be {alike[0]} or {alike[1]}; "
+                f"name pictures by their path relative to {self.root}."
+            )
+        if alike:
+            return alike[0]
+        self.missing.append(name)
+        return None
+
+    def refuse_missing(self, total: int) -> None:
+        """Check that every picture looked for was found.
+
+        Raises:
+            AnnotationError: some were not.
+        """
+        if self.missing:
+            raise AnnotationError(
+                f"{self.source}: {len(self.missing)} of {total} pictures are not in {self.root}: "
+                f"{few(self.missing)}; put them beside the file or in a folder 'images' there."
+            )
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Path]]:
+        found: dict[str, list[Path]] = defaultdict(list)
+        for path in pictures_below(self.root):
+            found[path.name].append(path)
+        return found
+
+
+def official_splits(root: Path) -> Callable[[Path], str | None]:
+    """A function giving the split that lists like `splits/test.txt` put a picture in, or None.
+
+    Lists lie in a folder `splits` in `root` or beside it and hold one picture a line: its path
+    relative to the folder holding `splits` or to `root`, or its name alone; a suffix may be
+    left out.
+
+    Raises:
+        AnnotationError: a picture is in two lists.
+    """
+    listed: dict[str, str] = {}
+    bases = [root, *([root.parent] if root.name == "images" else [])]
+    for path, split in _split_files(bases):
+        for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+            name = line.strip().replace("\\", "/").removeprefix("./")
+            if name and listed.setdefault(_without_suffix(name), split) != split:
+                raise AnnotationError(
+                    f"{path}: '{name}' is in the {listed[_without_suffix(name)]} list too; "
+                    f"leave each picture in one list."
+                )
+
+    def split_of(picture: Path) -> str | None:
+        names = [image_id(picture, base) for base in bases if picture.is_relative_to(base)]
+        return next((listed[name] for name in [*names, picture.stem] if name in listed), None)
+
+    return split_of
+
+
+def _split_files(bases: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    for base in bases:
+        for path in sorted((base / "splits").glob("*.txt")):
+            if path.stem.lower() in SPLITS:
+                yield path, SPLITS[path.stem.lower()]
+
+
+def _without_suffix(name: str) -> str:
+    path = Path(name)
+    return str(path.with_suffix("").as_posix() if path.suffix.lower() in SUFFIXES else name)
+
+
+def _size_or_reason(path: str) -> tuple[int, int] | str:
+    try:
+        return open_scene(path).size_wh
+    except ImageryError as error:
+        return str(error)
+
+
+def _is_clutter(name: str) -> bool:
+    return name.startswith((".", "__"))

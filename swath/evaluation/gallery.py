@@ -1,0 +1,167 @@
+"""Examples for a report: which to show, failures first, and each as a picture with its answers."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from swath.evaluation import captions, grounding
+from swath.evaluation.predictions import Prediction
+
+OpenImage = Callable[[str], Image.Image]
+
+_SIDE = 360  # pixels of a thumbnail's longer side
+_LONGEST = 400  # signs of an answer that are shown
+
+
+def goodness(predictions: Sequence[Prediction]) -> list[float]:
+    """How good each answer of one task is, 0 to 1: right or not, IoU, or ROUGE-L of a caption."""
+    if not predictions:
+        return []
+    task = predictions[0].task
+    if task == "refer":
+        return [float(value) for value in grounding.overlaps(predictions)[0]]
+    if task == "caption":
+        answers = [captions.tokenise(one.answer) for one in predictions]
+        references = [[captions.tokenise(c) for c in one.truth["captions"]] for one in predictions]
+        return [float(value) for value in captions.rouge_l(answers, references)]
+    field = "label" if task == "classify" else "count"
+    return [float(getattr(one, field) == one.truth[field]) for one in predictions]
+
+
+def failed(prediction: Prediction, good: float) -> bool:
+    """Whether an answer counts as failed: unreadable, wrong, or IoU below the threshold.
+
+    A caption fails where it is empty or, if the image has a class, does not name it.
+    """
+    if prediction.unreadable:
+        return True
+    if prediction.task == "caption":
+        label = prediction.truth.get("label")
+        return bool(label) and not captions.names_class(prediction.answer, str(label))
+    return good < (grounding.THRESHOLD if prediction.task == "refer" else 1.0)
+
+
+def choose(
+    predictions: Sequence[Prediction], most: int
+) -> tuple[list[Prediction], list[Prediction], int]:
+    """Failures worth seeing, answers that did not fail, and how many failed in all.
+
+    Failures come unreadable first, then worst first, then surest first. The others are spread
+    evenly over the test set.
+
+    Args:
+        predictions: of one task and run.
+        most: how many of each.
+    """
+    goods = dict(zip((one.id for one in predictions), goodness(predictions), strict=True))
+    bad = [one for one in predictions if failed(one, goods[one.id])]
+    rest = [one for one in predictions if not failed(one, goods[one.id])]
+    bad.sort(key=lambda one: (not one.unreadable, goods[one.id], -(one.confidence or 0.0)))
+    step = max(1.0, len(rest) / most) if most else 1.0
+    spread = [rest[int(number * step)] for number in range(min(most, len(rest)))]
+    return bad[:most], spread, len(bad)
+
+
+def example(
+    answers: Sequence[tuple[str, str, Prediction]], open_image: OpenImage | None = None
+) -> str:
+    """One question as an HTML figure: picture, boxes, truth, and each run's answer.
+
+    Args:
+        answers: (run name, style class, prediction) of the same question; the last run's boxes
+            are drawn dashed, earlier runs' dotted, the truth's solid.
+        open_image: opens the picture of a path; Pillow by default.
+    """
+    last = answers[-1][2]
+    rows = [f"<dt>truth</dt><dd>{escape(_truth(last.truth, last.task))}</dd>"]
+    for name, style, one in answers:
+        good = goodness([one])[0]
+        mark = "bad" if failed(one, good) else "good"
+        rows.append(
+            f'<dt class="{style}">{escape(name)}</dt>'
+            f'<dd class="{mark}">{escape(_answer(one))}{_aside(one, good)}</dd>'
+        )
+    return (
+        f'<figure class="example">{_picture(answers, open_image or _pillow)}<figcaption>'
+        f'<p class="question">{escape(_cut(last.question))}</p><dl>{"".join(rows)}</dl>'
+        f'<p class="id">{escape(last.id)}</p></figcaption></figure>'
+    )
+
+
+def thumbnail(path: str, open_image: OpenImage) -> str | None:
+    """The picture as a data URI of a small JPEG; None where it cannot be opened."""
+    try:
+        picture = open_image(path)
+        picture = picture if picture.mode == "RGB" else picture.convert("RGB")
+        picture.thumbnail((_SIDE, _SIDE))
+        stream = io.BytesIO()
+        picture.save(stream, "JPEG", quality=82)
+    except (OSError, ValueError, SyntaxError):
+        return None
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def _picture(answers: Sequence[tuple[str, str, Prediction]], open_image: OpenImage) -> str:
+    last = answers[-1][2]
+    width, height = last.size_wh
+    source = thumbnail(last.image, open_image)
+    shown = (
+        f'<img src="{source}" alt="{escape(Path(last.image).name)}">'
+        if source
+        else f'<span class="missing">{escape(Path(last.image).name)} cannot be opened</span>'
+    )
+    shapes = []
+    for place, (_, _, one) in enumerate(answers):
+        style = "answered" if place == len(answers) - 1 else "earlier"
+        shapes += [_polygon(row, style) for row in one.boxes or []]
+    shapes += [_polygon(row, "true") for row in last.truth.get("boxes", [])]
+    drawn = (
+        f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" aria-hidden="true">'
+        f"{''.join(shapes)}</svg>"
+        if shapes
+        else ""
+    )
+    return f'<div class="picture" style="aspect-ratio:{width}/{height}">{shown}{drawn}</div>'
+
+
+def _pillow(path: str) -> Image.Image:
+    return Image.open(path)
+
+
+def _polygon(row: Sequence[float], style: str) -> str:
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(row[0::2], row[1::2], strict=True))
+    return f'<polygon class="{style}" points="{points}"/>'
+
+
+def _truth(truth: Mapping[str, Any], task: str) -> str:
+    if task == "classify":
+        return str(truth["label"])
+    if task == "count":
+        return str(truth["count"])
+    return str(truth["captions"][0]) if task == "caption" else "solid box"
+
+
+def _answer(one: Prediction) -> str:
+    if one.closed and one.label is not None:
+        return one.label
+    return _cut(one.answer) if one.answer.strip() else "—"
+
+
+def _aside(one: Prediction, good: float) -> str:
+    notes = [one.problem] if one.problem else []
+    if one.confidence is not None:
+        notes.append(f"{100 * one.confidence:.0f} % sure")
+    if one.task == "refer" and one.boxes:
+        notes.append(f"IoU {good:.2f}")
+    return f" <small>{escape(' · '.join(notes))}</small>" if notes else ""
+
+
+def _cut(words: str) -> str:
+    return words if len(words) <= _LONGEST else words[: _LONGEST - 1] + "…"

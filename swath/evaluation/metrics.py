@@ -1,0 +1,185 @@
+"""What a metric is: something every sample adds, and a formula on the sums; and its `Score`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from swath.errors import EvaluationError, FormatError, ShapeError
+
+Formula = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A value and what it was computed on.
+
+    Args:
+        value: the metric, unscaled (accuracy 0 to 1, CIDEr 0 to 10).
+        n: samples in the denominator: all of them.
+        unreadable: how many of these could not be read, and count as wrong.
+        low: lower end of the 95 % interval; None where none was computed.
+        high: upper end.
+    """
+
+    value: float
+    n: int
+    unreadable: int = 0
+    low: float | None = None
+    high: float | None = None
+
+    def to_row(self) -> dict[str, Any]:
+        """The score as a JSON object; `from_row` is the inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Score:
+        """The score that `to_row` wrote.
+
+        Raises:
+            FormatError: a field is missing or unknown.
+        """
+        try:
+            return cls(**row)
+        except TypeError as error:
+            raise FormatError(f"score: {error}.") from None
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """A metric on its samples, ready to be resampled: `formula` of the summed `rows`.
+
+    Corpus metrics (macro-F1, BLEU) are not means over samples; but each is a formula on sums over
+    samples, so one bootstrap serves them all.
+
+    Args:
+        rows: (n, k) what each sample adds.
+        formula: (..., k) sums to (...) values.
+        scenes: the scene of each sample; samples of one scene are resampled together.
+        right: (n,) whether each sample is right, where the metric is a share of right ones.
+
+    Raises:
+        EvaluationError: there is no sample.
+        ShapeError: rows and scenes differ in length.
+    """
+
+    rows: NDArray[np.float64]
+    formula: Formula
+    scenes: tuple[str, ...]
+    right: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        if not len(self.rows):
+            raise EvaluationError("there is no prediction to score; is the test split empty?")
+        if len(self.rows) != len(self.scenes):
+            raise ShapeError(f"{len(self.rows)} samples have {len(self.scenes)} scenes.")
+
+    @property
+    def value(self) -> float:
+        """The metric on all samples."""
+        return float(self.formula(self.rows.sum(axis=0)))
+
+
+def mean_of(values: ArrayLike, scenes: Sequence[str]) -> Measure:
+    """The mean of one value a sample."""
+    column = np.asarray(values, dtype=np.float64)
+    rows = np.stack([column, np.ones_like(column)], axis=1)
+    return Measure(rows, lambda sums: sums[..., 0] / sums[..., 1], tuple(scenes))
+
+
+def share_of(right: ArrayLike, scenes: Sequence[str]) -> Measure:
+    """The share of samples that are right."""
+    flags = np.asarray(right, dtype=bool)
+    mean = mean_of(flags, scenes)
+    return Measure(mean.rows, mean.formula, mean.scenes, flags)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A row of the metric table.
+
+    Args:
+        title: as reports head a column.
+        rule: the exact definition, in a line or two.
+        scale: what reports multiply the value by.
+        unit: what they write behind it.
+        rising: whether more is better.
+    """
+
+    title: str
+    rule: str
+    scale: float = 100.0
+    unit: str = ""
+    rising: bool = True
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric("Accuracy", "Share of all answers that name the true class.", unit="%"),
+    "macro_f1": Metric(
+        "Macro-F1",
+        "Mean over all classes of the label set of F1 = 2 TP / (2 TP + FP + FN); a class without "
+        "truths and answers has F1 0.",
+        unit="%",
+    ),
+    "outside_labels": Metric(
+        "Outside the labels",
+        "Share of all answers that parse but name a class outside the label set.",
+        unit="%",
+        rising=False,
+    ),
+    "ece": Metric(
+        "Calibration error",
+        "Expected calibration error of closed answers: 15 equal bins (lo, hi] of confidence, mean "
+        "|accuracy - confidence| weighted by the samples of a bin.",
+        unit="%",
+        rising=False,
+    ),
+    "acc@0.5": Metric(
+        "Acc@0.5", "Share of first boxes with oriented IoU >= 0.5; no box has IoU 0.", unit="%"
+    ),
+    "mean_iou": Metric("Mean IoU", "Mean oriented IoU of first boxes; no box has IoU 0.", unit="%"),
+    "acc@0.5_hbb": Metric(
+        "Acc@0.5, upright",
+        "As Acc@0.5, with the horizontal boxes around answer and truth.",
+        unit="%",
+    ),
+    "mean_iou_hbb": Metric(
+        "Mean IoU, upright",
+        "As mean IoU, with the horizontal boxes around answer and truth.",
+        unit="%",
+    ),
+    "mae": Metric(
+        "Mean error",
+        "Mean absolute difference of counts; an unreadable answer counts as 0.",
+        scale=1.0,
+        rising=False,
+    ),
+    "exact": Metric("Exact count", "Share of all answers with exactly the true count.", unit="%"),
+    "bleu4": Metric(
+        "BLEU-4",
+        "Corpus BLEU-4 (pycocoevalcap): clipped n-gram counts summed over images, closest "
+        "reference length.",
+    ),
+    "rouge_l": Metric(
+        "ROUGE-L", "Mean over images of ROUGE-L (pycocoevalcap, beta 1.2), best references."
+    ),
+    "cider": Metric(
+        "CIDEr",
+        "CIDEr-D (pycocoevalcap), document frequencies from the references of this test set, held "
+        "fixed in the interval. The value is 0 to 10; reports print it times 100, as papers do.",
+    ),
+    "names_class": Metric(
+        "Names the class",
+        "Share of captions holding, as consecutive words, the words of the true class (singular "
+        "or plural), among images that have one.",
+        unit="%",
+    ),
+}
+"""Every metric that is computed, by the name it has in `scores.json`."""
+
+HEADLINE = {"classify": "accuracy", "refer": "acc@0.5", "count": "exact", "caption": "cider"}
+"""The metric a task is judged by where one number must do."""

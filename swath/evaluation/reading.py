@@ -1,0 +1,116 @@
+"""Readers of answers in words: a class of the label set, or a number; never a guess."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from swath.errors import EvaluationError
+from swath.evaluation.predictions import (
+    EMPTY,
+    NO_NUMBER,
+    NOT_A_COUNT,
+    NOT_A_LABEL,
+    SEVERAL_NUMBERS,
+    UNPARSABLE,
+)
+
+_FENCE = re.compile(r"```(?:json)?\s*(\{.*?)(?:```|\Z)", re.DOTALL)
+
+_UNITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+_TEENS = ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen"]
+_TEENS += ["seventeen", "eighteen", "nineteen"]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_WORDS = {word: value for value, word in enumerate(_UNITS + _TEENS)} | {
+    word: 10 * value for value, word in enumerate(_TENS, start=2)
+}
+_NUMBER = re.compile(
+    rf"""
+    (?<![\w.,])-?(?:\d{{1,3}}(?:,\d{{3}})+|\d+)(?:\.\d+)?(?!\w)       # 12   1,500   -4   3.5
+    | \b(?:(?:{"|".join(_TENS)})-(?:{"|".join(_UNITS[1:])})           # twenty-one
+    | {"|".join(sorted(_WORDS, key=len, reverse=True))})\b(?!-)         # seven
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_LARGER = re.compile(r"[\s-]*(?:hundred|thousand|million|dozen)", re.IGNORECASE)
+
+
+class Labels:
+    """The label set and its reader.
+
+    Args:
+        names: classes in the order that tables show them.
+
+    Raises:
+        EvaluationError: two names differ only in case, spaces or punctuation.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self._by_letters: dict[str, str] = {}
+        for name in self.names:
+            other = self._by_letters.setdefault(letters(name), name)
+            if other != name or self.names.count(name) > 1:
+                raise EvaluationError(
+                    f"labels '{other}' and '{name}' cannot be told apart once case, spaces and "
+                    "punctuation are dropped; rename one of them."
+                )
+
+    def read(self, answer: str) -> tuple[str | None, str | None]:
+        """The class an answer names, and what was wrong with it.
+
+        Words must equal a label, case, spaces and punctuation aside. A JSON object, alone or in a
+        ```json fence, must hold a `label` that equals one exactly.
+
+        Returns:
+            (label, None), or (None, problem): "empty", "unparsable" (a JSON object that is damaged
+            or has no such field) or "not a label" (a class outside the set).
+        """
+        if not letters(answer):
+            return None, EMPTY
+        fenced = _FENCE.search(answer)
+        text = fenced.group(1) if fenced else answer.strip()
+        if text.startswith("{"):
+            try:
+                named = json.loads(text)["label"]
+            except (ValueError, KeyError, RecursionError):
+                return None, UNPARSABLE
+            if not isinstance(named, str):
+                return None, UNPARSABLE
+            return (named, None) if named in self.names else (None, NOT_A_LABEL)
+        label = self._by_letters.get(letters(answer))
+        return label, None if label else NOT_A_LABEL
+
+
+def read_count(answer: str) -> tuple[int | None, str | None]:
+    """The first number an answer names, and what was wrong with it.
+
+    Digits with or without thousands separators ("1,500"), or the words zero to ninety-nine, each
+    standing alone: "someone", "B52" and "512x512" hold none.
+
+    Returns:
+        (count, None or "several numbers"), or (None, problem): "empty", "no number", or "not a
+        count" for a negative or broken number and for words beyond ninety-nine.
+    """
+    if not answer.strip():
+        return None, EMPTY
+    found = list(_NUMBER.finditer(answer))
+    if not found:
+        return None, NO_NUMBER
+    values = [_value(match.group()) for match in found]
+    first = values[0]
+    if first < 0 or first != int(first) or _LARGER.match(answer, found[0].end()):
+        return None, NOT_A_COUNT
+    return int(first), SEVERAL_NUMBERS if len(set(values)) > 1 else None
+
+
+def letters(text: str) -> str:
+    """The letters and digits of a text in lower case: what is left to compare labels by."""
+    return "".join(sign for sign in text.casefold() if sign.isalnum())
+
+
+def _value(number: str) -> float:
+    if number[-1].isdigit():
+        return float(number.replace(",", ""))
+    return float(sum(_WORDS[word] for word in number.lower().split("-")))

@@ -1,0 +1,194 @@
+"""Questions to an engine and its answers read, every one of them: the predictions of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from swath.boxes import Boxes
+from swath.errors import EvaluationError
+from swath.evaluation.predictions import EMPTY, NO_BOX, SEVERAL_BOXES, TRUTH, Prediction
+from swath.evaluation.reading import Labels, read_count
+from swath.instructions.conversation import Conversation
+
+if TYPE_CHECKING:
+    from swath.models.engine import Engine
+
+Progress = Callable[[int, int], None]
+
+
+def predict(
+    engine: Engine,
+    conversations: Sequence[Conversation],
+    labels: Sequence[str],
+    choices: Mapping[str, Mapping[str, str]] | None = None,
+    max_new_tokens: int = 64,
+    progress: Progress | None = None,
+) -> list[Prediction]:
+    """Predictions of an engine, one a conversation, in their order.
+
+    Args:
+        engine: what answers.
+        conversations: with truth; their last assistant turn is left off before asking.
+        labels: the classes an open answer may name.
+        choices: the closed tasks: {task: {label: answer text}}. All answer texts are scored, the
+            most probable is the answer and its share of the probability the confidence. "classify"
+            takes labels, "count" numbers. Every other task is answered in free words.
+        max_new_tokens: longest free answer.
+        progress: called with (answered, all).
+
+    Raises:
+        EvaluationError: no conversation, a truth that is missing or outside the labels, or a task
+            that cannot be closed.
+    """
+    choices = choices or {}
+    label_set = Labels(labels)
+    if not conversations:
+        raise EvaluationError("there is nothing to ask; is the test split empty?")
+    for conversation in conversations:
+        _check(conversation, label_set)
+    for task in choices.keys() - {"classify", "count"}:
+        raise EvaluationError(f"task '{task}' has no closed answers; leave it out of the choices.")
+    unknown = choices.get("classify", {}).keys() - set(label_set.names)
+    if unknown:
+        raise EvaluationError(
+            f"choices name {sorted(unknown)}, which are not among the labels; add them there."
+        )
+
+    done: dict[int, Prediction] = {}
+    every = range(len(conversations))
+    for task, texts in choices.items():
+        rows = [row for row in every if conversations[row].task == task]
+        asked = [conversations[row] for row in rows]
+        step = _onward(progress, len(done), len(conversations))
+        done.update(zip(rows, _closed(engine, asked, texts, step), strict=True))
+    rows = [row for row in every if row not in done]
+    if rows:
+        questions = [conversations[row].question for row in rows]
+        step = _onward(progress, len(done), len(conversations))
+        answers = engine.answer(questions, max_new_tokens=max_new_tokens, progress=step)
+        for row, answer in zip(rows, answers, strict=True):
+            done[row] = read(conversations[row], answer.text, answer.boxes, label_set)
+    return [done[row] for row in every]
+
+
+def read(
+    conversation: Conversation, answer: str, boxes: Boxes | None, labels: Labels
+) -> Prediction:
+    """The prediction that an answer in free words makes.
+
+    Args:
+        conversation: the question and its truth.
+        answer: the words.
+        boxes: boxes of the answer in pixels of the question's image, as the family's dialect read
+            them; None if it found none.
+        labels: the classes it may name.
+
+    Raises:
+        EvaluationError: the conversation is of a task that has no metric.
+    """
+    blank = unanswered(conversation)
+    if conversation.task == "classify":
+        label, problem = labels.read(answer)
+        return replace(blank, answer=answer, label=label, problem=problem)
+    if conversation.task == "count":
+        count, problem = read_count(answer)
+        return replace(blank, answer=answer, count=count, problem=problem)
+    if conversation.task == "refer":
+        if boxes is None or not len(boxes):
+            problem = NO_BOX if answer.strip() else EMPTY
+            return replace(blank, answer=answer, problem=problem)
+        rows = np.round(boxes.quads.reshape(-1, 8), 3).tolist()
+        problem = SEVERAL_BOXES if len(rows) > 1 else None
+        return replace(blank, answer=answer, boxes=rows, problem=problem)
+    return replace(blank, answer=answer, problem=None if answer.strip() else EMPTY)
+
+
+def unanswered(conversation: Conversation) -> Prediction:
+    """The prediction of a conversation nobody has answered yet: empty, hence unreadable.
+
+    Raises:
+        EvaluationError: the task has no metric, the truth lacks what the task needs, or there is
+            no image.
+    """
+    needed = TRUTH.get(conversation.task)
+    if needed is None:
+        raise EvaluationError(
+            f"{conversation.id}: task '{conversation.task}' has no metric; "
+            f"tasks that are scored: {', '.join(TRUTH)}."
+        )
+    if conversation.truth.get(needed) in (None, [], ()):
+        raise EvaluationError(
+            f"{conversation.id}: task '{conversation.task}' is scored against `{needed}`, which "
+            "its truth does not hold; rebuild the conversations."
+        )
+    if not conversation.images:
+        raise EvaluationError(f"{conversation.id}: the question shows no image; leave it out.")
+    image = conversation.images[0]
+    return Prediction(
+        id=conversation.id,
+        task=conversation.task,
+        scene=conversation.scene or conversation.id,
+        image=image.path,
+        size_wh=image.size_wh,
+        question=conversation.text("user"),
+        truth=conversation.truth,
+        answer="",
+        problem=EMPTY,
+    )
+
+
+def _check(conversation: Conversation, labels: Labels) -> None:
+    truth = unanswered(conversation).truth
+    if conversation.task == "classify" and truth["label"] not in labels.names:
+        raise EvaluationError(
+            f"{conversation.id}: its true class '{truth['label']}' is not among the "
+            f"{len(labels.names)} labels; add it, or leave the image out."
+        )
+    if conversation.task == "refer" and len(truth["boxes"]) != 1:
+        raise EvaluationError(
+            f"{conversation.id}: a referring expression singles out one box, and its truth holds "
+            f"{len(truth['boxes'])}; rephrase it, or leave it out."
+        )
+
+
+def _closed(
+    engine: Engine,
+    conversations: Sequence[Conversation],
+    texts: Mapping[str, str],
+    progress: Progress | None,
+) -> list[Prediction]:
+    if not conversations:
+        return []
+    names, candidates = list(texts), list(texts.values())
+    questions = [conversation.question for conversation in conversations]
+    scores = engine.score(questions, [candidates] * len(questions), progress=progress)
+    predictions = []
+    for conversation, logs in zip(conversations, scores, strict=True):
+        shares = np.exp(logs - np.max(logs))  # (candidates,)
+        best = int(np.argmax(shares))
+        read_as: dict[str, Any] = (
+            {"label": names[best]}
+            if conversation.task == "classify"
+            else {"count": int(names[best])}
+        )
+        predictions.append(
+            replace(
+                unanswered(conversation),
+                answer=candidates[best],
+                closed=True,
+                problem=None,
+                confidence=float(shares[best] / shares.sum()),
+                **read_as,
+            )
+        )
+    return predictions
+
+
+def _onward(progress: Progress | None, before: int, total: int) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda done, _: progress(before + done, total)

@@ -1,0 +1,119 @@
+"""How sure a score is: bootstrap intervals over scenes, paired differences, McNemar's test."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from math import comb
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from swath.errors import EvaluationError
+from swath.evaluation.metrics import Measure
+
+RESAMPLES = 1000
+_CHUNK = 4_000_000  # indices drawn at once: bounds the memory to about 100 MB
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much one run is above another on the same samples.
+
+    Args:
+        value: the second run's metric minus the first's.
+        low: lower end of the paired 95 % bootstrap interval.
+        high: upper end.
+        p: two-sided bootstrap p: twice the smaller share of resamples at or beyond no difference.
+        p_mcnemar: exact McNemar p, for metrics that are a share of right answers.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+    p_mcnemar: float | None = None
+
+    def to_row(self) -> dict[str, Any]:
+        """The difference as a JSON object."""
+        return asdict(self)
+
+
+def interval(
+    measure: Measure, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a metric, resampling scenes.
+
+    Where every sample is its own scene this is the ordinary bootstrap: indices are
+    `default_rng(seed).integers(0, n, (resamples, n))`, the ends `numpy.quantile`.
+    """
+    tail = (1 - level) / 2
+    low, high = np.quantile(resampled(measure, resamples, seed), [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def difference(
+    one: Measure, two: Measure, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95
+) -> Difference:
+    """Second metric minus first, on the same samples, with the same scenes drawn for both.
+
+    Raises:
+        EvaluationError: the two were measured on different samples.
+    """
+    if one.scenes != two.scenes:
+        raise EvaluationError(
+            f"a paired test needs the same samples in the same order, got {len(one.scenes)} and "
+            f"{len(two.scenes)}; evaluate both runs on one test set."
+        )
+    gaps = resampled(two, resamples, seed) - resampled(one, resamples, seed)
+    tail = (1 - level) / 2
+    low, high = np.quantile(gaps, [tail, 1 - tail])
+    p = min(1.0, 2 * min(float((gaps <= 0).mean()), float((gaps >= 0).mean())))
+    exact = None
+    if one.right is not None and two.right is not None:
+        only_one = int((one.right & ~two.right).sum())
+        only_two = int((~one.right & two.right).sum())
+        exact = mcnemar(only_one, only_two)
+    return Difference(two.value - one.value, float(low), float(high), p, exact)
+
+
+def resampled(measure: Measure, resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.float64]:
+    """The metric on each bootstrap resample, (resamples,)."""
+    numbers: dict[str, int] = {}
+    scene_of = np.array([numbers.setdefault(scene, len(numbers)) for scene in measure.scenes])
+    scenes = len(numbers)
+    sums = np.zeros((scenes, measure.rows.shape[1]))  # (scenes, k)
+    np.add.at(sums, scene_of, measure.rows)
+    rng = np.random.default_rng(seed)
+    values = []
+    step = max(1, _CHUNK // scenes)
+    for start in range(0, resamples, step):
+        drawn = rng.integers(0, scenes, (min(step, resamples - start), scenes))
+        times = np.stack([np.bincount(row, minlength=scenes) for row in drawn])
+        values.append(measure.formula(times @ sums))
+    return np.concatenate(values)
+
+
+def mcnemar(only_one: int, only_two: int) -> float:
+    """Exact two-sided McNemar p of the counts right in only one of two runs; 1 if both are 0."""
+    n, least = only_one + only_two, min(only_one, only_two)
+    tail = sum(comb(n, k) for k in range(least + 1))
+    return min(1.0, tail / 2 ** (n - 1)) if n else 1.0
+
+
+def calibration(confidence: ArrayLike, right: ArrayLike, bins: int = 15) -> NDArray[np.float64]:
+    """What each sample adds to the expected calibration error: (n, bins + 1).
+
+    Its confidence minus its rightness, in the column of its bin (lo, hi] of confidence; and a 1 in
+    the last. A confidence of exactly 0 falls in no bin (Guo et al., arXiv:1706.04599).
+    """
+    sure, hits = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=np.float64)
+    place = np.searchsorted(np.linspace(0, 1, bins + 1), sure, side="left") - 1
+    held = place[:, None] == np.arange(bins)  # (n, bins)
+    return np.concatenate([held * (sure - hits)[:, None], np.ones((len(sure), 1))], axis=1)
+
+
+def calibration_error(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Expected calibration error of summed `calibration` rows."""
+    gaps: NDArray[np.float64] = np.abs(sums[..., :-1]).sum(axis=-1) / sums[..., -1]
+    return gaps

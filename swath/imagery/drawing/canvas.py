@@ -1,0 +1,246 @@
+"""A sheet to draw one overhead scene on: grounds first, then things with shadows, all remembered.
+
+Lengths are hundredths of the picture's side, so a drawing looks the same at any size in pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image, ImageDraw
+
+from swath.imagery.drawing.palette import Palette, Rgb, develop
+from swath.imagery.drawing.texture import Field, grid, noise
+
+Points = NDArray[np.float64]  # (n, 2) x, y in hundredths of the side
+Part = tuple[Points, Rgb]  # a filled outline in the frame of a thing
+
+_RING = np.array([[0, 0]] + [[np.cos(a), np.sin(a)] for a in np.arange(8) * np.pi / 4])
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One object as it was drawn: its class, its paint and its oriented box (4, 2)."""
+
+    name: str
+    colour: str | None
+    quad: Points
+
+
+def rectangle(width: float, height: float, x: float = 0.0, y: float = 0.0) -> Points:
+    """Corners of an upright rectangle about (x, y)."""
+    w, h = width / 2, height / 2
+    return np.array([[x - w, y - h], [x + w, y - h], [x + w, y + h], [x - w, y + h]])
+
+
+def disc(radius: float, x: float = 0.0, y: float = 0.0, corners: int = 20) -> Points:
+    """A circle as a polygon."""
+    turn = np.arange(corners) * (2 * np.pi / corners)
+    return np.stack([x + radius * np.cos(turn), y + radius * np.sin(turn)], axis=1)
+
+
+def turned(points: Points, x: float, y: float, angle: float, size: float = 1.0) -> Points:
+    """Points of a local frame, scaled, turned clockwise by `angle` radians and moved to (x, y)."""
+    cos, sin = np.cos(angle) * size, np.sin(angle) * size
+    return points @ np.array([[cos, sin], [-sin, cos]]) + (x, y)
+
+
+class Canvas:
+    """The sheet, at twice the asked size until `finish`."""
+
+    def __init__(self, rng: np.random.Generator, size_px: int) -> None:
+        self.rng = rng
+        self.size = size_px
+        self.scale = 2 * size_px / 100
+        self.palette = Palette.draw(rng)
+        self.things: list[Thing] = []
+        self.crowds: dict[str, None] = {}
+        self.notes: list[str] = []
+        self.sayings: list[str] = []
+        self.extent_m = 200.0
+        turn = rng.uniform(0, 2 * np.pi)
+        self.sun = (float(np.cos(turn)), float(np.sin(turn)))
+        self.low_sun = float(rng.uniform(0.4, 1.3))
+        self.darkness = int(rng.uniform(70, 140))
+        self.land = "grass"
+        self.ground: Field = np.zeros((size_px, size_px, 3), np.float32)
+        self.blocked = np.zeros((size_px, size_px), bool)
+
+    # Grounds: blended into a float picture at the asked size.
+
+    def noise(self, cells: int, octaves: int = 3, fade: float = 0.5) -> Field:
+        """Value noise the size of the sheet."""
+        return noise(self.rng, self.size, cells, octaves, fade)
+
+    def spread(self, rgb: Rgb, grain: Field | float = 0.0, cover: Field | None = None) -> None:
+        """Lay a colour, made lighter and darker by `grain` (grey levels), where `cover` is 1."""
+        layer = np.asarray(rgb, np.float32)
+        if isinstance(grain, np.ndarray):
+            layer = layer + grain[..., None]
+        if cover is None:
+            self.ground = np.broadcast_to(layer, self.ground.shape).astype(np.float32)
+        else:
+            self.ground += cover[..., None] * (layer - self.ground)
+
+    def cover(self, *shapes: Points) -> Field:
+        """Cover 0 to 1 of filled outlines."""
+        mask = Image.new("L", (2 * self.size, 2 * self.size))
+        pen = ImageDraw.Draw(mask)
+        for points in shapes:
+            pen.polygon((points * self.scale).ravel().tolist(), fill=255)
+        return np.asarray(mask.reduce(2), np.float32) / 255
+
+    # Things: drawn with a pen at twice the size.
+
+    @cached_property
+    def image(self) -> Image.Image:
+        """The sheet at twice the size, made from the ground when the pen first touches it."""
+        sheet = Image.fromarray(np.clip(self.ground, 0, 255).astype(np.uint8))
+        return sheet.resize((2 * self.size, 2 * self.size), Image.Resampling.BILINEAR)
+
+    @cached_property
+    def pen(self) -> ImageDraw.ImageDraw:
+        """Draws on `image`; colours may carry an alpha."""
+        return ImageDraw.Draw(self.image, "RGBA")
+
+    def polygon(self, points: Points, rgb: Rgb | tuple[int, int, int, int]) -> None:
+        """A filled outline."""
+        self.pen.polygon((points * self.scale).ravel().tolist(), fill=rgb)
+
+    def line(
+        self, points: Points, width: float, rgb: Rgb | tuple[int, int, int, int]
+    ) -> None:
+        """A line of the given width with rounded bends."""
+        px = max(1, round(width * self.scale))
+        self.pen.line((points * self.scale).ravel().tolist(), fill=rgb, width=px, joint="curve")
+
+    def circle(
+        self, x: float, y: float, radius: float, rgb: Rgb | tuple[int, int, int, int]
+    ) -> None:
+        """A filled circle."""
+        k = self.scale
+        self.pen.ellipse(
+            ((x - radius) * k, (y - radius) * k, (x + radius) * k, (y + radius) * k), fill=rgb
+        )
+
+    def shadow(self, points: Points, height: float) -> None:
+        """The shadow an outline of that height throws, to be covered by the thing itself."""
+        reach = height * self.low_sun
+        steps = 1 if reach < 4 else 2
+        for step in range(1, steps + 1):
+            shift = np.array(self.sun) * (-reach * step / steps)
+            self.polygon(points + shift, (8, 10, 22, self.darkness // steps + 8))
+
+    def stamp(
+        self,
+        parts: Sequence[Part],
+        at: tuple[float, float],
+        angle: float,
+        size: float,
+        height: float = 0.0,
+        solid: int = 1,
+        name: str | None = None,
+        colour: str | None = None,
+    ) -> None:
+        """Draw a thing made of parts, with the shadow of its first `solid` ones.
+
+        Args:
+            parts: outlines in the thing's own frame, the lowest first.
+            at: where its origin goes.
+            angle: how far it is turned clockwise, radians.
+            size: factor from its frame to the sheet.
+            height: how tall it stands, in its frame.
+            solid: how many of the parts throw a shadow.
+            name: its class, when it is to be remembered with its box.
+            colour: the paint a phrase may name.
+        """
+        placed = [(turned(points, *at, angle, size), rgb) for points, rgb in parts]
+        if height:
+            for points, _ in placed[:solid]:
+                self.shadow(points, height * size)
+        for points, rgb in placed:
+            self.polygon(points, rgb)
+        if name is not None:
+            corners = np.concatenate([points for points, _ in parts])
+            low, high = corners.min(axis=0), corners.max(axis=0)
+            box = rectangle(*(high - low), *((high + low) / 2))
+            self.things.append(Thing(name, colour, turned(box, *at, angle, size)))
+
+    def remember(
+        self, name: str, colour: str | None, middle: ArrayLike, size: ArrayLike
+    ) -> None:
+        """Note a thing drawn as ground by its upright box: middle, and width and height."""
+        wide, high = np.broadcast_to(np.asarray(size, float), 2)
+        x, y = np.asarray(middle, float)
+        self.things.append(Thing(name, colour, rectangle(wide, high, x, y)))
+
+    # Room: where the next thing may go.
+
+    def take(self, x: float, y: float, radius: float) -> None:
+        """Keep a circle free of later things."""
+        xx, yy = grid(self.size)
+        self.blocked |= (xx - x) ** 2 + (yy - y) ** 2 < radius * radius
+
+    def take_cover(self, cover: Field) -> None:
+        """Keep covered ground free of later things."""
+        self.blocked |= cover > 0.3
+
+    def take_line(self, points: Points, width: float) -> None:
+        """Keep a line of that width free of later things."""
+        mask = Image.new("L", (self.size, self.size))
+        k = self.size / 100
+        ImageDraw.Draw(mask).line(
+            (points * k).ravel().tolist(), fill=1, width=max(1, round(width * k)), joint="curve"
+        )
+        self.blocked |= np.asarray(mask, bool)
+
+    def free(self, points: Points, radius: float) -> NDArray[np.bool_]:
+        """Which of n places have room for a circle of that radius."""
+        ring = points[:, None] + radius * _RING
+        if radius > 6:
+            ring = np.concatenate([ring, points[:, None] + radius / 2 * _RING[1:]], axis=1)
+        index = np.clip((ring * (self.size / 100)).astype(int), 0, self.size - 1)
+        free: NDArray[np.bool_] = ~self.blocked[index[..., 1], index[..., 0]].any(axis=1)
+        return free
+
+    def spot(
+        self, radius: float, off_centre: float = 0.0, tries: int = 60, inset: float = 1.0
+    ) -> tuple[float, float] | None:
+        """A free place, wholly inside the picture, which is then taken; None when there is none."""
+        low = min(radius + inset, 49.0)
+        points = self.rng.uniform(low, 100 - low, (tries, 2))
+        good = self.free(points, radius)
+        if off_centre:
+            reach = min(off_centre, (50 - low) * 1.2)
+            good &= np.hypot(*(points - 50).T) >= reach
+        if not good.any():
+            return None
+        x, y = points[int(np.argmax(good))]
+        self.take(x, y, radius * 1.05)
+        return float(x), float(y)
+
+    # The picture.
+
+    def finish(self, grain_rng: np.random.Generator) -> NDArray[np.uint8]:
+        """The picture at the asked size, as a sensor would deliver it."""
+        pixels = np.asarray(self.image.reduce(2), np.float32)
+        n = self.size
+        light = noise(self.rng, n, 2, 1)
+        pixels = pixels * (1 + np.float32(self.rng.uniform(0.01, 0.06)) * light[..., None])
+        pixels = develop(self.rng, pixels)
+        fine = grain_rng.standard_normal((n, n), dtype=np.float32)
+        blur = self.rng.random()
+        if blur < 0.5:
+            pixels[1:-1, 1:-1] = (
+                pixels[1:-1, 1:-1] * 2
+                + pixels[:-2, 1:-1]
+                + pixels[2:, 1:-1]
+                + pixels[1:-1, :-2]
+                + pixels[1:-1, 2:]
+            ) / 6
+        pixels += np.float32(self.rng.uniform(1, 7)) * fine[..., None]
+        return np.clip(pixels + 0.5, 0, 255).astype(np.uint8)

@@ -1,0 +1,81 @@
+"""How many things a scene holds, how large, in which paints, and where they go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from swath.imagery.drawing.canvas import Canvas
+
+Put = Callable[[tuple[float, float], float, float, str], None]  # at, angle, size, colour
+
+
+def number(c: Canvas, high: int, few: float = 0.5) -> int:
+    """How many: 1 to `high`, small numbers more often."""
+    return min(int(c.rng.geometric(few)), high)
+
+
+def plan(
+    c: Canvas, count: int, sizes: tuple[float, float], paints: tuple[str, ...]
+) -> list[tuple[float, str]]:
+    """Size and paint of each of `count` things, the one that stands out first.
+
+    Among several, the first differs from all others by its paint or is much the largest, so
+    that a phrase can single it out.
+    """
+    low, high = sizes
+    names = [str(name) for name in c.rng.permutation(paints)]
+    size = c.rng.uniform(low, high)
+    size = min(size, 58.0 / max(1.0, (count - 1) ** 0.6))
+    if count == 1:
+        return [(size, names[0])]
+    style = c.rng.random()
+    if style < 0.45 and len(names) > 1:
+        return [(size, names[0])] + [
+            (size * c.rng.uniform(0.7, 1.0), names[1]) for _ in range(count - 1)
+        ]
+    if style < 0.65 and len(names) >= count:
+        return [(size * c.rng.uniform(0.75, 1.0), names[i]) for i in range(count)]
+    rest = names[0] if c.rng.random() < 0.7 or len(names) < 2 else names[1]
+    return [(size, names[0])] + [
+        (size * c.rng.uniform(0.5, 0.68), rest) for _ in range(count - 1)
+    ]
+
+
+def put(
+    c: Canvas,
+    draw: Put,
+    wanted: list[tuple[float, str]],
+    reach: float = 0.54,
+    angle: float | None = None,
+    spread: float = np.pi,
+    off_centre: float = 18.0,
+) -> int:
+    """Draw each planned thing on free ground; how many found room.
+
+    Args:
+        c: the sheet.
+        draw: draws one thing.
+        wanted: what `plan` gave.
+        reach: radius of the circle a thing needs, in its sizes.
+        angle: the way they lie, drawn at random by default.
+        spread: how far each may turn from that.
+        off_centre: least distance of the first from the picture's middle, where there is room.
+    """
+    done = 0
+    angle = c.rng.uniform(0, 2 * np.pi) if angle is None else angle
+    for i, (size, colour) in enumerate(wanted):
+        at = None
+        for _ in range(4):
+            at = c.spot(size * reach, off_centre if i == 0 and c.rng.random() < 0.85 else 0.0)
+            if at is not None:
+                break
+            size *= 0.85
+        if at is None:
+            if i == 0:
+                continue
+            break
+        draw(at, angle + c.rng.uniform(-spread, spread), size, colour)
+        done += 1
+    return done

@@ -1,0 +1,83 @@
+"""Fields of numbers that grounds are made of: value noise, hillshade, stripes, crowns, dunes."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Field = NDArray[np.float32]  # (rows, columns)
+
+
+@lru_cache(maxsize=8)
+def grid(size_px: int) -> tuple[Field, Field]:
+    """x and y of every pixel centre, in hundredths of the picture's side."""
+    along = (np.arange(size_px, dtype=np.float32) + 0.5) * (100 / size_px)
+    return tuple(np.meshgrid(along, along))
+
+
+def noise(
+    rng: np.random.Generator, size_px: int, cells: int, octaves: int = 3, fade: float = 0.5
+) -> Field:
+    """Value noise of mean 0 and deviation 1.
+
+    Args:
+        rng: where the lattices come from.
+        size_px: side of the field.
+        cells: lattice cells along the side in the coarsest octave; each next one doubles them.
+        octaves: how many are summed.
+        fade: weight of an octave relative to the one before.
+    """
+    total = np.zeros((size_px, size_px), dtype=np.float32)
+    weight = 1.0
+    for octave in range(octaves):
+        side = cells * 2**octave + 2
+        lattice = Image.fromarray(rng.standard_normal((side, side), dtype=np.float32))
+        smooth = lattice.resize((size_px, size_px), Image.Resampling.BICUBIC)
+        total += np.float32(weight) * np.asarray(smooth)
+        weight *= fade
+    return unit(total)
+
+
+def unit(field: Field) -> Field:
+    """The field with mean 0 and deviation 1."""
+    centred: Field = field - field.mean()
+    scaled: Field = centred / np.float32(max(float(np.sqrt(np.mean(centred * centred))), 1e-6))
+    return scaled
+
+
+def hillshade(height: Field, sun_xy: tuple[float, float]) -> Field:
+    """Brightness of a relief lit from the side the sun stands on, deviation 1."""
+    slope_x, slope_y = np.empty_like(height), np.empty_like(height)
+    slope_x[:, 1:] = height[:, 1:] - height[:, :-1]
+    slope_x[:, 0] = slope_x[:, 1]
+    slope_y[1:] = height[1:] - height[:-1]
+    slope_y[0] = slope_y[1]
+    return unit(slope_x * np.float32(sun_xy[0]) + slope_y * np.float32(sun_xy[1]))
+
+
+def across(size_px: int, angle: float) -> Field:
+    """Distance from the picture's middle measured along `angle` (radians), in hundredths."""
+    x, y = grid(size_px)
+    field: Field = (x - 50) * np.float32(np.cos(angle)) + (y - 50) * np.float32(np.sin(angle))
+    return field
+
+
+def stripes(size_px: int, angle: float, period: float, wobble: Field | float = 0.0) -> Field:
+    """Waves -1 to 1 with the given period in hundredths, bent by `wobble` (hundredths)."""
+    field: Field = np.sin((across(size_px, angle) + wobble) * np.float32(2 * np.pi / period))
+    return field
+
+
+def band(distance: Field, half_width: Field | float, size_px: int) -> Field:
+    """Cover 0 to 1 of the places closer to zero than `half_width`, soft over one pixel."""
+    cover: Field = np.clip((half_width - np.abs(distance)) * (size_px / 100) + 0.5, 0, 1)
+    return cover.astype(np.float32, copy=False)
+
+
+def above(field: Field, level: float, size_px: int, softness: float = 1.0) -> Field:
+    """Cover 0 to 1 of the places where `field` (hundredths) exceeds `level`."""
+    cover: Field = np.clip((field - level) * (size_px / 100 / softness) + 0.5, 0, 1)
+    return cover.astype(np.float32, copy=False)

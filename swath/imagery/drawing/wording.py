@@ -1,0 +1,162 @@
+"""What is said of a drawn scene: phrases that single out one thing, and captions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+NUMBERS = (
+    "no one two three four five six seven eight nine ten eleven twelve".split()
+)  # by their value
+
+# Paints a person might call by the same word; between them no phrase names a colour.
+_ALIKE = (
+    {"white", "gray"},
+    {"red", "orange", "brown"},
+    {"black", "gray", "brown"},
+    {"blue", "black"},
+    {"yellow", "orange"},
+    {"white", "yellow"},
+    {"green", "black"},
+)
+
+_PLACES = {
+    "bare land": "a piece of bare land",
+    "desert": "a piece of desert",
+    "farmland": "a piece of farmland",
+    "forest": "a piece of forest",
+    "meadow": "a piece of meadow",
+    "storage tanks": "a place with storage tanks",
+}
+
+
+def with_article(noun: str) -> str:
+    """The noun with "a" or "an"."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def plural(noun: str) -> str:
+    """More than one of it."""
+    if noun.endswith(("ch", "sh", "s", "x")):
+        return f"{noun}es"
+    return f"{noun}s"
+
+
+def _paint_stands_out(colour: str | None, others: Sequence[str | None]) -> bool:
+    if colour is None or None in others or colour in others:
+        return False
+    return not any({colour, other} <= alike for alike in _ALIKE for other in others)
+
+
+def phrases(
+    rng: np.random.Generator,
+    names: Sequence[str],
+    colours: Sequence[str | None],
+    areas: Sequence[float],
+) -> tuple[str | None, ...]:
+    """A phrase for each thing that only it answers to, or None where none is unambiguous.
+
+    A thing is singled out as the only one of its name, by a paint no other of its name comes
+    near, or as the largest or smallest by more than half; never by where it lies.
+    """
+    said: list[str | None] = []
+    for i, name in enumerate(names):
+        others = [k for k, other in enumerate(names) if other == name and k != i]
+        ways: list[str] = []
+        if not others:
+            ways = [f"the {name}", f"the {name}", name]
+            if colours[i] is not None:
+                ways.append(f"the {colours[i]} {name}")
+        else:
+            if _paint_stands_out(colours[i], [colours[k] for k in others]):
+                ways += [f"the {colours[i]} {name}"]
+            if areas[i] > 1.5 * max(areas[k] for k in others):
+                ways.append(f"the largest {name}")
+            if areas[i] * 1.5 < min(areas[k] for k in others):
+                ways.append(f"the smallest {name}")
+        said.append(str(rng.choice(ways)) if ways else None)
+    return tuple(said)
+
+
+def captions(
+    rng: np.random.Generator,
+    label: str,
+    names: Sequence[str],
+    colours: Sequence[str | None],
+    crowds: Sequence[str],
+    notes: Sequence[str],
+    sayings: Sequence[str],
+) -> tuple[str, ...]:
+    """Three to five different sentences about a scene.
+
+    Args:
+        rng: chooses and orders them.
+        label: the kind of scene.
+        names: class of each thing that can be counted.
+        colours: its paint.
+        crowds: classes of which there are too many to count.
+        notes: what lies around, each with its article or amount.
+        sayings: sentences only this kind of scene calls for.
+    """
+    place = _PLACES.get(label, with_article(label))
+    things = _counted(rng, names, colours) + [f"many {plural(name)}" for name in crowds]
+    notes = list(dict.fromkeys(note for note in notes if note not in things))
+    near = notes[int(rng.integers(len(notes)))] if notes else None
+    sentences = [str(s) for s in rng.permutation(sorted(set(sayings)))[:3]]
+    made: list[str] = []
+    if things:
+        what = " and ".join(things[:2])
+        many = len(things) > 1 or _is_plural(what)
+        verb = "are" if many else "is"
+        made += [
+            f"{what} {verb} in {place}.",
+            f"there {'are' if _is_plural(things[0]) else 'is'} {what} in the {label}.",
+            f"we can see {what} in {place}.",
+        ]
+        if near is not None:
+            made += [
+                f"{what} {verb} near {near} in {place}.",
+                f"{place} with {what} is next to {near}.",
+                f"{place} has {what} and {near}.",
+            ]
+    if near is not None:
+        verb = "are" if _is_plural(near) else "is"
+        made += [f"{near} {verb} around {place}.", f"{place} is surrounded by {near}."]
+        if len(notes) > 1:
+            made.append(f"{notes[0]} and {notes[1]} are near {place}.")
+    if label in near_or_empty(near):
+        made = [s for s in made if near is None or near not in s]
+    wanted = int(rng.integers(3, 6))
+    counted = [made.pop(int(rng.integers(min(3, len(made)))))] if things else []
+    pool = [str(s) for s in rng.permutation(sorted(set(made)))] if made else []
+    share = max(1, wanted // 2)
+    chosen = counted + sentences[:share] + pool + sentences[share:]
+    chosen += [f"it is {place}.", f"this is a picture of {place}.", f"{place} can be seen."]
+    return tuple(list(dict.fromkeys(chosen))[:wanted])
+
+
+def near_or_empty(near: str | None) -> str:
+    """The words of a note, none when there is none."""
+    return near or ""
+
+
+def _is_plural(words: str) -> bool:
+    return not words.startswith(("a ", "an ", "one "))
+
+
+def _counted(
+    rng: np.random.Generator, names: Sequence[str], colours: Sequence[str | None]
+) -> list[str]:
+    """"two white ships", "a plane": one entry a class, the rarest first."""
+    out = []
+    for name, count in sorted(Counter(names).items(), key=lambda pair: pair[1]):
+        paints = {colours[i] for i, other in enumerate(names) if other == name}
+        paint = next(iter(paints)) if len(paints) == 1 else None
+        noun = f"{paint} {name}" if paint and rng.random() < 0.6 else name
+        if count == 1:
+            out.append(with_article(noun) if rng.random() < 0.8 else f"one {noun}")
+        else:
+            out.append(f"{NUMBERS[count]} {plural(noun)}")
+    return out

@@ -1,0 +1,150 @@
+"""Drawn overhead scenes whose class, boxes, phrases, counts and captions are exactly known.
+
+They pretrain the small embedded model and are the data of the quickstart: pictures in the manner
+of satellite and aerial imagery, drawn from a seed, with no licence but our own.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from swath.boxes import Boxes
+from swath.errors import ImageryError
+from swath.imagery.drawing.canvas import Canvas, Thing, rectangle
+from swath.imagery.drawing.demo import DEMO
+from swath.imagery.drawing.nature import NATURE
+from swath.imagery.drawing.town import TOWN
+from swath.imagery.drawing.wording import captions, phrases
+from swath.imagery.drawing.works import WORKS
+from swath.registry import did_you_mean
+
+_BASE = NATURE | TOWN | WORKS
+_PAINTERS = _BASE | DEMO
+
+BASE_KINDS: tuple[str, ...] = tuple(sorted(_BASE))
+"""Kinds that pretrain the base; what they look like follows AID's 30 classes."""
+
+QUICKSTART_KINDS: tuple[str, ...] = tuple(sorted(DEMO))
+"""Kinds of the quickstart; no word of their labels or things occurs among the base kinds."""
+
+MOST_LISTED = 12
+"""More things of one class than this are a crowd: none is boxed, captions say "many"."""
+
+LEAST_SIDE_PX = 4.0
+"""Things with a shorter side than this are not boxed."""
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnScene:
+    """One drawn scene and everything that is true of it.
+
+    Args:
+        pixels: (size, size, 3) RGB.
+        label: the kind of scene, such as "port".
+        boxes: oriented, in pixels of `pixels`; they reach at most 2 % of the side beyond it.
+        names: class of each box, such as "ship". All visible things of a class are boxed, or
+            none is: there are too many of them, they are tiny, or some are cut by the border.
+        phrases: words only this box answers to ("the red ship", "the largest storage tank",
+            "plane"), None where there are none.
+        captions: three to five different sentences in the manner of RSICD.
+        gsd_m: metres of ground per pixel.
+    """
+
+    pixels: NDArray[np.uint8]
+    label: str
+    boxes: Boxes
+    names: tuple[str, ...]
+    phrases: tuple[str | None, ...]
+    captions: tuple[str, ...]
+    gsd_m: float
+
+
+def draw(kind: str, seed: int, size_px: int = 112) -> DrawnScene:
+    """The scene of that kind and seed, the same on every machine.
+
+    Args:
+        kind: one of `BASE_KINDS` or `QUICKSTART_KINDS`.
+        seed: any integer; another seed is another place, season and sensor.
+        size_px: side of the picture. The layout of a seed stays the same at every size.
+
+    Raises:
+        ImageryError: there is no such kind.
+    """
+    if kind not in _PAINTERS:
+        raise ImageryError(f"unknown scene kind '{kind}'{did_you_mean(kind, _PAINTERS)}")
+    key = (zlib.crc32(kind.encode()), seed % 2**64)
+    rng = np.random.default_rng(key)
+    canvas = Canvas(rng, size_px)
+    _PAINTERS[kind](canvas)
+    pixels = canvas.finish(np.random.default_rng((*key, size_px)))
+    things = _listed(canvas)
+    names = [thing.name for thing in things]
+    colours = [thing.colour for thing in things]
+    quads = np.array([thing.quad for thing in things]).reshape(-1, 4, 2) * (size_px / 100)
+    boxes = Boxes(quads)
+    kept = set(names)
+    crowds = [name for name in canvas.crowds if name not in kept]
+    return DrawnScene(
+        pixels=pixels,
+        label=kind,
+        boxes=boxes,
+        names=tuple(names),
+        phrases=phrases(rng, names, colours, boxes.areas.tolist()),
+        captions=captions(rng, kind, names, colours, crowds, canvas.notes, canvas.sayings),
+        gsd_m=float(canvas.extent_m / size_px),
+    )
+
+
+def _listed(canvas: Canvas) -> list[Thing]:
+    """The things to box: whole classes, without those that cannot be counted by looking."""
+    groups: dict[str, list[Thing]] = {}
+    uncountable = set(canvas.crowds)
+    for thing in canvas.things:
+        shown = _visible(thing)
+        if shown is None:
+            continue
+        edges = np.hypot(*(shown.quad[:2] - shown.quad[1:3]).T) * (canvas.size / 100)
+        if edges.min() < LEAST_SIDE_PX:
+            uncountable.add(thing.name)
+        groups.setdefault(thing.name, []).append(shown)
+    out = []
+    for name, group in groups.items():
+        whole = all(_share_inside(thing) >= 0.6 for thing in group)
+        if len(group) > MOST_LISTED or not whole:
+            uncountable.add(name)
+        if name not in uncountable:
+            out += group
+        elif len(group) > 3:
+            canvas.crowds[name] = None
+    return out
+
+
+def _share_inside(thing: Thing) -> float:
+    if thing.quad.min() >= 0 and thing.quad.max() <= 100:
+        return 1.0
+    quad = shapely.Polygon(thing.quad)
+    return float(quad.intersection(shapely.box(0, 0, 100, 100)).area / max(quad.area, 1e-9))
+
+
+def _visible(thing: Thing) -> Thing | None:
+    """The thing with its box as far as the picture shows it, None when it shows nothing of it.
+
+    A box reaching more than 2 % beyond the border is replaced by the upright box of its visible
+    part.
+    """
+    if thing.quad.min() >= -2 and thing.quad.max() <= 102:
+        return thing
+    share = _share_inside(thing)
+    if share < 0.05:
+        return None
+    if share < 0.6:
+        return thing
+    part = shapely.Polygon(thing.quad).intersection(shapely.box(0, 0, 100, 100))
+    x1, y1, x2, y2 = part.bounds
+    box = rectangle(x2 - x1, y2 - y1, (x1 + x2) / 2, (y1 + y2) / 2)
+    return Thing(thing.name, thing.colour, box)

@@ -1,0 +1,61 @@
+"""swath-nano's tokenizer: byte-level BPE with one token for each number of a box."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from swath.instructions.dialect import GRID
+
+SIZE = 2048
+PAD, BEGIN, END, IMAGE = "<pad>", "<s>", "</s>", "<image>"
+ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
+
+CHAT_TEMPLATE = (
+    "{{ bos_token }}"
+    "{% for message in messages %}"
+    "{{ '<|' + message['role'] + '|>' }}"
+    "{% if message['role'] == 'assistant' %}"
+    "{% generation %}{{ message['content'] + eos_token }}{% endgeneration %}"
+    "{% else %}{{ message['content'] }}{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+
+def train_tokenizer(texts: Iterable[str], size: int = SIZE) -> PreTrainedTokenizerFast:
+    """A tokenizer of exactly `size` tokens or fewer, learnt from the texts.
+
+    The first four ids are padding, begin, end and image, as `NanoConfig` expects.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r" ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    special = [PAD, BEGIN, END, IMAGE, *ROLES]
+    numbers = [f"<{number}>" for number in range(GRID + 1)]
+    trainer = trainers.BpeTrainer(
+        vocab_size=size - len(numbers),
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.add_tokens([AddedToken(number, normalized=False) for number in numbers])
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        bos_token=BEGIN,
+        eos_token=END,
+        additional_special_tokens=[IMAGE, *ROLES],
+        clean_up_tokenization_spaces=False,
+        model_max_length=2048,
+    )
+    wrapped.chat_template = CHAT_TEMPLATE
+    return wrapped

@@ -1,0 +1,68 @@
+"""What a stage minimises: the answers' loss, and auxiliary losses on the vision tower."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from swath.models.encoding import IGNORED
+from swath.recipe import ImageLoss
+from swath.tuning.rows import Targets
+
+
+class ImageHeads(nn.Module):
+    """Linear heads on the tower's mean token; they teach the tower and are then thrown away.
+
+    Args:
+        width: of the tower's features.
+        targets: classes and words to predict.
+        section: weights of the losses.
+    """
+
+    def __init__(self, width: int, targets: Targets, section: ImageLoss) -> None:
+        super().__init__()
+        self.section = section
+        self.label = nn.Linear(width, max(1, len(targets.labels)))
+        self.words = nn.Linear(width, max(1, len(targets.words)))
+
+    def forward(self, features: Tensor, scenes: Tensor | None, words: Tensor | None) -> Tensor:
+        """The weighted sum of the losses the batch has targets for.
+
+        Args:
+            features: (images, tokens, width) of the tower.
+            scenes: (images, classes) shares of each class, all 0 where none is known.
+            words: (images, words) from 0 to 1.
+        """
+        mean = features.float().mean(dim=1)
+        loss = mean.sum() * 0
+        if scenes is not None:
+            smooth = self.section.smoothing
+            wanted = scenes * (1 - smooth) + scenes.sum(1, keepdim=True) * smooth / scenes.shape[1]
+            logs = functional.log_softmax(self.label(mean), dim=1)
+            loss = loss - self.section.label * (wanted * logs).sum(1).mean()
+        if words is not None:
+            loss = loss + self.section.words * functional.binary_cross_entropy_with_logits(
+                self.words(mean), words
+            )
+        return loss
+
+
+def text_loss(logits: Tensor, labels: Tensor, segments: Tensor, average: str) -> Tensor:
+    """Cross-entropy of the answers.
+
+    Args:
+        logits: (labelled, vocabulary), only where a label is, in reading order.
+        labels: (batch, tokens), -100 elsewhere.
+        segments: (batch, tokens), which conversation a token belongs to.
+        average: "token" weighs every token alike; "answer" every conversation.
+    """
+    wanted = labels[:, 1:] != IGNORED
+    losses = functional.cross_entropy(logits.float(), labels[:, 1:][wanted], reduction="none")
+    if average == "token":
+        return losses.mean()
+    most = int(segments.max()) + 1
+    rows = torch.arange(len(labels), device=labels.device)[:, None] * most
+    answer = (segments[:, 1:] + rows)[wanted]
+    _, answer, sizes = answer.unique(return_inverse=True, return_counts=True)
+    return (losses / sizes[answer]).sum() / len(sizes)

@@ -1,0 +1,237 @@
+"""A run: stages one after another into a folder that can be continued, loaded and reported.
+
+`runs/<name>/` holds `recipe.yaml` (as resolved), `run.json` (base, versions, stages, fingerprint),
+`losses.jsonl`, and `model/` or `adapter/` once it is finished. `stages/` exists only meanwhile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
+from transformers.trainer_utils import get_last_checkpoint
+
+from swath.errors import TuningError
+from swath.files import (
+    read_json,
+    read_jsonl,
+    replacing,
+    replacing_folder,
+    write_json,
+    write_jsonl,
+    write_text,
+)
+from swath.instructions.builder import InstructionSet
+from swath.models.encoding import Encoder, by_image
+from swath.models.loading import RUN_FILE, Loaded, load_base
+from swath.models.pixels import PixelStore
+from swath.recipe import Recipe, Stage, dump
+from swath.tuning.objective import ImageHeads
+from swath.tuning.rows import Batcher, Schedule, Targets
+from swath.tuning.stages import PartCount, count_parts, prepare
+from swath.tuning.trainer import Report, StageTrainer, Watch, arguments, computes_bf16
+
+Parts = Callable[[Stage, int, list[PartCount]], None]
+"""Called before each stage with its number of steps and what it trains."""
+
+
+def tune(
+    built: InstructionSet,
+    recipe: Recipe,
+    folder: Path | str,
+    report: Report | None = None,
+    parts: Parts | None = None,
+) -> Path:
+    """Tune the recipe's model on the training split; return the run folder.
+
+    A run that was interrupted continues from its last checkpoint, exactly as if it had not been.
+
+    Raises:
+        TuningError: there is nothing to train on, the folder holds a run of another recipe or
+            other data, or the loss is no longer a number.
+    """
+    folder = Path(folder)
+    groups = by_image(built.split("train"))
+    if not groups:
+        raise TuningError("the set has no training rows; see annotations.split.")
+    run = _open_run(folder, recipe, fingerprint(built, recipe))
+    if run["finished"]:
+        return folder
+    if recipe.tuning.threads:
+        torch.set_num_threads(recipe.tuning.threads)
+    torch.manual_seed(recipe.seed)
+    loaded = load_base(recipe.models, _texts(built), recipe.seed)
+    encoder = Encoder(loaded.tokenizer, loaded.family, loaded.image_tokens, loaded.longest)
+    store = PixelStore(loaded.image_size, recipe.imagery.cache_px)
+    losses = _losses(folder)
+    model = loaded.model
+    for number, stage in enumerate(recipe.tuning.stages):
+        torch.manual_seed(recipe.seed + number)
+        model = prepare(model, loaded, stage)
+        done = folder / "stages" / f"{number}.safetensors"
+        if done.is_file():
+            _restore(model, done)
+            continue
+        vocabulary = built.card["words"][: stage.image_loss.vocabulary]
+        targets = Targets(tuple(built.labels), tuple(vocabulary))
+        batcher = Batcher(groups, encoder, store, stage, targets, recipe.seed * 1000 + number)
+        steps = max(1, round(stage.epochs * len(groups) / stage.batch_size))
+        if parts:
+            parts(stage, steps, count_parts(model, loaded))
+        place = folder / "stages" / str(number)
+        last = get_last_checkpoint(str(place)) if place.is_dir() else None
+        begun = int(last.rsplit("-", 1)[1]) if last else 0
+        losses = [r for r in losses if r["stage"] != stage.name or r["step"] <= begun]
+        watch = Watch(stage.name, report, losses)
+        trainer = StageTrainer(
+            model=model,
+            args=arguments(place, stage, recipe.tuning, steps, recipe.seed),
+            train_dataset=Schedule(steps * stage.batch_size),
+            data_collator=batcher,
+            callbacks=[watch, _LossFile(folder, losses)],
+            stage=stage,
+            tower=model.get_submodule(_inside(model, loaded.family.vision)),
+            heads=_heads(loaded, stage, targets),
+        )
+        watch.trainer = trainer
+        begin = time.monotonic()
+        trainer.train(resume_from_checkpoint=last)
+        _write_losses(folder, losses)
+        run["stages"].append(
+            {"name": stage.name, "steps": steps, "seconds": round(time.monotonic() - begin, 1)}
+        )
+        with replacing(done) as temporary:
+            save_file(_state(model), temporary)
+        write_json(folder / RUN_FILE, run)
+        shutil.rmtree(place)
+    _finish(folder, model, loaded, recipe, run)
+    return folder
+
+
+def fingerprint(built: InstructionSet, recipe: Recipe) -> str:
+    """What a run depends on: the conversations, and the recipe without its speed settings."""
+    values = recipe.model_dump(mode="json")
+    for key in ("evaluation", "export", "about", "name"):
+        values.pop(key)
+    for key in ("threads", "save_every", "keep_checkpoints"):
+        values["tuning"].pop(key)
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
+    for conversation in built.conversations:
+        digest.update(json.dumps(conversation.to_row(), sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def read_losses(folder: Path | str) -> list[dict[str, Any]]:
+    """Every step's losses of a run: `stage`, `step`, `steps`, `text`, `image`, `seconds`."""
+    return list(read_jsonl(Path(folder) / "losses.jsonl", "losses"))
+
+
+class _LossFile(Watch):
+    """Writes the losses whenever a checkpoint is written, so that both are continued together."""
+
+    def __init__(self, folder: Path, losses: list[dict[str, Any]]) -> None:
+        super().__init__("", None, losses)
+        self.folder = folder
+
+    def on_save(self, *args: Any, **kwargs: Any) -> None:
+        """Write what is known so far."""
+        _write_losses(self.folder, self.losses)
+
+
+def _open_run(folder: Path, recipe: Recipe, digest: str) -> dict[str, Any]:
+    if not (folder / RUN_FILE).is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        run: dict[str, Any] = {
+            "base": recipe.models.base,
+            "revision": recipe.models.revision,
+            "fingerprint": digest,
+            "finished": False,
+            "stages": [],
+            "precision": recipe.tuning.precision,
+            "bf16": computes_bf16(),
+            "threads": recipe.tuning.threads or torch.get_num_threads(),
+            "machine": f"{platform.machine()}, Python {platform.python_version()}",
+            "versions": {
+                name: version(name) for name in ("swath", "torch", "transformers", "peft", "numpy")
+            },
+        }
+        write_text(folder / "recipe.yaml", dump(recipe))
+        write_json(folder / RUN_FILE, run)
+        return run
+    run = read_json(folder / RUN_FILE)
+    if run["fingerprint"] != digest:
+        raise TuningError(
+            f"{folder} holds a run of another recipe or other data; give this one another name "
+            f"(name=...) or start over with --fresh."
+        )
+    return run
+
+
+def _finish(folder: Path, model: Any, loaded: Loaded, recipe: Recipe, run: dict[str, Any]) -> None:
+    learnt = {part for stage in recipe.tuning.stages for part in stage.train}
+    if isinstance(model, PeftModel) and learnt <= {"lora", "projector"}:
+        with replacing_folder(folder / "adapter") as temporary:
+            model.save_pretrained(str(temporary))
+    else:
+        loaded.model = model.merge_and_unload() if isinstance(model, PeftModel) else model
+        loaded.model.eval()
+        with replacing_folder(folder / "model") as temporary:
+            loaded.save(temporary)
+    run["finished"] = True
+    write_json(folder / RUN_FILE, run)
+    shutil.rmtree(folder / "stages", ignore_errors=True)
+
+
+def _heads(loaded: Loaded, stage: Stage, targets: Targets) -> ImageHeads | None:
+    if not (stage.image_loss.label or stage.image_loss.words):
+        return None
+    return ImageHeads(int(loaded.model.config.widths[-1]), targets, stage.image_loss)
+
+
+def _inside(model: Any, name: str) -> str:
+    return f"base_model.model.{name}" if isinstance(model, PeftModel) else name
+
+
+def _state(model: Any) -> dict[str, torch.Tensor]:
+    shared: set[int] = set()
+    state = {}
+    for name, tensor in model.state_dict().items():
+        if tensor.data_ptr() not in shared:
+            state[name] = tensor.contiguous()
+            shared.add(tensor.data_ptr())
+    return state
+
+
+def _restore(model: Any, file: Path) -> None:
+    missing, unexpected = model.load_state_dict(load_file(file), strict=False)
+    tied = set(model.state_dict()) - set(_state(model))
+    if unexpected or set(missing) - tied:
+        raise TuningError(f"{file} does not fit the recipe's model; start over with --fresh.")
+
+
+def _losses(folder: Path) -> list[dict[str, Any]]:
+    return read_losses(folder) if (folder / "losses.jsonl").is_file() else []
+
+
+def _write_losses(folder: Path, losses: list[dict[str, Any]]) -> None:
+    write_jsonl(folder / "losses.jsonl", "losses", losses)
+
+
+def _texts(built: InstructionSet) -> list[str]:
+    return [
+        part.text
+        for conversation in built.split("train")
+        for turn in conversation.turns
+        for part in turn.parts
+        if hasattr(part, "text")
+    ]

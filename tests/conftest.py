@@ -1,0 +1,36 @@
+"""What every test shares: an offline, quiet process, and folders of real data if there are any."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# Set before any test imports torch or transformers, which read them once.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ.setdefault("OMP_NUM_THREADS", str(min(4, os.cpu_count() or 1)))
+
+import pytest
+
+
+def _folder(variable: str, holds: str) -> Path:
+    value = os.environ.get(variable)
+    if not value:
+        pytest.skip(f"{variable} is not set; point it at a folder of {holds}")
+    folder = Path(value)
+    if not folder.is_dir():
+        pytest.fail(f"{variable} is {folder}, which is no folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of real images and annotations that SWATH_DATA names."""
+    return _folder("SWATH_DATA", "real images and annotations")
+
+
+@pytest.fixture(scope="session")
+def vectors_folder() -> Path:
+    """The folder of inputs and outputs of reference implementations that SWATH_VECTORS names."""
+    return _folder("SWATH_VECTORS", "reference inputs and outputs")

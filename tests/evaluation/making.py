@@ -1,0 +1,32 @@
+"""Predictions and conversations for the tests of evaluation."""
+
+from typing import Any
+
+from swath.evaluation.predictions import Prediction
+from swath.instructions.conversation import Conversation, Image, assistant, user
+
+
+def predicted(number: int, task: str, truth: dict[str, Any], **values: Any) -> Prediction:
+    given = {"scene": f"s{number}", "answer": "words", **values}
+    return Prediction(
+        id=f"q{number}",
+        task=task,
+        image=f"/images/{number}.png",
+        size_wh=(100, 100),
+        question="What is it?",
+        truth=truth,
+        **given,
+    )
+
+
+def named(number: int, truth: str, label: str | None, **values: Any) -> Prediction:
+    problem = None if label else "not a label"
+    return predicted(number, "classify", {"label": truth}, label=label, problem=problem, **values)
+
+
+def asked(
+    name: str, task: str, truth: dict[str, Any], size_wh: tuple[int, int] = (100, 100)
+) -> Conversation:
+    picture = Image(f"/images/{name}.png", size_wh)
+    turns = (user(picture, f"{task} this?"), assistant("the truth"))
+    return Conversation(id=name, task=task, turns=turns, scene=f"scene of {name}", truth=truth)

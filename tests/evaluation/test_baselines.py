@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from swath.errors import EvaluationError
+from swath.evaluation import baselines
+from swath.evaluation.score import score
+from tests.evaluation.making import asked
+
+
+def box(x1, y1, x2, y2):
+    return {"boxes": [[x1, y1, x2, y1, x2, y2, x1, y2]]}
+
+
+def test_the_majority_class_is_right_as_often_as_the_test_holds_it():
+    train = [asked(f"t{i}", "classify", {"label": label}) for i, label in enumerate("BBA")]
+    test = [asked(f"q{i}", "classify", {"label": label}) for i, label in enumerate("ABAA")]
+    found = score(baselines.majority_class(train, test), ["A", "B"])
+    assert found["classify"]["accuracy"].value == 0.25
+
+
+def test_mean_and_centre_box_scale_with_the_image():
+    train = [
+        asked("a", "refer", box(0, 0, 20, 40), (100, 100)),
+        asked("b", "refer", box(80, 0, 160, 80), (200, 200)),  # shares .4 0 .8 .4
+    ]
+    test = [asked("q", "refer", box(0, 0, 1, 1), (1000, 500))]
+    (mean,) = baselines.mean_box(train, test)
+    assert mean.boxes == [[200, 0, 500, 0, 500, 200, 200, 200]]
+    (centre,) = baselines.centre_box(train, test)
+    assert centre.boxes == [[350, 150, 650, 150, 650, 350, 350, 350]]
+
+
+def test_the_median_count_is_the_lower_of_two():
+    train = [asked(str(i), "count", {"count": count}) for i, count in enumerate([1, 2, 5, 90])]
+    (found,) = baselines.median_count(train, [asked("q", "count", {"count": 2})])
+    assert (found.count, found.unreadable) == (2, False)
+
+
+def test_the_commonest_caption_follows_the_predicted_class():
+    train = [
+        asked("a", "caption", {"captions": ["a port", "ships"], "label": "Port"}),
+        asked("b", "caption", {"captions": ["ships"], "label": "Port"}),
+        asked("c", "caption", {"captions": ["sand", "sand", "sand"], "label": "Beach"}),
+    ]
+    test = [asked(name, "caption", {"captions": ["?"]}) for name in "pqr"]
+    classes = {"/images/p.png": "Port", "/images/q.png": None}
+    found = baselines.commonest_caption(train, test, classes)
+    assert [one.answer for one in found] == ["ships", "sand", "sand"]
+
+
+def test_the_nearest_caption_is_that_of_the_smallest_angle():
+    train = [asked(name, "caption", {"captions": [f"caption {name}"]}) for name in "ab"]
+    test = [asked("q", "caption", {"captions": ["?"]})]
+    features = np.array([[0.0, 1.0], [100.0, 0.0]])
+    (found,) = baselines.nearest_caption(train, test, features, np.array([[1.0, 5.0]]))
+    assert found.answer == "caption a"
+
+
+def test_a_vector_is_needed_for_each_image():
+    train = [asked("a", "caption", {"captions": ["x"]})]
+    with pytest.raises(EvaluationError, match=r"test: 1 conversations, .* and 2 vectors"):
+        baselines.nearest_caption(train, train, np.ones((1, 2)), np.ones((2, 2)))
+
+
+def test_only_tasks_in_both_training_and_test_have_baselines():
+    train = [asked("a", "count", {"count": 1}), asked("b", "classify", {"label": "A"})]
+    assert list(baselines.blind(train, train[:1])) == ["median count"]
+
+
+def test_a_baseline_without_training_truth_is_an_error():
+    with pytest.raises(EvaluationError, match="no training conversation is of task 'classify'"):
+        baselines.majority_class([], [asked("q", "classify", {"label": "A"})])

@@ -1,0 +1,95 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from swath.errors import EvaluationError
+from swath.evaluation.reading import Labels, read_count
+
+LABELS = Labels(["BaseballField", "Airport", "Storage Tank"])
+
+
+@pytest.mark.parametrize(
+    "answer", ["BaseballField", "baseball field", " Baseball-field. ", "BASEBALL_FIELD"]
+)
+def test_case_spaces_and_punctuation_do_not_matter_in_words(answer):
+    assert LABELS.read(answer) == ("BaseballField", None)
+
+
+def test_a_sentence_around_the_label_is_not_the_label():
+    assert LABELS.read("It is an airport.") == (None, "not a label")
+
+
+@pytest.mark.parametrize(
+    "answer", ['{"label": "Airport"}', 'Sure:\n```json\n{"label": "Airport"}\n```']
+)
+def test_json_alone_or_fenced_is_read(answer):
+    assert LABELS.read(answer) == ("Airport", None)
+
+
+def test_json_must_name_the_label_exactly():
+    assert LABELS.read('{"label": "airport"}') == (None, "not a label")
+
+
+@pytest.mark.parametrize("answer", ['{"label": "Airport"', '{"name": "Airport"}', '{"label": 3}'])
+def test_json_that_is_damaged_or_without_a_label_is_unparsable(answer):
+    assert LABELS.read(answer) == (None, "unparsable")
+
+
+def test_an_answer_of_punctuation_is_empty():
+    assert LABELS.read(" ... ") == (None, "empty")
+
+
+def test_fenced_answers_of_the_cookbook_vectors_are_read_as_the_cookbook_reads_them():
+    vectors = json.loads(
+        (Path(__file__).parents[1] / "vectors/classification_cookbook.json").read_text()
+    )
+    labels = Labels(vectors["label_set"])
+    fenced = [case for case in vectors["cases"] if "image_description" in case["answer"]]
+    fenced = [case for case in fenced if case["answer"].startswith("```json")]
+    assert len(fenced) > 100
+    for case in fenced:
+        read, problem = labels.read(case["answer"])
+        assert (read or "WRONG") == case["expected"]["scored_as"]
+        assert (problem == "not a label") == case["expected"]["hallucinated"]
+
+
+def test_labels_that_only_differ_in_punctuation_are_refused():
+    with pytest.raises(EvaluationError, match=r"'storage tank' and 'StorageTank'.*rename"):
+        Labels(["storage tank", "StorageTank"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "count"),
+    [
+        ("3", 3),
+        ("There are 12 ships.", 12),
+        ("1,500 cars", 1500),
+        ("Seven", 7),
+        ("twenty-one", 21),
+        ("zero", 0),
+        ("4.0", 4),
+    ],
+)
+def test_numbers_in_digits_and_words_are_read(answer, count):
+    assert read_count(answer) == (count, None)
+
+
+def test_the_first_of_several_numbers_is_taken_and_noted():
+    assert read_count("between 2 and 7") == (2, "several numbers")
+    assert read_count("2-7") == (2, "several numbers")
+    assert read_count("3 ships, yes 3") == (3, None)
+
+
+@pytest.mark.parametrize("answer", ["someone", "none of them", "B52", "many", "a 512x512 image"])
+def test_a_number_inside_a_word_is_none(answer):
+    assert read_count(answer) == (None, "no number")
+
+
+@pytest.mark.parametrize("answer", ["-4", "3.5", "two hundred", "one dozen"])
+def test_what_cannot_be_a_count_or_goes_beyond_the_words_is_not_guessed(answer):
+    assert read_count(answer) == (None, "not a count")
+
+
+def test_a_blank_is_empty():
+    assert read_count("  ") == (None, "empty")

@@ -1,0 +1,136 @@
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from swath.boxes import Boxes
+from swath.errors import EvaluationError
+from swath.evaluation.reading import Labels
+from swath.evaluation.runner import predict, read, unanswered
+from tests.evaluation.making import asked
+
+LABELS = ["Airport", "Beach"]
+BOX = [[10.0, 10, 20, 10, 20, 20, 10, 20]]
+
+
+@dataclass
+class Answer:
+    text: str
+    boxes: Boxes | None = None
+
+
+class Parrot:
+    """Answers by id, and finds the candidate with most letters "a" most probable."""
+
+    def __init__(self, **answers):
+        self.answers, self.seen = answers, []
+
+    def answer(self, questions, max_new_tokens=64, progress=None):
+        self.seen += questions
+        for done in range(len(questions)):
+            if progress:
+                progress(done + 1, len(questions))
+        return [self.answers[question.id] for question in questions]
+
+    def score(self, questions, candidates, progress=None):
+        self.seen += questions
+        if progress:
+            progress(len(questions), len(questions))
+        return [
+            np.log(np.array([1.0 + text.lower().count("a") for text in some]))
+            for some in candidates
+        ]
+
+
+def test_a_closed_answer_is_the_most_probable_candidate_with_its_share():
+    one = asked("q", "classify", {"label": "Airport"})
+    texts = {"Airport": "airport area", "Beach": "beach"}  # 3 + 1 against 1 + 1
+    (found,) = predict(Parrot(), [one], LABELS, {"classify": texts})
+    assert (found.label, found.answer, found.closed) == ("Airport", "airport area", True)
+    assert found.confidence == pytest.approx(4 / 6)
+    assert not found.unreadable
+
+
+def test_open_and_closed_answers_come_back_in_the_order_of_the_questions():
+    some = [
+        asked("a", "caption", {"captions": ["a ship"]}),
+        asked("b", "classify", {"label": "Beach"}),
+        asked("c", "refer", {"boxes": BOX}),
+        asked("d", "count", {"count": 3}),
+    ]
+    parrot = Parrot(
+        a=Answer("one ship"), c=Answer("{<1><1>}", Boxes(np.reshape(BOX, (1, 4, 2)))), d=Answer("3")
+    )
+    steps = []
+    found = predict(
+        parrot,
+        some,
+        LABELS,
+        {"classify": {label: label for label in LABELS}},
+        progress=lambda done, total: steps.append((done, total)),
+    )
+    assert [one.id for one in found] == ["a", "b", "c", "d"]
+    assert found[0].answer == "one ship" and found[0].confidence is None
+    assert found[2].boxes == BOX
+    assert found[3].count == 3
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_the_truth_is_not_shown_to_the_engine():
+    parrot = Parrot(q=Answer("Beach"))
+    predict(parrot, [asked("q", "classify", {"label": "Beach"})], LABELS)
+    assert [turn.role for turn in parrot.seen[0].turns] == ["user"]
+
+
+def test_each_open_answer_that_cannot_be_read_says_why():
+    def problem(task, truth, answer, boxes=None):
+        return read(asked("q", task, truth), answer, boxes, Labels(LABELS)).problem
+
+    assert problem("classify", {"label": "Beach"}, "a volcano") == "not a label"
+    assert problem("classify", {"label": "Beach"}, '{"label"') == "unparsable"
+    assert problem("refer", {"boxes": BOX}, "over there") == "no box"
+    assert problem("refer", {"boxes": BOX}, "") == "empty"
+    assert problem("refer", {"boxes": BOX}, "x", Boxes(np.zeros((2, 4, 2)))) == "several boxes"
+    assert problem("count", {"count": 1}, "some") == "no number"
+    assert problem("caption", {"captions": ["a"]}, " \n") == "empty"
+    assert problem("caption", {"captions": ["a"]}, "a") is None
+
+
+def test_a_conversation_without_a_scene_is_its_own():
+    from dataclasses import replace
+
+    one = replace(asked("q", "count", {"count": 0}), scene="")
+    assert unanswered(one).scene == "q"
+
+
+@pytest.mark.parametrize(
+    ("task", "truth", "advice"),
+    [
+        ("classify", {"label": "Volcano"}, "not among the 2 labels; add it"),
+        ("classify", {}, "scored against `label`, which its truth does not hold"),
+        ("refer", {"boxes": BOX * 2}, "truth holds 2; rephrase it"),
+        ("translate", {}, "'translate' has no metric; tasks that are scored: classify"),
+    ],
+)
+def test_a_truth_that_cannot_be_scored_is_refused_before_anything_is_asked(task, truth, advice):
+    parrot = Parrot()
+    with pytest.raises(EvaluationError, match=advice):
+        predict(parrot, [asked("q", task, truth)], LABELS)
+    assert not parrot.seen
+
+
+def test_nothing_to_ask_is_an_error():
+    with pytest.raises(EvaluationError, match="is the test split empty"):
+        predict(Parrot(), [], LABELS)
+
+
+def test_captions_have_no_closed_answers():
+    one = asked("q", "caption", {"captions": ["a"]})
+    with pytest.raises(EvaluationError, match="'caption' has no closed answers"):
+        predict(Parrot(), [one], LABELS, {"caption": {"a": "a"}})
+
+
+def test_choices_outside_the_labels_are_refused():
+    one = asked("q", "classify", {"label": "Beach"})
+    with pytest.raises(EvaluationError, match=r"choices name \['Volcano'\]"):
+        predict(Parrot(), [one], LABELS, {"classify": {"Volcano": "volcano"}})
