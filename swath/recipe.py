@@ -150,10 +150,9 @@ class Stage(Section):
     """One phase of tuning."""
 
     name: str = Field("tune", description="As shown in the loss curve.")
-    train: list[Part] = Field(
-        default_factory=_adapter, min_length=1, description="What learns."
-    )
+    train: list[Part] = Field(default_factory=_adapter, min_length=1, description="What learns.")
     epochs: float = Field(1.0, gt=0, description="Passes over the training images.")
+    steps: int | None = Field(None, gt=0, description="Exactly so many steps, whatever `epochs`.")
     learning_rate: float = Field(1e-4, gt=0, description="Peak rate, after warm-up.")
     batch_size: int = Field(32, gt=0, description="Images a step.")
     rows_per_image: int = Field(

@@ -6,6 +6,7 @@ import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from importlib.metadata import version
 from itertools import repeat
@@ -123,8 +124,14 @@ def _drawn(
         return
     # "spawn" starts clean: a forked process may inherit a lock some library's thread holds.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from pool.map(_draw_one, places, *each, chunksize=_CHUNK)
+    try:
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            yield from pool.map(_draw_one, places, *each, chunksize=_CHUNK)
+    except BrokenProcessPool:
+        raise AnnotationError(
+            f"one of {workers} drawing processes died; draw with workers=1, or, if this is a "
+            f"script of yours, start it under `if __name__ == '__main__':`."
+        ) from None
 
 
 def _draw_one(

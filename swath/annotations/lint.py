@@ -22,8 +22,9 @@ from swath.imagery.tiling import tiles
 SMALL_CLASS = 5
 """A class with fewer images is pointed out."""
 
-OUTSIDE_PX = 1.0
-"""Pixels a corner may reach beyond the image: rounding, not an error."""
+OUTSIDE_SHARE = 0.02
+"""Share of the longer side that a corner may reach beyond: an oriented box of an object at the
+border does."""
 
 _TILE_PX = 4096  # larger scenes are decoded in tiles of this edge, which bounds memory
 
@@ -183,7 +184,8 @@ def _bad_boxes(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
         if not len(image.boxes):
             continue
         beyond = np.maximum(-image.boxes.quads, image.boxes.quads - np.array(image.size_wh))
-        outside = int((beyond.max(axis=(1, 2)) > OUTSIDE_PX).sum())
+        allowed = max(1.0, OUTSIDE_SHARE * max(image.size_wh))
+        outside = int((beyond.max(axis=(1, 2)) > allowed).sum())
         if outside:
             width, height = image.size_wh
             yield Finding(

@@ -26,22 +26,17 @@ def loss_curve(curves: Sequence[tuple[Series, Sequence[Mapping[str, Any]]]]) -> 
     """Loss by step, one line a run, with a hairline and a name where a stage begins.
 
     Args:
-        curves: runs with their rows `step`, `loss` and `stage`; a loss that is no number is left
-            out.
+        curves: runs with their rows `step`, `loss` and `stage`, as `running` takes them.
 
     Returns:
         The SVG, or "" where no run has two losses.
     """
-    drawn = []
-    for series, rows in curves:
-        sound = [row for row in rows if math.isfinite(float(row["loss"]))]
-        if len(sound) > 1:
-            drawn.append((series, sound))
+    drawn = [(series, points) for series, rows in curves if len(points := running(rows)) > 1]
     if not drawn:
         return ""
     width, height, left, right, top, bottom = 960.0, 300.0, 48.0, 12.0, 26.0, 34.0
-    steps = [float(row["step"]) for _, rows in drawn for row in rows]
-    losses = [float(row["loss"]) for _, rows in drawn for row in rows]
+    steps = [step for _, points in drawn for _, step, _ in points]
+    losses = [loss for _, points in drawn for _, _, loss in points]
     x_ticks, y_ticks = ticks(0.0, max(steps), 8), ticks(0.0, max(losses), 5)
 
     def at(step: float, loss: float) -> tuple[float, float]:
@@ -56,24 +51,40 @@ def loss_curve(curves: Sequence[tuple[Series, Sequence[Mapping[str, Any]]]]) -> 
     for tick in [tick for tick in x_ticks if tick <= max(steps)]:
         parts.append(_text(at(tick, 0)[0], height - bottom + 18, f"{tick:g}", "middle"))
     parts.append(_text(width - right, height - 2, "step", "end", "axis"))
-    for series, rows in drawn:
-        stages: dict[Any, float] = {}
-        for row in rows:
-            stages.setdefault(row.get("stage"), float(row["step"]))
+    for series, every in drawn:
+        stages: dict[str, float] = {}
+        for stage, step, _ in every:
+            stages.setdefault(stage, step)
         if len(stages) > 1:
             for stage, step in stages.items():
                 x = at(step, 0)[0]
                 parts.append(_line(x, top - 10, x, height - bottom, "boundary"))
-                parts.append(_text(x + 6, top - 4, str(stage), "start", "axis"))
+                parts.append(_text(x + 6, top - 4, stage, "start", "axis"))
         # Stages are smoothed apart: a new one may well begin with another loss.
         for stage in stages:
-            points = [(float(r["step"]), float(r["loss"])) for r in rows if r.get("stage") == stage]
-            points = _thinned(points)
-            if len(points) > 40:
-                parts.append(_path([at(*point) for point in points], f"raw {series.style}"))
-                points = _smoothed(points)
-            parts.append(_path([at(*point) for point in points], f"curve {series.style}"))
+            line = _thinned([(step, loss) for of, step, loss in every if of == stage])
+            if len(line) > 40:
+                parts.append(_path([at(*point) for point in line], f"raw {series.style}"))
+                line = _smoothed(line)
+            parts.append(_path([at(*point) for point in line], f"curve {series.style}"))
     return "".join([*parts, "</svg>"])
+
+
+def running(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, float, float]]:
+    """Stage, step and loss of each row, steps counted on where a stage begins again at 0.
+
+    A loss that is no number is left out.
+    """
+    points = []
+    before, last, stage = 0.0, 0.0, None
+    for row in rows:
+        step = float(row["step"])
+        if row.get("stage") != stage and before + step <= last:
+            before = last
+        stage, last = row.get("stage"), before + step
+        if math.isfinite(float(row["loss"])):
+            points.append((str(stage or ""), last, float(row["loss"])))
+    return points
 
 
 def class_bars(runs: Sequence[tuple[Series, Sequence[ClassScore]]]) -> str:

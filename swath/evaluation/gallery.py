@@ -103,7 +103,7 @@ def thumbnail(path: str, open_image: OpenImage) -> str | None:
         picture.thumbnail((_SIDE, _SIDE))
         stream = io.BytesIO()
         picture.save(stream, "JPEG", quality=82)
-    except (OSError, ValueError, SyntaxError):
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 

@@ -18,12 +18,13 @@ from swath.evaluation.gallery import OpenImage
 from swath.evaluation.metrics import HEADLINE, METRICS, Score
 from swath.evaluation.predictions import Prediction
 from swath.evaluation.score import by_task, compare, score
-from swath.evaluation.statistics import Difference
+from swath.evaluation.statistics import RESAMPLES, Difference
 from swath.evaluation.style import CSS
 from swath.files import write_text
 
 Scores = Mapping[str, Mapping[str, Score]]
 TITLES = {"classify": "Classes", "refer": "Boxes", "count": "Counts", "caption": "Captions"}
+_MACHINE = {"format", "choices", "words"}  # of the card: what only programs read
 _STYLES = ["tuned", "base", "c2", "c3", "c4"]
 
 
@@ -59,6 +60,7 @@ def write_report(
     made: str = "",
     examples: int = 12,
     open_image: OpenImage | None = None,
+    resamples: int = RESAMPLES,
 ) -> None:
     """Write the report of some runs, the last of which it is about.
 
@@ -75,6 +77,7 @@ def write_report(
         made: when; now if not given.
         examples: most failures, and most other answers, to show a task.
         open_image: opens the picture of a path; Pillow by default.
+        resamples: of the bootstrap, for baselines and differences.
 
     Raises:
         EvaluationError: there is no run, two share a name, or they answered different questions.
@@ -83,15 +86,19 @@ def write_report(
         raise EvaluationError("a report needs at least one run; evaluate one first.")
     if len({run.name for run in runs}) < len(runs):
         raise EvaluationError("two runs of the report share a name; rename one.")
-    floors = {name: score(some, labels) for name, some in (baselines or {}).items() if some}
-    gaps = compare(runs[0].predictions, runs[-1].predictions, labels) if len(runs) > 1 else {}
+    floors = {
+        name: score(some, labels, resamples) for name, some in (baselines or {}).items() if some
+    }
+    gaps = {}
+    if len(runs) > 1:
+        gaps = compare(runs[0].predictions, runs[-1].predictions, labels, resamples)
     sections = {
         "Scores": _scores(runs, floors, gaps),
         "By class": _by_class(runs, labels),
         "Training": _training(runs),
         "What failed": _examples(runs, examples, open_image, failures=True),
         "What went right": _examples(runs, examples, open_image, failures=False),
-        "Data": tables.pairs(card or {}),
+        "Data": tables.pairs({k: v for k, v in (card or {}).items() if k not in _MACHINE}),
         "How it was made": _made(runs, recipe, versions or {}),
     }
     sections = {name: body for name, body in sections.items() if body}
@@ -173,9 +180,11 @@ def _scores(
         ]
         headline = HEADLINE[task]
         parts.append(f"<h3>{TITLES[task]}</h3>")
-        unit = f", {METRICS[headline].unit}" if METRICS[headline].unit else ""
-        parts.append(f'<p class="note">{METRICS[headline].title}{unit}</p>')
-        parts.append(charts.intervals(METRICS[headline], [(s, v[headline]) for s, v in systems]))
+        if len(systems) > 1:
+            unit = f", {METRICS[headline].unit}" if METRICS[headline].unit else ""
+            chart = charts.intervals(METRICS[headline], [(s, v[headline]) for s, v in systems])
+            parts.append(f'<p class="note">{METRICS[headline].title}{unit}</p>')
+            parts.append(f'<div class="wide">{chart}</div>')
         gap = (f"{runs[-1].name} − {runs[0].name}", gaps[task]) if task in gaps else None
         parts.append(tables.scores(systems, gap))
         if task in gaps:
@@ -229,14 +238,11 @@ def _training(runs: Sequence[ReportRun]) -> str:
         return ""
     notes = []
     for run in runs:
-        if run.losses:
+        if charts.running(run.losses):
             took = f" in {tables.duration(run.seconds)}" if run.seconds is not None else ""
-            last = run.losses[-1]
-            notes.append(
-                f"{escape(run.name)}: {last['step']:,} steps{took}, last loss "
-                f"{float(last['loss']):.3f}."
-            )
-    return f'<p class="note">{" ".join(notes)}</p>{curve}'
+            _, steps, last = charts.running(run.losses)[-1]
+            notes.append(f"{escape(run.name)}: {steps:,.0f} steps{took}, last loss {last:.3f}.")
+    return f'<p class="note">{" ".join(notes)}</p><div class="wide">{curve}</div>'
 
 
 def _examples(
@@ -252,7 +258,8 @@ def _examples(
             continue
         total = count if failures else len(some) - count
         problems = Counter(one.problem for one in some if one.unreadable)
-        why = "".join(f" {number:,} {escape(str(name))}." for name, number in problems.items())
+        why = ", ".join(f"{number:,} {escape(str(name))}" for name, number in problems.items())
+        why = f" Could not be read: {why}." if why and failures else ""
         figures = "".join(
             gallery.example(
                 [
@@ -266,8 +273,8 @@ def _examples(
         )
         legend = tables.box_legend(len(runs) > 1) if task == "refer" else ""
         parts.append(
-            f"<h3>{TITLES[task]}</h3><p class='note'>{total:,} of {len(some):,}, "
-            f"{len(chosen)} shown.{why if failures else ''}</p>{legend}"
+            f'<h3>{TITLES[task]}</h3><p class="note">{total:,} of {len(some):,} answers, '
+            f"{len(chosen)} shown.{why}</p>{legend}"
             f'<div class="gallery">{figures}</div>'
         )
     return "".join(parts)

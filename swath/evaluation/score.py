@@ -125,6 +125,7 @@ def write_scores(
     predictions: Sequence[Prediction],
     labels: Sequence[str] = (),
     scores: Mapping[str, Mapping[str, Score]] | None = None,
+    resamples: int = RESAMPLES,
 ) -> None:
     """Write `scores.json`: scores, the rules they follow, problems, confusion and classes.
 
@@ -133,8 +134,9 @@ def write_scores(
         predictions: of the run.
         labels: the label set.
         scores: what `score` returned; computed if not given.
+        resamples: of the bootstrap behind the scores.
     """
-    scores = score(predictions, labels) if scores is None else scores
+    scores = score(predictions, labels, resamples) if scores is None else scores
     tasks: dict[str, Any] = {}
     for task, chosen in by_task(predictions).items():
         tasks[task] = {
@@ -158,7 +160,7 @@ def write_scores(
             "denominator": "every sample; an unreadable answer is wrong",
             "boxes": "pixels of the image; continuous area; IoU >= 0.5 is found; not clamped",
             "tokeniser": captions.TOKENISER,
-            "interval": f"95 % percentile bootstrap over scenes, {RESAMPLES} resamples",
+            "interval": f"95 % percentile bootstrap over scenes, {resamples} resamples",
             "tasks": tasks,
         },
     )

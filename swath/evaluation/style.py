@@ -67,7 +67,7 @@ table { border-collapse: collapse; }
 .scores { width: 100%; font-size: 15px; }
 .scores th, .scores td { padding: 9px 14px 8px 0; text-align: right; vertical-align: baseline;
   border-bottom: 1px solid var(--rule); white-space: nowrap; }
-.scores th:first-child, .scores td:first-child { text-align: left; white-space: normal; }
+.scores th:first-child, .scores td:first-child { text-align: left; min-width: 130px; }
 .scores th:last-child, .scores td:last-child { padding-right: 0; }
 .scores thead th { color: var(--soft); font-size: 13px; font-weight: 400; }
 .scores tbody th { font-weight: 400; }
@@ -103,20 +103,21 @@ i.key { display: inline-block; width: 10px; height: 10px; margin-right: 8px; bor
 .chart text.name.base, .chart text.name.tuned, .chart text.name.c2, .chart text.name.c3,
 .chart text.name.c4 { fill: var(--ink); }
 .chart polyline.curve, .chart polyline.raw { fill: none; }
-.halves { display: grid; grid-template-columns: repeat(auto-fit, minmax(380px, 1fr)); gap: 0 40px;
-  align-items: start; }
+.wide .chart { min-width: 620px; }
+.halves { display: grid; gap: 0 40px; align-items: start;
+  grid-template-columns: repeat(auto-fit, minmax(min(380px, 100%), 1fr)); }
 .halves .chart:only-child { max-width: 560px; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 22px; font-size: 13px; color: var(--soft); }
 .legend span { display: inline-flex; align-items: center; }
 .legend svg { width: 26px; height: 12px; margin-right: 8px; overflow: visible; }
 
-.heat { font-size: 11px; line-height: 1; }
+.heat { font-size: min(11px, calc(var(--cell) * .56)); line-height: 1; }
 .heat th { padding: 0 8px 0 0; font-weight: 400; text-align: right; white-space: nowrap;
   color: var(--soft); }
 .heat thead th { padding: 0 0 8px; vertical-align: bottom; }
 .heat thead span { writing-mode: vertical-rl; transform: rotate(180deg); display: inline-block; }
-.heat td { width: 27px; min-width: 27px; height: 27px; padding: 0; text-align: center;
-  border: 1px solid var(--rule); background: rgb(var(--shade) / var(--depth)); }
+.heat td { width: var(--cell); min-width: var(--cell); height: var(--cell); padding: 0;
+  text-align: center; border: 1px solid var(--rule); background: rgb(var(--shade) / var(--depth)); }
 .heat .hit { --shade: var(--heat); } .heat .off { --shade: var(--miss); }
 .heat .none { background: transparent; }
 .heat .deep { color: var(--sheet); }
@@ -165,6 +166,7 @@ footer { margin-top: 80px; padding-top: 14px; border-top: 1px solid var(--rule);
     --good: #2c7a4b; --bad: #b23a2b; }
   body { padding: 0; font-size: 11pt; } nav { display: none; } header { padding-top: 0; }
   h2, h3 { break-after: avoid; } .chart, tr, .tile { break-inside: avoid; }
+  .wide .chart { min-width: 0; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .wide { overflow: visible; }
 }

@@ -12,6 +12,8 @@ from swath.evaluation.metrics import METRICS, Metric, Score
 from swath.evaluation.predictions import Prediction
 from swath.evaluation.statistics import Difference
 
+_MOST = 60  # entries of a list that are shown
+
 
 def scores(
     systems: Sequence[tuple[Series, Mapping[str, Score]]],
@@ -55,8 +57,9 @@ def heat(predictions: Sequence[Prediction], labels: Sequence[str]) -> str:
                 f'<td class="{kind}" style="--depth:{0.12 + 0.8 * share:.2f}">{count or ""}</td>'
             )
         rows.append(f"<tr><th>{escape(label)}</th>{''.join(cells)}</tr>")
+    cell = min(27, max(14, 880 // (len(labels) + 1)))
     return (
-        f'<table class="heat"><thead><tr><th></th>{heads}</tr></thead>'
+        f'<table class="heat" style="--cell:{cell}px"><thead><tr><th></th>{heads}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"
     )
 
@@ -179,7 +182,8 @@ def _value(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         if any(isinstance(one, Mapping) for one in value):
             return "".join(_value(one) for one in value)
-        return escape(", ".join(str(one) for one in value)) or "—"
+        more = f" and {len(value) - _MOST:,} more" if len(value) > _MOST else ""
+        return escape(", ".join(str(one) for one in value[:_MOST]) + more) or "—"
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "—"}[value]
     return escape(f"{value:,}" if isinstance(value, int) else str(value))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +38,7 @@ _DRIVERS = {  # first bytes of a file, and what GDAL calls its format
     b"\xff\x4f\xff\x51": "JP2OpenJPEG",
     b"EHFA": "HFA",
 }
+_PICTURES = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM")  # not EPS, which Ghostscript would run
 _ORIENTATION = 0x0112  # EXIF tag
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -47,6 +50,12 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _WIDE_MODES = {"I;16": "uint16", "I;16B": "uint16", "I;16L": "uint16", "I": "int32", "F": "float32"}
+
+# What decoders raise on damaged input; Pillow's PNG reader does raise SyntaxError.
+_DAMAGE = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError),
+    *(SyntaxError, RuntimeError, AssertionError, MemoryError, struct.error, zlib.error),
+)
 
 # A picture up to LARGEST_READ_PX is read; above it Pillow raises, which we pass on as our own.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -140,7 +149,7 @@ def open_scene(path: Path | str) -> Scene:
         driver = _driver(path)
         if driver is not None:
             return _open_raster(path, driver)
-        with Image.open(path) as picture:
+        with Image.open(path, formats=_PICTURES) as picture:
             return Picture(
                 id=path.stem,
                 path=path,
@@ -164,7 +173,7 @@ def _decoding(path: Path) -> Iterator[None]:
             f"{path}: more than {LARGEST_READ_PX} pixels, which may be an attack; if you trust "
             f"it, convert it to a tiled GeoTIFF (gdal_translate -of COG)."
         ) from None
-    except Exception as error:  # decoders raise anything on damaged input, SyntaxError included
+    except _DAMAGE as error:
         raise ImageryError(_explained(path, error)) from error
 
 
@@ -198,7 +207,7 @@ class Picture(Scene):
         x, y, width, height = area
         if (width, height) != self.size_wh:
             return _resized(self._upright[y : y + height, x : x + width], size_wh)
-        with Image.open(self.path) as picture:
+        with Image.open(self.path, formats=_PICTURES) as picture:
             turned = _orientation(picture) >= 5
             # A JPEG decodes at 1/2, 1/4 or 1/8 for a fraction of the time.
             picture.draft(None, size_wh[::-1] if turned else size_wh)
@@ -207,7 +216,7 @@ class Picture(Scene):
     @cached_property
     def _upright(self) -> Pixels:
         """All pixels, kept because neighbouring tiles are read from the same picture."""
-        with Image.open(self.path) as picture:
+        with Image.open(self.path, formats=_PICTURES) as picture:
             return _picture_rgb(picture)
 
 
@@ -290,7 +299,6 @@ class Raster(Scene):
         self, area: Window, size_wh: tuple[int, int], nearest: bool = False
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """(bands, height, width) stored values, and (height, width) whether they were observed."""
-        import rasterio
         from rasterio.enums import Resampling
         from rasterio.windows import Window as RasterWindow
 
@@ -301,8 +309,7 @@ class Raster(Scene):
         # The mean of two palette entries is a third colour; complex values have no mean here.
         if nearest or self.palette is not None or self.dtype.startswith("complex"):
             method = Resampling.nearest
-        _hush()
-        with rasterio.open(self.path, driver=self.driver) as raster:
+        with _opened(self.path, self.driver) as raster:
             values = raster.read(
                 self.rgb_bands,
                 window=window,
@@ -320,11 +327,9 @@ class Raster(Scene):
 
 
 def _open_raster(path: Path, driver: str) -> Raster:
-    import rasterio
     from rasterio.enums import ColorInterp, MaskFlags
 
-    _hush()
-    with rasterio.open(path, driver=driver) as raster:
+    with _opened(path, driver) as raster:
         meaning = list(raster.colorinterp)
         colours = [i for i, band in enumerate(meaning, 1) if band != ColorInterp.alpha] or [1]
         declared = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
@@ -354,11 +359,18 @@ def _open_raster(path: Path, driver: str) -> Raster:
         )
 
 
-def _hush() -> None:
-    """Silence GDAL's warning about a picture without georeference, which most are."""
-    from rasterio.errors import NotGeoreferencedWarning
+@contextmanager
+def _opened(path: Path, driver: str) -> Iterator[Any]:
+    """GDAL's view of a file, without its warning that it lies nowhere, as most pictures do."""
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
     warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+    try:
+        with rasterio.open(path, driver=driver) as raster:
+            yield raster
+    except RasterioError as error:  # no OSError of itself, and not imported outside
+        raise OSError(str(error.__cause__ or error)) from None
 
 
 # Stretch: any values to 0..255

@@ -15,15 +15,17 @@ from numpy.typing import NDArray
 
 from swath.boxes import Boxes
 from swath.errors import ImageryError
-from swath.imagery.drawing.canvas import Canvas, Thing, rectangle
+from swath.imagery.drawing.canvas import Canvas, Thing
 from swath.imagery.drawing.demo import DEMO
+from swath.imagery.drawing.leisure import LEISURE
 from swath.imagery.drawing.nature import NATURE
 from swath.imagery.drawing.town import TOWN
+from swath.imagery.drawing.transport import TRANSPORT
 from swath.imagery.drawing.wording import captions, phrases
 from swath.imagery.drawing.works import WORKS
 from swath.registry import did_you_mean
 
-_BASE = NATURE | TOWN | WORKS
+_BASE = NATURE | TOWN | TRANSPORT | WORKS | LEISURE
 _PAINTERS = _BASE | DEMO
 
 BASE_KINDS: tuple[str, ...] = tuple(sorted(_BASE))
@@ -134,8 +136,7 @@ def _share_inside(thing: Thing) -> float:
 def _visible(thing: Thing) -> Thing | None:
     """The thing with its box as far as the picture shows it, None when it shows nothing of it.
 
-    A box reaching more than 2 % beyond the border is replaced by the upright box of its visible
-    part.
+    A box reaching more than 2 % beyond the border gives way to the upright box of what is seen.
     """
     if thing.quad.min() >= -2 and thing.quad.max() <= 102:
         return thing
@@ -144,7 +145,5 @@ def _visible(thing: Thing) -> Thing | None:
         return None
     if share < 0.6:
         return thing
-    part = shapely.Polygon(thing.quad).intersection(shapely.box(0, 0, 100, 100))
-    x1, y1, x2, y2 = part.bounds
-    box = rectangle(x2 - x1, y2 - y1, (x1 + x2) / 2, (y1 + y2) / 2)
-    return Thing(thing.name, thing.colour, box)
+    seen = np.clip(thing.reach, 0, 100)
+    return Thing(thing.name, thing.colour, seen, seen)

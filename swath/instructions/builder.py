@@ -153,4 +153,6 @@ def words_of(text: str) -> set[str]:
     return {word for word in re.findall(r"[a-z]{3,}", text.lower()) if word not in STOP_WORDS}
 
 
-STOP_WORDS = frozenset("the and are with some this that there from has have its for was".split())
+STOP_WORDS = frozenset(
+    ("the", "and", "are", "with", "some", "this", "that", "there", "from", "has", "have", "its")
+)

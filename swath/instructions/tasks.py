@@ -59,7 +59,9 @@ def caption(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iter
     captions = [sentence for sentence in image.captions if re.search(r"\w", sentence)]
     if not captions:
         return
-    truth = {"captions": captions, **({"label": image.label} if image.label else {})}
+    truth: dict[str, object] = {"captions": captions}
+    if image.label:
+        truth["label"] = image.label
     kept = dict.fromkeys(captions) if image.split == "train" else captions[:1]
     for number, sentence in enumerate(list(kept)[: setting.section.captions_per_image]):
         question = _wording(setting.phrasing.caption, image, rng)

@@ -194,6 +194,4 @@ def _first_answer(one: Encoded) -> int:
 
 def batches(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
     """Consecutive pieces of at most `size` items."""
-    return [
-        items[start : start + size] for start in range(0, len(items), size)
-    ]
+    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -85,7 +85,7 @@ def tune(
         vocabulary = built.card["words"][: stage.image_loss.vocabulary]
         targets = Targets(tuple(built.labels), tuple(vocabulary))
         batcher = Batcher(groups, encoder, store, stage, targets, recipe.seed * 1000 + number)
-        steps = max(1, round(stage.epochs * len(groups) / stage.batch_size))
+        steps = stage.steps or max(1, round(stage.epochs * len(groups) / stage.batch_size))
         if parts:
             parts(stage, steps, count_parts(model, loaded))
         place = folder / "stages" / str(number)

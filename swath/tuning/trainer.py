@@ -70,6 +70,7 @@ class StageTrainer(Trainer):
             image = self.heads(features, scenes, words)
             self.parts["image"] = float(image.detach())
             loss = loss + image
+        self.parts["loss"] = float(loss.detach())
         if not torch.isfinite(loss):
             raise TuningError(
                 f"stage '{self.stage.name}', step {self.state.global_step + 1}: the loss is "

@@ -24,11 +24,16 @@ _RING = np.array([[0, 0]] + [[np.cos(a), np.sin(a)] for a in np.arange(8) * np.p
 
 @dataclass(frozen=True)
 class Thing:
-    """One object as it was drawn: its class, its paint and its oriented box (4, 2)."""
+    """One object as it was drawn: its class, its paint, its oriented box (4, 2), its reach.
+
+    `reach` is the upright box (4, 2) around its outline, which can be smaller than that around
+    its oriented box.
+    """
 
     name: str
     colour: str | None
     quad: Points
+    reach: Points
 
 
 def rectangle(width: float, height: float, x: float = 0.0, y: float = 0.0) -> Points:
@@ -43,10 +48,10 @@ def disc(radius: float, x: float = 0.0, y: float = 0.0, corners: int = 20) -> Po
     return np.stack([x + radius * np.cos(turn), y + radius * np.sin(turn)], axis=1)
 
 
-def turned(points: Points, x: float, y: float, angle: float, size: float = 1.0) -> Points:
-    """Points of a local frame, scaled, turned clockwise by `angle` radians and moved to (x, y)."""
+def turned(points: Points, at: ArrayLike, angle: float, size: float = 1.0) -> Points:
+    """Points of a local frame, scaled, turned clockwise by `angle` radians, moved `at` (x, y)."""
     cos, sin = np.cos(angle) * size, np.sin(angle) * size
-    return points @ np.array([[cos, sin], [-sin, cos]]) + (x, y)
+    return points @ np.array([[cos, sin], [-sin, cos]]) + np.asarray(at)
 
 
 class Canvas:
@@ -92,7 +97,7 @@ class Canvas:
         pen = ImageDraw.Draw(mask)
         for points in shapes:
             pen.polygon((points * self.scale).ravel().tolist(), fill=255)
-        return np.asarray(mask.reduce(2), np.float32) / 255
+        return np.asarray(mask.reduce(2), np.float32) / np.float32(255)
 
     # Things: drawn with a pen at twice the size.
 
@@ -111,9 +116,7 @@ class Canvas:
         """A filled outline."""
         self.pen.polygon((points * self.scale).ravel().tolist(), fill=rgb)
 
-    def line(
-        self, points: Points, width: float, rgb: Rgb | tuple[int, int, int, int]
-    ) -> None:
+    def line(self, points: Points, width: float, rgb: Rgb | tuple[int, int, int, int]) -> None:
         """A line of the given width with rounded bends."""
         px = max(1, round(width * self.scale))
         self.pen.line((points * self.scale).ravel().tolist(), fill=rgb, width=px, joint="curve")
@@ -158,7 +161,7 @@ class Canvas:
             name: its class, when it is to be remembered with its box.
             colour: the paint a phrase may name.
         """
-        placed = [(turned(points, *at, angle, size), rgb) for points, rgb in parts]
+        placed = [(turned(points, at, angle, size), rgb) for points, rgb in parts]
         if height:
             for points, _ in placed[:solid]:
                 self.shadow(points, height * size)
@@ -168,15 +171,17 @@ class Canvas:
             corners = np.concatenate([points for points, _ in parts])
             low, high = corners.min(axis=0), corners.max(axis=0)
             box = rectangle(*(high - low), *((high + low) / 2))
-            self.things.append(Thing(name, colour, turned(box, *at, angle, size)))
+            drawn = np.concatenate([points for points, _ in placed])
+            low, high = drawn.min(axis=0), drawn.max(axis=0)
+            reach = rectangle(*(high - low), *((high + low) / 2))
+            self.things.append(Thing(name, colour, turned(box, at, angle, size), reach))
 
-    def remember(
-        self, name: str, colour: str | None, middle: ArrayLike, size: ArrayLike
-    ) -> None:
+    def remember(self, name: str, colour: str | None, middle: ArrayLike, size: ArrayLike) -> None:
         """Note a thing drawn as ground by its upright box: middle, and width and height."""
         wide, high = np.broadcast_to(np.asarray(size, float), 2)
         x, y = np.asarray(middle, float)
-        self.things.append(Thing(name, colour, rectangle(wide, high, x, y)))
+        box = rectangle(wide, high, x, y)
+        self.things.append(Thing(name, colour, box, box))
 
     # Room: where the next thing may go.
 

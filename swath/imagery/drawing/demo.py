@@ -8,7 +8,7 @@ from swath.imagery.drawing import objects
 from swath.imagery.drawing.canvas import Canvas, Part, disc, rectangle, turned
 from swath.imagery.drawing.layout import number, plan, put
 from swath.imagery.drawing.objects import outline
-from swath.imagery.drawing.palette import mix, paint, shade
+from swath.imagery.drawing.palette import PAINTS, mix, paint, shade
 from swath.imagery.drawing.surroundings import (
     curve,
     lattice,
@@ -29,7 +29,7 @@ def wind_farm(c: Canvas) -> None:
     """Wind turbines, seen a little from the side, on their pads in open country."""
     c.extent_m = c.rng.uniform(150, 400)
     lay(c, ("grass", "soil", "sand", "fields", "woods", "paved"))
-    wanted = plan(c, number(c, 5, 0.4), (38, 58), ("white", "red", "yellow", "black"))
+    wanted = plan(c, number(c, 5, 0.4), (40, 58), ("white", "red", "yellow", "black"))
     path = curve(c, 10)
     c.line(path, 1.4, c.palette.rgb["sand"])
 
@@ -38,7 +38,8 @@ def wind_farm(c: Canvas) -> None:
         c.circle(*at, size * 0.16, c.palette.rgb["sand" if c.land != "sand" else "soil"])
         blade = np.array([[0, 0.035], [0.12, 0.06], [0.5, 0.014], [0.5, -0.01], [0, -0.035]])
         parts: list[Part] = [
-            (turned(blade, 0, 0, k * 2 * np.pi / 3), shade(rgb, (1, 0.9, 0.95)[k])) for k in range(3)
+            (turned(blade, (0, 0), k * 2 * np.pi / 3), shade(rgb, (1, 0.9, 0.95)[k]))
+            for k in range(3)
         ]
         parts += [(disc(0.075), shade(rgb, 0.85)), (disc(0.04), shade(rgb, 1.1))]
         c.stamp(parts, at, angle, size, 0.22, 4, "wind turbine", colour)
@@ -54,16 +55,21 @@ def wind_farm(c: Canvas) -> None:
 def fish_farm(c: Canvas) -> None:
     """Round net pens floating on open water, tied by lines to a service boat."""
     c.extent_m = c.rng.uniform(100, 300)
-    water(c)
-    if c.rng.random() < 0.5:
+    if c.rng.random() >= 0.75:
+        water(c)
+    else:
         x, y = grid(c.size)
         away = (x - 50) * np.float32(c.sun[0]) + (y - 50) * np.float32(c.sun[1])
         away = away + unit(c.noise(2, 4)) * 4
-        shore = above(away, c.rng.uniform(30, 42), c.size)
-        open_ground(c, str(c.rng.choice(["grass", "soil", "sand"])), cover=shore)
+        shore = above(away, c.rng.uniform(16, 42), c.size)
+        lay(c, ("grass", "soil", "sand", "fields", "woods"))
+        water(c, 1 - shore)
+        keep, c.blocked = c.blocked, shore < 0.9
+        settle(c)
+        c.blocked = keep
         c.take_cover(shore)
         c.notes.append("a shore")
-    wanted = plan(c, number(c, 6, 0.3), (30, 48), ("black", "white", "red", "yellow"))
+    wanted = plan(c, number(c, 6, 0.3), (30, 48), ("white", "red", "yellow"))
     angle = c.rng.uniform(0, np.pi)
     net = mix(c.palette.rgb["water"], (20, 40, 44), 0.55)
 
@@ -71,12 +77,15 @@ def fish_farm(c: Canvas) -> None:
         rgb = paint(c.rng, colour)
         way = np.array([np.cos(angle), np.sin(angle)]) * size * 0.75
         c.line(np.array([at - way, at + way]), 0.5, (225, 225, 215))
-        parts: list[Part] = [(disc(0.5, corners=28), rgb), (disc(0.43, corners=28), shade(net, 1.3))]
+        parts: list[Part] = [
+            (disc(0.5, corners=28), rgb),
+            (disc(0.43, corners=28), shade(net, 1.3)),
+        ]
         parts += [(disc(0.4, corners=28), net)]
         for k in range(4):
-            parts.append((turned(rectangle(0.8, 0.012), 0, 0, k * np.pi / 4), shade(net, 1.5)))
+            parts.append((turned(rectangle(0.8, 0.012), (0, 0), k * np.pi / 4), shade(net, 1.5)))
         parts.append((disc(0.07), rgb))
-        c.stamp(parts, at, turn, size, name="fish pen", colour=colour)
+        c.stamp(parts, at, 0.0, size, name="fish pen", colour=colour)
 
     put(c, pen, wanted, 0.54)
     tone = c.palette.word["water"]
@@ -91,22 +100,22 @@ def heliport(c: Canvas) -> None:
     """Helicopters on round or square pads marked with an H."""
     c.extent_m = c.rng.uniform(40, 120)
     lay(c, ("grass", "paved", "soil", "sand", "town", "fields"))
-    wanted = plan(c, number(c, 4, 0.4), (36, 56), ("red", "white", "yellow", "blue", "black"))
+    wanted = plan(c, number(c, 4, 0.4), (38, 56), ("red", "white", "yellow", "blue", "black"))
     angle = c.rng.uniform(0, 2 * np.pi)
     pad = c.palette.rgb["asphalt" if c.rng.random() < 0.5 else "concrete"]
     mark = paint(c.rng, str(c.rng.choice(["white", "yellow"])))
     rounded = c.rng.random() < 0.6
     if c.rng.random() < 0.6:
-        apron = turned(rectangle(170, c.rng.uniform(50, 90)), 50, 50, angle)
+        apron = turned(rectangle(170, c.rng.uniform(50, 90)), (50, 50), angle)
         c.polygon(apron, c.palette.rgb["concrete"])
 
     def helicopter(at: At, turn: float, size: float, colour: str) -> None:
         rgb = paint(c.rng, colour)
         for radius, tone in ((0.52, mark), (0.48, pad)):
             shape = disc(radius, corners=28) if rounded else rectangle(radius * 2, radius * 2)
-            c.polygon(turned(shape, *at, angle, size), tone)
+            c.polygon(turned(shape, at, angle, size), tone)
         for bar in (rectangle(0.05, 0.4, -0.12), rectangle(0.05, 0.4, 0.12), rectangle(0.2, 0.05)):
-            c.polygon(turned(bar, *at, angle, size), mark)
+            c.polygon(turned(bar, at, angle, size), mark)
         body = outline((0.34, 0.0), (0.3, 0.08), (0.16, 0.115), (-0.06, 0.1), (-0.14, 0.03))
         tail = outline((-0.1, 0.035), (-0.48, 0.015))
         parts: list[Part] = [(tail, shade(rgb, 0.9)), (body, rgb)]
@@ -114,7 +123,7 @@ def heliport(c: Canvas) -> None:
         parts.append((outline((0.32, 0.02), (0.28, 0.075), (0.2, 0.08)), objects.GLASS))
         spin = c.rng.uniform(0, np.pi)
         for k in range(2):
-            blade = turned(rectangle(0.9, 0.026), 0.08, 0, spin + k * np.pi / 2)
+            blade = turned(rectangle(0.9, 0.026), (0.08, 0), spin + k * np.pi / 2)
             parts.append((blade, (60, 62, 66)))
         parts.append((disc(0.04, 0.08), shade(rgb, 0.6)))
         c.stamp(parts, at, turn, size * 0.98, 0.1, 5, "helicopter", colour)
@@ -132,11 +141,11 @@ def solar_plant(c: Canvas) -> None:
     c.extent_m = c.rng.uniform(100, 400)
     lay(c, ("grass", "soil", "sand", "fields", "paved", "woods"))
     angle = c.rng.uniform(0, np.pi)
-    wanted = plan(c, number(c, 6, 0.35), (36, 58), ("blue", "black", "brown", "gray"))
+    wanted = plan(c, number(c, 6, 0.35), (40, 58), ("blue", "black", "brown", "gray"))
 
     def array(at: At, turn: float, size: float, colour: str) -> None:
         rgb = paint(c.rng, colour)
-        h = c.rng.uniform(0.55, 0.8)
+        h = c.rng.uniform(0.6, 0.85)
         rows = max(4, round(h * size / c.rng.uniform(3.2, 5)))
         step = h / rows
         gap: Part = (rectangle(1, h), shade(c.palette.rgb["soil"], 0.7))
@@ -144,7 +153,9 @@ def solar_plant(c: Canvas) -> None:
         for i in range(rows):
             y = -h / 2 + (i + 0.5) * step
             parts.append((rectangle(1, step * 0.68, 0, y), rgb))
-            parts.append((rectangle(1, step * 0.16, 0, y - step * 0.22), mix(rgb, (235, 240, 248), 0.5)))
+            parts.append(
+                (rectangle(1, step * 0.16, 0, y - step * 0.22), mix(rgb, (235, 240, 248), 0.5))
+            )
         for x in np.linspace(-0.5, 0.5, 7)[1:-1]:
             parts.append((rectangle(0.01, h, x), mix(rgb, (220, 225, 230), 0.35)))
         c.stamp(parts, at, turn, size, 0.02, 1, "solar array", colour)
@@ -166,24 +177,33 @@ def container_yard(c: Canvas) -> None:
     sites: list[tuple[At, float, str]] = []
     put(c, lambda at, _, size, colour: sites.append((at, size, colour)), wanted, 0.5, angle, 0)
     long, deep = c.rng.uniform(7, 11), c.rng.uniform(3, 4)
-    names = [str(n) for n in c.rng.choice(list(objects.PAINTS), int(c.rng.integers(3, 7)), replace=False)]
-    rows = int(c.rng.integers(3, 6))
+    names = [str(n) for n in c.rng.choice(list(PAINTS), int(c.rng.integers(1, 4)), replace=False)]
+    dust, dull = c.palette.rgb["soil"], c.rng.uniform(0.1, 0.6)
+    rows, filled = int(c.rng.integers(2, 5)), c.rng.uniform(0.55, 0.9)
     lane = rows * deep + c.rng.uniform(5, 9)
     for v in np.arange(-76, 77, lane) + c.rng.uniform(0, lane):
         for k in range(rows):
             u = np.arange(-76, 77, long * 1.08) + c.rng.uniform(0, 1)
-            middles = turned(np.stack([u, np.full_like(u, v + k * deep * 1.06)], 1), 50, 50, angle)
+            middles = turned(
+                np.stack([u, np.full_like(u, v + k * deep * 1.06)], 1), (50, 50), angle
+            )
             for at in middles[(np.abs(middles - 50) < 54).all(axis=1)]:
-                if c.rng.random() < 0.84:
-                    rgb = paint(c.rng, names[int(c.rng.integers(len(names)))])
-                    shape = turned(rectangle(long, deep), at[0], at[1], angle)
+                if c.rng.random() < filled:
+                    rgb = mix(paint(c.rng, names[int(c.rng.integers(len(names)))]), dust, dull)
+                    shape = turned(rectangle(long, deep), at, angle)
                     c.shadow(shape, c.rng.uniform(0.4, 2.4))
                     c.polygon(shape, rgb)
-                    c.line(turned(rectangle(long * 0.9, 0), at[0], at[1], angle)[:2], 0.3, shade(rgb, 0.8))
+                    c.line(
+                        turned(rectangle(long * 0.9, 0), at, angle)[:2],
+                        0.3,
+                        shade(rgb, 0.8),
+                    )
     for at, size, colour in sites:
         rgb = paint(c.rng, colour)
         h = 0.42
-        parts: list[Part] = [(rectangle(1, 0.075, 0, side * (h / 2 - 0.04)), rgb) for side in (-1, 1)]
+        parts: list[Part] = [
+            (rectangle(1, 0.075, 0, side * (h / 2 - 0.04)), rgb) for side in (-1, 1)
+        ]
         parts += [(rectangle(0.075, h, side * 0.462), rgb) for side in (-1, 1)]
         parts += [(rectangle(0.16, h * 0.92, c.rng.uniform(-0.28, 0.28)), shade(rgb, 0.82))]
         c.stamp(parts, at, angle + np.pi / 2, size, 0.14, 5, "gantry crane", colour)
@@ -203,7 +223,9 @@ def roundabout(c: Canvas) -> None:
     at = c.spot(size * 0.5, 14) or (50.0, 50.0)
     width = size * c.rng.uniform(0.15, 0.22)
     arms = int(c.rng.integers(3, 6))
-    turns = np.arange(arms) * 2 * np.pi / arms + c.rng.uniform(-0.2, 0.2, arms) + c.rng.uniform(0, 6.3)
+    turns = (
+        np.arange(arms) * 2 * np.pi / arms + c.rng.uniform(-0.2, 0.2, arms) + c.rng.uniform(0, 6.3)
+    )
     grey = c.palette.rgb["asphalt"]
     lines = []
     for turn in turns:
@@ -276,13 +298,13 @@ def orchard(c: Canvas) -> None:
     angle = c.rng.uniform(0, np.pi)
     step = c.rng.uniform(5.5, 11)
     ratio = c.rng.uniform(0.8, 1.25)
-    line = turned(np.array([[-80, 0], [80, 0]]), *c.rng.uniform(15, 85, 2), angle)
+    line = turned(np.array([[-80, 0], [80, 0]]), c.rng.uniform(15, 85, 2), angle)
     if c.rng.random() < 0.6:
         road(c, line, c.rng.uniform(2, 4), False)
         c.take_line(line, 4)
         c.notes.append("a path")
     if c.rng.random() < 0.3:
-        other = turned(np.array([[0, -80], [0, 80]]), *c.rng.uniform(15, 85, 2), angle)
+        other = turned(np.array([[0, -80], [0, 80]]), c.rng.uniform(15, 85, 2), angle)
         c.line(other, 3, c.palette.rgb["sand"])
         c.take_line(other, 3.5)
     points = lattice(angle, (step, step * ratio), (c.rng.uniform(0, step), c.rng.uniform(0, step)))
@@ -291,7 +313,9 @@ def orchard(c: Canvas) -> None:
     base = c.palette.rgb["tree"]
     crown = step * c.rng.uniform(0.28, 0.42)
     for px, py in points:
-        objects.tree(c, px, py, crown * c.rng.uniform(0.85, 1.1), shade(base, c.rng.uniform(0.9, 1.12)))
+        objects.tree(
+            c, px, py, crown * c.rng.uniform(0.85, 1.1), shade(base, c.rng.uniform(0.9, 1.12))
+        )
     tone = c.palette.word["tree"]
     c.notes.append(f"many {tone} trees")
     c.sayings += [

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from swath.imagery.drawing.canvas import Canvas
+from swath.imagery.drawing.palette import alike
 
 Put = Callable[[tuple[float, float], float, float, str], None]  # at, angle, size, colour
 
@@ -27,19 +28,23 @@ def plan(
     low, high = sizes
     names = [str(name) for name in c.rng.permutation(paints)]
     size = c.rng.uniform(low, high)
-    size = min(size, 58.0 / max(1.0, (count - 1) ** 0.6))
     if count == 1:
         return [(size, names[0])]
+    others = min(size, 58.0 / (count - 1) ** 0.6)
     style = c.rng.random()
-    if style < 0.45 and len(names) > 1:
+    apart = [name for name in names if not alike(names[0], name)]
+    if style < 0.45 and apart:
         return [(size, names[0])] + [
-            (size * c.rng.uniform(0.7, 1.0), names[1]) for _ in range(count - 1)
+            (others * c.rng.uniform(0.7, 1.0), apart[0]) for _ in range(count - 1)
         ]
-    if style < 0.65 and len(names) >= count:
-        return [(size * c.rng.uniform(0.75, 1.0), names[i]) for i in range(count)]
+    if style < 0.65 and len(apart) >= count - 1:
+        return [(size, names[0])] + [
+            (others * c.rng.uniform(0.7, 1.0), apart[i]) for i in range(count - 1)
+        ]
+    others = min(others, size * 0.62)
     rest = names[0] if c.rng.random() < 0.7 or len(names) < 2 else names[1]
     return [(size, names[0])] + [
-        (size * c.rng.uniform(0.5, 0.68), rest) for _ in range(count - 1)
+        (others * c.rng.uniform(0.75, 1.0), rest) for _ in range(count - 1)
     ]
 
 
@@ -64,18 +69,20 @@ def put(
         off_centre: least distance of the first from the picture's middle, where there is room.
     """
     done = 0
+    largest = 100.0
     angle = c.rng.uniform(0, 2 * np.pi) if angle is None else angle
     for i, (size, colour) in enumerate(wanted):
         at = None
+        size = min(size, largest)
         for _ in range(4):
             at = c.spot(size * reach, off_centre if i == 0 and c.rng.random() < 0.85 else 0.0)
             if at is not None:
                 break
             size *= 0.85
         if at is None:
-            if i == 0:
-                continue
             break
+        if i == 0:
+            largest = size * (0.68 / 0.95 if size < wanted[0][0] else 1.0)
         draw(at, angle + c.rng.uniform(-spread, spread), size, colour)
         done += 1
     return done

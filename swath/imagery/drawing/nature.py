@@ -7,7 +7,7 @@ import numpy as np
 from swath.imagery.drawing import objects
 from swath.imagery.drawing.canvas import Canvas, turned
 from swath.imagery.drawing.layout import number, plan, put
-from swath.imagery.drawing.palette import mix, shade
+from swath.imagery.drawing.palette import mix, paint, shade
 from swath.imagery.drawing.surroundings import (
     blob,
     canopy,
@@ -42,7 +42,9 @@ def bare_land(c: Canvas) -> None:
     tone = c.palette.word[material]
     open_ground(c, material, 1.4)
     patch = above(c.noise(3, 4) * 14, c.rng.uniform(0, 8), c.size, 6)
-    c.spread(crop(c), c.noise(9, 3) * np.float32(8), patch * np.float32(c.rng.uniform(0.4, 0.9)))
+    second = mix(c.palette.rgb["soil"], c.palette.rgb["sand"], c.rng.random())
+    share = np.float32(c.rng.uniform(0.2, 0.7))
+    c.spread(second, c.noise(9, 3) * np.float32(8), patch * share)
     rills = above(-np.abs(c.noise(3, 4, 0.6)) * 18, -c.rng.uniform(0.5, 1.6), c.size, 1.5)
     c.spread(shade(c.palette.rgb[material], 0.72), 0.0, rills * np.float32(0.7))
     if c.rng.random() < 0.6:
@@ -60,7 +62,7 @@ def desert(c: Canvas) -> None:
     c.extent_m = c.rng.uniform(300, 1500)
     angle = c.rng.uniform(0, np.pi)
     period = c.rng.uniform(7, 26)
-    wobble = c.noise(2, 3) * np.float32(period * c.rng.uniform(0.35, 0.8))
+    wobble = c.noise(2, 3) * np.float32(period * c.rng.uniform(0.12, 0.42))
     phase = (across(c.size, angle) + wobble) / np.float32(period) % 1
     crest = c.rng.uniform(0.6, 0.82)
     height = np.where(phase < crest, phase / crest, (1 - phase) / (1 - crest))
@@ -133,11 +135,11 @@ def mountain(c: Canvas) -> None:
     tone = c.palette.word[material]
     if c.rng.random() < 0.5:
         other = str(c.rng.choice([name for name in ("soil", "tree", "grass") if name != material]))
-        where = above(height * 10 + c.noise(4, 3) * 4, c.rng.uniform(-6, 10), c.size, 6)
+        where = above(height * 10 + c.noise(4, 3) * 4, c.rng.uniform(-6, 10), c.size, 12)
         c.spread(c.palette.rgb[other], light * strength, where)
     snow = c.rng.random() < 0.3
     if snow:
-        peaks = above(height * 10 + c.noise(8, 2) * 2, c.rng.uniform(5, 14), c.size, 3)
+        peaks = above(height * 10 + c.noise(8, 2) * 2, c.rng.uniform(5, 14), c.size, 7)
         c.spread((240, 243, 248), light * np.float32(14), peaks)
         c.notes.append("some white snow")
     c.notes.append("many ridges")
@@ -156,7 +158,7 @@ def farmland(c: Canvas) -> None:
         angle = c.rng.uniform(0, np.pi)
         fields(c, c.rng.uniform(14, 60), c.rng.uniform(8, 30), angle)
         if c.rng.random() < 0.4:
-            end = turned(np.array([[-80.0, 0], [80, 0]]), *c.rng.uniform(25, 75, 2), angle)
+            end = turned(np.array([[-80.0, 0], [80, 0]]), c.rng.uniform(25, 75, 2), angle)
             road(c, end, c.rng.uniform(1.5, 4), marked=False)
             c.notes.append("a road")
         c.sayings += [
@@ -181,7 +183,7 @@ def farmland(c: Canvas) -> None:
         if c.rng.random() < 0.5:
             turn = np.arctan2(dy, dx) - c.rng.uniform(-3, 3)
             wedge = band(radius, size / 2 - 0.5, c.size) * (np.cos(turn) > c.rng.uniform(-0.5, 0.8))
-            c.spread(crop(c), rings * np.float32(3), wedge)
+            c.spread(shade(rgb, c.rng.choice([0.78, 1.2])), rings * np.float32(3), wedge)
         c.remember("circular field", None, at, size)
     c.sayings += [
         "several circular pieces of farmland are next to bare land.",
@@ -243,11 +245,13 @@ def pond(c: Canvas) -> None:
         if at is None:
             continue
         shape = np.clip(shape + at, 1.5, 98.5)
-        shore = turned(shape - at, *at, 0, 1.08)
+        shore = turned(shape - at, at, 0, 1.08)
         c.spread(c.palette.rgb["sand"], 0.0, c.cover(shore) * np.float32(c.rng.uniform(0, 1)))
         water(c, c.cover(shape))
         low, high = shape.min(axis=0), shape.max(axis=0)
-        c.remember("pond", tone if tone in ("blue", "green") else None, (low + high) / 2, high - low)
+        c.remember(
+            "pond", tone if tone in ("blue", "green") else None, (low + high) / 2, high - low
+        )
     settle(c)
     c.sayings += [
         f"a {tone} pond is surrounded by {c.notes[0]}.",
@@ -260,7 +264,9 @@ def beach(c: Canvas) -> None:
     c.extent_m = c.rng.uniform(150, 700)
     angle = c.rng.uniform(0, 2 * np.pi)
     u, v = across(c.size, angle), across(c.size, angle + np.pi / 2)
-    away = u + c.rng.uniform(3, 10) * np.sin(v / np.float32(c.rng.uniform(15, 40)) + c.rng.uniform(0, 6))
+    away = u + c.rng.uniform(3, 10) * np.sin(
+        v / np.float32(c.rng.uniform(15, 40)) + c.rng.uniform(0, 6)
+    )
     away = away + c.noise(5, 3) * np.float32(0.8) + c.rng.uniform(-8, 8)
     lay(c, ("grass", "woods", "town", "paved", "blocks", "soil"))
     width = c.rng.uniform(10, 38)
@@ -288,7 +294,7 @@ def beach(c: Canvas) -> None:
         shore = np.argwhere((away > -width * 0.7) & (away < -3))
         for row, column in shore[c.rng.integers(0, len(shore), 40)] if len(shore) else []:
             x, y = column * 100 / c.size, row * 100 / c.size
-            c.circle(x, y, 0.6, objects.paint(c.rng, str(c.rng.choice(["red", "white", "blue"]))))
+            c.circle(x, y, 0.6, paint(c.rng, str(c.rng.choice(["red", "white", "blue"]))))
     tone, grains = c.palette.word["water"], c.palette.word["sand"]
     c.sayings += [
         f"{grains} beach is near a piece of {tone} ocean.",

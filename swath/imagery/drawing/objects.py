@@ -107,13 +107,16 @@ def tank(c: Canvas, at: At, angle: float, size: float, colour: str) -> None:
     parts: list[Part] = [(disc(0.5, corners=28), shade(rgb, 0.72)), (disc(0.46), rgb)]
     if c.rng.random() < 0.5:
         lit = disc(0.3, 0.1 * c.sun[0], 0.1 * c.sun[1])
-        parts.append((turned(lit, 0, 0, -angle), shade(rgb, 1.1)))
+        parts.append((lit, shade(rgb, 1.1)))
     else:
-        parts += [(rectangle(0.9, 0.03), shade(rgb, 0.75)), (disc(0.08), shade(rgb, 0.6))]
-    c.stamp(parts, at, angle, size, c.rng.uniform(0.2, 0.45), 1, "storage tank", colour)
+        stair = turned(rectangle(0.9, 0.03), (0, 0), angle)
+        parts += [(stair, shade(rgb, 0.75)), (disc(0.08), shade(rgb, 0.6))]
+    c.stamp(parts, at, 0.0, size, c.rng.uniform(0.2, 0.45), 1, "storage tank", colour)
 
 
-def gable(c: Canvas, w: float, h: float, rgb: Rgb, angle: float, x: float = 0, y: float = 0) -> list[Part]:
+def gable(
+    c: Canvas, w: float, h: float, rgb: Rgb, angle: float, x: float = 0, y: float = 0
+) -> list[Part]:
     """The two slopes of a roof whose ridge runs along the longer side, one lit."""
     lit = 1.13 if w >= h else 1.1
     if w >= h:
@@ -138,9 +141,20 @@ def house(
     if size > 8:
         if c.rng.random() < 0.5:
             side = c.rng.choice([-1, 1])
-            parts = gable(c, w * 0.36, h * 0.5, shade(rgb, 0.95), angle, side * 0.24, h * 0.62) + parts
+            parts = (
+                gable(c, w * 0.36, h * 0.5, shade(rgb, 0.95), angle, side * 0.24, h * 0.62) + parts
+            )
         parts.append((rectangle(0.07, 0.07, 0.25, 0.12), shade(rgb, 0.5)))
-    c.stamp(parts, at, angle, size, c.rng.uniform(0.2, 0.35), len(parts) if size > 8 else 2, named, colour)
+    c.stamp(
+        parts,
+        at,
+        angle,
+        size,
+        c.rng.uniform(0.2, 0.35),
+        len(parts) if size > 8 else 2,
+        named,
+        colour,
+    )
 
 
 def block(
@@ -197,7 +211,7 @@ def church(c: Canvas, at: At, angle: float, size: float, colour: str) -> None:
     parts.append((rectangle(tower, tower, x), top))
     for k, light in enumerate((1.2, 0.7, 0.85, 1.05)):
         wedge = np.array([[0, 0], [-0.5, -0.5], [0.5, -0.5]]) * tower
-        parts.append((turned(wedge, x, 0, k * np.pi / 2), shade(top, light)))
+        parts.append((turned(wedge, (x, 0), k * np.pi / 2), shade(top, light)))
     c.stamp(parts, at, angle, size, 0.2, 6, "church", colour)
 
 

@@ -22,6 +22,17 @@ PAINTS: dict[str, Rgb] = {
     "orange": (226, 128, 44),
 }
 
+# Paints a person might call by the same word; between them no phrase names a colour.
+_ALIKE = (
+    {"white", "gray"},
+    {"red", "orange", "brown"},
+    {"black", "gray", "brown"},
+    {"blue", "black"},
+    {"yellow", "orange"},
+    {"white", "yellow"},
+    {"green", "black"},
+)
+
 # (hue in degrees, saturation, value) ranges and the word a caption uses.
 _GRASS = [
     ("green", (75, 125), (0.25, 0.5), (0.36, 0.6)),
@@ -68,6 +79,11 @@ def mix(one: Rgb, two: Rgb, share: float) -> Rgb:
     return r, g, b
 
 
+def alike(one: str, two: str) -> bool:
+    """Whether a person might call both paints by the same word."""
+    return one == two or any({one, two} <= group for group in _ALIKE)
+
+
 @dataclass(frozen=True)
 class Palette:
     """Colour of each material, and the word a caption calls it by."""
@@ -105,9 +121,7 @@ def paint(rng: np.random.Generator, name: str) -> Rgb:
     r, g, b = PAINTS[name]
     drift = rng.integers(-12, 13, 3)
     light = rng.uniform(0.9, 1.06)
-    r, g, b = (
-        int(np.clip(v * light + d, 0, 255)) for v, d in zip((r, g, b), drift, strict=True)
-    )
+    r, g, b = (int(np.clip(v * light + d, 0, 255)) for v, d in zip((r, g, b), drift, strict=True))
     return r, g, b
 
 
@@ -122,8 +136,8 @@ def develop(rng: np.random.Generator, pixels: NDArray[np.float32]) -> NDArray[np
     spread = max(float(grey.std()), 4.0)
     contrast = float(np.clip((rng.uniform(26, 56) / spread) ** 0.8, 0.55, 2.6))
     target = rng.uniform(72, 158)
-    tint = target * rng.uniform(0.88, 1.12, 3)
-    pull = rng.uniform(0.5, 0.85)
+    tint = target * rng.uniform(0.92, 1.08, 3)
+    pull = rng.uniform(0.1, 0.65)
     neutral = means.mean()
     centre = neutral + (means - neutral) * (1 - pull)
     offset = centre + (tint - neutral)

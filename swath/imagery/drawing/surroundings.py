@@ -7,12 +7,23 @@ import numpy as np
 from swath.imagery.drawing.canvas import Canvas, Points, turned
 from swath.imagery.drawing.objects import block, car, house, tree
 from swath.imagery.drawing.palette import Rgb, mix, shade
-from swath.imagery.drawing.texture import Field, above, across, band, grid, hillshade, stripes
+from swath.imagery.drawing.texture import (
+    Field,
+    above,
+    across,
+    band,
+    crowns,
+    grid,
+    hillshade,
+    stripes,
+)
 
 LANDS = ("grass", "soil", "sand", "paved", "woods", "fields", "town", "blocks")
 
 
-def open_ground(c: Canvas, material: str, roughness: float = 1.0, cover: Field | None = None) -> None:
+def open_ground(
+    c: Canvas, material: str, roughness: float = 1.0, cover: Field | None = None
+) -> None:
     """Grass, soil or sand with patches of a second tone."""
     grain = c.noise(3, 5, 0.62) * np.float32(c.rng.uniform(4, 11) * roughness)
     rgb = c.palette.rgb[material]
@@ -36,17 +47,17 @@ def water(c: Canvas, cover: Field | None = None, depth: Field | None = None) -> 
     c.spread(c.palette.rgb["water"], swell, cover)
 
 
-def canopy(c: Canvas, cover: Field | None = None, crowns: int | None = None) -> None:
+def canopy(c: Canvas, cover: Field | None = None) -> None:
     """Closed forest seen from above: crowns lit on the sun's side, dark gaps, mixed species."""
-    crowns = crowns or int(c.rng.integers(14, 34))
-    height = c.noise(crowns, 2, 0.5)
-    light = hillshade(height, c.sun) * np.float32(c.rng.uniform(8, 15))
-    gaps = np.clip(-0.7 - height, 0, 1) * np.float32(22)
+    height = crowns(c.rng, c.size, int(c.rng.integers(11, 30)))
+    light = hillshade(height + c.noise(30, 2) * np.float32(0.05), c.sun)
+    light = np.clip(light, -2.2, 2.2) * np.float32(c.rng.uniform(8, 14))
+    gaps = np.clip(0.62 - height, 0, 1) * np.float32(60)
     mood = c.noise(3, 2) * np.float32(5)
     rgb = c.palette.rgb["tree"]
     c.spread(rgb, light - gaps + mood, cover)
     if c.rng.random() < 0.4:
-        kind = above(c.noise(5, 2) * 10, 4, c.size, 3) * np.float32(0.6)
+        kind = above(c.noise(5, 3) * 10, 4, c.size, 12) * np.float32(0.5)
         other = mix(rgb, c.palette.rgb["grass"], c.rng.uniform(0.3, 0.8))
         c.spread(other, light - gaps, kind if cover is None else kind * cover)
 
@@ -110,11 +121,11 @@ def settle(c: Canvas, angle: float | None = None) -> None:
     word = c.palette.word
     if c.land == "town":
         size = c.rng.uniform(5, 8)
-        streets(c, angle, size * 1.35, int(c.rng.integers(3, 5)), size, c.rng.uniform(0.8, 1))
+        streets(c, angle, size * 1.25, int(c.rng.integers(3, 5)), size, c.rng.uniform(0.8, 1))
         c.notes.append("many houses")
     elif c.land == "blocks":
         size = c.rng.uniform(10, 16)
-        streets(c, angle, size * 1.4, 2, size, 0.9, tall=c.rng.uniform(2, 7))
+        streets(c, angle, size * 1.2, 2, size, 0.9, tall=c.rng.uniform(2, 7))
         c.notes.append("many buildings")
     elif c.land == "woods":
         c.notes.append(f"many {word['tree']} trees")
@@ -125,9 +136,9 @@ def settle(c: Canvas, angle: float | None = None) -> None:
     else:
         named = {"grass": "grass", "soil": "bare land", "sand": "sand"}[c.land]
         c.notes.append(f"some {word[c.land]} {named}")
-    if c.land in ("grass", "soil", "paved", "town", "fields") and c.rng.random() < 0.75:
-        if trees(c, int(c.rng.integers(8, 45)), c.rng.uniform(1.2, 3)) > 4:
-            c.notes.append(f"some {word['tree']} trees")
+    leafy = c.land in ("grass", "soil", "paved", "town", "fields") and c.rng.random() < 0.75
+    if leafy and trees(c, int(c.rng.integers(8, 45)), c.rng.uniform(1.2, 3)) > 4:
+        c.notes.append(f"some {word['tree']} trees")
 
 
 def trees(c: Canvas, count: int, radius: float, groups: bool = True) -> int:
@@ -148,7 +159,7 @@ def lattice(angle: float, step: tuple[float, float], phase: tuple[float, float])
     u = np.arange(-76, 77, step[0]) + phase[0]
     v = np.arange(-76, 77, step[1]) + phase[1]
     uv = np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)
-    xy = turned(uv, 50, 50, angle)
+    xy = turned(uv, (50, 50), angle)
     return xy[(np.abs(xy - 50) < 56).all(axis=1)]
 
 
@@ -167,30 +178,38 @@ def streets(
 
     `tall` above 0 puts up flat-roofed blocks of about that height instead of gabled houses.
     """
-    gap = lot * rows + lot * 0.55
+    width = max(1.4, lot * c.rng.uniform(0.2, 0.4))
+    gap = lot * rows + width * 1.3
     phase = c.rng.uniform(0, gap)
     grey = c.palette.rgb["asphalt"]
-    road = lot * c.rng.uniform(0.3, 0.45)
     lines = np.arange(-80, 81, gap) + phase
     for v in lines:
-        ends = turned(np.array([[-80, v], [0, v + bent * np.sin(v)], [80, v]]), 50, 50, angle)
-        _free_line(c, ends, road, grey)
-    for u in np.arange(-80, 81, gap * c.rng.uniform(1.2, 2.2)) + c.rng.uniform(0, gap):
-        _free_line(c, turned(np.array([[u, -80.0], [u, 80.0]]), 50, 50, angle), road, grey)
-    offsets = lines[:, None] + (np.arange(rows) + 0.75) * (gap - 0.2 * lot) / rows
-    u = np.arange(-76, 77, lot * 1.12)
+        ends = turned(np.array([[-80, v], [0, v + bent * np.sin(v)], [80, v]]), (50, 50), angle)
+        _free_line(c, ends, width, grey)
+    for u in np.arange(-80, 81, gap * c.rng.uniform(1.4, 2.6)) + c.rng.uniform(0, gap):
+        _free_line(c, turned(np.array([[u, -80.0], [u, 80.0]]), (50, 50), angle), width, grey)
+    offsets = lines[:, None] + width * 0.65 + (np.arange(rows) + 0.5) * lot
+    u = np.arange(-76, 77, lot * 1.06)
     uv = np.stack(np.meshgrid(u, offsets.ravel()), axis=-1).reshape(-1, 2)
-    uv += c.rng.normal(0, lot * 0.06, uv.shape)
-    xy = turned(uv, 50, 50, angle)
+    uv += c.rng.normal(0, lot * 0.04, uv.shape)
+    xy = turned(uv, (50, 50), angle)
     xy = xy[(np.abs(xy - 50) < 50 + size * 0.6).all(axis=1) & (c.rng.random(len(xy)) < filled)]
-    xy = xy[c.free(xy, size * 0.62)]
+    xy = xy[c.free(xy, size * 0.45)]
     roofs = c.palette.roofs
     for x, y in xy:
         colour = roofs[int(c.rng.integers(len(roofs)))]
         way = angle + (np.pi / 2 if c.rng.random() < 0.25 else 0)
         if tall:
-            wh = tuple(size * c.rng.uniform(0.6, 1.05, 2))
-            block(c, (x, y), way, (wh[0], wh[1]), colour, tall * c.rng.uniform(0.4, 1.4), detail=size > 9)
+            wh = tuple(size * c.rng.uniform(0.6, 1.0, 2))
+            block(
+                c,
+                (x, y),
+                way,
+                (wh[0], wh[1]),
+                colour,
+                tall * c.rng.uniform(0.4, 1.4),
+                detail=size > 9,
+            )
         else:
             house(c, (x, y), way, size * c.rng.uniform(0.75, 1.05), colour, None)
     c.crowds["building" if tall else "house"] = None
@@ -249,7 +268,7 @@ def curve(c: Canvas, bend: float, angle: float | None = None, offset: float = 20
     one, two = c.rng.uniform(0, 2 * np.pi, 2)
     v = bend * np.sin(u / c.rng.uniform(16, 30) + one) + bend * 0.4 * np.sin(u / 9 + two)
     v += c.rng.uniform(-offset, offset)
-    return turned(np.stack([u, v], axis=1), 50, 50, angle)
+    return turned(np.stack([u, v], axis=1), (50, 50), angle)
 
 
 def traffic(c: Canvas, points: Points, width: float, count: int, size: float) -> None:
@@ -282,5 +301,3 @@ def distance_to(c: Canvas, points: Points) -> Field:
     for px, py in points:
         best = np.minimum(best, (x - np.float32(px)) ** 2 + (y - np.float32(py)) ** 2)
     return np.sqrt(best)
-
-

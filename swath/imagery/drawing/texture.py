@@ -58,6 +58,26 @@ def hillshade(height: Field, sun_xy: tuple[float, float]) -> Field:
     return unit(slope_x * np.float32(sun_xy[0]) + slope_y * np.float32(sun_xy[1]))
 
 
+def crowns(rng: np.random.Generator, size_px: int, cells: int) -> Field:
+    """Height 0 to 1 of a closed stand of round crowns, about `cells` of them along the side."""
+    side = cells + 4
+    jitter = rng.uniform(-0.42, 0.42, (2, side, side)).astype(np.float32)
+    radius = rng.uniform(0.55, 0.95, (side, side)).astype(np.float32)
+    x, y = grid(size_px)
+    u, v = x * np.float32(cells / 100), y * np.float32(cells / 100)
+    column, row = u.astype(np.int32), v.astype(np.int32)
+    u, v = u - column - 0.5, v - row - 0.5
+    height = np.zeros_like(u)
+    for down in (-1, 0, 1):
+        for over in (-1, 0, 1):
+            cell = (row + (down + 2)) * side + column + (over + 2)
+            away_x = u - np.take(jitter[0], cell) - np.float32(over)
+            away_y = v - np.take(jitter[1], cell) - np.float32(down)
+            crown = np.take(radius, cell) - (away_x * away_x + away_y * away_y)
+            np.maximum(height, crown, out=height)
+    return np.sqrt(height)
+
+
 def across(size_px: int, angle: float) -> Field:
     """Distance from the picture's middle measured along `angle` (radians), in hundredths."""
     x, y = grid(size_px)

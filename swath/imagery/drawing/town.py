@@ -34,7 +34,7 @@ def dense_residential(c: Canvas) -> None:
     c.extent_m = c.rng.uniform(120, 350)
     paved_ground(c, "concrete")
     size = c.rng.uniform(6, 10)
-    streets(c, c.rng.uniform(0, np.pi), size * 0.98, int(c.rng.integers(2, 4)), size, 1.0)
+    streets(c, c.rng.uniform(0, np.pi), size * 1.0, int(c.rng.integers(2, 4)), size, 1.0)
     roofs = f"{c.palette.roofs[0]} roofs"
     c.notes += ["some roads"]
     c.sayings += [
@@ -75,7 +75,7 @@ def sparse_residential(c: Canvas) -> None:
     def home(at: tuple[float, float], angle: float, size: float, colour: str) -> None:
         nearest = line[int(np.argmin(np.hypot(*(line - at).T)))]
         c.line(np.array([at, nearest]), width * 0.45, shade(c.palette.rgb["sand"], 0.95))
-        yard = turned(rectangle(size * 1.5, size * 1.3), *at, angle)
+        yard = turned(rectangle(size * 1.5, size * 1.3), at, angle)
         rgb = c.palette.rgb["grass" if c.land != "grass" else "soil"]
         c.polygon(yard, (*rgb, 120))
         objects.house(c, at, angle, size, colour)
@@ -95,13 +95,13 @@ def commercial(c: Canvas) -> None:
     """High blocks with long shadows between wide streets with cars."""
     c.extent_m = c.rng.uniform(200, 500)
     paved_ground(c, "concrete")
-    size = c.rng.uniform(13, 26)
+    size = c.rng.uniform(11, 21)
     angle = c.rng.uniform(0, np.pi)
-    line = turned(np.array([[-80.0, 0], [80, 0]]), *c.rng.uniform(20, 80, 2), angle)
+    line = turned(np.array([[-80.0, 0], [80, 0]]), c.rng.uniform(20, 80, 2), angle)
     width = c.rng.uniform(6, 10)
     road(c, line, width)
     c.take_line(line, width + 1)
-    streets(c, angle, size * 1.25, int(c.rng.integers(1, 3)), size, 0.95, tall=c.rng.uniform(5, 14))
+    streets(c, angle, size * 1.12, int(c.rng.integers(1, 3)), size, 0.97, tall=c.rng.uniform(5, 14))
     traffic_size = width * 0.34
     traffic(c, line, width, int(c.rng.integers(6, 18)), traffic_size)
     trees(c, int(c.rng.integers(5, 30)), 1.4)
@@ -143,7 +143,7 @@ def church(c: Canvas) -> None:
     for size, paint_name in plan(c, 1, (30, 66), (colour,)):
         at = c.spot(size * 0.5, 10.0) or (50.0, 50.0)
         angle = c.rng.uniform(0, 2 * np.pi)
-        yard = turned(rectangle(size * 1.15, size * 0.85), *at, angle)
+        yard = turned(rectangle(size * 1.15, size * 0.85), at, angle)
         c.polygon(yard, c.palette.rgb[str(c.rng.choice(["concrete", "grass", "sand"]))])
         objects.church(c, at, angle, size, paint_name)
     settle(c)
@@ -168,21 +168,35 @@ def school(c: Canvas) -> None:
     listed = c.rng.random() < 0.6
     for i in range(count):
         v = (i - (count - 1) / 2) * gap
-        at = turned(np.array([[x0, v]]), 50, 50, angle)[0]
+        at = turned(np.array([[x0, v]]), (50, 50), angle)[0]
         objects.block(
-            c, (at[0], at[1]), angle, (long, deep), colour, deep * 0.4, "building" if listed else None
+            c,
+            (at[0], at[1]),
+            angle,
+            (long, deep),
+            colour,
+            deep * 0.4,
+            "building" if listed else None,
         )
         for u in np.linspace(-long / 2, long / 2, 3):
-            point = turned(np.array([[x0 + u, v]]), 50, 50, angle)[0]
+            point = turned(np.array([[x0 + u, v]]), (50, 50), angle)[0]
             c.take(point[0], point[1], deep * 0.9)
     if not listed:
         c.crowds["building"] = None
-        side = turned(np.array([[x0 - long / 2 + deep / 2, 0.0]]), 50, 50, angle)[0]
+        side = turned(np.array([[x0 - long / 2 + deep / 2, 0.0]]), (50, 50), angle)[0]
         objects.block(c, (side[0], side[1]), angle, (deep, gap * (count - 1)), colour, deep * 0.4)
     paints = ("green", "blue", "red", "orange")
     ground = plan(c, number(c, 3), (15, 26), paints)
     kind = str(c.rng.choice(["basketball court", "tennis court"]))
-    put(c, lambda *a: objects.court(c, *a, kind), ground, 0.6, angle, 0.05, 0)
+    put(
+        c,
+        lambda at, turn, size, hue: objects.court(c, at, turn, size, hue, kind),
+        ground,
+        0.6,
+        angle,
+        0.05,
+        0,
+    )
     if c.rng.random() < 0.4:
         track = plan(c, 1, (24, 34), ("red", "brown"))
         put(c, lambda *a: objects.track(c, *a), track, 0.52, angle, 0.05)
@@ -201,21 +215,24 @@ def square(c: Canvas) -> None:
     size = c.rng.uniform(56, 84)
     at = c.spot(size * 0.5) or (50.0, 50.0)
     angle = c.rng.uniform(0, np.pi)
-    stone, tint = c.palette.rgb["concrete"], paint(c.rng, str(c.rng.choice(["red", "gray", "brown"])))
+    stone, tint = (
+        c.palette.rgb["concrete"],
+        paint(c.rng, str(c.rng.choice(["red", "gray", "brown"]))),
+    )
     round_one = c.rng.random() < 0.4
     shape = disc(0.5, corners=30) if round_one else rectangle(1, c.rng.uniform(0.7, 1))
-    c.polygon(turned(shape, *at, angle, size), shade(stone, 0.8))
-    c.polygon(turned(shape * 0.96, *at, angle, size), stone)
+    c.polygon(turned(shape, at, angle, size), shade(stone, 0.8))
+    c.polygon(turned(shape * 0.96, at, angle, size), stone)
     lawn = c.palette.rgb["grass"] if c.rng.random() < 0.6 else mix(stone, tint, 0.5)
     for k in range(4):
-        corner = turned(rectangle(0.26, 0.2, 0.25, 0.19), 0, 0, k * np.pi / 2)
+        corner = turned(rectangle(0.26, 0.2, 0.25, 0.19), (0, 0), k * np.pi / 2)
         if k % 2:
             corner = rectangle(0.26, 0.2, *((0.25, -0.19) if k == 1 else (-0.25, 0.19)))
         else:
             corner = rectangle(0.26, 0.2, *((0.25, 0.19) if k == 0 else (-0.25, -0.19)))
-        c.polygon(turned(corner, *at, angle, size), lawn)
+        c.polygon(turned(corner, at, angle, size), lawn)
     for k, radius in enumerate(np.linspace(0.24, 0.1, int(c.rng.integers(2, 5)))):
-        c.polygon(turned(disc(radius, corners=28), *at, angle, size), tint if k % 2 else stone)
+        c.polygon(turned(disc(radius, corners=28), at, angle, size), tint if k % 2 else stone)
     if c.rng.random() < 0.6:
         wide = size * c.rng.uniform(0.2, 0.32)
         parts: list[Part] = [(disc(0.5, corners=24), (214, 208, 196)), (disc(0.42), (92, 158, 186))]
@@ -235,8 +252,10 @@ def resort(c: Canvas) -> None:
     lay(c, ("grass", "sand", "soil", "woods"))
     sea = c.rng.random() < 0.4
     if sea:
-        side = turned(blob(c, 60, 0.15), *(50 + 78 * np.array(c.sun)), 0)
-        c.spread(c.palette.rgb["sand"], 0.0, c.cover(turned(side - side.mean(0), *side.mean(0), 0, 1.12)))
+        side = turned(blob(c, 60, 0.15), 50 + 78 * np.array(c.sun), 0)
+        c.spread(
+            c.palette.rgb["sand"], 0.0, c.cover(turned(side - side.mean(0), side.mean(0), 0, 1.12))
+        )
         shore = c.cover(side)
         water(c, shore)
         c.take_cover(shore)

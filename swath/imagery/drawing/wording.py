@@ -7,20 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-NUMBERS = (
-    "no one two three four five six seven eight nine ten eleven twelve".split()
-)  # by their value
+from swath.imagery.drawing.palette import alike
 
-# Paints a person might call by the same word; between them no phrase names a colour.
-_ALIKE = (
-    {"white", "gray"},
-    {"red", "orange", "brown"},
-    {"black", "gray", "brown"},
-    {"blue", "black"},
-    {"yellow", "orange"},
-    {"white", "yellow"},
-    {"green", "black"},
-)
+_TO_TWELVE = "no one two three four five six seven eight nine ten eleven twelve"
+NUMBERS = tuple(_TO_TWELVE.split())  # by their value
 
 _PLACES = {
     "bare land": "a piece of bare land",
@@ -45,9 +35,7 @@ def plural(noun: str) -> str:
 
 
 def _paint_stands_out(colour: str | None, others: Sequence[str | None]) -> bool:
-    if colour is None or None in others or colour in others:
-        return False
-    return not any({colour, other} <= alike for alike in _ALIKE for other in others)
+    return colour is not None and not any(other is None or alike(colour, other) for other in others)
 
 
 def phrases(
@@ -126,8 +114,6 @@ def captions(
         made += [f"{near} {verb} around {place}.", f"{place} is surrounded by {near}."]
         if len(notes) > 1:
             made.append(f"{notes[0]} and {notes[1]} are near {place}.")
-    if label in near_or_empty(near):
-        made = [s for s in made if near is None or near not in s]
     wanted = int(rng.integers(3, 6))
     counted = [made.pop(int(rng.integers(min(3, len(made)))))] if things else []
     pool = [str(s) for s in rng.permutation(sorted(set(made)))] if made else []
@@ -137,11 +123,6 @@ def captions(
     return tuple(list(dict.fromkeys(chosen))[:wanted])
 
 
-def near_or_empty(near: str | None) -> str:
-    """The words of a note, none when there is none."""
-    return near or ""
-
-
 def _is_plural(words: str) -> bool:
     return not words.startswith(("a ", "an ", "one "))
 
@@ -149,7 +130,7 @@ def _is_plural(words: str) -> bool:
 def _counted(
     rng: np.random.Generator, names: Sequence[str], colours: Sequence[str | None]
 ) -> list[str]:
-    """"two white ships", "a plane": one entry a class, the rarest first."""
+    """ "two white ships", "a plane": one entry a class, the rarest first."""
     out = []
     for name, count in sorted(Counter(names).items(), key=lambda pair: pair[1]):
         paints = {colours[i] for i, other in enumerate(names) if other == name}

@@ -1,0 +1,5 @@
+"""`python -m swath` is `swath`."""
+
+from swath.cli import main
+
+main()

@@ -1,0 +1,401 @@
+"""The command line: one function a verb; the only place that prints, parses arguments and exits."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from swath import __version__
+from swath.errors import SwathError
+
+if TYPE_CHECKING:
+    from swath.experiment import Experiment
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Turn imagery and its annotations into a vision-language model you own.",
+)
+
+RecipeName = Annotated[str, typer.Argument(help="A shipped recipe's name, or a YAML file.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="Recipe keys, as in tuning.stages.0.epochs=3.")
+]
+Home = Annotated[Path, typer.Option(help="Folder that holds the experiments.")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on standard output.")]
+RUNS = Path("runs")
+
+
+@app.command()
+def quickstart(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Your class folders, caption JSON or COCO file.")
+    ] = None,
+    overrides: Overrides = None,
+    home: Home = RUNS,
+) -> None:
+    """Build, tune, evaluate and ask, from drawn scenes or from your own folder."""
+    from swath.experiment import Experiment
+    from swath.recipe import dump, load_recipe
+
+    if folder is not None and "=" in str(folder) and not folder.exists():
+        overrides, folder = [str(folder), *(overrides or [])], None
+    if folder is None:
+        recipe = load_recipe("quickstart", overrides or [])
+    else:
+        from swath.annotations.readers import recognise
+
+        reader = recognise(folder)
+        say(f"{folder}: recognised as {reader.name} ({reader.says}).")
+        own = [f"name={folder.absolute().name}", f"annotations.source={folder.absolute()}"]
+        recipe = load_recipe("quickstart-own", [*own, *(overrides or [])])
+    experiment = Experiment(recipe, home / recipe.name)
+    file = home / f"{recipe.name}.yaml"
+    from swath.files import write_text
+
+    write_text(file, dump(recipe))
+    say(dump(recipe).strip(), "")
+    say(f"This recipe is in {file}; edit it and run `swath tune {file}` to go on from here.", "")
+    _build(experiment)
+    _tune(experiment, fresh=False)
+    _evaluate(experiment)
+    path = experiment.report(_command())
+    _table(experiment)
+    _few_answers(experiment)
+    say("", f"Report: {path}", f"Model:  {experiment.folder}")
+    say(f'Ask it: swath ask {experiment.folder} PICTURE "{_first_question(experiment)}"')
+
+
+@app.command()
+def recipes(json: Json = False) -> None:
+    """List the recipes that come with swath."""
+    from swath.recipe import load_recipe, shipped_recipes
+
+    rows = {name: load_recipe(name).about.strip() for name in shipped_recipes()}
+    if json:
+        return emit({"recipes": rows})
+    for name, about in rows.items():
+        say(f"{name:18} {about}")
+    return None
+
+
+@app.command()
+def show(
+    what: Annotated[str, typer.Argument(help="A recipe, a run, or `keys` for all recipe keys.")],
+    overrides: Overrides = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Draw training rows as the model reads them to this PNG.")
+    ] = None,
+    home: Home = RUNS,
+    json: Json = False,
+) -> None:
+    """Show a recipe as resolved, what a run learnt, or rows as the model reads them."""
+    from swath.experiment import Experiment
+    from swath.recipe import describe, dump, load_recipe
+
+    if what == "keys":
+        for key, default, meaning in describe():
+            say(f"{key} = {default}\n    {meaning}")
+        return None
+    if (Path(what) / "run.json").is_file():
+        experiment = Experiment.of_run(what)
+        if sheet is None:
+            scores = _scores(experiment)
+            return emit(scores) if json else _table(experiment)
+    else:
+        recipe = load_recipe(what, overrides or [])
+        if sheet is None:
+            return emit(recipe.model_dump(mode="json")) if json else say(dump(recipe).strip())
+        experiment = Experiment(recipe, home / recipe.name)
+    from swath.models.sheet import contact_sheet
+
+    with bars() as progress:
+        built = experiment.set(progress("build"))
+    contact_sheet(built.split("train"), experiment.recipe.models, sheet, experiment.recipe.seed)
+    return say(f"{sheet}: training rows with their boxes as read back from the model's own text.")
+
+
+@app.command()
+def check(
+    recipe: RecipeName, overrides: Overrides = None, home: Home = RUNS, json: Json = False
+) -> None:
+    """Check a recipe and its data: bad rows, duplicates and leaks, before anything is trained."""
+    from dataclasses import asdict
+
+    experiment = _experiment(recipe, overrides, home)
+    with bars() as progress:
+        found = experiment.check(progress("check"))
+    if json:
+        emit({"images": found.images, "findings": [asdict(one) for one in found.findings]})
+    else:
+        say(f"images: {', '.join(f'{n} {split}' for split, n in found.images.items())}")
+        kinds: dict[str, list[Any]] = {}
+        for finding in found.findings:
+            kinds.setdefault(finding.kind, []).append(finding)
+        for kind, some in kinds.items():
+            say(f"{kind}: {len(some)}")
+            for one in some[:5]:
+                say(f"  {one.where}: {one.what}; {one.action}")
+            if len(some) > 5:
+                say(f"  ... and {len(some) - 5} more (--json lists all)")
+        if not found.findings:
+            say("nothing to complain about")
+    if found.leaks and not experiment.recipe.annotations.allow_leakage:
+        raise typer.Exit(1)
+
+
+@app.command()
+def build(recipe: RecipeName, overrides: Overrides = None, home: Home = RUNS) -> None:
+    """Turn images and annotations into conversations."""
+    _build(_experiment(recipe, overrides, home))
+
+
+@app.command()
+def tune(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    home: Home = RUNS,
+    fresh: Annotated[bool, typer.Option(help="Forget an earlier run of this name.")] = False,
+) -> None:
+    """Tune the recipe's model; an interrupted run continues."""
+    _tune(_experiment(recipe, overrides, home), fresh)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")], json: Json = False
+) -> None:
+    """Ask base and tuned model the test questions, and score the answers."""
+    from swath.experiment import Experiment
+
+    experiment = Experiment.of_run(run)
+    _evaluate(experiment)
+    if json:
+        emit(_scores(experiment))
+    else:
+        _table(experiment)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="An evaluated run's folder.")]) -> None:
+    """Write report.html: scores, what failed, pictures with answers, loss curve."""
+    from swath.experiment import Experiment
+
+    say(str(Experiment.of_run(run).report(_command())))
+
+
+@app.command()
+def ask(
+    model: Annotated[str, typer.Argument(help="A run, an exported folder or swath-nano.")],
+    image: Annotated[Path, typer.Argument(help="A picture or raster.")],
+    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    choice: Annotated[
+        list[str] | None, typer.Option(help="A possible answer; repeat it to name them all.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Ask a model about a picture."""
+    import swath
+
+    reply = swath.load(model).ask(image, question, choice or ())
+    corners = None if reply.boxes is None else reply.boxes.quads.round(1).tolist()
+    if json:
+        emit({"answer": reply.text, "confidence": reply.confidence, "boxes": corners})
+        return
+    say(reply.text + (f"  ({reply.confidence:.0%})" if reply.confidence is not None else ""))
+    for quad in corners or []:
+        say("box, pixels: " + " ".join(f"({x:g}, {y:g})" for x, y in quad))
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
+    to: Annotated[Path, typer.Option(help="Folder to write.")],
+    dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.")] = None,
+) -> None:
+    """Write a run as one merged Hugging Face folder, proven in a fresh process."""
+    from swath.experiment import Experiment
+    from swath.export.huggingface import export as write
+
+    section = Experiment.of_run(run).recipe.export
+    proven = write(run, to, dtype or section.dtype, section.prove_on)
+    say(f"{to}: written; a fresh process gave the same {proven} answers.")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine offers."""
+    from importlib.metadata import version
+
+    import torch
+
+    from swath.models.loading import EMBEDDED
+    from swath.tuning.trainer import computes_bf16
+
+    say(f"swath {__version__}, Python {sys.version.split()[0]}")
+    say(", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft")))
+    say(f"CPU threads: {torch.get_num_threads()}; bf16: {'yes' if computes_bf16() else 'no'}")
+    say(f"CUDA: {torch.cuda.get_device_name() if torch.cuda.is_available() else 'none'}")
+    say(f"swath-nano: {'there' if (EMBEDDED / 'config.json').is_file() else 'missing'}")
+
+
+def main() -> None:
+    """Run the command line; an error of swath's own becomes one line and an exit code."""
+    try:
+        app()
+    except SwathError as error:
+        typer.echo(f"swath: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("\nswath: interrupted; the same command continues.", err=True)
+        sys.exit(130)
+
+
+def say(*lines: str) -> None:
+    """Print lines."""
+    for line in lines:
+        typer.echo(line)
+
+
+def emit(value: dict[str, Any]) -> None:
+    """Print JSON."""
+    import orjson
+
+    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY))
+
+
+@contextmanager
+def bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """Progress bars on standard error: `progress("name")` gives a function of (done, all)."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description:14}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console) as shown:
+
+        def start(name: str) -> Callable[..., None]:
+            task = shown.add_task(name, total=None, note="")
+
+            def advance(done: int, total: int, note: str = "") -> None:
+                shown.update(task, completed=done, total=total, note=note)
+
+            return advance
+
+        yield start
+
+
+def _experiment(recipe: str, overrides: list[str] | None, home: Path) -> Experiment:
+    from swath.experiment import Experiment
+    from swath.recipe import load_recipe
+
+    resolved = load_recipe(recipe, overrides or [])
+    return Experiment(resolved, home / resolved.name)
+
+
+def _build(experiment: Experiment) -> None:
+    with bars() as progress:
+        built = experiment.build(progress("build"))
+    counts = built.card["conversations"]
+    for split, tasks in counts.items():
+        asked = ", ".join(f"{n} {task}" for task, n in tasks.items())
+        say(f"{split}: {built.card['images'][split]} images, {asked}")
+
+
+def _tune(experiment: Experiment, fresh: bool) -> None:
+    with bars() as progress:
+        steps: dict[str, Callable[..., None]] = {}
+
+        def announce(stage: Any, total: int, parts: list[Any]) -> None:
+            what = ", ".join(f"{p.part} {p.trained:,} of {p.total:,}" for p in parts)
+            typer.echo(f"stage {stage.name}: {total} steps; trains {what}", err=True)
+            steps[stage.name] = progress(f"tune {stage.name}")
+
+        def step(row: dict[str, Any]) -> None:
+            steps[row["stage"]](row["step"], row["steps"], f"loss {row['loss']:.3f}")
+
+        experiment.tune(step, announce, progress("build"), fresh)
+
+
+def _evaluate(experiment: Experiment) -> None:
+    with bars() as progress:
+        for side in experiment.sides:
+            experiment.evaluate(side, progress(f"evaluate {side}"))
+
+
+def _scores(experiment: Experiment) -> dict[str, Any]:
+    return {
+        run.name: {
+            task: {name: one.to_row() for name, one in metrics.items()}
+            for task, metrics in run.scores.items()
+        }
+        for run in experiment.runs()
+    }
+
+
+def _table(experiment: Experiment) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    runs = experiment.runs()
+    table = Table("task", "metric", *(run.name for run in runs), "n", title=experiment.recipe.name)
+    for task, metrics in runs[-1].scores.items():
+        for name, last in metrics.items():
+            cells = [_cell(run.scores[task][name]) for run in runs]
+            table.add_row(task, name, *cells, str(last.n))
+    Console().print(table)
+
+
+def _cell(score: Any) -> str:
+    if score.value is None:
+        return "undefined"
+    if score.low is None:
+        return f"{score.value:.3f}"
+    return f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})"
+
+
+def _few_answers(experiment: Experiment) -> None:
+    answered: dict[str, Any] = {}
+    for one in experiment.runs()[-1].predictions:
+        answered.setdefault(one.task, one)
+    for one in answered.values():
+        truth = one.truth.get("label") or one.truth.get("captions") or one.truth.get("count")
+        shown = truth[0] if isinstance(truth, list) else truth
+        say("", f"{one.image}", f"  {one.question}", f"  tuned: {one.answer}")
+        if shown is not None:
+            say(f"  truth: {shown}")
+
+
+def _first_question(experiment: Experiment) -> str:
+    return str(experiment.runs()[-1].predictions[0].question)
+
+
+def _command() -> str:
+    return shlex.join(["swath", *sys.argv[1:]])

@@ -1,0 +1,85 @@
+"""The model card: what went in, what may be done with it, how good it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from swath.files import read_json
+from swath.models.loading import RUN_FILE
+from swath.recipe import load_recipe
+
+
+def model_card(run: Path) -> str:
+    """Markdown with the Hub's header, written from a run's own files."""
+    recipe = load_recipe(run / "recipe.yaml")
+    card = read_json(run / "set" / "card.json")
+    record = read_json(run / RUN_FILE)
+    stages = "\n".join(
+        f"| {stage['name']} | {', '.join(recipe.tuning.stages[number].train)} | {stage['steps']} "
+        f"| {stage['seconds']:.0f} s |"
+        for number, stage in enumerate(record["stages"])
+    )
+    licences = "\n".join(f"- {name}: {count} images" for name, count in card["licences"].items())
+    leaks = card.get("leaks", 0)
+    return f"""---
+library_name: swath
+pipeline_tag: image-text-to-text
+tags: [remote-sensing, satellite, vision-language]
+---
+# {recipe.name}
+
+{recipe.about.strip() or "A vision-language model tuned with swath."}
+
+Made from `{record["base"]}` by `swath tune {recipe.name}`. Load it with
+`swath.load("this folder").ask(image, question)`, or, where `swath` is imported, with
+`transformers.AutoModelForImageTextToText`.
+
+## Data
+
+Images: {_counts(card["images"])}. Sources: {", ".join(card["sources"])}.
+Pictures standing in train and test alike: {leaks}.
+
+Licences the sources state; the model may be used only as all of them allow:
+
+{licences}
+
+Classes: {", ".join(card["labels"]) or "none"}.
+
+## Tuning
+
+| stage | trained | steps | time |
+|---|---|---|---|
+{stages}
+
+Versions: {", ".join(f"{name} {number}" for name, number in record["versions"].items())};
+{record["threads"]} threads, {record["machine"]}.
+
+## Scores
+
+{_scores(run)}
+"""
+
+
+def _scores(run: Path) -> str:
+    file = run / "evaluation" / "tuned" / "scores.json"
+    if not file.is_file():
+        return "Not evaluated: run `swath evaluate`."
+    tasks: dict[str, Any] = read_json(file)["tasks"]
+    lines = [
+        "| task | metric | score | 95 % interval | n | unreadable |",
+        "|---|---|---|---|---|---|",
+    ]
+    for task, values in tasks.items():
+        for name, one in values["metrics"].items():
+            low, high = one.get("low"), one.get("high")
+            interval = "" if low is None else f"{low:.3f} to {high:.3f}"
+            value = "undefined" if one["value"] is None else f"{one['value']:.3f}"
+            lines.append(
+                f"| {task} | {name} | {value} | {interval} | {one['n']} | {one['unreadable']} |"
+            )
+    return "\n".join(lines) + "\n\nEvery sample counts; an unreadable answer is wrong."
+
+
+def _counts(images: dict[str, int]) -> str:
+    return ", ".join(f"{count} {split}" for split, count in images.items())

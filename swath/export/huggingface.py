@@ -1,0 +1,113 @@
+"""Export to a Hugging Face folder, proven by a fresh process that answers as the run did."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from swath.errors import ExportError
+from swath.export.card import model_card
+from swath.files import read_json, replacing_folder, write_text
+from swath.instructions.builder import read_set
+from swath.instructions.conversation import Conversation, read_conversations, write_conversations
+from swath.models.engine import LocalEngine
+from swath.models.loading import RUN_FILE, load, load_folder
+from swath.recipe import load_recipe
+
+PROOF = """
+import json, sys
+from swath.export.huggingface import answers_of
+print("ANSWERS" + json.dumps(answers_of(sys.argv[1], sys.argv[2])))
+"""
+
+
+def export(run: Path | str, target: Path | str, dtype: str = "float32", prove_on: int = 16) -> int:
+    """Write a run as one merged model folder with its card; return how many answers were proven.
+
+    The folder is put in its place only after a fresh process has loaded it and given, to the
+    first test questions, the very answers the run gives in the same number format.
+
+    Args:
+        run: folder of a finished run.
+        target: folder to write; an older export there is replaced, anything else is refused.
+        dtype: "float32", "float16" or "bfloat16".
+        prove_on: questions asked of both.
+
+    Raises:
+        ExportError: the target holds something else, or an answer differs.
+        ModelError: the run is not finished or damaged.
+    """
+    run, target = Path(run), Path(target)
+    if target.exists() and not (target / "swath.json").is_file():
+        raise ExportError(
+            f"{target} exists and is no export of swath; choose a folder that does not exist."
+        )
+    loaded = load(run)
+    loaded.model.to(getattr(torch, dtype))
+    with replacing_folder(target) as folder:
+        loaded.save(folder)
+        recipe = load_recipe(run / "recipe.yaml")
+        manifest = {
+            "family": loaded.model.config.model_type,
+            "imagery": recipe.imagery.model_dump(mode="json"),
+            "made_from": read_json(run / RUN_FILE)["base"],
+            "dtype": dtype,
+        }
+        write_text(folder / "swath.json", json.dumps({"format": 1, **manifest}, indent=2) + "\n")
+        write_text(folder / "README.md", model_card(run))
+        questions = _proof_questions(run, prove_on)
+        # Both sides compute in float32 from the exported numbers.
+        loaded.model.to(torch.float32)
+        wanted = _answers(LocalEngine(loaded), questions)
+        _compare(folder, questions, wanted)
+    return len(questions)
+
+
+def answers_of(folder: str, questions: str) -> list[str]:
+    """Answers of an exported folder to a file of conversations; run by the proof's process."""
+    engine = LocalEngine(load_folder(folder, folder))
+    return _answers(engine, list(read_conversations(questions)))
+
+
+def _answers(engine: LocalEngine, questions: Sequence[Conversation]) -> list[str]:
+    return [answer.text for answer in engine.answer(questions, max_new_tokens=32)]
+
+
+def _proof_questions(run: Path, count: int) -> list[Conversation]:
+    built = read_set(run / "set")
+    rows = built.split("test") or built.split("train")
+    by_task: dict[str, list[Conversation]] = {}
+    for row in rows:
+        by_task.setdefault(row.task, []).append(row)
+    each = -(-count // len(by_task))
+    return [row for some in by_task.values() for row in some[:each]][:count]
+
+
+def _compare(folder: Path, questions: Sequence[Conversation], wanted: Sequence[str]) -> None:
+    file = folder / "proof.jsonl"
+    write_conversations(file, questions)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", PROOF, str(folder), str(file)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        file.unlink()
+    marked = [line for line in done.stdout.splitlines() if line.startswith("ANSWERS")]
+    if done.returncode or not marked:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ExportError(f"the exported folder did not load in a fresh process ({last}).")
+    given = json.loads(marked[0].removeprefix("ANSWERS"))
+    for question, one, other in zip(questions, wanted, given, strict=True):
+        if one != other:
+            raise ExportError(
+                f"exported and tuned model differ on {question.id}: '{other}' instead of '{one}'; "
+                f"nothing was written. Try export.dtype=float32."
+            )

@@ -1,0 +1,126 @@
+"""Scene kinds of play and rest: sports grounds, stadiums, parks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from swath.imagery.drawing import objects
+from swath.imagery.drawing.canvas import Canvas, turned
+from swath.imagery.drawing.layout import number, plan, put
+from swath.imagery.drawing.surroundings import (
+    blob,
+    curve,
+    lay,
+    open_ground,
+    settle,
+    trees,
+    water,
+)
+
+
+def playground(c: Canvas) -> None:
+    """A running track about a pitch, with courts beside it."""
+    c.extent_m = c.rng.uniform(120, 300)
+    lay(c)
+    angle = c.rng.uniform(0, 2 * np.pi)
+    paints = ("red", "blue", "green", "brown", "orange")
+    c_word = str(c.rng.choice(paints))
+    put(c, lambda *a: objects.track(c, *a), plan(c, 1, (46, 86), (c_word,)), 0.5, angle, 0, 6)
+    if c.rng.random() < 0.6:
+        kind = str(c.rng.choice(["basketball court", "tennis court"]))
+        wanted = plan(c, number(c, 5, 0.4), (14, 24), ("green", "blue", "red", "orange"))
+        put(
+            c,
+            lambda at, turn, size, hue: objects.court(c, at, turn, size, hue, kind),
+            wanted,
+            0.56,
+            angle,
+            0.04,
+            0,
+        )
+    settle(c, angle)
+    c.sayings += [
+        f"a {c_word} playground is surrounded by {c.notes[0]}.",
+        f"{c.notes[0]} can be seen near a playground with a football field in it.",
+        f"a playground with a {c_word} track is near {c.notes[0]}.",
+    ]
+
+
+def baseball_field(c: Canvas) -> None:
+    """One large diamond, or a few in a cluster."""
+    c.extent_m = c.rng.uniform(100, 300)
+    lay(c)
+    count = number(c, 4, 0.55)
+    wanted = plan(c, count, (40, 66), ("green", "brown"))
+    put(c, lambda at, turn, size, _: objects.diamond(c, at, turn, size), wanted, 0.71, off_centre=8)
+    settle(c)
+    c.sayings += [
+        f"a baseball field is near {c.notes[0]}.",
+        f"{c.notes[0]} can be seen around the baseball field.",
+    ]
+
+
+def stadium(c: Canvas) -> None:
+    """A stadium in its surroundings."""
+    c.extent_m = c.rng.uniform(200, 500)
+    lay(c)
+    colour = str(c.rng.choice(["white", "gray", "blue", "red", "brown", "yellow"]))
+    wanted = plan(c, 1, (40, 82), (colour,))
+    angle = c.rng.uniform(0, 2 * np.pi)
+    if c.rng.random() < 0.6:
+        size = wanted[0][0]
+        at = c.spot(size * 0.5, 6) or (50.0, 50.0)
+        c.polygon(turned(blob(c, size * 0.62, 0.05), at, angle), c.palette.rgb["concrete"])
+        c.blocked[...] = False
+        c.take(*at, size * 0.62)
+        objects.stadium(c, at, angle, size, colour)
+    else:
+        put(c, lambda *a: objects.stadium(c, *a), wanted, 0.5, angle, off_centre=6)
+    settle(c)
+    c.sayings += [
+        f"a large {colour} stadium is near {c.notes[0]}.",
+        f"{c.notes[0]} can be seen around an oval stadium.",
+    ]
+
+
+def park(c: Canvas) -> None:
+    """Lawns, groves and a pond tied together by curved paths."""
+    c.extent_m = c.rng.uniform(150, 500)
+    open_ground(c, str(c.rng.choice(["grass", "grass", "soil"])), 0.8)
+    if c.rng.random() < 0.75:
+        shape = blob(c, c.rng.uniform(12, 24), 0.35)
+        at = c.spot(min(46.0, float(np.hypot(*shape.T).max())), 10) or (50.0, 50.0)
+        shape = np.clip(shape + at, 1, 99)
+        cover = c.cover(shape)
+        water(c, cover)
+        low, high = shape.min(axis=0), shape.max(axis=0)
+        c.remember("pond", None, (low + high) / 2, high - low)
+    pale = c.palette.rgb["concrete" if c.rng.random() < 0.5 else "sand"]
+    for _ in range(int(c.rng.integers(2, 5))):
+        line = curve(c, c.rng.uniform(6, 18), offset=35)
+        good = c.free(line, 1)
+        for i in np.flatnonzero(good[:-1] & good[1:]):
+            c.line(line[i : i + 2], 1.8, pale)
+        c.take_line(line, 2)
+    if c.rng.random() < 0.5:
+        x, y = c.rng.uniform(20, 80, 2)
+        if c.free(np.array([[x, y]]), 6)[0]:
+            c.circle(x, y, 8, pale)
+            c.circle(x, y, 5, c.palette.rgb["grass"])
+            c.circle(x, y, 2, pale)
+    trees(c, int(c.rng.integers(60, 150)), c.rng.uniform(1.5, 3), groups=True)
+    tone = c.palette.word["tree"]
+    c.notes += [f"many {tone} trees", "some curved paths"]
+    c.sayings += [
+        f"many {tone} trees and curved paths are in a park.",
+        "a park with a pond and some paths is full of plants.",
+        f"the park has winding paths and {tone} trees.",
+    ]
+
+
+LEISURE = {
+    "baseball field": baseball_field,
+    "park": park,
+    "playground": playground,
+    "stadium": stadium,
+}

@@ -1,0 +1,69 @@
+"""The contact sheet: training rows as the model reads them, boxes read back from their text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import wrap
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from swath.errors import InstructionError
+from swath.files import replacing
+from swath.instructions.conversation import Box, Conversation
+from swath.instructions.dialect import DIALECTS
+from swath.models.encoding import Encoder
+from swath.models.loading import load_base
+from swath.models.pixels import PixelStore
+from swath.recipe import Augment, Models
+
+COLUMNS, ROWS, PICTURE_PX, TEXT_PX = 4, 3, 240, 120
+
+
+def contact_sheet(
+    conversations: Sequence[Conversation], section: Models, path: Path | str, seed: int
+) -> None:
+    """Draw rows as training sees them: turned, and with the box its text says.
+
+    A box is drawn from the family's own text through its reader, so that a wrong writer, reader
+    or turn shows as a box beside its object.
+
+    Raises:
+        InstructionError: there is no row to draw.
+    """
+    if not conversations:
+        raise InstructionError("the set has no training rows to draw.")
+    rng = np.random.default_rng(seed)
+    boxed = [c for c in conversations if any(isinstance(p, Box) for t in c.turns for p in t.parts)]
+    others = [c for c in conversations if c not in boxed]
+    half = COLUMNS * ROWS // 2
+    chosen = [*_some(boxed, half, rng), *_some(others, COLUMNS * ROWS - half, rng)]
+    loaded = load_base(section)
+    encoder = Encoder(loaded.tokenizer, loaded.family, loaded.image_tokens, loaded.longest)
+    store = PixelStore(loaded.image_size, PICTURE_PX)
+    dialect = DIALECTS.get(loaded.family.dialect)
+    sheet = Image.new("RGB", (COLUMNS * PICTURE_PX, ROWS * (PICTURE_PX + TEXT_PX)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for number, one in enumerate(chosen):
+        x = number % COLUMNS * PICTURE_PX
+        y = number // COLUMNS * (PICTURE_PX + TEXT_PX)
+        view = store.augmented(one.images[0].path, Augment(), one.upright, one in boxed, rng)
+        ids = encoder.encode(one, view).ids
+        # The image's own tokens say nothing to a reader.
+        words = [token for token in ids if token != loaded.model.config.image_token_id]
+        text = loaded.tokenizer.decode(words)
+        shown = PICTURE_PX - 6
+        scale = shown / store.image_size
+        sheet.paste(Image.fromarray(view.pixels).resize((shown, shown)), (x, y))
+        for quad in dialect.read(text, (store.image_size, store.image_size)).quads:
+            corners = [(x + cx * scale, y + cy * scale) for cx, cy in quad]
+            draw.polygon(corners, outline=(255, 40, 40), width=2)
+        lines = [line for part in text.split("\n") for line in wrap(part, 38)]
+        draw.text((x + 2, y + PICTURE_PX), "\n".join(lines[:8]), fill="black")
+    with replacing(path) as temporary:
+        sheet.save(temporary, format="PNG")
+
+
+def _some(rows: Sequence[Conversation], count: int, rng: np.random.Generator) -> list[Conversation]:
+    return [rows[i] for i in rng.permutation(len(rows))[:count]]

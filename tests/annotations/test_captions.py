@@ -1,0 +1,119 @@
+import pytest
+
+from swath.annotations.readers import read
+from swath.errors import AnnotationError
+
+
+def karpathy(*rows):
+    return {
+        "images": [
+            {"filename": name, "split": split, "sentences": [{"raw": raw} for raw in sentences]}
+            for name, split, sentences in rows
+        ]
+    }
+
+
+def test_karpathys_file_gives_captions_and_splits(folder):
+    folder.picture("imgs/1.png")
+    folder.picture("imgs/2.png")
+    folder.json(
+        "dataset.json", karpathy(("1.png", "train", ["a port", "ships"]), ("2.png", "val", ["."]))
+    )
+    one, two = read(folder.path)
+    assert (one.id, one.captions, one.split, one.label) == (
+        "imgs/1", ("a port", "ships"), "train", None,
+    )  # fmt: skip
+    assert (two.captions, two.split) == ((".",), "val")
+
+
+def test_a_sentence_without_raw_is_joined_from_its_tokens(folder):
+    folder.picture("1.png")
+    row = {"filename": "1.png", "split": "restval", "sentences": [{"tokens": ["a", "port"]}]}
+    folder.json("dataset.json", {"images": [row]})
+    (image,) = read(folder.path)
+    assert (image.captions, image.split) == (("a port",), "train")
+
+
+def test_a_list_of_images_gives_captions_class_and_split(folder):
+    folder.picture("images/Port/a.png")
+    row = {"image": "images/Port/a.png", "scene": "Port", "split": "test", "captions": ["ships"]}
+    path = folder.json("captions.json", [row])
+    for start in (folder.path, path):
+        (image,) = read(start)
+        assert (image.id, image.label, image.split, image.captions) == (
+            "images/Port/a", "Port", "test", ("ships",),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("place", ["a.png", "images/a.png", "deep/down/a.png"])
+def test_a_picture_is_found_beside_the_file_in_images_or_by_its_unique_name(folder, place):
+    path = folder.picture(place)
+    folder.json("captions.json", [{"filename": "a.png", "captions": ["ships"]}])
+    assert read(folder.path)[0].path == str(path)
+
+
+def test_a_name_that_fits_two_pictures_is_refused(folder):
+    folder.picture("x/a.png")
+    folder.picture("y/a.png")
+    folder.json("captions.json", [{"filename": "a.png", "captions": ["ships"]}])
+    with pytest.raises(AnnotationError, match=r"x/a.png or .*y/a.png; name pictures by their path"):
+        read(folder.path)
+
+
+def test_missing_pictures_are_counted_and_the_first_named(folder):
+    folder.picture("0.png")
+    rows = [{"filename": f"{number}.png", "captions": ["ships"]} for number in range(6)]
+    folder.json("captions.json", rows)
+    with pytest.raises(
+        AnnotationError, match=r"5 of 6 pictures .*: 1.png, 2.png, 3.png and 2 more; put them"
+    ):
+        read(folder.path)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "images/../../../x.png"])
+def test_a_name_that_leads_out_of_the_folder_is_refused(folder, name):
+    folder.json("set/captions.json", [{"image": name, "captions": ["ships"]}])
+    with pytest.raises(AnnotationError, match=r"lies outside .*set; put the pictures beside"):
+        read(folder.path / "set" / "captions.json")
+
+
+def test_an_absolute_name_inside_the_folder_is_found(folder):
+    path = folder.picture("a.png")
+    folder.json("captions.json", [{"image": str(path), "captions": ["ships"]}])
+    assert read(folder.path)[0].id == "a"
+
+
+@pytest.mark.parametrize("name", [None, 7, "", "a\0.png"])
+def test_an_entry_without_a_file_name_is_refused(folder, name):
+    folder.json("captions.json", [{"image": name, "captions": ["ships"]}])
+    with pytest.raises(AnnotationError, match="expected a picture's file name"):
+        read(folder.path / "captions.json")
+
+
+def test_an_image_listed_twice_is_refused(folder):
+    folder.picture("a.png")
+    folder.json("captions.json", [{"image": "a.png", "captions": ["ships"]}] * 2)
+    with pytest.raises(AnnotationError, match=r"two images of the id 'a'.*listed once"):
+        read(folder.path)
+
+
+def test_json_cut_short_is_said_to_be(folder):
+    folder.picture("Port/a.png")
+    folder.text("captions.json", '[{"image": "a.png", "capt')
+    with pytest.raises(AnnotationError, match=r"captions.json: not valid JSON .*cut short\?"):
+        read(folder.path)
+
+
+def test_an_unknown_split_is_refused_with_those_there_are(folder):
+    folder.picture("a.png")
+    folder.json("captions.json", [{"image": "a.png", "split": "trian", "captions": ["ships"]}])
+    with pytest.raises(AnnotationError, match="entry 0: unknown split 'trian'; write one of train"):
+        read(folder.path)
+
+
+@pytest.mark.parametrize("captions", ["ships", [3], None])
+def test_captions_that_are_no_list_of_text_are_refused(folder, captions):
+    folder.picture("a.png")
+    folder.json("captions.json", [{"image": "a.png", "captions": captions}])
+    with pytest.raises(AnnotationError, match="entry 0: expected a"):
+        read(folder.path)

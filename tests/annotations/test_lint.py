@@ -1,0 +1,146 @@
+import shutil
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+
+from swath.annotations.image import AnnotatedImage
+from swath.annotations.lint import lint
+from swath.annotations.readers import read
+from swath.boxes import Boxes
+
+
+def image(folder, id="Port/a", size_wh=(64, 48), **more):
+    path = folder.picture(f"{id}.png", size_wh)
+    return AnnotatedImage(id, str(path), size_wh, licence="CC0-1.0", source="here", **more)
+
+
+def copy(folder, original, id, **more):
+    path = folder.path / f"{id}.png"
+    path.parent.mkdir(exist_ok=True)
+    shutil.copy(original.path, path)
+    return replace(original, id=id, path=str(path), scene=id, **more)
+
+
+def test_a_sound_set_has_no_finding(folder):
+    assert lint([image(folder, f"Port/{n}", label="Port") for n in range(5)]) == []
+
+
+def test_a_picture_cut_short_is_found_though_its_header_is_sound(folder):
+    path = folder.picture("Port/a.jpg", (256, 256))
+    path.write_bytes(path.read_bytes()[:-2000])
+    (found,) = (finding for finding in lint(read(folder.path)) if finding.kind == "unreadable")
+    assert found.where == "Port/a"
+    assert "truncated" in found.what
+    assert found.action == "copy it again, or remove it"
+
+
+def test_the_same_file_twice_in_a_split_is_a_duplicate(folder):
+    one = image(folder, split="train")
+    (found,) = lint([one, copy(folder, one, "Port/b")])
+    assert (found.kind, found.where) == ("duplicate", "Port/a")
+    assert found.what == "the same file again as Port/b"
+
+
+def test_the_same_file_in_train_and_test_is_a_leak(folder):
+    one = image(folder, split="train")
+    (found,) = lint([one, copy(folder, one, "Port/b", split="test")])
+    assert found.kind == "leak"
+    assert found.what == "the same file is in train here and again as Port/b (test)"
+    assert "so that they share a split" in found.action
+
+
+def test_the_same_picture_saved_anew_across_splits_is_a_near_duplicate(folder):
+    one = image(folder, split="train")
+    again = folder.path / "Port/b.jpg"
+    Image.open(one.path).resize((96, 72)).save(again, quality=80)
+    two = replace(one, id="Port/b", path=str(again), scene="b", split="test")
+    assert [finding.kind for finding in lint([one, two])] == ["near duplicate"]
+    assert lint([one, replace(two, split="train")]) == []
+
+
+def test_one_file_under_two_labels_is_found(folder):
+    one = image(folder, split="train", label="Port")
+    found = [
+        f for f in lint([one, copy(folder, one, "b", label="River")]) if f.kind == "two labels"
+    ]
+    assert len(found) == 1
+    assert "labelled Port and River" in found[0].what
+    assert "decide for one label" in found[0].action
+
+
+def test_a_scene_in_two_splits_is_found(folder):
+    one = image(folder, "a", scene="s", split="train")
+    two = image(folder, "b", scene="s", split="test")
+    (found,) = lint([one, two])
+    assert (found.kind, found.where) == ("split scene", "s")
+
+
+def test_a_class_spelled_in_two_ways_is_found(folder):
+    labels = ["Bare Land"] * 5 + ["bareland"] * 5 + ["Port"] * 5
+    images = [image(folder, f"{n}", label=label) for n, label in enumerate(labels)]
+    (found,) = lint(images)
+    assert found.kind == "spelling"
+    assert found.what == "one class spelled in 2 ways: 'Bare Land' (5), 'bareland' (5)"
+
+
+def test_names_of_objects_are_checked_for_spelling_too(folder):
+    boxes = Boxes.from_hbb([[1, 1, 3, 3], [4, 4, 8, 8]])
+    (found,) = lint([image(folder, boxes=boxes, names=("small-vehicle", "small vehicle"))])
+    assert found.kind == "spelling"
+
+
+def test_boxes_beyond_the_image_are_found_and_two_percent_are_not(folder):
+    boxes = Boxes.from_hbb([[1, 1, 3, 3], [-1.2, 0, 64.9, 48], [60, 40, 84, 48]])
+    (found,) = lint([image(folder, boxes=boxes, names=("ship",) * 3)])
+    assert found.kind == "box outside"
+    assert found.what == "1 of 3 boxes reach up to 20 px beyond the image of 64 x 48 px"
+
+
+def test_a_box_without_area_is_found(folder):
+    boxes = Boxes.from_hbb([[1, 1, 3, 3], [5, 5, 5, 9]])
+    (found,) = lint([image(folder, boxes=boxes, names=("ship",) * 2)])
+    assert (found.kind, found.what) == ("box without area", "1 of 2 boxes cover nothing")
+
+
+@pytest.mark.parametrize("caption", ["", " . ", "1 .", "..."])
+def test_a_caption_without_a_word_is_found(folder, caption):
+    (found,) = lint([image(folder, captions=("a port .", caption))])
+    assert found.kind == "empty caption"
+    assert found.what.startswith("1 of 2 captions hold no word")
+
+
+def test_a_caption_in_chinese_has_words(folder):
+    assert lint([image(folder, captions=("港口里有几艘船。",))]) == []
+
+
+def test_a_class_with_few_images_is_found(folder):
+    found = lint([image(folder, f"{n}", label="Port") for n in range(4)])
+    assert [(f.kind, f.where, f.what) for f in found] == [("small class", "Port", "4 images only")]
+
+
+def test_a_source_without_licence_is_found_once(folder):
+    images = [replace(image(folder, f"{n}"), licence=None) for n in range(3)]
+    (found,) = lint(images)
+    assert (found.kind, found.where, found.what) == (
+        "no licence", "here", "3 images state no licence",
+    )  # fmt: skip
+
+
+def test_progress_is_told_image_by_image(folder):
+    told = []
+    lint([image(folder, "a"), image(folder, "b")], lambda done, total: told.append((done, total)))
+    assert told == [(1, 2), (2, 2)]
+
+
+def test_an_empty_set_has_no_finding():
+    assert lint([]) == []
+
+
+def test_known_faults_of_real_data_are_found(data_folder):
+    found = lint(read(data_folder / "rsicd_aid"))
+    assert {(finding.kind, finding.where) for finding in found} == {
+        ("duplicate", "images/Industrial/industrial_203"),
+        ("empty caption", "images/Church/church_235"),
+        ("no licence", "rsicd_aid"),
+    }

@@ -1,0 +1,109 @@
+import time
+from collections import Counter
+
+import pytest
+
+from swath.annotations.readers import READERS, check_classes, read, recognise
+from swath.errors import AnnotationError, RequestError
+
+
+def test_a_caption_file_is_preferred_to_the_class_folders_it_lies_above(folder):
+    folder.picture("images/Port/a.png")
+    folder.json("captions.json", [{"image": "images/Port/a.png", "captions": ["a port"]}])
+    assert recognise(folder.path).name == "captions"
+    assert recognise(folder.path / "images").name == "folders"
+
+
+def test_sizes_are_those_of_the_files(folder):
+    folder.picture("Port/a.png", (30, 20))
+    folder.picture("River/b.jpg", (8, 16))
+    assert [image.size_wh for image in read(folder.path)] == [(30, 20), (8, 16)]
+
+
+def test_a_folder_without_images_says_what_was_found(folder):
+    folder.text("notes/a.txt", "nothing")
+    with pytest.raises(AnnotationError, match=r"holds no images, found notes/.*folder you meant"):
+        read(folder.path)
+
+
+def test_an_empty_folder_says_so(folder):
+    with pytest.raises(AnnotationError, match="holds no images, found an empty folder"):
+        read(folder.path)
+
+
+def test_a_path_that_is_not_there_is_named(folder):
+    with pytest.raises(AnnotationError, match=r"absent: no such folder or file; check the path"):
+        read(folder.path / "absent")
+    with pytest.raises(AnnotationError, match="check the path"):
+        read(folder.path / "absent", format="folders")
+
+
+def test_loose_pictures_are_answered_with_the_formats_there_are(folder):
+    folder.picture("a.png")
+    with pytest.raises(
+        AnnotationError, match=r"expected one of \(captions: .*coco: .*folders: .*found 1 .png"
+    ):
+        read(folder.path)
+
+
+def test_a_file_of_another_kind_is_answered_with_the_formats_there_are(folder):
+    path = folder.json("a.json", {"what": "else"})
+    with pytest.raises(AnnotationError, match=r"expected one of .*, found a file 'a.json'"):
+        read(path)
+
+
+def test_a_format_that_does_not_fit_says_what_it_expects(folder):
+    folder.picture("Port/a.png")
+    with pytest.raises(AnnotationError, match="reader 'coco' understands, which expects a COCO"):
+        read(folder.path, format="coco")
+
+
+def test_an_unknown_format_offers_the_nearest(folder):
+    with pytest.raises(RequestError, match="did you mean captions"):
+        read(folder.path, format="caption")
+
+
+def test_pictures_that_do_not_open_are_refused_together_or_left_out(folder):
+    folder.picture("Port/a.png")
+    folder.text("Port/b.png", "not a picture")
+    (folder.path / "Port/c.jpg").touch()
+    with pytest.raises(AnnotationError, match=r"2 of 3 images cannot be opened; .*b.png.*c.jpg"):
+        read(folder.path)
+    assert [image.id for image in read(folder.path, unreadable="drop")] == ["Port/a"]
+
+
+def test_a_single_class_reads_but_is_nothing_to_classify(folder):
+    folder.picture("Port/a.png")
+    images = read(folder.path)
+    assert len(images) == 1
+    with pytest.raises(AnnotationError, match=r"one class only \('Port'\).*needs at least two"):
+        check_classes(images)
+
+
+def test_images_without_classes_are_nothing_to_classify(folder):
+    folder.picture("a.png")
+    folder.json("captions.json", [{"image": "a.png", "captions": ["a port"]}])
+    with pytest.raises(AnnotationError, match="none of 1 images has a scene class; put each"):
+        check_classes(read(folder.path))
+
+
+def test_a_plugin_adds_a_format(folder, monkeypatch):
+    from swath.annotations.image import AnnotatedImage
+    from swath.annotations.pictures import UNMEASURED
+    from swath.annotations.readers import Reader
+
+    path = folder.picture("a.png", (9, 7))
+    monkeypatch.setattr(READERS, "_rows", dict(READERS._rows))
+    rows = [AnnotatedImage("a", str(path), UNMEASURED, label="Port")]
+    READERS.add("single", Reader("single", lambda p: p.suffix == ".png", lambda p: rows, "a PNG"))
+    assert read(path)[0].size_wh == (9, 7)
+
+
+def test_real_scenes_read_from_the_set_and_from_its_class_folders_in_two_seconds(data_folder):
+    for folder, captions in (("rsicd_aid", 5), ("rsicd_aid/images", 0)):
+        began = time.perf_counter()
+        images = read(data_folder / folder)
+        assert time.perf_counter() - began < 2
+        assert Counter(image.split for image in images) == {"train": 2400, "val": 450, "test": 450}
+        assert len({image.label for image in images}) == 30
+        assert {len(image.captions) for image in images} == {captions}

@@ -1,0 +1,138 @@
+"""What drawn scenes promise: the same again, true boxes and words, and no class told by colour."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from swath.errors import ImageryError
+from swath.imagery.synthetic import BASE_KINDS, QUICKSTART_KINDS, draw
+
+KINDS = BASE_KINDS + QUICKSTART_KINDS
+PLACES = re.compile(
+    r"\b(left|right|top|bottom|upper|lower|above|below|north|south|east|west|middle|corner)\b"
+)
+SEEDS = range(6)
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return [draw(kind, seed) for kind in KINDS for seed in SEEDS]
+
+
+def test_same_seed_gives_the_same_bytes_in_another_process():
+    script = (
+        "import sys; from swath.imagery.synthetic import draw;"
+        "sys.stdout.buffer.write(draw('port', 5).pixels.tobytes())"
+    )
+    again = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout
+    assert draw("port", 5).pixels.tobytes() == again
+
+
+def test_words_and_boxes_of_a_seed_are_drawn_again():
+    one, two = draw("airport", 3), draw("airport", 3)
+    assert np.array_equal(one.boxes.quads, two.boxes.quads)
+    assert (one.names, one.phrases, one.captions) == (two.names, two.phrases, two.captions)
+
+
+def test_another_seed_is_another_scene():
+    assert not np.array_equal(draw("port", 1).pixels, draw("port", 2).pixels)
+
+
+def test_unknown_kind_offers_the_nearest_one():
+    with pytest.raises(ImageryError, match="did you mean airport"):
+        draw("airprot", 0)
+
+
+def test_every_kind_draws_valid_fields(scenes):
+    for scene in scenes:
+        assert scene.pixels.shape == (112, 112, 3)
+        assert scene.pixels.dtype == np.uint8
+        assert scene.pixels.std() > 4
+        assert len(scene.boxes) == len(scene.names) == len(scene.phrases)
+        assert 3 <= len(scene.captions) == len(set(scene.captions)) <= 5
+        assert scene.gsd_m > 0
+
+
+def test_captions_are_lower_case_sentences_that_name_the_kind(scenes):
+    for scene in scenes:
+        text = " ".join(scene.captions)
+        assert text == text.lower()
+        assert all(re.fullmatch(r"[a-z ,]+\.", caption) for caption in scene.captions)
+        stem = scene.label.removesuffix("s")
+        assert stem in text, (scene.label, scene.captions)
+
+
+def test_boxes_lie_inside_the_picture_and_are_large_enough_to_see(scenes):
+    for scene in scenes:
+        if len(scene.boxes):
+            assert scene.boxes.quads.min() >= -0.021 * 112
+            assert scene.boxes.quads.max() <= 1.021 * 112
+            assert scene.boxes.rotated[:, 2:4].min() >= 3.9
+
+
+def test_a_phrase_singles_out_one_box(scenes):
+    for scene in scenes:
+        said = [phrase for phrase in scene.phrases if phrase is not None]
+        assert len(said) == len(set(said))
+        for phrase, name in zip(scene.phrases, scene.names, strict=True):
+            assert phrase is None or phrase.endswith(name)
+            if phrase in (name, f"the {name}"):
+                assert scene.names.count(name) == 1
+
+
+def test_a_class_has_at_most_a_dozen_boxes(scenes):
+    for scene in scenes:
+        assert all(scene.names.count(name) <= 12 for name in scene.names)
+
+
+def test_no_words_of_position(scenes):
+    for scene in scenes:
+        for text in (*scene.captions, *filter(None, scene.phrases)):
+            assert not PLACES.search(text), text
+
+
+def test_base_and_quickstart_share_no_word_of_label_or_name(scenes):
+    words = {True: set(), False: set()}
+    for scene in scenes:
+        for text in (scene.label, *scene.names):
+            words[scene.label in BASE_KINDS].update(text.split())
+    assert not words[True] & words[False]
+
+
+def test_quickstart_objects_can_be_referred_to(scenes):
+    least = 0.06 * 112**2
+    told = [
+        any(p is not None and a > least for p, a in zip(s.phrases, s.boxes.areas, strict=True))
+        for s in scenes
+        if s.label in QUICKSTART_KINDS and s.names
+    ]
+    assert len(told) >= 4 * len(SEEDS)
+    assert all(told)
+
+
+def test_layout_does_not_depend_on_the_size_in_pixels():
+    small, large = draw("stadium", 4, 112), draw("stadium", 4, 224)
+    assert np.allclose(small.boxes.quads * 2, large.boxes.quads)
+
+
+@pytest.mark.parametrize("kinds", [BASE_KINDS, QUICKSTART_KINDS], ids=["base", "quickstart"])
+def test_colours_alone_do_not_tell_the_kind(kinds):
+    train, test = 60, 30
+    histograms = np.array(
+        [[histogram(draw(kind, seed, 64).pixels) for seed in range(train + test)] for kind in kinds]
+    )
+    labels = np.broadcast_to(np.arange(len(kinds))[:, None], histograms.shape[:2])
+    model = LogisticRegression(max_iter=200)
+    model.fit(histograms[:, :train].reshape(-1, 512), labels[:, :train].ravel())
+    held_out = model.score(histograms[:, train:].reshape(-1, 512), labels[:, train:].ravel())
+    assert held_out < 0.4
+
+
+def histogram(pixels):
+    """Share of the pixels in each of 8 x 8 x 8 colour cells."""
+    cell = (pixels // 32).astype(int) @ np.array([64, 8, 1])
+    return np.bincount(cell.ravel(), minlength=512) / cell.size
