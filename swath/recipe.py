@@ -32,9 +32,6 @@ class Imagery(Section):
     cache_px: int = Field(
         128, ge=32, le=2048, description="Longest side, in pixels, at which images are held."
     )
-    max_pixels: int = Field(
-        1_000_000_000, gt=0, description="A larger picture is refused: it may be a trap."
-    )
 
 
 class Drawn(Section):

@@ -9,7 +9,8 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-os.environ.setdefault("OMP_NUM_THREADS", str(min(4, os.cpu_count() or 1)))
+# Tiny models gain nothing from more.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
@@ -22,6 +23,22 @@ def _folder(variable: str, holds: str) -> Path:
     if not folder.is_dir():
         pytest.fail(f"{variable} is {folder}, which is no folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory) -> Path:
+    """Folder of a tiny random model of swath-nano's architecture, for `models.base`."""
+    from tests.making import write_tiny_model
+
+    return write_tiny_model(tmp_path_factory.mktemp("tiny") / "base")
+
+
+@pytest.fixture
+def tiny(tiny_base):
+    """The tiny model, loaded anew: a test may change it."""
+    from swath.models.loading import load_folder
+
+    return load_folder(tiny_base, "tiny")
 
 
 @pytest.fixture(scope="session")

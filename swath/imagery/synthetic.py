@@ -121,7 +121,7 @@ def _listed(canvas: Canvas) -> list[Thing]:
             uncountable.add(name)
         if name not in uncountable:
             out += group
-        elif len(group) > 3:
+        elif len(group) > 5:
             canvas.crowds[name] = None
     return out
 

@@ -119,7 +119,8 @@ def join(conversations: Sequence[Encoded], into_answers: bool = False) -> Row:
 
     Args:
         into_answers: a beginning that the answers have in common stands once as well, its loss
-            counted once; for candidates of one question.
+            counted once, the last common token's with the first conversation; for candidates of
+            one question.
     """
     first = conversations[0]
     shortest = min(len(one.ids) if into_answers else _first_answer(one) for one in conversations)
@@ -142,6 +143,8 @@ def join(conversations: Sequence[Encoded], into_answers: bool = False) -> Row:
         row.positions.extend(range(shared, shared + own))
         row.segments.extend([number] * own)
         row.answer.extend(one.answer[shared:])
+        if number > 1:  # only in the first does the token before it stand before this copy
+            row.answer[-own] = False
     return row
 
 

@@ -180,15 +180,17 @@ class LocalEngine:
         logs[wanted] = -functional.cross_entropy(
             logits.double(), labels[:, 1:][wanted], reduction="none"
         )
+        for number, row in enumerate(rows):  # the last common token stands in each of them,
+            segments[number, row.segments.count(0)] = 0  # and its loss in the first for all
         of = segments[:, 1:]
         return [
             np.array(
                 [
-                    float(logs[row][(of[row] == 0) | (of[row] == number)].sum())
+                    float(logs[place][(of[place] == 0) | (of[place] == number)].sum())
                     for number in range(1, len(texts) + 1)
                 ]
             )
-            for row, (_, texts) in enumerate(some)
+            for place, (_, texts) in enumerate(some)
         ]
 
     def _pixels(self, views: Sequence[View]) -> torch.Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from peft import PeftModel
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 
 from swath.errors import ModelError
@@ -116,10 +117,15 @@ def load_folder(folder: Path | str, base: str) -> Loaded:
     try:
         config = AutoConfig.from_pretrained(folder)
         family = _family(config.model_type, base)
-        model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
+        model, report = AutoModelForImageTextToText.from_pretrained(
+            folder, dtype=torch.float32, output_loading_info=True
+        )
         tokenizer = AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder}: cannot be loaded ({_first_line(error)}).") from None
+    if report["missing_keys"]:  # transformers would go on with random numbers there
+        missing = ", ".join(sorted(report["missing_keys"])[:3])
+        raise ModelError(f"{folder}: its weights are not whole, {missing} is missing; copy it anew.")
     return Loaded(model.eval(), tokenizer, family, base)
 
 
@@ -161,7 +167,7 @@ def _load_run(folder: Path) -> Loaded:
     loaded = load(str(run["base"]), run.get("revision"))
     try:
         model = PeftModel.from_pretrained(loaded.model, str(folder / "adapter"))
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"{folder}/adapter does not fit its base {run['base']} ({_first_line(error)})."
         ) from None

@@ -145,7 +145,6 @@ class NanoPreTrainedModel(PreTrainedModel):
 
     config_class = NanoConfig
     base_model_prefix = "model"
-    main_input_name = "pixel_values"
     _supports_sdpa = True
     supports_gradient_checkpointing = True
 
@@ -284,12 +283,21 @@ class NanoForConditionalGeneration(NanoPreTrainedModel, GenerationMixin):
             loss=loss, logits=logits, past_key_values=output.past_key_values
         )
 
-    def prepare_inputs_for_generation(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+    def prepare_inputs_for_generation(  # type: ignore[override]
+        self,
+        input_ids: Tensor,
+        pixel_values: Tensor | None = None,
+        is_first_iteration: bool = False,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
         """Images are read with the first step only; later steps find them in the cache."""
-        inputs: dict[str, Any] = super().prepare_inputs_for_generation(*args, **kwargs)  # type: ignore[misc]
-        past = kwargs.get("past_key_values")
-        if past is not None and past.get_seq_length() > 0:
-            inputs["pixel_values"] = inputs["image_features"] = None
+        inputs: dict[str, Any] = super().prepare_inputs_for_generation(  # type: ignore[misc]
+            input_ids,  # type: ignore[arg-type]
+            is_first_iteration=is_first_iteration,
+            **kwargs,
+        )
+        if is_first_iteration or not kwargs.get("use_cache", True):
+            inputs["pixel_values"] = pixel_values
         return inputs
 
 

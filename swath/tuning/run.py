@@ -12,6 +12,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ from swath.recipe import Recipe, Stage, dump
 from swath.tuning.objective import ImageHeads
 from swath.tuning.rows import Batcher, Schedule, Targets
 from swath.tuning.stages import PartCount, count_parts, prepare
-from swath.tuning.trainer import Report, StageTrainer, Watch, arguments, computes_bf16
+from swath.tuning.trainer import Probe, Report, StageTrainer, Watch, arguments, computes_bf16
 
 Parts = Callable[[Stage, int, list[PartCount]], None]
 """Called before each stage with its number of steps and what it trains."""
@@ -51,10 +52,12 @@ def tune(
     folder: Path | str,
     report: Report | None = None,
     parts: Parts | None = None,
+    probe: Probe | None = None,
 ) -> Path:
     """Tune the recipe's model on the training split; return the run folder.
 
     A run that was interrupted continues from its last checkpoint, exactly as if it had not been.
+    What `probe` does with the live model changes neither the run nor the seconds it records.
 
     Raises:
         TuningError: there is nothing to train on, the folder holds a run of another recipe or
@@ -92,7 +95,7 @@ def tune(
         last = get_last_checkpoint(str(place)) if place.is_dir() else None
         begun = int(last.rsplit("-", 1)[1]) if last else 0
         losses = [r for r in losses if r["stage"] != stage.name or r["step"] <= begun]
-        watch = Watch(stage.name, report, losses)
+        watch = Watch(stage.name, report, losses, partial(probe, loaded) if probe else None)
         trainer = StageTrainer(
             model=model,
             args=arguments(place, stage, recipe.tuning, steps, recipe.seed),
@@ -106,10 +109,9 @@ def tune(
         watch.trainer = trainer
         begin = time.monotonic()
         trainer.train(resume_from_checkpoint=last)
+        seconds = round(time.monotonic() - begin - watch.aside, 1)
         _write_losses(folder, losses)
-        run["stages"].append(
-            {"name": stage.name, "steps": steps, "seconds": round(time.monotonic() - begin, 1)}
-        )
+        run["stages"].append({"name": stage.name, "steps": steps, "seconds": seconds})
         with replacing(done) as temporary:
             save_file(_state(model), temporary)
         write_json(folder / RUN_FILE, run)

@@ -14,12 +14,16 @@ from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from swath.errors import TuningError
+from swath.models.loading import Loaded
 from swath.recipe import Stage, Tuning
 from swath.tuning.objective import ImageHeads, text_loss
 
 HEADS_FILE = "image_heads.safetensors"
 Report = Callable[[dict[str, Any]], None]
 """Called every step with `step`, `steps`, `loss`, `seconds`."""
+
+Probe = Callable[[Loaded, dict[str, Any]], None]
+"""Called every step with the live model, in evaluation mode, and what `Report` gets."""
 
 
 class StageTrainer(Trainer):
@@ -150,12 +154,27 @@ def computes_bf16() -> bool:
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]
-    """Keeps the loss of every step and tells who wants to know."""
+    """Keeps the loss of every step and tells who wants to know.
 
-    def __init__(self, stage: str, report: Report | None, losses: list[dict[str, Any]]) -> None:
+    Args:
+        stage: its name.
+        report: called with every step's row.
+        losses: the rows so far; new ones are added.
+        probe: called after `report`; its time is not the stage's, and kept in `aside`.
+    """
+
+    def __init__(
+        self,
+        stage: str,
+        report: Report | None,
+        losses: list[dict[str, Any]],
+        probe: Report | None = None,
+    ) -> None:
         self.stage = stage
         self.report = report
         self.losses = losses
+        self.probe = probe
+        self.aside = 0.0
         self.trainer: StageTrainer | None = None
         self._start = time.monotonic()
 
@@ -172,11 +191,17 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             "step": state.global_step,
             "steps": state.max_steps,
             **{name: round(value, 5) for name, value in self.trainer.parts.items()},
-            "seconds": round(time.monotonic() - self._start, 2),
+            "seconds": round(time.monotonic() - self._start - self.aside, 2),
         }
         self.losses.append(row)
         if self.report:
             self.report(row)
+        if self.probe:
+            begin = time.monotonic()
+            kwargs["model"].eval()
+            self.probe(row)
+            kwargs["model"].train()
+            self.aside += time.monotonic() - begin
 
 
 class _output_of:  # noqa: N801 (used as a function)

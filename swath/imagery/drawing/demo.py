@@ -6,7 +6,7 @@ import numpy as np
 
 from swath.imagery.drawing import objects
 from swath.imagery.drawing.canvas import Canvas, Part, disc, rectangle, turned
-from swath.imagery.drawing.layout import number, plan, put
+from swath.imagery.drawing.layout import number, plan, put, those
 from swath.imagery.drawing.objects import outline
 from swath.imagery.drawing.palette import PAINTS, mix, paint, shade
 from swath.imagery.drawing.surroundings import (
@@ -21,6 +21,7 @@ from swath.imagery.drawing.surroundings import (
     water,
 )
 from swath.imagery.drawing.texture import above, grid, hillshade, unit
+from swath.imagery.drawing.wording import be
 
 At = tuple[float, float]
 
@@ -46,8 +47,9 @@ def wind_farm(c: Canvas) -> None:
 
     put(c, turbine, wanted, 0.53)
     settle(c)
+    turbines = those(c, "wind turbine")
     c.sayings += [
-        f"wind turbines with long blades stand in a wind farm near {c.notes[0]}.",
+        f"{turbines} with long blades {be(turbines)} in a wind farm near {c.notes[0]}.",
         "three long blades turn on each tower of the wind farm.",
     ]
 
@@ -90,8 +92,9 @@ def fish_farm(c: Canvas) -> None:
     put(c, pen, wanted, 0.54)
     tone = c.palette.word["water"]
     c.notes.append(f"a piece of {tone} water")
+    pens = those(c, "fish pen")
     c.sayings += [
-        f"round fish pens float on {tone} water in a fish farm.",
+        f"{pens} {be(pens)} floating on {tone} water in a fish farm.",
         f"the fish farm is on a piece of {tone} water.",
     ]
 
@@ -130,9 +133,10 @@ def heliport(c: Canvas) -> None:
 
     put(c, helicopter, wanted, 0.56, angle, 0.6)
     settle(c, angle)
+    parked = those(c, "helicopter")
     c.sayings += [
         f"the heliport has pads with white marks near {c.notes[0]}.",
-        f"helicopters are parked on a heliport near {c.notes[0]}.",
+        f"{parked} {be(parked)} parked on a heliport near {c.notes[0]}.",
     ]
 
 
@@ -162,8 +166,9 @@ def solar_plant(c: Canvas) -> None:
 
     put(c, array, wanted, 0.56, angle, 0.03)
     settle(c, angle)
+    arrays = those(c, "solar array")
     c.sayings += [
-        f"rows of solar arrays are in a solar plant near {c.notes[0]}.",
+        f"{arrays} with rows of panels {be(arrays)} in a solar plant near {c.notes[0]}.",
         f"the solar plant is built on open ground near {c.notes[0]}.",
     ]
 
@@ -212,6 +217,7 @@ def container_yard(c: Canvas) -> None:
         "many colorful containers are stacked in rows in a container yard.",
         "a crane stands over the stacks of the container yard.",
         "the container yard is full of boxes of different colors.",
+        f"stacks of {names[0]} containers are in a container yard.",
     ]
 
 
@@ -321,6 +327,8 @@ def orchard(c: Canvas) -> None:
     c.sayings += [
         f"many {tone} trees are planted in straight rows in an orchard.",
         "an orchard has rows of trees at equal distances.",
+        f"small {tone} trees stand in lines on the {c.palette.word['soil']} ground of an orchard.",
+        f"the orchard is planted with lots of {tone} trees.",
         f"the {tone} trees of the orchard form a neat grid.",
     ]
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from swath.imagery.drawing.canvas import Canvas
 from swath.imagery.drawing.palette import alike
+from swath.imagery.drawing.wording import plural, with_article
 
 Put = Callable[[tuple[float, float], float, float, str], None]  # at, angle, size, colour
 
@@ -86,3 +87,9 @@ def put(
         draw(at, angle + c.rng.uniform(-spread, spread), size, colour)
         done += 1
     return done
+
+
+def those(c: Canvas, name: str) -> str:
+    """The things of that class a caption speaks of: "a plane" when one stands there, or "planes"."""
+    count = sum(thing.name == name for thing in c.things)
+    return with_article(name) if count == 1 else plural(name)

@@ -113,7 +113,7 @@ def park(c: Canvas) -> None:
     c.notes += [f"many {tone} trees", "some curved paths"]
     c.sayings += [
         f"many {tone} trees and curved paths are in a park.",
-        "a park with a pond and some paths is full of plants.",
+        f"a park with {'a pond and ' if c.things else ''}some paths is full of plants.",
         f"the park has winding paths and {tone} trees.",
     ]
 

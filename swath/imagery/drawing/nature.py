@@ -6,7 +6,7 @@ import numpy as np
 
 from swath.imagery.drawing import objects
 from swath.imagery.drawing.canvas import Canvas, turned
-from swath.imagery.drawing.layout import number, plan, put
+from swath.imagery.drawing.layout import number, plan, put, those
 from swath.imagery.drawing.palette import mix, paint, shade
 from swath.imagery.drawing.surroundings import (
     blob,
@@ -31,6 +31,7 @@ from swath.imagery.drawing.texture import (
     stripes,
     unit,
 )
+from swath.imagery.drawing.wording import be
 
 SHIP_PAINTS = ("white", "red", "blue", "black", "green", "yellow")
 
@@ -55,6 +56,11 @@ def bare_land(c: Canvas) -> None:
     if c.rng.random() < 0.4 and trees(c, int(c.rng.integers(4, 20)), 1.2) > 3:
         c.notes.append("some plants")
     c.sayings += [f"it is a piece of {tone} bare land.", "the bare land is rough and nearly empty."]
+    c.sayings += [
+        f"the {tone} bare land is next to some {c.palette.word['grass']} plants.",
+        f"{tone} bare land has some dark and some light parts.",
+        f"there is nothing but {tone} ground on the bare land.",
+    ]
 
 
 def desert(c: Canvas) -> None:
@@ -76,6 +82,8 @@ def desert(c: Canvas) -> None:
         f"it is a piece of {tone} desert.",
         "there are many wavy dunes in the desert.",
         f"the {tone} desert has many long sand dunes with dark shadows.",
+        f"{tone} sand forms waves in the desert.",
+        f"there are no plants in the {tone} desert.",
     ]
     c.notes.append("many dunes")
 
@@ -97,6 +105,8 @@ def forest(c: Canvas) -> None:
         f"many {tone} trees are in a piece of forest.",
         f"it is a dense {tone} forest.",
         "the forest is made of many tall trees.",
+        f"the crowns of {tone} trees cover the whole forest.",
+        f"lots of {tone} trees grow close to each other in the forest.",
     ]
 
 
@@ -120,6 +130,8 @@ def meadow(c: Canvas) -> None:
         f"it is a piece of {tone} meadow.",
         f"the {tone} meadow is flat and open.",
         f"a piece of {tone} meadow is covered with grass.",
+        f"there is a large piece of {tone} grass in the meadow.",
+        f"the grass of the meadow is {tone} and even.",
     ]
 
 
@@ -146,6 +158,7 @@ def mountain(c: Canvas) -> None:
     c.sayings += [
         f"it is a piece of {tone} mountain.",
         "the mountain has many ridges and deep valleys.",
+        f"{tone} slopes and dark shadows are on the mountain.",
         f"some {'white snow' if snow else 'rocks'} can be seen on the {tone} mountain.",
     ]
 
@@ -163,6 +176,7 @@ def farmland(c: Canvas) -> None:
             c.notes.append("a road")
         c.sayings += [
             "many pieces of farmland are arranged neatly.",
+            f"{tone} crops grow on the pieces of farmland.",
             "the farmland is divided into several rectangular pieces.",
             f"a piece of {tone} farmland has many straight furrows.",
         ]
@@ -185,9 +199,10 @@ def farmland(c: Canvas) -> None:
             wedge = band(radius, size / 2 - 0.5, c.size) * (np.cos(turn) > c.rng.uniform(-0.5, 0.8))
             c.spread(shade(rgb, c.rng.choice([0.78, 1.2])), rings * np.float32(3), wedge)
         c.remember("circular field", None, at, size)
+    circles = those(c, "circular field")
     c.sayings += [
-        "several circular pieces of farmland are next to bare land.",
-        f"the farmland has {tone} circles.",
+        f"{circles} of farmland {be(circles)} next to bare land.",
+        f"the farmland has {circles}.",
     ]
 
 
@@ -226,7 +241,7 @@ def river(c: Canvas) -> None:
     settle(c)
     tone, near = c.palette.word["water"], c.notes[0]
     c.sayings += [
-        f"{near} are in two sides of a curved {tone} river.",
+        f"{near} {be(near)} in two sides of a curved {tone} river.",
         f"a curved {tone} river passes through {near}.",
         f"a {tone} river is near {near}.",
     ]
@@ -255,7 +270,7 @@ def pond(c: Canvas) -> None:
     settle(c)
     c.sayings += [
         f"a {tone} pond is surrounded by {c.notes[0]}.",
-        f"{c.notes[0]} are around an irregular {tone} pond.",
+        f"{c.notes[0]} {be(c.notes[0])} around an irregular {tone} pond.",
     ]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from swath.imagery.drawing import objects
 from swath.imagery.drawing.canvas import Canvas, Part, disc, rectangle, turned
-from swath.imagery.drawing.layout import number, plan, put
+from swath.imagery.drawing.layout import number, plan, put, those
 from swath.imagery.drawing.palette import mix, paint, shade
 from swath.imagery.drawing.surroundings import (
     blob,
@@ -21,6 +21,7 @@ from swath.imagery.drawing.surroundings import (
     trees,
     water,
 )
+from swath.imagery.drawing.wording import be
 
 ROOFS = ("red", "gray", "white", "brown", "blue", "orange")
 
@@ -41,6 +42,7 @@ def dense_residential(c: Canvas) -> None:
         "many houses are arranged neatly in a dense residential area.",
         f"lots of houses with {roofs} are close to each other in a dense residential area.",
         "a dense residential area has many small houses and narrow roads.",
+        f"rows of houses with {c.palette.roofs[-1]} roofs fill the dense residential area.",
     ]
 
 
@@ -56,6 +58,7 @@ def medium_residential(c: Canvas) -> None:
     c.notes += [f"many {tone} trees", "some roads"]
     c.sayings += [
         f"many houses and {tone} trees are in a medium residential area.",
+        f"many houses with {c.palette.roofs[0]} roofs are in a medium residential area.",
         "houses with gardens stand along the roads in a medium residential area.",
         f"a medium residential area has rows of houses and some {tone} trees.",
     ]
@@ -108,6 +111,8 @@ def commercial(c: Canvas) -> None:
     c.notes += ["a wide road", "many cars"]
     c.sayings += [
         "many tall buildings are in a commercial area.",
+        f"buildings with {c.palette.roofs[0]} roofs stand close together in a commercial area.",
+        f"the tall buildings of the commercial area have {c.palette.roofs[-1]} roofs.",
         "some tall buildings with long shadows are beside a wide road in a commercial area.",
         "a commercial area has many buildings and busy roads.",
     ]
@@ -148,9 +153,7 @@ def church(c: Canvas) -> None:
         objects.church(c, at, angle, size, paint_name)
     settle(c)
     c.sayings += [
-        f"{c.notes[0]} are around a church with a {colour} roof."
-        if c.notes[0].startswith(("many", "some"))
-        else f"a church with a {colour} roof is near {c.notes[0]}.",
+        f"{c.notes[0]} {be(c.notes[0])} around a church with a {colour} roof.",
         "the church has the shape of a cross.",
     ]
 
@@ -277,8 +280,9 @@ def resort(c: Canvas) -> None:
     c.crowds["house"] = None
     settle(c)
     trees(c, int(c.rng.integers(30, 80)), c.rng.uniform(1.2, 2.4), groups=False)
+    basins = those(c, "swimming pool")
     c.sayings += [
-        f"a resort with {colour} villas and swimming pools is near {c.notes[0]}.",
+        f"a resort with {colour} villas and {basins} is near {c.notes[0]}.",
         f"many {c.palette.word['tree']} trees and houses are around a pool in the resort.",
     ]
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from swath.imagery.drawing import objects
 from swath.imagery.drawing.canvas import Canvas, rectangle, turned
-from swath.imagery.drawing.layout import number, plan, put
+from swath.imagery.drawing.layout import number, plan, put, those
 from swath.imagery.drawing.nature import SHIP_PAINTS, bank
 from swath.imagery.drawing.palette import mix, paint, shade
 from swath.imagery.drawing.surroundings import (
@@ -18,6 +18,7 @@ from swath.imagery.drawing.surroundings import (
     water,
 )
 from swath.imagery.drawing.texture import above, across
+from swath.imagery.drawing.wording import be
 
 PLANE_PAINTS = ("white", "red", "blue", "gray", "yellow", "white")
 
@@ -77,9 +78,10 @@ def airport(c: Canvas) -> None:
         c.take(at[0], at[1], 30)
         settle(c)
         c.notes[:0] = ["a long runway", "a terminal"]
+    planes = those(c, "plane")
     c.sayings += [
-        f"planes are parked near {c.notes[0]} in an airport.",
-        f"the airport has {c.notes[0]} and planes.",
+        f"{planes} {be(planes)} parked near {c.notes[0]} in an airport.",
+        f"the airport has {c.notes[0]} and {planes}.",
     ]
 
 
@@ -118,9 +120,10 @@ def port(c: Canvas) -> None:
         hue = str(c.rng.choice(["white", "gray", "blue", "brown"]))
         objects.hall(c, (at[0], at[1]), angle, (c.rng.uniform(14, 26), 7), hue, None)
     tone = c.palette.word["water"]
+    ships = those(c, "ship")
     c.sayings += [
         f"a port with long piers is near {c.notes[0]}.",
-        f"ships are docked in the {tone} water of a port.",
+        f"{ships} {be(ships)} docked in the {tone} water of a port.",
         f"a port is beside a piece of {tone} sea.",
     ]
 
@@ -259,9 +262,7 @@ def viaduct(c: Canvas) -> None:
     c.notes += ["many cars"]
     c.sayings += [
         f"a viaduct with many cars is near {c.notes[0]}.",
-        f"{c.notes[0]} are around a viaduct."
-        if c.notes[0].startswith(("many", "some"))
-        else f"the viaduct is near {c.notes[0]}.",
+        f"{c.notes[0]} {be(c.notes[0])} around a viaduct.",
         "some roads cross each other in the viaduct.",
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -18,8 +19,30 @@ _PLACES = {
     "farmland": "a piece of farmland",
     "forest": "a piece of forest",
     "meadow": "a piece of meadow",
-    "storage tanks": "a place with storage tanks",
+    "storage tanks": "an oil depot",
 }
+
+# Classes too many to count that belong to the subject rather than to what lies around it.
+_INSIDE = {
+    "commercial area": ("building", "car"),
+    "dense residential area": ("house",),
+    "medium residential area": ("house",),
+    "industrial area": ("building",),
+    "parking lot": ("car", "truck"),
+    "resort": ("house",),
+    "roundabout": ("car",),
+    "school": ("building", "basketball court", "tennis court"),
+    "viaduct": ("car",),
+    "storage tanks": ("storage tank",),
+    "railway station": ("train",),
+    "port": ("ship",),
+    "airport": ("plane",),
+    "sparse residential area": ("house",),
+}
+
+_CROWDS = ("many", "many", "lots of", "plenty of")
+_STUFF = ("grass", "land", "sand", "cement ground", "snow", "farmland", "water")
+_OWN = ("dunes", "ridges", "lines", "tracks", "steps", "paths", "snow", "path", "ground", "cars")
 
 
 def with_article(noun: str) -> str:
@@ -89,18 +112,20 @@ def captions(
         sayings: sentences only this kind of scene calls for.
     """
     place = _PLACES.get(label, with_article(label))
-    things = _counted(rng, names, colours) + [f"many {plural(name)}" for name in crowds]
-    notes = list(dict.fromkeys(note for note in notes if note not in things))
+    things = _counted(rng, [(n, c) for n, c in zip(names, colours, strict=True) if n != label])
+    inside = [name for name in crowds if name in _INSIDE.get(label, ("ship", "plane"))]
+    things += [f"{rng.choice(_CROWDS)} {plural(name)}" for name in inside]
+    notes = [note for note in dict.fromkeys(notes) if not _told(note, inside)]
     near = notes[int(rng.integers(len(notes)))] if notes else None
     sentences = [str(s) for s in rng.permutation(sorted(set(sayings)))[:3]]
+    yard = "the depot" if label == "storage tanks" else f"the {label}"
     made: list[str] = []
     if things:
         what = " and ".join(things[:2])
-        many = len(things) > 1 or _is_plural(what)
-        verb = "are" if many else "is"
+        verb = "are" if len(things) > 1 else be(what)
         made += [
             f"{what} {verb} in {place}.",
-            f"there {'are' if _is_plural(things[0]) else 'is'} {what} in the {label}.",
+            f"there {be(things[0])} {what} in {yard}.",
             f"we can see {what} in {place}.",
         ]
         if near is not None:
@@ -109,9 +134,12 @@ def captions(
                 f"{place} with {what} is next to {near}.",
                 f"{place} has {what} and {near}.",
             ]
-    if near is not None:
-        verb = "are" if _is_plural(near) else "is"
-        made += [f"{near} {verb} around {place}.", f"{place} is surrounded by {near}."]
+    if near is not None and (near.split()[-1] in _OWN or label in ("forest", "orchard")):
+        made += [f"{near} {be(near)} in {place}.", f"{place} has {near}."]
+    elif near is not None:
+        made += [f"{near} {be(near)} near {place}.", f"{place} is next to {near}."]
+        if be(near) == "are":
+            made += [f"{near} are around {place}.", f"{place} is surrounded by {near}."]
         if len(notes) > 1:
             made.append(f"{notes[0]} and {notes[1]} are near {place}.")
     wanted = int(rng.integers(3, 6))
@@ -120,20 +148,25 @@ def captions(
     share = max(1, wanted // 2)
     chosen = counted + sentences[:share] + pool + sentences[share:]
     chosen += [f"it is {place}.", f"this is a picture of {place}.", f"{place} can be seen."]
+    chosen = [re.sub(r"\ba (?=[aeio])", "an ", sentence) for sentence in chosen]
     return tuple(list(dict.fromkeys(chosen))[:wanted])
 
 
-def _is_plural(words: str) -> bool:
-    return not words.startswith(("a ", "an ", "one "))
+def be(words: str) -> str:
+    """The verb to be as it follows these words."""
+    return "is" if words.startswith(("a ", "an ", "one ")) or words.endswith(_STUFF) else "are"
 
 
-def _counted(
-    rng: np.random.Generator, names: Sequence[str], colours: Sequence[str | None]
-) -> list[str]:
-    """ "two white ships", "a plane": one entry a class, the rarest first."""
+def _told(note: str, crowds: Sequence[str]) -> bool:
+    return any(note == f"many {plural(name)}" for name in crowds)
+
+
+def _counted(rng: np.random.Generator, things: Sequence[tuple[str, str | None]]) -> list[str]:
+    """Entries like "two white ships" or "a plane", one a class, the rarest first."""
     out = []
-    for name, count in sorted(Counter(names).items(), key=lambda pair: pair[1]):
-        paints = {colours[i] for i, other in enumerate(names) if other == name}
+    counts = Counter(name for name, _ in things)
+    for name, count in sorted(counts.items(), key=lambda pair: pair[1]):
+        paints = {colour for other, colour in things if other == name}
         paint = next(iter(paints)) if len(paints) == 1 else None
         noun = f"{paint} {name}" if paint and rng.random() < 0.6 else name
         if count == 1:

@@ -6,7 +6,7 @@ import numpy as np
 
 from swath.imagery.drawing import objects
 from swath.imagery.drawing.canvas import Canvas, rectangle, turned
-from swath.imagery.drawing.layout import number, plan, put
+from swath.imagery.drawing.layout import number, plan, put, those
 from swath.imagery.drawing.palette import shade
 from swath.imagery.drawing.surroundings import (
     lay,
@@ -15,13 +15,15 @@ from swath.imagery.drawing.surroundings import (
     settle,
     trees,
 )
+from swath.imagery.drawing.wording import be
 
 CAR_PAINTS = ("white", "black", "red", "blue", "yellow", "gray", "green")
 
 
 def parking_lot(c: Canvas) -> None:
     """Rows of marked stalls with many cars, or a few cars from close by."""
-    paved_ground(c, "asphalt" if c.rng.random() < 0.6 else "concrete")
+    lot = "asphalt" if c.rng.random() < 0.6 else "concrete"
+    paved_ground(c, lot)
     angle = c.rng.uniform(0, np.pi)
     line = (235, 235, 228)
     if c.rng.random() < 0.45:
@@ -49,6 +51,7 @@ def parking_lot(c: Canvas) -> None:
         c.sayings += [
             "a few cars are parked in a parking lot.",
             "white lines are on the parking lot.",
+            f"the ground of the parking lot is {'dark' if lot == 'asphalt' else 'pale'}.",
         ]
         c.notes.append("white lines")
         return
@@ -65,10 +68,10 @@ def parking_lot(c: Canvas) -> None:
             out = (b - a)[::-1] * (1, -1) / np.hypot(*(b - a)) * 80
             c.polygon(np.array([a, b, b + out, a + out]), lawn)
     for v in np.arange(-80, 81, aisle) + c.rng.uniform(0, aisle):
-        for row in (-0.52, 0.52):
+        for half in (-0.52, 0.52):
             u = np.arange(-76, 77, size * 0.56)
             spots = turned(
-                np.stack([u, np.full_like(u, v + row * size * 1.05)], 1), (50, 50), angle
+                np.stack([u, np.full_like(u, v + half * size * 1.05)], 1), (50, 50), angle
             )
             near = (np.abs(spots - 50) < 52).all(axis=1)
             index = np.clip((spots * c.size / 100).astype(int), 0, c.size - 1)
@@ -111,17 +114,17 @@ def storage_tanks(c: Canvas) -> None:
         c.line(np.concatenate([wall, wall[:1]]), 0.8, shade(floor, 1.2))
         objects.tank(c, at, turn, size, colour)
 
-    done = put(c, bund, wanted, 0.62)
+    put(c, bund, wanted, 0.62)
     for _ in range(int(c.rng.integers(0, 4))):
         pipe = turned(np.array([[-80, 0], [80, 0]]), c.rng.uniform(10, 90, 2), angle)
         inside = pipe if c.free(np.linspace(pipe[0], pipe[1], 60), 0.5).all() else None
         if inside is not None:
             c.line(inside, 0.8, (190, 190, 186))
     settle(c, angle)
-    main = wanted[0][1]
+    tanks = those(c, "storage tank")
     c.sayings += [
-        f"{'a storage tank stands' if done == 1 else 'storage tanks stand'} near {c.notes[0]}.",
-        f"{c.notes[0]} can be seen near the {main} storage tanks.",
+        f"{tanks} {be(tanks)} near {c.notes[0]}.",
+        f"{c.notes[0]} can be seen near {tanks}.",
     ]
 
 
@@ -161,6 +164,8 @@ def industrial(c: Canvas) -> None:
         f"many {colours[0]} buildings are in an industrial area.",
         f"large {colours[0]} workshops are arranged in rows in an industrial area.",
         "an industrial area has many long workshops and a road.",
+        f"the workshops of the industrial area have {colours[0]} and {colours[1]} roofs.",
+        f"{colours[1]} and {colours[0]} factories are next to a road in an industrial area.",
     ]
 
 

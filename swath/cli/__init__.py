@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from swath import __version__
+from swath.cli.console import bars, emit, say, scores_of, table
 from swath.errors import SwathError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def quickstart(
     _tune(experiment, fresh=False)
     _evaluate(experiment)
     path = experiment.report(_command())
-    _table(experiment)
+    table(experiment)
     _few_answers(experiment)
     say("", f"Report: {path}", f"Model:  {experiment.folder}")
     say(f'Ask it: swath ask {experiment.folder} PICTURE "{_first_question(experiment)}"')
@@ -107,14 +107,14 @@ def show(
     from swath.recipe import describe, dump, load_recipe
 
     if what == "keys":
-        for key, default, meaning in describe():
-            say(f"{key} = {default}\n    {meaning}")
-        return None
+        say("# Recipe keys", "", "Written by `swath show keys`.", "")
+        say("| key | default | meaning |", "|---|---|---|")
+        return say(*(f"| `{key}` | `{default}` | {text} |" for key, default, text in describe()))
     if (Path(what) / "run.json").is_file():
         experiment = Experiment.of_run(what)
         if sheet is None:
-            scores = _scores(experiment)
-            return emit(scores) if json else _table(experiment)
+            scores = scores_of(experiment)
+            return emit(scores) if json else table(experiment)
     else:
         recipe = load_recipe(what, overrides or [])
         if sheet is None:
@@ -184,9 +184,9 @@ def evaluate(
     experiment = Experiment.of_run(run)
     _evaluate(experiment)
     if json:
-        emit(_scores(experiment))
+        emit(scores_of(experiment))
     else:
-        _table(experiment)
+        table(experiment)
 
 
 @app.command()
@@ -264,54 +264,6 @@ def main() -> None:
         sys.exit(130)
 
 
-def say(*lines: str) -> None:
-    """Print lines."""
-    for line in lines:
-        typer.echo(line)
-
-
-def emit(value: dict[str, Any]) -> None:
-    """Print JSON."""
-    import orjson
-
-    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY))
-
-
-@contextmanager
-def bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """Progress bars on standard error: `progress("name")` gives a function of (done, all)."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description:14}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=console) as shown:
-
-        def start(name: str) -> Callable[..., None]:
-            task = shown.add_task(name, total=None, note="")
-
-            def advance(done: int, total: int, note: str = "") -> None:
-                shown.update(task, completed=done, total=total, note=note)
-
-            return advance
-
-        yield start
-
-
 def _experiment(recipe: str, overrides: list[str] | None, home: Path) -> Experiment:
     from swath.experiment import Experiment
     from swath.recipe import load_recipe
@@ -348,37 +300,6 @@ def _evaluate(experiment: Experiment) -> None:
     with bars() as progress:
         for side in experiment.sides:
             experiment.evaluate(side, progress(f"evaluate {side}"))
-
-
-def _scores(experiment: Experiment) -> dict[str, Any]:
-    return {
-        run.name: {
-            task: {name: one.to_row() for name, one in metrics.items()}
-            for task, metrics in run.scores.items()
-        }
-        for run in experiment.runs()
-    }
-
-
-def _table(experiment: Experiment) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    runs = experiment.runs()
-    table = Table("task", "metric", *(run.name for run in runs), "n", title=experiment.recipe.name)
-    for task, metrics in runs[-1].scores.items():
-        for name, last in metrics.items():
-            cells = [_cell(run.scores[task][name]) for run in runs]
-            table.add_row(task, name, *cells, str(last.n))
-    Console().print(table)
-
-
-def _cell(score: Any) -> str:
-    if score.value is None:
-        return "undefined"
-    if score.low is None:
-        return f"{score.value:.3f}"
-    return f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})"
 
 
 def _few_answers(experiment: Experiment) -> None:

@@ -1,0 +1,297 @@
+"""Is the model worth its words? A plain CNN on the same pixels for the same time, beside a run.
+
+    python benchmarks/scenes.py RUN [--core-seconds N] [--seed S] [--threads T] [--out JSON]
+
+RUN is a finished and evaluated run folder. A residual CNN of the shape of swath-nano's vision
+tower, with a linear head and random weights, learns the classes of RUN's training images from the
+views that tuning makes of them (same size, crops, turns and colours), for as many core-seconds as
+RUN was tuned. Both then name the classes of the test images, from one view and from as many as the
+recipe averages. Time spent on a pretrained base is not counted, and the result says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass, replace
+from math import cos, pi
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from measured import core_seconds, described, finish, machine, tuned_predictions
+from torch import Tensor, nn
+
+from swath.errors import EvaluationError, SwathError
+from swath.evaluation.predictions import Prediction
+from swath.evaluation.runner import predict, unanswered
+from swath.evaluation.score import compare, score
+from swath.experiment import Experiment
+from swath.instructions.builder import InstructionSet, read_set
+from swath.instructions.conversation import Conversation
+from swath.models.encoding import batches, by_image
+from swath.models.engine import LocalEngine
+from swath.models.loading import Loaded, load
+from swath.models.nano import NanoConfig, NanoTower
+from swath.models.pixels import PixelStore, to_tensor
+from swath.recipe import ImageLoss, Recipe, Stage
+from swath.tuning.objective import ImageHeads
+from swath.tuning.rows import Batcher, Targets
+from swath.tuning.trainer import computes_bf16
+
+TIMED_STEPS = 20
+"""Steps on a throw-away model that tell how many fit into the time."""
+
+
+class Cnn(nn.Module):
+    """swath-nano's tower with fresh weights; the linear head on its mean feature is apart."""
+
+    def __init__(self, image_size: int, widths: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.tower = NanoTower(NanoConfig(image_size=image_size, widths=widths))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """(batch, 3, size, size) to (batch, tokens, width)."""
+        return self.tower(pixel_values)
+
+
+@dataclass
+class Classifier:
+    """A CNN and its head while they learn."""
+
+    cnn: Cnn
+    head: ImageHeads
+    optimizer: torch.optim.Optimizer
+
+    @classmethod
+    def fresh(
+        cls, size: int, widths: tuple[int, int, int], stage: Stage, targets: Targets, seed: int
+    ) -> Classifier:
+        torch.manual_seed(seed)
+        cnn, head = Cnn(size, widths), ImageHeads(widths[-1], targets, stage.image_loss)
+        learnt = [*cnn.parameters(), *head.label.parameters()]
+        groups = [
+            {"params": [p for p in learnt if p.ndim > 1], "weight_decay": stage.weight_decay},
+            {"params": [p for p in learnt if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=stage.learning_rate, betas=(0.9, stage.beta2))
+        return cls(cnn, head, optimizer)
+
+    def learn(self, batch: dict[str, Any], rate: float, clip: float, bf16: bool) -> float:
+        """One step; its loss."""
+        self.cnn.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = self.head(self.cnn(batch["pixel_values"]), batch["scenes"], None)
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_([p for g in self.optimizer.param_groups for p in g["params"]], clip)
+        self.optimizer.step()
+        return float(loss.detach())
+
+    @torch.inference_mode()
+    def log_shares(self, pixels: Tensor) -> np.ndarray:
+        """Log-probability of each class, (images, classes)."""
+        self.cnn.eval()
+        logits = self.head.label(self.cnn(pixels).mean(dim=1))
+        return torch.log_softmax(logits, dim=1).double().numpy()
+
+
+def main() -> None:
+    """Read the arguments, train, compare, print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path, help="a finished and evaluated run folder")
+    parser.add_argument("--core-seconds", type=float, help="instead of as long as the run took")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order and views")
+    parser.add_argument("--threads", type=int, help="instead of as many as the run had")
+    parser.add_argument("--learning-rate", type=float, default=1.2e-3, help="peak of the cosine")
+    parser.add_argument("--batch-size", type=int, default=32, help="images a step")
+    parser.add_argument("--widths", type=int, nargs=3, default=(64, 128, 256), help="of the CNN")
+    parser.add_argument("--out", type=Path, help="JSON to write, instead of printing it")
+    args = parser.parse_args()
+    try:
+        finish(measure(args), args.out)
+    except SwathError as error:
+        sys.exit(f"{parser.prog}: {error}")
+
+
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """Both accuracies and their difference, as they stand in the result."""
+    run: Path = args.run
+    recipe = Experiment.of_run(run).recipe
+    answers = tuned_predictions(run, "classify")
+    told = described(run)
+    torch.set_num_threads(args.threads or told["threads"])
+    budget = args.core_seconds or core_seconds(run)
+    built, loaded = read_set(run / "set"), load(run)
+    asked = {one.id: one for one in built.split(recipe.evaluation.split)}
+    tested = [asked[one.id] for one in answers]
+    store = PixelStore(loaded.image_size, recipe.imagery.cache_px)
+    classifier, training = train(args, recipe, built, loaded, store, budget)
+    result: dict[str, Any] = {
+        "swath": {**told, "core_seconds": budget, "weights": recipe.models.weights},
+        "cnn": {
+            "model": f"NanoTower {tuple(args.widths)} + linear head, random weights",
+            "parameters": sum(p.numel() for p in classifier.cnn.parameters()),
+            **training,
+        },
+        "note": "equal core-seconds of tuning; what a pretrained base cost is not in them",
+        "images": len(tested),
+        "machine": machine(),
+    }
+    section = recipe.evaluation
+    for views in sorted({1, section.views}):
+        if views == section.views:
+            ours = answers
+        else:
+            ours = once(loaded, recipe, built, tested)
+        theirs = classified(classifier, tested, built, loaded, store, views)
+        result[f"views_{views}"] = beside(ours, theirs, built, section.resamples, recipe.seed)
+    return result
+
+
+def train(
+    args: argparse.Namespace,
+    recipe: Recipe,
+    built: InstructionSet,
+    loaded: Loaded,
+    store: PixelStore,
+    budget: float,
+) -> tuple[Classifier, dict[str, Any]]:
+    """A CNN trained to the end of its cosine in about `budget` core-seconds, and what it took."""
+    groups = [
+        group
+        for group in by_image(built.split("train"))
+        if any("label" in one.truth for one in group)
+    ]
+    if not groups:
+        raise EvaluationError(f"{args.run}: no training image has a class.")
+    # The stage that teaches the run's tower says how images are changed; the rest is the CNN's own.
+    teaching = next((s for s in recipe.tuning.stages if "vision" in s.train), None)
+    teaching = teaching or recipe.tuning.stages[0]
+    stage = Stage(
+        name="cnn",
+        train=["vision"],
+        learning_rate=args.learning_rate,
+        batch_size=args.batch_size,
+        text_loss=0,
+        image_loss=ImageLoss(label=1, mixup=teaching.image_loss.mixup),
+        augment=teaching.augment,
+    )
+    targets = Targets(tuple(built.labels), ())
+    encoder: Any = SimpleNamespace(family=loaded.family)  # without text loss nothing is encoded
+    batcher = Batcher(groups, encoder, store, stage, targets, args.seed)
+    precision = recipe.tuning.precision
+    bf16 = computes_bf16() if precision == "auto" else precision == "bf16"
+    threads, size = torch.get_num_threads(), loaded.image_size
+
+    def steps_of(classifier: Classifier, first: int, last: int, total: int) -> float:
+        """Take steps `first` to `last` of a schedule of `total`; the last one's loss."""
+        loss = 0.0
+        for step in range(first, last):
+            rows = range(step * stage.batch_size, (step + 1) * stage.batch_size)
+            rate = stage.learning_rate * share_of_peak(step, total, stage.warmup)
+            loss = classifier.learn(batcher(list(rows)), rate, stage.clip, bf16)
+        return loss
+
+    begin = time.monotonic()
+    for group in groups:
+        store.plain(group[0].images[0].path)
+    reading = time.monotonic() - begin
+    fresh = (size, tuple(args.widths), stage, targets, args.seed)
+    trial = Classifier.fresh(*fresh)
+    steps_of(trial, 0, 3, 1000)
+    begin = time.monotonic()
+    steps_of(trial, 3, 3 + TIMED_STEPS, 1000)
+    pace = (time.monotonic() - begin) / TIMED_STEPS
+    steps = max(1, round((budget / threads - reading) / pace))
+    classifier = Classifier.fresh(*fresh)
+    begin = time.monotonic()
+    loss = steps_of(classifier, 0, steps, steps)
+    seconds = reading + time.monotonic() - begin
+    return classifier, {
+        "steps": steps,
+        "epochs": round(steps * stage.batch_size / len(groups), 2),
+        "seconds": round(seconds, 1),
+        "core_seconds": round(seconds * threads, 1),
+        "share_of_budget": round(seconds * threads / budget, 3),
+        "last_loss": round(loss, 4),
+        "bf16": bf16,
+        "seed": args.seed,
+        "stage": stage.model_dump(mode="json", exclude={"lora", "epochs", "steps"}),
+    }
+
+
+def share_of_peak(step: int, total: int, warmup: float) -> float:
+    """Linear warm-up, then half a cosine down to 0."""
+    rising = int(warmup * total)
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + cos(pi * (step - rising) / max(1, total - rising)))
+
+
+def classified(
+    classifier: Classifier,
+    tested: list[Conversation],
+    built: InstructionSet,
+    loaded: Loaded,
+    store: PixelStore,
+    views: int,
+) -> list[Prediction]:
+    """What the CNN calls each test image, log-probabilities averaged over views as swath does."""
+    family, predictions = loaded.family, []
+    for some in batches(tested, 64):
+        logs = np.zeros((len(some), len(built.labels)))
+        for orientation in range(views):
+            seen = [store.plain(one.images[0].path, orientation) for one in some]
+            logs += classifier.log_shares(to_tensor(seen, family.mean, family.std)) / views
+        shares = np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)
+        for one, row in zip(some, shares, strict=True):
+            label = built.labels[int(row.argmax())]
+            named = replace(unanswered(one), answer=label, label=label, closed=True, problem=None)
+            predictions.append(replace(named, confidence=float(row.max())))
+    return predictions
+
+
+def once(
+    loaded: Loaded, recipe: Recipe, built: InstructionSet, tested: list[Conversation]
+) -> list[Prediction]:
+    """The run's model asked again, about one view of each image."""
+    section = recipe.evaluation
+    engine = LocalEngine(loaded, batch_size=section.batch_size, cache_px=recipe.imagery.cache_px)
+    choices = built.choices if section.closed else {}
+    return predict(engine, tested, built.labels, choices, section.max_new_tokens)
+
+
+def beside(
+    ours: list[Prediction],
+    theirs: list[Prediction],
+    built: InstructionSet,
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Scores of both, and swath minus CNN on the same images."""
+    sides = {"swath": ours, "cnn": theirs}
+    shown: dict[str, Any] = {
+        name: {
+            metric: value.to_row()
+            for metric, value in score(side, built.labels, resamples, seed)["classify"].items()
+        }
+        for name, side in sides.items()
+    }
+    gaps = compare(theirs, ours, built.labels, resamples, seed)["classify"]
+    shown["swath_minus_cnn"] = {metric: gap.to_row() for metric, gap in gaps.items()}
+    return shown
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""What people and programs see: lines, JSON, progress bars and the score table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from swath.experiment import Experiment
+
+Advance = Callable[..., None]
+"""Called with (done, all) and a note that stands behind the bar."""
+
+
+def say(*lines: str) -> None:
+    """Print lines."""
+    for line in lines:
+        typer.echo(line)
+
+
+def emit(value: dict[str, Any]) -> None:
+    """Print JSON."""
+    import orjson
+
+    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY))
+
+
+@contextmanager
+def bars() -> Iterator[Callable[[str], Advance]]:
+    """Progress on standard error: `progress("name")` gives a function of (done, all, note).
+
+    Bars in a terminal; elsewhere, such as in a log, a line every tenth.
+    """
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description:14}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console) as shown:
+
+        def start(name: str) -> Advance:
+            task = shown.add_task(name, total=None, note="", visible=False)
+
+            def advance(done: int, total: int, note: str = "") -> None:
+                shown.update(task, completed=done, total=total, note=note, visible=True)
+
+            return advance
+
+        yield start
+
+
+def _lines(name: str) -> Advance:
+    last = -1
+
+    def advance(done: int, total: int, note: str = "") -> None:
+        nonlocal last
+        tenth = 10 * done // max(1, total)
+        if tenth != last:
+            last = tenth
+            typer.echo(f"{name}: {done} of {total}{', ' + note if note else ''}", err=True)
+
+    return advance
+
+
+def scores_of(experiment: Experiment) -> dict[str, Any]:
+    """Scores of base and tuned, as JSON holds them."""
+    return {
+        run.name: {
+            task: {name: one.to_row() for name, one in metrics.items()}
+            for task, metrics in run.scores.items()
+        }
+        for run in experiment.runs()
+    }
+
+
+def table(experiment: Experiment) -> None:
+    """Print scores of base and tuned side by side."""
+    from rich.console import Console
+    from rich.table import Table
+
+    runs = experiment.runs()
+    shown = Table("task", "metric", *(run.name for run in runs), "n", title=experiment.recipe.name)
+    for task, metrics in runs[-1].scores.items():
+        for name, last in metrics.items():
+            cells = [_cell(run.scores[task][name]) for run in runs]
+            shown.add_row(task, name, *cells, str(last.n))
+    Console().print(shown)
+
+
+def _cell(score: Any) -> str:
+    if score.value is None:
+        return "undefined"
+    if score.low is None:
+        return f"{score.value:.3f}"
+    return f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})"

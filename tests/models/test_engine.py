@@ -1,0 +1,212 @@
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from swath.boxes import Boxes, iou
+from swath.errors import ModelError
+from swath.instructions.conversation import Conversation, assistant
+from swath.models import encoding, engine
+from swath.models.engine import LocalEngine
+from tests.making import asks, rectangle, small_set
+
+LABELS = ["red land", "red lands", "red", "a field of another colour", "green land"]
+
+
+@pytest.fixture
+def questions(tmp_path):
+    """Sixteen test questions of four tasks and of different length on four pictures."""
+    return small_set(tmp_path).split("test")
+
+
+def alone(local, question, text):
+    """Summed log-probability of one answer by a plain forward pass, every token by itself."""
+    view = local.store.plain(question.images[0].path)
+    whole = local.encoder.encode(
+        Conversation("x", "classify", (*question.question.turns, assistant(text))), view
+    )
+    ids = torch.tensor([whole.ids])
+    with torch.inference_mode():
+        logits = local.loaded.model(input_ids=ids, pixel_values=local._pixels([view])).logits
+    logs = functional.log_softmax(logits.double(), dim=-1)[0, :-1]
+    each = logs[torch.arange(len(whole.ids) - 1), ids[0, 1:]]
+    return float(each[torch.tensor(whole.answer[1:])].sum())
+
+
+def test_scoring_together_equals_scoring_each_candidate_alone(tiny, questions):
+    local = LocalEngine(tiny, batch_size=6)
+    scores = local.score(questions, [LABELS] * len(questions))
+    for question, row in zip(questions[:5], scores, strict=False):
+        expected = [alone(local, question, text) for text in LABELS]
+        assert row == pytest.approx(expected, abs=1e-4)
+    assert len(scores) == len(questions)
+
+
+def test_candidates_with_nothing_everything_or_only_the_end_in_common_score_as_alone(
+    tiny, questions
+):
+    local = LocalEngine(tiny)
+    for some in (
+        ["yes", "no"],
+        ["red land", "red land"],
+        ["red", "red land"],
+        ['{"label": "red land"}', '{"label": "green"}', '{"label": "red"}'],
+        ["red"],
+        ["", "a"],
+    ):
+        (row,) = local.score(questions[:1], [some])
+        assert row == pytest.approx([alone(local, questions[0], text) for text in some], abs=1e-4)
+
+
+def test_score_parity_fails_when_a_common_beginning_loses_its_loss_in_every_candidate(
+    tiny, questions, monkeypatch
+):
+    local = LocalEngine(tiny)
+    some = ['{"label": "red"}', '{"label": "green"}']
+    right = local.score(questions[:1], [some])[0]
+
+    def each_its_own(conversations, into_answers):
+        row = encoding.join(conversations, into_answers)
+        row.answer[row.segments.index(2)] = True
+        return row
+
+    monkeypatch.setattr(engine, "join", each_its_own)
+    assert abs(local.score(questions[:1], [some])[0][1] - right[1]) > 1e-2
+
+
+def test_score_parity_fails_when_candidates_see_each_other(tiny, questions, monkeypatch):
+    local = LocalEngine(tiny)
+    right = local.score(questions[:1], [LABELS])[0]
+
+    def causal(rows, pad_id):
+        batch = encoding.collate(rows, pad_id)
+        length = batch["input_ids"].shape[1]
+        batch["attention_mask"] = torch.ones(length, length, dtype=torch.bool).tril()[None, None]
+        return batch
+
+    monkeypatch.setattr(engine, "collate", causal)
+    assert np.abs(local.score(questions[:1], [LABELS])[0] - right).max() > 1e-2
+
+
+def test_score_parity_fails_when_the_last_common_token_stands_once(tiny, questions, monkeypatch):
+    local = LocalEngine(tiny)
+    some = ["red land", "green land"]
+    right = local.score(questions[:1], [some])[0]
+
+    def shared_to_the_end(conversations, into_answers):
+        row = encoding.join(conversations, into_answers)
+        place = row.segments.index(2)  # the second candidate's own copy
+        for values in (row.ids, row.positions, row.segments, row.answer):
+            del values[place]
+        return row
+
+    monkeypatch.setattr(engine, "join", shared_to_the_end)
+    broken = local.score(questions[:1], [some])[0]
+    assert abs(broken[1] - right[1]) > 1e-2
+
+
+def test_a_batch_of_unlike_length_answers_as_each_question_alone(tiny, questions):
+    together = LocalEngine(tiny, batch_size=16).answer(questions, max_new_tokens=8)
+    single = LocalEngine(tiny, batch_size=1).answer(questions, max_new_tokens=8)
+    assert [one.text for one in together] == [one.text for one in single]
+    assert len({one.text for one in together}) > 4  # the answers do depend on the question
+
+
+def test_generation_parity_fails_without_the_mask_of_the_padding(tiny, questions, monkeypatch):
+    local = LocalEngine(tiny, batch_size=16)
+    right = [one.text for one in local.answer(questions, max_new_tokens=8)]
+    generate = tiny.model.generate
+
+    def unmasked(**given):
+        return generate(**{**given, "attention_mask": torch.ones_like(given["attention_mask"])})
+
+    monkeypatch.setattr(tiny.model, "generate", unmasked)
+    assert [one.text for one in local.answer(questions, max_new_tokens=8)] != right
+
+
+def test_generation_with_its_cache_says_what_plain_passes_say(tiny, questions):
+    local = LocalEngine(tiny)
+    question = questions[2]
+    text = local.answer([question], max_new_tokens=6)[0].text
+    view = local.store.plain(question.images[0].path)
+    ids = list(local.encoder.encode(question.question, view, ask=True).ids)
+    begin, pixels = len(ids), local._pixels([view])
+    with torch.inference_mode():
+        for _ in range(6):
+            logits = tiny.model(input_ids=torch.tensor([ids]), pixel_values=pixels).logits
+            ids.append(int(logits[0, -1].argmax()))
+    said = tiny.tokenizer.decode(ids[begin:], skip_special_tokens=True).strip()
+    assert text == said
+
+
+def test_scores_depend_on_the_picture(tiny, tmp_path):
+    red = asks(rectangle(tmp_path / "red.png", (2, 2, 30, 30)))
+    blue = asks(rectangle(tmp_path / "blue.png", (2, 2, 30, 30), colour=(30, 30, 220)))
+    one, other = LocalEngine(tiny).score([red, blue], [LABELS] * 2)
+    assert np.abs(one - other).max() > 1e-2
+
+
+def test_several_views_are_the_mean_of_the_turned_and_flipped_pictures(tiny, tmp_path):
+    question = asks(rectangle(tmp_path / "red.png"))
+    mean = LocalEngine(tiny, views=8).score([question], [LABELS])[0]
+    local = LocalEngine(tiny)
+    with torch.inference_mode():
+        each = [local._score_batch([(question, LABELS)], turn)[0] for turn in range(8)]
+    assert mean == pytest.approx(np.mean(each, axis=0), abs=1e-9)
+    assert np.std(each, axis=0).max() > 1e-3
+
+
+def test_views_beyond_the_eight_turns_and_flips_are_refused(tiny):
+    with pytest.raises(ModelError, match="9 views asked for; there are 1 to 8"):
+        LocalEngine(tiny, views=9)
+
+
+def test_boxes_of_an_answer_are_pixels_of_the_picture(tiny, tmp_path, monkeypatch):
+    # 64 x 40 pixels become 32 x 20 in a view of 32 x 32 with 6 rows above and below.
+    wide = asks(rectangle(tmp_path / "wide.png", size_wh=(64, 40)), (64, 40))
+    local = LocalEngine(tiny)
+    said = "{<25><50><75><75>|<90>}"  # upright 16 x 8 at (16, 20), turned by a quarter
+    monkeypatch.setattr(local, "_generate", lambda *given: [said])
+    (answer,) = local.answer([wide])
+    truth = Boxes.from_hbb([24, 12, 40, 44])
+    assert answer.text == said
+    assert iou(answer.boxes, truth)[0] == pytest.approx(1)
+
+
+def test_an_answer_without_box_has_none(tiny, tmp_path, monkeypatch):
+    local = LocalEngine(tiny)
+    monkeypatch.setattr(local, "_generate", lambda *given: ["a field {<1><2>"])
+    assert local.answer([asks(rectangle(tmp_path / "red.png"))])[0].boxes is None
+
+
+def test_answers_come_in_the_order_of_the_questions_and_progress_is_told(
+    tiny, tmp_path, monkeypatch
+):
+    path = rectangle(tmp_path / "red.png")
+    some = [asks(path, question="x" * length) for length in (5, 1, 3)]
+    local, told = LocalEngine(tiny, batch_size=2), []
+
+    def echo(asked, views, most):
+        return [one.text("user") for one in asked]
+
+    monkeypatch.setattr(local, "_generate", echo)
+    answers = local.answer(some, progress=lambda done, total: told.append((done, total)))
+    assert [one.text for one in answers] == ["xxxxx", "x", "xxx"]
+    assert told == [(2, 3), (3, 3)]
+
+
+def test_the_truth_of_a_conversation_is_not_shown_to_the_model(tiny, tmp_path):
+    path = rectangle(tmp_path / "red.png")
+    local = LocalEngine(tiny)
+    some = [asks(path, answer="yes"), asks(path, answer="a very long other answer")]
+    one, other = local.answer(some, max_new_tokens=6)
+    assert one == other
+    first, second = local.score(some, [LABELS] * 2)
+    assert first == pytest.approx(second)
+
+
+def test_features_are_one_mean_a_picture(tiny, tmp_path):
+    paths = [rectangle(tmp_path / f"{x}.png", (x, 4, x + 8, 12)) for x in (2, 12, 20)]
+    features = LocalEngine(tiny, batch_size=2).features(paths)
+    assert features.shape == (3, 16)
+    assert np.abs(features[0] - features[1]).max() > 1e-3
