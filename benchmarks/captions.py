@@ -15,9 +15,8 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from measured import described, finish, machine, tuned_predictions
+from measured import described, finish, machine, rows, tuned_predictions
 
 from swath.errors import SwathError
 from swath.evaluation.baselines import commonest_caption, nearest_caption
@@ -33,6 +32,8 @@ from swath.models.engine import LocalEngine
 from swath.models.loading import load
 
 MODEL = "the model"
+Scores = dict[str, dict[str, Score]]
+Gaps = dict[str, dict[str, Difference]]
 
 
 def main() -> None:
@@ -44,37 +45,34 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON to write")
     args = parser.parse_args()
     try:
-        recipe = Experiment.of_run(args.run).recipe
-        answers = captions(args.run)
-        seed, resamples = recipe.seed, recipe.evaluation.resamples
-        scores = {name: score(some, (), resamples, seed)["caption"] for name, some in answers.items()}
-        gaps = {
-            name: compare(some, answers[MODEL], (), resamples, seed)["caption"]
-            for name, some in answers.items()
-            if name != MODEL
-        }
+        answers, scores, gaps = measure(args.run)
     except SwathError as error:
         sys.exit(f"{parser.prog}: {error}")
     print(table(scores, gaps))
     if args.out:
-        finish(
-            {
-                "run": described(args.run),
-                "images": len(answers[MODEL]),
-                "distinct": {n: len({one.answer for one in some}) for n, some in answers.items()},
-                "copied": copied(args.run, answers[MODEL]),
-                "scores": {
-                    name: {metric: value.to_row() for metric, value in row.items()}
-                    for name, row in scores.items()
-                },
-                "model_minus": {
-                    name: {metric: value.to_row() for metric, value in row.items()}
-                    for name, row in gaps.items()
-                },
-                "machine": machine(),
-            },
-            args.out,
-        )
+        result = {
+            "run": described(args.run),
+            "images": len(answers[MODEL]),
+            "distinct": {who: len({one.answer for one in some}) for who, some in answers.items()},
+            "copied": copied(args.run, answers[MODEL]),
+            "scores": {who: rows(values) for who, values in scores.items()},
+            "model_minus": {who: rows(values) for who, values in gaps.items()},
+            "machine": machine(),
+        }
+        finish(result, args.out)
+
+
+def measure(run: Path) -> tuple[dict[str, list[Prediction]], Scores, Gaps]:
+    """Captions by who made them, their scores, and the model minus each of the others."""
+    recipe, answers = Experiment.of_run(run).recipe, captions(run)
+    seed, resamples = recipe.seed, recipe.evaluation.resamples
+    scores = {who: score(some, (), resamples, seed)["caption"] for who, some in answers.items()}
+    others = {who: some for who, some in answers.items() if who != MODEL}
+    gaps = {
+        who: compare(some, answers[MODEL], (), resamples, seed)["caption"]
+        for who, some in others.items()
+    }
+    return answers, scores, gaps
 
 
 def captions(run: Path) -> dict[str, list[Prediction]]:
@@ -93,7 +91,7 @@ def captions(run: Path) -> dict[str, list[Prediction]]:
     seen = engine.features([one.images[0].path for one in tested])
     return {
         "commonest of all": commonest_caption(images, tested),
-        "commonest of the class the model named": commonest_caption(images, tested, classes),
+        "commonest of the named class": commonest_caption(images, tested, classes),
         "nearest image, its first": nearest_caption(images, tested, known, seen),
         "nearest image, its commonest": nearest_caption(
             [_commonest_first(one) for one in images], tested, known, seen
@@ -117,26 +115,21 @@ def copied(run: Path, ours: list[Prediction]) -> float:
     return sum(" ".join(one.answer.split()) in known for one in ours) / len(ours)
 
 
-def table(
-    scores: dict[str, dict[str, Score]], gaps: dict[str, dict[str, Difference]]
-) -> str:
+def table(scores: Scores, gaps: Gaps) -> str:
     """Scores with 95 % intervals, then the model's lead over each with its p, in plain text."""
     names = list(scores[MODEL])
-    rows = [["", *(METRICS[name].title for name in names)]]
+    lines = [["", *(METRICS[name].title for name in names)]]
     for who, row in scores.items():
-        rows.append([who, *(_interval(name, row[name]) for name in names)])
-    rows.append([])
+        lines.append([who, *(_interval(name, row[name]) for name in names)])
+    lines.append([""] * len(lines[0]))
     for who, gap in gaps.items():
-        rows.append([f"{MODEL} minus {who}", *(_gap(name, gap[name]) for name in names)])
-    widths = [max(len(row[i]) for row in rows if row) for i in range(len(names) + 1)]
+        lines.append([f"{MODEL} minus {who}", *(_gap(name, gap[name]) for name in names)])
+    first, *others = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
-            text.rjust(width) if i else text.ljust(width)
-            for i, (text, width) in enumerate(zip(row, widths, strict=True))
-        )
-        if row
-        else ""
-        for row in rows
+            [line[0].ljust(first), *(t.rjust(w) for t, w in zip(line[1:], others, strict=True))]
+        ).rstrip()
+        for line in lines
     )
 
 
@@ -148,12 +141,9 @@ def _interval(name: str, one: Score) -> str:
 
 def _gap(name: str, one: Difference) -> str:
     scale = METRICS[name].scale
-    ends = f"({one.low * scale:+.1f} to {one.high * scale:+.1f}, p {one.p:.3f})"
+    p = "p < 0.01" if one.p < 0.01 else f"p = {one.p:.2f}"
+    ends = f"({one.low * scale:+.1f} to {one.high * scale:+.1f}, {p})"
     return f"{one.value * scale:+.1f} {ends}"
-
-
-def _row(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value.to_row() for name, value in values.items()}
 
 
 if __name__ == "__main__":

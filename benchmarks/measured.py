@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from swath.errors import EvaluationError
+from swath.evaluation.metrics import Score
 from swath.evaluation.predictions import Prediction, read_predictions
+from swath.evaluation.statistics import Difference
 from swath.files import read_json, write_json
 from swath.tuning.run import read_losses
 
@@ -37,14 +41,13 @@ def core_seconds(run: Path) -> float:
         EvaluationError: the run was continued after an interruption, so `run.json` lacks the time
             before it.
     """
-    last: dict[str, float] = {}
-    for row in read_losses(run):
-        if row["seconds"] < last.get(row["stage"], 0.0):
+    for before, after in pairwise(read_losses(run)):
+        # The clock of a continued stage starts again in the middle of its steps.
+        if after["step"] > before["step"] and after["seconds"] < before["seconds"]:
             raise EvaluationError(
-                f"{run}: stage '{row['stage']}' was interrupted and continued, so its time is not "
-                "known; say --core-seconds."
+                f"{run}: stage '{after['stage']}' was interrupted and continued, so its time is "
+                "not known; say --core-seconds."
             )
-        last[row["stage"]] = row["seconds"]
     told = read_json(run / "run.json")
     return float(sum(stage["seconds"] for stage in told["stages"]) * told["threads"])
 
@@ -67,6 +70,11 @@ def described(run: Path) -> dict[str, Any]:
     told = read_json(run / "run.json")
     keys = ("base", "precision", "bf16", "threads", "stages", "versions")
     return {"folder": run.name, **{key: told[key] for key in keys}}
+
+
+def rows(values: Mapping[str, Score] | Mapping[str, Difference]) -> dict[str, Any]:
+    """Scores or differences, by metric, as JSON objects."""
+    return {metric: value.to_row() for metric, value in values.items()}
 
 
 def finish(result: dict[str, Any], out: Path | None) -> None:

@@ -6,7 +6,8 @@ RUN is a finished and evaluated run folder. A residual CNN of the shape of swath
 tower, with a linear head and random weights, learns the classes of RUN's training images from the
 views that tuning makes of them (same size, crops, turns and colours), for as many core-seconds as
 RUN was tuned. Both then name the classes of the test images, from one view and from as many as the
-recipe averages. Time spent on a pretrained base is not counted, and the result says so.
+recipe averages. Reading the images counts; timing the first steps of a throw-away CNN, to know how
+many make up the time, does not, nor does what a pretrained base cost.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ import argparse
 import sys
 import time
 from dataclasses import dataclass, replace
-from math import cos, pi
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
-from measured import core_seconds, described, finish, machine, tuned_predictions
+from measured import core_seconds, described, finish, machine, rows, tuned_predictions
 from torch import Tensor, nn
+from transformers import get_cosine_schedule_with_warmup
 
 from swath.errors import EvaluationError, SwathError
 from swath.evaluation.predictions import Prediction
@@ -55,6 +56,8 @@ class Cnn(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """(batch, 3, size, size) to (batch, tokens, width)."""
@@ -73,6 +76,7 @@ class Classifier:
     def fresh(
         cls, size: int, widths: tuple[int, int, int], stage: Stage, targets: Targets, seed: int
     ) -> Classifier:
+        """With random weights and the optimiser that `StageTrainer` would make."""
         torch.manual_seed(seed)
         cnn, head = Cnn(size, widths), ImageHeads(widths[-1], targets, stage.image_loss)
         learnt = [*cnn.parameters(), *head.label.parameters()]
@@ -83,16 +87,15 @@ class Classifier:
         optimizer = torch.optim.AdamW(groups, lr=stage.learning_rate, betas=(0.9, stage.beta2))
         return cls(cnn, head, optimizer)
 
-    def learn(self, batch: dict[str, Any], rate: float, clip: float, bf16: bool) -> float:
+    def learn(self, batch: dict[str, Any], clip: float, bf16: bool) -> float:
         """One step; its loss."""
         self.cnn.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             loss = self.head(self.cnn(batch["pixel_values"]), batch["scenes"], None)
         self.optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_([p for g in self.optimizer.param_groups for p in g["params"]], clip)
+        learnt = [p for group in self.optimizer.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(learnt, clip)
         self.optimizer.step()
         return float(loss.detach())
 
@@ -119,7 +122,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON to write, instead of printing it")
     args = parser.parse_args()
     try:
-        finish(measure(args), args.out)
+        result = measure(args)
+        summarise(result)
+        finish(result, args.out)
     except SwathError as error:
         sys.exit(f"{parser.prog}: {error}")
 
@@ -150,10 +155,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     }
     section = recipe.evaluation
     for views in sorted({1, section.views}):
-        if views == section.views:
-            ours = answers
-        else:
-            ours = once(loaded, recipe, built, tested)
+        ours = answers if views == section.views else once(loaded, recipe, built, tested)
         theirs = classified(classifier, tested, built, loaded, store, views)
         result[f"views_{views}"] = beside(ours, theirs, built, section.resamples, recipe.seed)
     return result
@@ -192,32 +194,33 @@ def train(
     batcher = Batcher(groups, encoder, store, stage, targets, args.seed)
     precision = recipe.tuning.precision
     bf16 = computes_bf16() if precision == "auto" else precision == "bf16"
-    threads, size = torch.get_num_threads(), loaded.image_size
+    threads = torch.get_num_threads()
 
-    def steps_of(classifier: Classifier, first: int, last: int, total: int) -> float:
-        """Take steps `first` to `last` of a schedule of `total`; the last one's loss."""
-        loss = 0.0
-        for step in range(first, last):
-            rows = range(step * stage.batch_size, (step + 1) * stage.batch_size)
-            rate = stage.learning_rate * share_of_peak(step, total, stage.warmup)
-            loss = classifier.learn(batcher(list(rows)), rate, stage.clip, bf16)
-        return loss
+    def learn(classifier: Classifier, steps: int, timed_from: int = 0) -> tuple[float, float]:
+        """Take all steps of a schedule; the last one's loss, and seconds from a step on."""
+        rate = get_cosine_schedule_with_warmup(
+            classifier.optimizer, int(stage.warmup * steps), steps
+        )
+        begin, loss = time.monotonic(), 0.0
+        for step in range(steps):
+            if step == timed_from:
+                begin = time.monotonic()
+            batch = batcher(range(step * stage.batch_size, (step + 1) * stage.batch_size))
+            loss = classifier.learn(batch, stage.clip, bf16)
+            rate.step()
+        return loss, time.monotonic() - begin
 
     begin = time.monotonic()
     for group in groups:
         store.plain(group[0].images[0].path)
     reading = time.monotonic() - begin
-    fresh = (size, tuple(args.widths), stage, targets, args.seed)
-    trial = Classifier.fresh(*fresh)
-    steps_of(trial, 0, 3, 1000)
-    begin = time.monotonic()
-    steps_of(trial, 3, 3 + TIMED_STEPS, 1000)
-    pace = (time.monotonic() - begin) / TIMED_STEPS
-    steps = max(1, round((budget / threads - reading) / pace))
+    fresh = (loaded.image_size, tuple(args.widths), stage, targets, args.seed)
+    warm = 3
+    _, seconds = learn(Classifier.fresh(*fresh), warm + TIMED_STEPS, timed_from=warm)
+    steps = max(1, round((budget / threads - reading) / seconds * TIMED_STEPS))
     classifier = Classifier.fresh(*fresh)
-    begin = time.monotonic()
-    loss = steps_of(classifier, 0, steps, steps)
-    seconds = reading + time.monotonic() - begin
+    loss, seconds = learn(classifier, steps)
+    seconds += reading
     return classifier, {
         "steps": steps,
         "epochs": round(steps * stage.batch_size / len(groups), 2),
@@ -229,14 +232,6 @@ def train(
         "seed": args.seed,
         "stage": stage.model_dump(mode="json", exclude={"lora", "epochs", "steps"}),
     }
-
-
-def share_of_peak(step: int, total: int, warmup: float) -> float:
-    """Linear warm-up, then half a cosine down to 0."""
-    rising = int(warmup * total)
-    if step < rising:
-        return (step + 1) / rising
-    return 0.5 * (1 + cos(pi * (step - rising) / max(1, total - rising)))
 
 
 def classified(
@@ -281,16 +276,24 @@ def beside(
 ) -> dict[str, Any]:
     """Scores of both, and swath minus CNN on the same images."""
     sides = {"swath": ours, "cnn": theirs}
-    shown: dict[str, Any] = {
-        name: {
-            metric: value.to_row()
-            for metric, value in score(side, built.labels, resamples, seed)["classify"].items()
-        }
+    shown = {
+        name: rows(score(side, built.labels, resamples, seed)["classify"])
         for name, side in sides.items()
     }
     gaps = compare(theirs, ours, built.labels, resamples, seed)["classify"]
-    shown["swath_minus_cnn"] = {metric: gap.to_row() for metric, gap in gaps.items()}
-    return shown
+    return {**shown, "swath_minus_cnn": rows(gaps)}
+
+
+def summarise(result: dict[str, Any]) -> None:
+    """The accuracies in a few lines, beside the JSON."""
+    for views in (name for name in result if name.startswith("views_")):
+        sides = {name: result[views][name]["accuracy"] for name in ("swath", "cnn")}
+        sides["swath minus cnn"] = gap = result[views]["swath_minus_cnn"]["accuracy"]
+        shown = (
+            f"{n} {v['value']:.3f} ({v['low']:.3f} to {v['high']:.3f})" for n, v in sides.items()
+        )
+        said = f"{', '.join(shown)}, McNemar p {gap['p_mcnemar']:.3g}"
+        print(f"{views}: {said}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ Each verb reads what the one before left there and can be run again.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -37,6 +38,8 @@ from swath.tuning.trainer import Report
 
 Progress = Callable[[int, int], None]
 SIDES = ("base", "tuned")
+MANY_SCENES = 4000
+"""More scenes than this are drawn by a process a core; fewer are not worth the processes."""
 
 
 @dataclass(frozen=True)
@@ -252,7 +255,10 @@ class Experiment:
 
     def _gather(self, progress: Progress | None) -> Any:
         recipe = self.recipe
-        return gather(recipe.annotations, recipe.seed, self.folder / "drawn", progress)
+        drawn = recipe.annotations.drawn
+        many = drawn is not None and drawn.count > MANY_SCENES
+        workers = len(os.sched_getaffinity(0)) if many and hasattr(os, "sched_getaffinity") else 1
+        return gather(recipe.annotations, recipe.seed, self.folder / "drawn", progress, workers)
 
 
 def _rgb(path: str) -> Any:

@@ -117,15 +117,18 @@ def load_folder(folder: Path | str, base: str) -> Loaded:
     try:
         config = AutoConfig.from_pretrained(folder)
         family = _family(config.model_type, base)
-        model, report = AutoModelForImageTextToText.from_pretrained(
+        read: Any = AutoModelForImageTextToText.from_pretrained(
             folder, dtype=torch.float32, output_loading_info=True
         )
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder}: cannot be loaded ({_first_line(error)}).") from None
+    model, report = read
     if report["missing_keys"]:  # transformers would go on with random numbers there
         missing = ", ".join(sorted(report["missing_keys"])[:3])
-        raise ModelError(f"{folder}: its weights are not whole, {missing} is missing; copy it anew.")
+        raise ModelError(
+            f"{folder}: its weights are not whole, {missing} is missing; copy it anew."
+        )
     return Loaded(model.eval(), tokenizer, family, base)
 
 

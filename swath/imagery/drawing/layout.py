@@ -90,6 +90,6 @@ def put(
 
 
 def those(c: Canvas, name: str) -> str:
-    """The things of that class a caption speaks of: "a plane" when one stands there, or "planes"."""
+    """What a caption calls the drawn things of that class: "a plane", or "planes" of several."""
     count = sum(thing.name == name for thing in c.things)
     return with_article(name) if count == 1 else plural(name)

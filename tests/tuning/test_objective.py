@@ -1,0 +1,79 @@
+import math
+
+import pytest
+import torch
+
+from swath.recipe import ImageLoss
+from swath.tuning.objective import ImageHeads, text_loss
+from swath.tuning.rows import Targets
+
+HALF, QUARTER = math.log(2), math.log(4)
+
+
+def two_answers():
+    """A row with an answer of three tokens at probability 1/2 and one of one token at 1/4."""
+    labels = torch.tensor([[-100, 0, 0, 0, -100, 1]])
+    segments = torch.tensor([[0, 1, 1, 1, 2, 2]])
+    half = [0.0, 0.0, -1e9, -1e9]
+    logits = torch.tensor([half, half, half, [0.0, 0.0, 0.0, 0.0]])
+    return logits, labels, segments
+
+
+def test_tokens_weigh_alike():
+    loss = text_loss(*two_answers(), average="token")
+    assert float(loss) == pytest.approx((3 * HALF + QUARTER) / 4)
+
+
+def test_answers_weigh_alike():
+    loss = text_loss(*two_answers(), average="answer")
+    assert float(loss) == pytest.approx((HALF + QUARTER) / 2)
+
+
+def test_answers_of_different_rows_are_different_answers():
+    logits, labels, segments = two_answers()
+    # The same in two rows of one answer each.
+    rows = torch.tensor([[-100, 0, 0, 0], [-100, 1, -100, -100]])
+    of = torch.tensor([[1, 1, 1, 1], [1, 1, -1, -1]])
+    assert float(text_loss(logits, rows, of, "answer")) == pytest.approx((HALF + QUARTER) / 2)
+    assert segments.max() == 2
+
+
+def test_heads_weigh_class_and_words():
+    targets = Targets(("a", "b"), ("x", "y", "z"))
+    features = torch.zeros(1, 4, 8)
+    scenes, words = torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, 0.0, 1.0]])
+
+    def loss(scenes, words, section):
+        heads = ImageHeads(8, targets, ImageLoss(**section))
+        for layer in (heads.label, heads.words):
+            torch.nn.init.zeros_(layer.weight)
+            torch.nn.init.zeros_(layer.bias)
+        return float(heads(features, scenes, words).detach())
+
+    # Heads that know nothing lose log 2: two classes, and each word present or not.
+    assert loss(scenes, None, {"label": 1}) == pytest.approx(HALF)
+    assert loss(scenes, words, {"label": 1, "words": 4}) == pytest.approx(5 * HALF)
+    assert loss(None, words, {"words": 2}) == pytest.approx(2 * HALF)
+    assert loss(None, None, {"label": 1}) == 0
+
+
+def test_smoothing_spreads_a_share_of_the_class_over_all():
+    heads = ImageHeads(2, Targets(("a", "b"), ()), ImageLoss(label=1, smoothing=0.2))
+    with torch.no_grad():
+        heads.label.weight.zero_()
+        heads.label.bias.copy_(torch.tensor([0.0, math.log(3)]))  # shares 1/4 and 3/4
+    loss = heads(torch.zeros(1, 1, 2), torch.tensor([[0.0, 1.0]]), None).item()
+    assert loss == pytest.approx(-0.9 * math.log(3 / 4) - 0.1 * math.log(1 / 4))
+
+
+def test_a_picture_of_unknown_class_loses_nothing():
+    heads = ImageHeads(2, Targets(("a", "b"), ()), ImageLoss(label=1))
+    assert heads(torch.ones(1, 1, 2), torch.zeros(1, 2), None).item() == 0
+
+
+def test_the_tower_learns_through_the_mean_of_its_tokens():
+    heads = ImageHeads(2, Targets(("a", "b"), ()), ImageLoss(label=1))
+    features = torch.randn(1, 4, 2, requires_grad=True)
+    heads(features, torch.tensor([[1.0, 0.0]]), None).backward()
+    assert features.grad.abs().sum() > 0
+    assert torch.allclose(features.grad[0, 0], features.grad[0, 3])

@@ -1,0 +1,325 @@
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from swath.errors import TuningError
+from swath.files import read_json
+from swath.instructions.builder import write_set
+from swath.instructions.conversation import Conversation
+from swath.models.engine import LocalEngine
+from swath.models.loading import Loaded, load
+from swath.recipe import load_recipe
+from swath.tuning import run as tuning_run
+from swath.tuning.run import fingerprint, read_losses, tune
+from swath.tuning.stages import part_of
+from tests.making import annotated, small_set, tiny_recipe
+
+LABELS = ["red land", "green land", "blue land"]
+
+
+@pytest.fixture
+def built(tmp_path):
+    return small_set(tmp_path / "pictures")
+
+
+def stage(name="all", train=("vision", "projector", "language"), **values):
+    return {
+        "name": name,
+        "train": list(train),
+        "steps": 2,
+        "batch_size": 4,
+        "learning_rate": 3e-3,
+        **values,
+    }
+
+
+def recipe(base, *stages, **tuning):
+    return tiny_recipe(base, tuning={"stages": list(stages), **tuning})
+
+
+def weights(folder):
+    """Every number of a finished run, merged."""
+    return load(folder).model.state_dict()
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def stopping(at):
+    """A report that interrupts the tuning after a step of a stage."""
+
+    def report(row):
+        if (row["stage"], row["step"]) == at:
+            raise KeyboardInterrupt
+
+    return report
+
+
+def without_times(losses):
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in losses]
+
+
+# What learns
+
+
+@pytest.mark.parametrize(
+    ("train", "changed"),
+    [
+        (["vision"], {"vision"}),
+        (["projector"], {"projector"}),
+        (["language"], {"language"}),
+        (["projector", "lora"], {"projector", "language"}),
+        (["lora"], {"language"}),
+    ],
+)
+def test_two_steps_change_exactly_the_parts_named(tiny, tiny_base, built, tmp_path, train, changed):
+    tune(built, recipe(tiny_base, stage(train=train)), tmp_path / "run")
+    before, after = tiny.model.state_dict(), weights(tmp_path / "run")
+    moved = {part_of(name, tiny) for name in before if not torch.equal(before[name], after[name])}
+    assert moved == changed
+    # Frozen batch norms keep the statistics they were pretrained with; learning ones follow.
+    seen = "model.vision_tower.norm.running_mean"
+    assert torch.equal(before[seen], after[seen]) == ("vision" not in train)
+
+
+def test_an_adapter_leaves_word_embeddings_and_norms_alone(tiny, tiny_base, built, tmp_path):
+    tune(built, recipe(tiny_base, stage(train=["lora"])), tmp_path / "run")
+    before, after = tiny.model.state_dict(), weights(tmp_path / "run")
+    moved = {name.split(".")[-2] for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+
+
+def test_the_loss_falls_on_sixteen_pictures(tiny_base, tmp_path):
+    built = small_set(tmp_path / "pictures", count=18, test=2)
+    plan = recipe(tiny_base, stage(steps=40, batch_size=8, rows_per_image=4))
+    losses = read_losses(tune(built, plan, tmp_path / "run"))
+    texts = [row["text"] for row in losses]
+    assert sum(texts[-5:]) < 0.5 * sum(texts[:5])
+
+
+def test_image_losses_fall_and_their_heads_are_thrown_away(tiny_base, built, tmp_path):
+    section = {"label": 1, "words": 1}
+    plan = recipe(
+        tiny_base,
+        stage(train=["vision"], steps=40, batch_size=8, text_loss=0, image_loss=section),
+    )
+    run = tune(built, plan, tmp_path / "run")
+    images = [row["image"] for row in read_losses(run)]
+    assert sum(images[-5:]) < 0.8 * sum(images[:5])
+    assert "text" not in read_losses(run)[0]
+    assert not any("head" in name for name in load_file(run / "model" / "model.safetensors"))
+
+
+# What is left behind
+
+
+def test_a_run_folder_holds_recipe_record_losses_and_model(tiny_base, built, tmp_path):
+    plan = recipe(tiny_base, stage())
+    run = tune(built, plan, tmp_path / "run")
+    assert sorted(path.name for path in run.iterdir()) == [
+        "losses.jsonl",
+        "model",
+        "recipe.yaml",
+        "run.json",
+    ]
+    assert load_recipe(run / "recipe.yaml") == plan
+    record = read_json(run / "run.json")
+    assert record["finished"] is True
+    assert record["base"] == str(tiny_base)
+    assert [(one["name"], one["steps"]) for one in record["stages"]] == [("all", 2)]
+    assert {"swath", "torch", "transformers", "peft"} <= record["versions"].keys()
+    assert [(row["stage"], row["step"], row["steps"]) for row in read_losses(run)] == [
+        ("all", 1, 2),
+        ("all", 2, 2),
+    ]
+
+
+def test_an_adapter_run_holds_the_adapter_and_no_model(tiny_base, built, tmp_path):
+    run = tune(built, recipe(tiny_base, stage(train=["projector", "lora"])), tmp_path / "run")
+    assert (run / "adapter" / "adapter_model.safetensors").is_file()
+    assert not (run / "model").exists()
+
+
+def test_steps_follow_from_epochs_and_are_announced(tiny_base, built, tmp_path):
+    told = []
+    plan = recipe(tiny_base, stage(steps=None, epochs=1.5))  # 12 pictures, 4 a step: 4.5
+    tune(built, plan, tmp_path / "run", parts=lambda one, steps, parts: told.append((one, steps)))
+    assert [(one.name, steps) for one, steps in told] == [("all", 4)]
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        [stage(train=["projector", "lora"])],
+        [stage(train=["lora"])],
+        [stage("align", ["projector"]), stage("adapt", ["lora"])],
+        [stage("adapt", ["lora"]), stage("both", ["projector", "lora"])],
+        [stage("adapt", ["lora"]), stage("whole", ["vision", "language"])],
+        [stage("see", ["vision", "lora"])],
+    ],
+    ids=lambda stages: "+".join("-".join(one["train"]) for one in stages),
+)
+@pytest.mark.parametrize("start", ["pretrained", "random"])
+def test_a_run_answers_as_its_model_did_when_it_was_saved(
+    tiny_base, built, tmp_path, monkeypatch, stages, start
+):
+    questions = built.split("test")[:6]
+    finish, before = tuning_run._finish, {}
+
+    def scores(loaded):
+        return torch.tensor([list(s) for s in LocalEngine(loaded).score(questions, [LABELS] * 6)])
+
+    def watched(folder, model, loaded, *rest):
+        as_tuned = Loaded(model.eval(), loaded.tokenizer, loaded.family, "tuned")
+        before["scores"] = scores(as_tuned)
+        finish(folder, model, loaded, *rest)
+
+    monkeypatch.setattr(tuning_run, "_finish", watched)
+    plan = tiny_recipe(
+        tiny_base,
+        models={"weights": start},
+        tuning={"stages": stages},
+    )
+    run = tune(built, plan, tmp_path / "run")
+    assert torch.allclose(scores(load(run)), before["scores"], atol=1e-3)
+
+
+# Going on
+
+
+def interrupted(built, plan, folder, at):
+    with pytest.raises(KeyboardInterrupt):
+        tune(built, plan, folder, report=stopping(at))
+    assert not read_json(folder / "run.json")["finished"]
+    return tune(built, plan, folder)
+
+
+@pytest.mark.parametrize(
+    "train",
+    [["vision", "projector", "language"], ["projector", "lora"], ["vision", "lora"]],
+    ids="-".join,
+)
+def test_an_interrupted_run_ends_as_one_that_was_not(tiny_base, built, tmp_path, train):
+    lora = {"rank": 4, "dropout": 0.1}
+    one = stage(train=train, steps=7, image_loss={"label": 1, "words": 1}, lora=lora)
+    plan = recipe(tiny_base, one, save_every=2)
+    whole = tune(built, plan, tmp_path / "whole")
+    again = interrupted(built, plan, tmp_path / "again", at=("all", 5))
+    assert without_times(read_losses(again)) == without_times(read_losses(whole))
+    assert same(weights(again), weights(whole))
+    assert not (again / "stages").exists()
+
+
+@pytest.mark.parametrize("at", [("first", 3), ("second", 1), ("second", 3)])
+def test_an_interrupted_run_of_two_stages_ends_as_one_that_was_not(tiny_base, built, tmp_path, at):
+    plan = recipe(
+        tiny_base,
+        stage("first", ["vision"], steps=4, text_loss=0, image_loss={"label": 1}),
+        stage("second", ["projector", "lora"], steps=4),
+        save_every=2,
+    )
+    whole = tune(built, plan, tmp_path / "whole")
+    again = interrupted(built, plan, tmp_path / "again", at)
+    assert without_times(read_losses(again)) == without_times(read_losses(whole))
+    assert same(weights(again), weights(whole))
+
+
+def test_a_killed_run_ends_as_one_that_was_not(tiny_base, tmp_path):
+    images = annotated(tmp_path / "pictures")
+    built = small_set(tmp_path / "pictures")
+    write_set(tmp_path / "set", images, built)
+    plan = recipe(tiny_base, stage(steps=6), save_every=2)
+    whole = tune(built, plan, tmp_path / "whole")
+    # The copy beside a finished run says what to tune in a process of its own.
+    script = (
+        "import sys\n"
+        "from swath.instructions.builder import read_set\n"
+        "from swath.recipe import load_recipe\n"
+        "from swath.tuning.run import tune\n"
+        "say = lambda row: print('step', row['step'], flush=True)\n"
+        "tune(read_set(sys.argv[1]), load_recipe(sys.argv[2]), sys.argv[3], say)\n"
+    )
+    killed = tmp_path / "killed"
+    given = [str(tmp_path / "set"), str(whole / "recipe.yaml"), str(killed)]
+    with subprocess.Popen(
+        [sys.executable, "-c", script, *given], stdout=subprocess.PIPE, text=True
+    ) as process:
+        for line in process.stdout:
+            if line == "step 5\n":
+                process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    tune(built, plan, killed)
+    assert same(weights(killed), weights(whole))
+    assert without_times(read_losses(killed)) == without_times(read_losses(whole))
+
+
+def test_a_finished_run_is_not_done_again(tiny_base, built, tmp_path):
+    plan = recipe(tiny_base, stage())
+    run = tune(built, plan, tmp_path / "run")
+    before = (run / "model" / "model.safetensors").stat().st_mtime_ns
+    steps = []
+    assert tune(built, plan, run, report=steps.append) == run
+    assert not steps
+    assert (run / "model" / "model.safetensors").stat().st_mtime_ns == before
+
+
+# What is refused
+
+
+def test_another_recipe_in_the_same_folder_is_refused(tiny_base, built, tmp_path):
+    tune(built, recipe(tiny_base, stage()), tmp_path / "run")
+    other = recipe(tiny_base, stage(learning_rate=1e-4))
+    with pytest.raises(TuningError, match=r"another recipe or other data.*name=\.\.\.\) or .*--fr"):
+        tune(built, other, tmp_path / "run")
+
+
+def test_other_data_in_the_same_folder_is_refused(tiny_base, built, tmp_path):
+    plan = recipe(tiny_base, stage())
+    tune(built, plan, tmp_path / "run")
+    other = small_set(tmp_path / "pictures", captions_per_image=1)
+    with pytest.raises(TuningError, match="holds a run of another recipe or other data"):
+        tune(other, plan, tmp_path / "run")
+
+
+def test_speed_settings_and_evaluation_may_change_on_the_way(tiny_base, built):
+    plan = recipe(tiny_base, stage())
+    values = json.loads(plan.model_dump_json())
+    values["tuning"] |= {"threads": 2, "save_every": 7, "keep_checkpoints": 2}
+    values |= {"name": "other", "evaluation": {"views": 8}}
+    assert fingerprint(built, type(plan)(**values)) == fingerprint(built, plan)
+    values["seed"] = 1
+    assert fingerprint(built, type(plan)(**values)) != fingerprint(built, plan)
+
+
+def test_a_set_without_training_rows_is_refused(tiny_base, tmp_path):
+    empty = small_set(tmp_path / "pictures", count=4, test=4)
+    with pytest.raises(TuningError, match=r"no training rows; see annotations\.split"):
+        tune(empty, recipe(tiny_base, stage()), tmp_path / "run")
+
+
+def test_a_loss_that_is_no_number_stops_with_advice(tiny_base, built, tmp_path):
+    plan = recipe(tiny_base, stage(steps=8, learning_rate=1e30, warmup=0))
+    with pytest.raises(
+        TuningError, match=r"stage 'all', step \d: the loss is (nan|inf); lower .*now 1e\+30"
+    ):
+        tune(built, plan, tmp_path / "run")
+
+
+def test_a_conversation_of_two_pictures_is_refused_before_anything_is_written(
+    tiny_base, built, tmp_path
+):
+    from swath.errors import InstructionError
+    from swath.instructions.builder import InstructionSet
+
+    one, two = built.conversations[0], built.conversations[-1]
+    both = Conversation("both", "caption", (one.turns[0], *two.turns), split="train")
+    bad = InstructionSet((*built.conversations, both), built.card)
+    with pytest.raises(InstructionError, match="both: 2 images"):
+        tune(bad, recipe(tiny_base, stage()), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
