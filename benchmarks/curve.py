@@ -127,6 +127,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
             "recipe": recipe.name,
             "overrides": args.overrides,
             "stages": [stage.name for stage in recipe.tuning.stages],
+            "split": recipe.evaluation.split,
             "views": recipe.evaluation.views,
             "images": len(points.asked),
             "commonest_class": max(truths.values()) / len(points.asked),
@@ -158,7 +159,9 @@ def draw(result: dict[str, Any], path: Path) -> None:
         low, high = ([100 * row[end] for row in rows] for end in ("low", "high"))
         colour = COLOURS[weights]
         axes.fill_between(minutes, low, high, color=colour, alpha=0.13, linewidth=0)
-        axes.plot(minutes, shares, color=colour, linewidth=2.2, marker="o", markersize=4)
+        axes.plot(
+            minutes, shares, color=colour, linewidth=2.2, marker="o", markersize=4, clip_on=False
+        )
         labels.append((shares[-1], f"{TITLES[weights]}\n{shares[-1]:.1f} %", colour))
     _beside_lines(axes, labels, longest)
     floor = 100 * result["commonest_class"]
@@ -168,7 +171,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
     axes.set_xlim(0, longest * 1.02)
     axes.set_ylim(0, 100)
     axes.set_xlabel("core-minutes of tuning (threads × minutes)", color=soft)
-    axes.set_ylabel(f"accuracy on {result['images']} test images, %", color=soft)
+    axes.set_ylabel(f"accuracy on {result['images']} {result['split']} images, %", color=soft)
     axes.grid(axis="y", color=rule, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)

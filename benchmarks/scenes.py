@@ -47,28 +47,11 @@ TIMED_STEPS = 20
 """Steps on a throw-away model that tell how many fit into the time."""
 
 
-class Cnn(nn.Module):
-    """swath-nano's tower with fresh weights; the linear head on its mean feature is apart."""
-
-    def __init__(self, image_size: int, widths: tuple[int, int, int]) -> None:
-        super().__init__()
-        self.tower = NanoTower(NanoConfig(image_size=image_size, widths=widths))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-
-    def forward(self, pixel_values: Tensor) -> Tensor:
-        """(batch, 3, size, size) to (batch, tokens, width)."""
-        return self.tower(pixel_values)
-
-
 @dataclass
 class Classifier:
-    """A CNN and its head while they learn."""
+    """swath-nano's tower with weights of its own, and a linear head, while they learn."""
 
-    cnn: Cnn
+    cnn: NanoTower
     head: ImageHeads
     optimizer: torch.optim.Optimizer
 
@@ -78,7 +61,13 @@ class Classifier:
     ) -> Classifier:
         """With random weights and the optimiser that `StageTrainer` would make."""
         torch.manual_seed(seed)
-        cnn, head = Cnn(size, widths), ImageHeads(widths[-1], targets, stage.image_loss)
+        cnn = NanoTower(NanoConfig(image_size=size, widths=widths))
+        for module in cnn.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        head = ImageHeads(widths[-1], targets, stage.image_loss)
         learnt = [*cnn.parameters(), *head.label.parameters()]
         groups = [
             {"params": [p for p in learnt if p.ndim > 1], "weight_decay": stage.weight_decay},

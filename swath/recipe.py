@@ -188,6 +188,13 @@ class Tuning(Section):
     save_every: int = Field(200, gt=0, description="Steps between checkpoints to resume from.")
     keep_checkpoints: int = Field(1, ge=1, description="How many of them stay on disk.")
 
+    @model_validator(mode="after")
+    def _named_apart(self) -> Tuning:
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) < len(names):
+            raise ValueError(f"stages {', '.join(names)}: give each a name of its own")
+        return self
+
 
 class Evaluation(Section):
     """How the tuned model is measured."""

@@ -306,12 +306,12 @@ def _few_answers(experiment: Experiment) -> None:
     answered: dict[str, Any] = {}
     for one in experiment.runs()[-1].predictions:
         answered.setdefault(one.task, one)
+    truths = {"classify": "label", "caption": "captions", "count": "count"}
     for one in answered.values():
-        truth = one.truth.get("label") or one.truth.get("captions") or one.truth.get("count")
-        shown = truth[0] if isinstance(truth, list) else truth
+        truth = one.truth.get(truths.get(one.task, ""))
         say("", f"{one.image}", f"  {one.question}", f"  tuned: {one.answer}")
-        if shown is not None:
-            say(f"  truth: {shown}")
+        if truth is not None:
+            say(f"  truth: {truth[0] if isinstance(truth, list) else truth}")
 
 
 def _first_question(experiment: Experiment) -> str:

@@ -13,6 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from swath.errors import ModelError
 from swath.files import read_json
@@ -20,6 +21,8 @@ from swath.models.family import FAMILIES, Family
 from swath.models.nano import NanoConfig, NanoForConditionalGeneration
 from swath.models.vocabulary import train_tokenizer
 from swath.recipe import Models
+
+transformers_logging.disable_progress_bar()  # the command line shows its own
 
 EMBEDDED = Path(__file__).parent / "embedded"
 """Folder of swath-nano's weights, shipped with the package."""

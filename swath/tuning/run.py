@@ -92,7 +92,7 @@ def tune(
         if parts:
             parts(stage, steps, count_parts(model, loaded))
         place = folder / "stages" / str(number)
-        last = get_last_checkpoint(str(place)) if place.is_dir() else None
+        last = _last_checkpoint(place)
         begun = int(last.rsplit("-", 1)[1]) if last else 0
         losses = [r for r in losses if r["stage"] != stage.name or r["step"] <= begun]
         watch = Watch(stage.name, report, losses, partial(probe, loaded) if probe else None)
@@ -180,8 +180,7 @@ def _open_run(folder: Path, recipe: Recipe, digest: str) -> dict[str, Any]:
 
 
 def _finish(folder: Path, model: Any, loaded: Loaded, recipe: Recipe, run: dict[str, Any]) -> None:
-    learnt = {part for stage in recipe.tuning.stages for part in stage.train}
-    if isinstance(model, PeftModel) and learnt <= {"lora", "projector"}:
+    if isinstance(model, PeftModel) and _adapter_holds_all(recipe):
         with replacing_folder(folder / "adapter") as temporary:
             model.save_pretrained(str(temporary))
     else:
@@ -192,6 +191,25 @@ def _finish(folder: Path, model: Any, loaded: Loaded, recipe: Recipe, run: dict[
     run["finished"] = True
     write_json(folder / RUN_FILE, run)
     shutil.rmtree(folder / "stages", ignore_errors=True)
+
+
+def _adapter_holds_all(recipe: Recipe) -> bool:
+    """Whether base and adapter together are the tuned model, so that the base need not be saved.
+
+    The first stage decides if the adapter holds a projector; merged adapters are in none.
+    """
+    stages = [set(stage.train) for stage in recipe.tuning.stages]
+    return recipe.models.weights == "pretrained" and all(
+        "lora" in parts and parts <= stages[0] & {"lora", "projector"} for parts in stages
+    )
+
+
+def _last_checkpoint(place: Path) -> str | None:
+    """The newest whole checkpoint; those cut short lack the trainer's state, written last."""
+    for folder in place.glob("checkpoint-*"):
+        if not (folder / "trainer_state.json").is_file():
+            shutil.rmtree(folder)
+    return get_last_checkpoint(str(place)) if place.is_dir() else None
 
 
 def _heads(loaded: Loaded, stage: Stage, targets: Targets) -> ImageHeads | None:

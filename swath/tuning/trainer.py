@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import SequentialSampler
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from swath.errors import TuningError
 from swath.models.loading import Loaded
@@ -19,6 +20,7 @@ from swath.recipe import Stage, Tuning
 from swath.tuning.objective import ImageHeads, text_loss
 
 HEADS_FILE = "image_heads.safetensors"
+BESIDE_FILE = "beside_adapter.safetensors"
 Report = Callable[[dict[str, Any]], None]
 """Called every step with `step`, `steps`, `loss`, `seconds`."""
 
@@ -39,11 +41,13 @@ class StageTrainer(Trainer):
         self, *args: Any, stage: Stage, tower: nn.Module, heads: ImageHeads | None, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.remove_callback(PrinterCallback)  # only cli prints
         self.stage = stage
         self.tower = tower
         self.heads = heads
         self.parts: dict[str, float] = {}
         self.model_accepts_loss_kwargs = False
+        self.remove_callback(PrinterCallback)  # the command line shows progress
 
     def compute_loss(
         self,
@@ -57,6 +61,8 @@ class StageTrainer(Trainer):
         Raises:
             TuningError: it is not a finite number.
         """
+        if self.heads is not None:
+            self.heads.zero_grad()  # the trainer clears the model's own gradients only
         if "vision" not in self.stage.train:
             self.tower.eval()  # frozen batch norms keep the statistics they were pretrained with
         scenes, words = inputs.pop("scenes", None), inputs.pop("words", None)
@@ -78,7 +84,7 @@ class StageTrainer(Trainer):
         if not torch.isfinite(loss):
             raise TuningError(
                 f"stage '{self.stage.name}', step {self.state.global_step + 1}: the loss is "
-                f"{float(loss)}; lower tuning.stages learning_rate "
+                f"{self.parts['loss']}; lower tuning.stages learning_rate "
                 f"(now {self.stage.learning_rate:g}) or use tuning.precision=fp32."
             )
         return (loss, None) if return_outputs else loss
@@ -106,13 +112,26 @@ class StageTrainer(Trainer):
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict)
+        folder = Path(output_dir or "")
         if self.heads is not None:
-            save_file(self.heads.state_dict(), Path(output_dir or "") / HEADS_FILE)
+            save_file(self.heads.state_dict(), folder / HEADS_FILE)
+        if isinstance(self.model, PeftModel):
+            save_file(_beside_adapter(self.model), folder / BESIDE_FILE)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
+        folder = Path(resume_from_checkpoint)
         if self.heads is not None:
-            self.heads.load_state_dict(load_file(Path(resume_from_checkpoint) / HEADS_FILE))
+            self.heads.load_state_dict(load_file(folder / HEADS_FILE))
+        if isinstance(self.model, PeftModel):
+            self.model.load_state_dict(load_file(folder / BESIDE_FILE), strict=False)
+
+
+def _beside_adapter(model: PeftModel) -> dict[str, Tensor]:
+    """What learns outside the adapter, batch norm statistics too; peft's checkpoint lacks it."""
+    learns = {name for name, one in model.named_parameters() if one.requires_grad}
+    learns |= {name for name, _ in model.named_buffers()}
+    return {name: one.contiguous() for name, one in model.state_dict().items() if name in learns}
 
 
 def arguments(

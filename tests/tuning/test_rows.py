@@ -9,6 +9,7 @@ from swath.tuning.rows import Batcher, Schedule, Targets
 from tests.making import small_set
 
 LABELS = ("blue land", "green land", "red land")
+TARGETS = Targets(LABELS, ("field", "red", "grey"))
 ONLY_IMAGES = {"train": ["vision"], "text_loss": 0, "image_loss": {"label": 1, "words": 1}}
 
 
@@ -19,9 +20,9 @@ def groups(tmp_path):
 
 @pytest.fixture
 def batcher(tiny, groups):
-    def made(seed=7, targets=Targets(LABELS, ("field", "red", "grey")), groups=groups, **stage):
+    def made(seed=7, groups=groups, **stage):
         encoder = Encoder(tiny.tokenizer, tiny.family, tiny.image_tokens, tiny.longest)
-        return Batcher(groups, encoder, PixelStore(32, 32), Stage(**stage), targets, seed)
+        return Batcher(groups, encoder, PixelStore(32, 32), Stage(**stage), TARGETS, seed)
 
     return made
 
@@ -33,7 +34,8 @@ def said(tiny, batch):
 
 def test_every_epoch_shows_every_picture_once_in_another_order(batcher, groups):
     some = batcher()
-    first, second = ([some._group(row)[0].scene for row in span] for span in (range(12), range(12, 24)))
+    shown = [some._group(row)[0].scene for row in range(24)]
+    first, second = shown[:12], shown[12:]
     assert sorted(first) == sorted(second) == sorted(group[0].scene for group in groups)
     assert first != second
 

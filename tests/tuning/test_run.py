@@ -146,6 +146,11 @@ def test_an_adapter_run_holds_the_adapter_and_no_model(tiny_base, built, tmp_pat
     assert not (run / "model").exists()
 
 
+def test_tuning_prints_nothing(tiny_base, built, tmp_path, capsys):
+    tune(built, recipe(tiny_base, stage()), tmp_path / "run")
+    assert capsys.readouterr().out == ""
+
+
 def test_steps_follow_from_epochs_and_are_announced(tiny_base, built, tmp_path):
     told = []
     plan = recipe(tiny_base, stage(steps=None, epochs=1.5))  # 12 pictures, 4 a step: 4.5
@@ -153,21 +158,23 @@ def test_steps_follow_from_epochs_and_are_announced(tiny_base, built, tmp_path):
     assert [(one.name, steps) for one, steps in told] == [("all", 4)]
 
 
+ADAPTED = [stage(train=["projector", "lora"])]
+
+
 @pytest.mark.parametrize(
-    "stages",
+    ("start", "stages"),
     [
-        [stage(train=["projector", "lora"])],
-        [stage(train=["lora"])],
-        [stage("align", ["projector"]), stage("adapt", ["lora"])],
-        [stage("adapt", ["lora"]), stage("both", ["projector", "lora"])],
-        [stage("adapt", ["lora"]), stage("whole", ["vision", "language"])],
-        [stage("see", ["vision", "lora"])],
+        ("pretrained", ADAPTED),
+        ("random", ADAPTED),
+        ("pretrained", [stage("align", ["projector"]), stage("adapt", ["lora"])]),
+        ("pretrained", [stage("adapt", ["lora"]), stage("both", ["projector", "lora"])]),
+        ("pretrained", [stage("adapt", ["lora"]), stage("whole", ["vision", "language"])]),
+        ("pretrained", [stage("see", ["vision", "lora"])]),
     ],
-    ids=lambda stages: "+".join("-".join(one["train"]) for one in stages),
+    ids=["adapter", "random base", "projector first", "projector later", "merged", "tower"],
 )
-@pytest.mark.parametrize("start", ["pretrained", "random"])
 def test_a_run_answers_as_its_model_did_when_it_was_saved(
-    tiny_base, built, tmp_path, monkeypatch, stages, start
+    tiny_base, built, tmp_path, monkeypatch, start, stages
 ):
     questions = built.split("test")[:6]
     finish, before = tuning_run._finish, {}
@@ -181,11 +188,7 @@ def test_a_run_answers_as_its_model_did_when_it_was_saved(
         finish(folder, model, loaded, *rest)
 
     monkeypatch.setattr(tuning_run, "_finish", watched)
-    plan = tiny_recipe(
-        tiny_base,
-        models={"weights": start},
-        tuning={"stages": stages},
-    )
+    plan = tiny_recipe(tiny_base, models={"weights": start}, tuning={"stages": stages})
     run = tune(built, plan, tmp_path / "run")
     assert torch.allclose(scores(load(run)), before["scores"], atol=1e-3)
 
@@ -227,6 +230,19 @@ def test_an_interrupted_run_of_two_stages_ends_as_one_that_was_not(tiny_base, bu
     whole = tune(built, plan, tmp_path / "whole")
     again = interrupted(built, plan, tmp_path / "again", at)
     assert without_times(read_losses(again)) == without_times(read_losses(whole))
+    assert same(weights(again), weights(whole))
+
+
+def test_a_checkpoint_cut_short_is_left_out(tiny_base, built, tmp_path):
+    plan = recipe(tiny_base, stage(steps=6), save_every=2)
+    whole = tune(built, plan, tmp_path / "whole")
+    again = tmp_path / "again"
+    with pytest.raises(KeyboardInterrupt):
+        tune(built, plan, again, report=stopping(("all", 5)))
+    half = again / "stages" / "0" / "checkpoint-5"
+    half.mkdir()
+    (half / "model.safetensors").write_bytes(b"cut short")
+    tune(built, plan, again)
     assert same(weights(again), weights(whole))
 
 

@@ -14,8 +14,15 @@ def learning(model, loaded):
 
 @pytest.mark.parametrize(
     "parts",
-    [["vision"], ["projector"], ["language"], ["vision", "projector", "language"], ["lora"]]
-    + [["projector", "lora"], ["vision", "lora"]],
+    [
+        ["vision"],
+        ["projector"],
+        ["language"],
+        ["vision", "projector", "language"],
+        ["lora"],
+        ["projector", "lora"],
+        ["vision", "lora"],
+    ],
 )
 def test_exactly_the_named_parts_learn(tiny, parts):
     assert learning(prepare(tiny.model, tiny, Stage(train=parts)), tiny) == set(parts)

@@ -1,0 +1,1 @@
+"""From any format of labels to `AnnotatedImage`: readers, splits, lint."""

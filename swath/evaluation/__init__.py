@@ -1,0 +1,1 @@
+"""From a model and a set to scores and a report."""

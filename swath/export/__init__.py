@@ -1,0 +1,1 @@
+"""Leaving swath: Hugging Face folders and cards."""

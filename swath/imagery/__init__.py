@@ -1,0 +1,1 @@
+"""From rasters and drawings to pixels: scenes, tiles, drawn scenes."""

@@ -1,0 +1,1 @@
+"""Brushes, textures, objects and kinds behind `imagery.synthetic`."""

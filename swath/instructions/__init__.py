@@ -1,0 +1,1 @@
+"""From annotated images to conversations: tasks, phrasing, box text, builder."""

@@ -1,0 +1,1 @@
+"""From a set and a model to a run: stages, losses, trainer."""
