@@ -35,10 +35,11 @@ format: .venv/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# RUN is an evaluated run's folder, as in: make bench RUN=runs/captions
 bench: .venv/.installed-dev
-	@for file in $(or $(wildcard benchmarks/*.py),$(error no benchmarks/*.py here)); do \
-		echo "== $$file"; $(BIN)/python "$$file" || exit 1; \
-	done
+	@test -n "$(RUN)" || { echo "name an evaluated run: make bench RUN=runs/captions" >&2; exit 2; }
+	$(BIN)/python benchmarks/scenes.py $(RUN)
+	$(BIN)/python benchmarks/captions.py $(RUN)
 
 # Stamps: what is installed is installed again only when these files change.
 .venv/.installed: pyproject.toml constraints.txt | .venv/.made

@@ -1,11 +1,11 @@
-"""Does the model write captions, or repeat them? A run's captions beside two that copy.
+"""Does the model write captions, or repeat them? A run's captions beside some that copy.
 
     python benchmarks/captions.py RUN [--out JSON]
 
 RUN is a finished and evaluated run folder with captions. Beside its own captions of the test images
 stand: the commonest training caption of all; the commonest one of the class that the same model
-gave the image; and captions of the training image nearest by the cosine of the same model's vision
-features, its first and its commonest one. Differences are paired over images.
+gave the image; and that of the training image nearest by the cosine of the same model's vision
+features. Differences are paired over images.
 """
 
 from __future__ import annotations
@@ -92,8 +92,7 @@ def captions(run: Path) -> dict[str, list[Prediction]]:
     return {
         "commonest of all": commonest_caption(images, tested),
         "commonest of the named class": commonest_caption(images, tested, classes),
-        "nearest image, its first": nearest_caption(images, tested, known, seen),
-        "nearest image, its commonest": nearest_caption(
+        "commonest of the nearest image": nearest_caption(
             [_commonest_first(one) for one in images], tested, known, seen
         ),
         MODEL: ours,

@@ -33,7 +33,7 @@ class TilingError(RequestError):
     """A tiling that would not cover the scene or not advance."""
 
 
-class AnnotationError(SwathError):
+class AnnotationError(RequestError):
     """Annotations that cannot be recognised, read or believed."""
 
 

@@ -33,6 +33,7 @@ from swath.instructions.builder import InstructionSet, build, read_set, write_se
 from swath.models.engine import LocalEngine
 from swath.models.loading import RUN_FILE, load, load_base
 from swath.recipe import Recipe, dump, load_recipe
+from swath.tuning.plan import Plan, plan
 from swath.tuning.run import Parts, read_losses, tune
 from swath.tuning.trainer import Report
 
@@ -94,6 +95,10 @@ class Experiment:
             tuple(findings),
             sum(finding.kind == "leak" for finding in findings),
         )
+
+    def plan(self, progress: Progress | None = None) -> Plan:
+        """What tuning would train here, how long it would take and what it would hold."""
+        return plan(self.set(progress), self.recipe)
 
     def build(self, progress: Progress | None = None) -> InstructionSet:
         """Make the instruction set and write it to `set/`.

@@ -189,6 +189,13 @@ class Tuning(Section):
     keep_checkpoints: int = Field(1, ge=1, description="How many of them stay on disk.")
 
     @model_validator(mode="after")
+    def _names_differ(self) -> Tuning:
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) < len(names):
+            raise ValueError(f"stages are called {', '.join(names)}; give each its own name")
+        return self
+
+    @model_validator(mode="after")
     def _named_apart(self) -> Tuning:
         names = [stage.name for stage in self.stages]
         if len(set(names)) < len(names):
@@ -327,7 +334,7 @@ def _with_base(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         return values
     beside = path.parent / f"{base}.yaml"
     return _merged(
-        _with_base(beside if beside.is_file() else find_recipe(base), (*seen, path)), values
+        _with_base(beside if beside.is_file() else find_recipe(str(base)), (*seen, path)), values
     )
 
 

@@ -176,9 +176,9 @@ def test_a_recipe_that_does_not_exist_is_answered_with_the_nearest(tmp_path):
         load_recipe("quikstart")
     with pytest.raises(RecipeError, match=r"no recipe '.*gone.yaml'"):
         load_recipe(tmp_path / "gone.yaml")
-    with pytest.raises(RecipeError, match="no recipe '../recipes/nano'"):
+    with pytest.raises(RecipeError, match=r"no recipe '\.\./recipes/nano'"):
         find_recipe("../recipes/nano")
-    with pytest.raises(RecipeError, match="no recipe 'nowhere'; known: .*quickstart"):
+    with pytest.raises(RecipeError, match=r"no recipe 'nowhere'; known: .*quickstart"):
         load_recipe(written(tmp_path, "extends: nowhere\n"))
 
 
@@ -202,7 +202,7 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path, text, advice):
 def test_a_file_that_is_not_text_is_refused(tmp_path):
     path = tmp_path / "own.yaml"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(RecipeError, match="own.yaml: cannot be read"):
+    with pytest.raises(RecipeError, match=r"own.yaml: cannot be read"):
         load_recipe(path)
 
 

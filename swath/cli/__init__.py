@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swath import __version__
-from swath.cli.console import bars, emit, say, scores_of, table
+from swath.cli.console import bars, emit, findings_of, plan_of, say, scores_of, table
 from swath.errors import SwathError
 
 if TYPE_CHECKING:
@@ -56,11 +56,15 @@ def quickstart(
     if folder is None:
         recipe = load_recipe("quickstart", overrides or [])
     else:
+        from json import dumps
+
         from swath.annotations.readers import recognise
 
         reader = recognise(folder)
         say(f"{folder}: recognised as {reader.name} ({reader.says}).")
-        own = [f"name={folder.absolute().name}", f"annotations.source={folder.absolute()}"]
+        # Quoted, because an override is YAML and a folder may be called 2024.
+        name, source = (dumps(str(one)) for one in (folder.absolute().name, folder.absolute()))
+        own = [f"name={name}", f"annotations.source={source}"]
         recipe = load_recipe("quickstart-own", [*own, *(overrides or [])])
     experiment = Experiment(recipe, home / recipe.name)
     file = home / f"{recipe.name}.yaml"
@@ -132,28 +136,26 @@ def show(
 def check(
     recipe: RecipeName, overrides: Overrides = None, home: Home = RUNS, json: Json = False
 ) -> None:
-    """Check a recipe and its data: bad rows, duplicates and leaks, before anything is trained."""
+    """Check recipe and data for bad rows and leaks, then plan: time, memory, disk."""
     from dataclasses import asdict
 
     experiment = _experiment(recipe, overrides, home)
     with bars() as progress:
         found = experiment.check(progress("check"))
+    leaking = bool(found.leaks) and not experiment.recipe.annotations.allow_leakage
+    planned = None
+    if not leaking:
+        with bars() as progress:
+            planned = experiment.plan(progress("build"))
     if json:
-        emit({"images": found.images, "findings": [asdict(one) for one in found.findings]})
+        rows = [asdict(one) for one in found.findings]
+        plan = asdict(planned) if planned else None
+        emit({"images": found.images, "findings": rows, "plan": plan})
     else:
-        say(f"images: {', '.join(f'{n} {split}' for split, n in found.images.items())}")
-        kinds: dict[str, list[Any]] = {}
-        for finding in found.findings:
-            kinds.setdefault(finding.kind, []).append(finding)
-        for kind, some in kinds.items():
-            say(f"{kind}: {len(some)}")
-            for one in some[:5]:
-                say(f"  {one.where}: {one.what}; {one.action}")
-            if len(some) > 5:
-                say(f"  ... and {len(some) - 5} more (--json lists all)")
-        if not found.findings:
-            say("nothing to complain about")
-    if found.leaks and not experiment.recipe.annotations.allow_leakage:
+        findings_of(found)
+        if planned:
+            plan_of(planned)
+    if leaking:
         raise typer.Exit(1)
 
 
@@ -259,16 +261,18 @@ def main() -> None:
     except SwathError as error:
         typer.echo(f"swath: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("\nswath: interrupted; the same command continues.", err=True)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # what typer makes of an interrupt
+            typer.echo("\nswath: interrupted; the same command continues.", err=True)
+        raise
 
 
 def _experiment(recipe: str, overrides: list[str] | None, home: Path) -> Experiment:
-    from swath.experiment import Experiment
     from swath.recipe import load_recipe
 
-    resolved = load_recipe(recipe, overrides or [])
+    resolved = load_recipe(recipe, overrides or [])  # a typo is answered before torch is loaded
+    from swath.experiment import Experiment
+
     return Experiment(resolved, home / resolved.name)
 
 

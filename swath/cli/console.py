@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from swath.experiment import Experiment
+    from swath.experiment import Checked, Experiment
+    from swath.tuning.plan import Plan
 
 Advance = Callable[..., None]
 """Called with (done, all) and a note that stands behind the bar."""
@@ -114,3 +115,27 @@ def _cell(score: Any) -> str:
     if score.low is None:
         return f"{score.value:.3f}"
     return f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})"
+
+
+def findings_of(found: Checked) -> None:
+    """Print how many images there are and what lint says of them, a few of each kind."""
+    say(f"images: {', '.join(f'{n} {split}' for split, n in found.images.items())}")
+    kinds: dict[str, list[Any]] = {}
+    for finding in found.findings:
+        kinds.setdefault(finding.kind, []).append(finding)
+    for kind, some in kinds.items():
+        say(f"{kind}: {len(some)}")
+        say(*(f"  {one.where}: {one.what}; {one.action}" for one in some[:5]))
+        if len(some) > 5:
+            say(f"  ... and {len(some) - 5} more (--json lists all)")
+    if not found.findings:
+        say("nothing to complain about")
+
+
+def plan_of(planned: Plan) -> None:
+    """Print what tuning would train, and its time, memory and disk on this machine."""
+    for stage in planned.stages:
+        what = ", ".join(f"{p.part} {p.trained:,}" for p in stage.parts if p.trained)
+        minutes = stage.seconds / 60
+        say(f"stage {stage.name}: {stage.steps} steps, about {minutes:.1f} minutes; trains {what}")
+    say(f"memory {planned.memory_mb:,.0f} MB, a checkpoint {planned.disk_mb:,.0f} MB")

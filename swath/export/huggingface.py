@@ -6,11 +6,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import torch
 
-from swath.errors import ExportError
+from swath.errors import ExportError, RequestError
 from swath.export.card import model_card
 from swath.files import read_json, replacing_folder, write_text
 from swath.instructions.builder import read_set
@@ -18,7 +19,9 @@ from swath.instructions.conversation import Conversation, read_conversations, wr
 from swath.models.engine import LocalEngine
 from swath.models.loading import RUN_FILE, load, load_folder
 from swath.recipe import load_recipe
+from swath.registry import did_you_mean
 
+DTYPES = ("float32", "float16", "bfloat16")
 PROOF = """
 import json, sys
 from swath.export.huggingface import answers_of
@@ -39,10 +42,13 @@ def export(run: Path | str, target: Path | str, dtype: str = "float32", prove_on
         prove_on: questions asked of both.
 
     Raises:
+        RequestError: there is no such dtype.
         ExportError: the target holds something else, or an answer differs.
         ModelError: the run is not finished or damaged.
     """
     run, target = Path(run), Path(target)
+    if dtype not in DTYPES:
+        raise RequestError(f"dtype '{dtype}'{did_you_mean(dtype, DTYPES)}")
     if target.exists() and not (target / "swath.json").is_file():
         raise ExportError(
             f"{target} exists and is no export of swath; choose a folder that does not exist."
@@ -84,8 +90,10 @@ def _proof_questions(run: Path, count: int) -> list[Conversation]:
     by_task: dict[str, list[Conversation]] = {}
     for row in rows:
         by_task.setdefault(row.task, []).append(row)
-    each = -(-count // len(by_task))
-    return [row for some in by_task.values() for row in some[:each]][:count]
+    in_turn = (
+        row for turn in range(count) for some in by_task.values() for row in some[turn : turn + 1]
+    )
+    return list(islice(in_turn, count))
 
 
 def _compare(folder: Path, questions: Sequence[Conversation], wanted: Sequence[str]) -> None:

@@ -12,7 +12,12 @@ import torch
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from peft import PeftModel
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+    PretrainedConfig,
+)
 from transformers.utils import logging as transformers_logging
 
 from swath.errors import ModelError
@@ -183,11 +188,16 @@ def _load_run(folder: Path) -> Loaded:
 
 
 def _fetched(name: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import hf_hub_download, snapshot_download
 
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     patterns = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
     try:
+        # The small file first: a family that swath cannot encode is refused before gigabytes.
+        config = PretrainedConfig.get_config_dict(
+            hf_hub_download(name, "config.json", revision=revision)
+        )[0]
+        _family(str(config.get("model_type")), name)
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except HFValidationError:
         raise ModelError(

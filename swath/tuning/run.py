@@ -11,7 +11,7 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
+from transformers import TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
 from swath.errors import TuningError
@@ -33,6 +34,7 @@ from swath.files import (
     write_text,
 )
 from swath.instructions.builder import InstructionSet
+from swath.instructions.conversation import Conversation
 from swath.models.encoding import Encoder, by_image
 from swath.models.loading import RUN_FILE, Loaded, load_base
 from swath.models.pixels import PixelStore
@@ -70,12 +72,8 @@ def tune(
     run = _open_run(folder, recipe, fingerprint(built, recipe))
     if run["finished"]:
         return folder
-    if recipe.tuning.threads:
-        torch.set_num_threads(recipe.tuning.threads)
-    torch.manual_seed(recipe.seed)
-    loaded = load_base(recipe.models, _texts(built), recipe.seed)
-    encoder = Encoder(loaded.tokenizer, loaded.family, loaded.image_tokens, loaded.longest)
-    store = PixelStore(loaded.image_size, recipe.imagery.cache_px)
+    tuning = Prepared(built, recipe, groups)
+    loaded = tuning.loaded
     losses = _losses(folder)
     model = loaded.model
     for number, stage in enumerate(recipe.tuning.stages):
@@ -85,10 +83,7 @@ def tune(
         if done.is_file():
             _restore(model, done)
             continue
-        vocabulary = built.card["words"][: stage.image_loss.vocabulary]
-        targets = Targets(tuple(built.labels), tuple(vocabulary))
-        batcher = Batcher(groups, encoder, store, stage, targets, recipe.seed * 1000 + number)
-        steps = stage.steps or max(1, round(stage.epochs * len(groups) / stage.batch_size))
+        steps = tuning.steps(stage)
         if parts:
             parts(stage, steps, count_parts(model, loaded))
         place = folder / "stages" / str(number)
@@ -96,20 +91,11 @@ def tune(
         begun = int(last.rsplit("-", 1)[1]) if last else 0
         losses = [r for r in losses if r["stage"] != stage.name or r["step"] <= begun]
         watch = Watch(stage.name, report, losses, partial(probe, loaded) if probe else None)
-        trainer = StageTrainer(
-            model=model,
-            args=arguments(place, stage, recipe.tuning, steps, recipe.seed),
-            train_dataset=Schedule(steps * stage.batch_size),
-            data_collator=batcher,
-            callbacks=[watch, _LossFile(folder, losses)],
-            stage=stage,
-            tower=model.get_submodule(_inside(model, loaded.family.vision)),
-            heads=_heads(loaded, stage, targets),
-        )
+        trainer = tuning.trainer(model, number, place, steps, [watch, _LossFile(folder, losses)])
         watch.trainer = trainer
         begin = time.monotonic()
         trainer.train(resume_from_checkpoint=last)
-        seconds = round(time.monotonic() - begin - watch.aside, 1)
+        seconds = round(watch.before + time.monotonic() - begin - watch.aside, 1)
         _write_losses(folder, losses)
         run["stages"].append({"name": stage.name, "steps": steps, "seconds": seconds})
         with replacing(done) as temporary:
@@ -118,6 +104,56 @@ def tune(
         shutil.rmtree(place)
     _finish(folder, model, loaded, recipe, run)
     return folder
+
+
+class Prepared:
+    """What all stages of a recipe share: the model, the rows' groups, encoder and pixels.
+
+    Args:
+        built: the set.
+        recipe: seeds, threads, precision and stages.
+        groups: training conversations by image.
+
+    Raises:
+        ModelError: the base is not there.
+    """
+
+    def __init__(
+        self, built: InstructionSet, recipe: Recipe, groups: Sequence[Sequence[Conversation]]
+    ) -> None:
+        if recipe.tuning.threads:
+            torch.set_num_threads(recipe.tuning.threads)
+        torch.manual_seed(recipe.seed)
+        self.built, self.recipe, self.groups = built, recipe, groups
+        self.loaded = load_base(recipe.models, _texts(built), recipe.seed)
+        self.encoder = Encoder(
+            self.loaded.tokenizer, self.loaded.family, self.loaded.image_tokens, self.loaded.longest
+        )
+        self.store = PixelStore(self.loaded.image_size, recipe.imagery.cache_px)
+
+    def steps(self, stage: Stage) -> int:
+        """Steps of a stage."""
+        return stage.steps or max(1, round(stage.epochs * len(self.groups) / stage.batch_size))
+
+    def trainer(
+        self, model: Any, number: int, place: Path, steps: int, callbacks: list[TrainerCallback]
+    ) -> StageTrainer:
+        """The trainer of stage `number`, checkpointing below `place`."""
+        recipe, loaded = self.recipe, self.loaded
+        stage = recipe.tuning.stages[number]
+        words = self.built.card["words"][: stage.image_loss.vocabulary]
+        targets = Targets(tuple(self.built.labels), tuple(words))
+        seed = recipe.seed * 1000 + number
+        return StageTrainer(
+            model=model,
+            args=arguments(place, stage, recipe.tuning, steps, recipe.seed),
+            train_dataset=Schedule(steps * stage.batch_size),
+            data_collator=Batcher(self.groups, self.encoder, self.store, stage, targets, seed),
+            callbacks=callbacks,
+            stage=stage,
+            tower=model.get_submodule(_inside(model, loaded.family.vision)),
+            heads=_heads(loaded, stage, targets),
+        )
 
 
 def fingerprint(built: InstructionSet, recipe: Recipe) -> str:

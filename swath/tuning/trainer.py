@@ -180,6 +180,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         report: called with every step's row.
         losses: the rows so far; new ones are added.
         probe: called after `report`; its time is not the stage's, and kept in `aside`.
+
+    The seconds of a continued stage count on from its last row.
     """
 
     def __init__(
@@ -194,6 +196,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.losses = losses
         self.probe = probe
         self.aside = 0.0
+        self.before = losses[-1]["seconds"] if losses and losses[-1]["stage"] == stage else 0.0
         self.trainer: StageTrainer | None = None
         self._start = time.monotonic()
 
@@ -210,7 +213,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             "step": state.global_step,
             "steps": state.max_steps,
             **{name: round(value, 5) for name, value in self.trainer.parts.items()},
-            "seconds": round(time.monotonic() - self._start - self.aside, 2),
+            "seconds": round(self.before + time.monotonic() - self._start - self.aside, 2),
         }
         self.losses.append(row)
         if self.report:

@@ -1,0 +1,126 @@
+import pytest
+
+from swath.annotations.gather import gather
+from swath.errors import AnnotationError, RecipeError
+from swath.imagery.synthetic import QUICKSTART_KINDS
+from swath.recipe import Annotations
+
+
+def classes(folder, splits=("",), each=6, names=("Port", "Resort", "Forest")):
+    for split in splits:
+        for name in names:
+            for number in range(each):
+                folder.picture(f"{split}/{name}/{split}{number}.png".lstrip("/"))
+    return str(folder.path)
+
+
+def counted(images, of="split"):
+    return {
+        name: sum(getattr(image, of) == name for image in images)
+        for name in {getattr(image, of) for image in images}
+    }
+
+
+def test_a_source_is_read_and_split_by_its_shares(folder, tmp_path):
+    section = Annotations(source=classes(folder), split={"train": 0.5, "val": 0, "test": 0.5})
+    gathered = gather(section, 0, tmp_path / "drawn")
+    assert counted(gathered.images) == {"train": 9, "test": 9}
+    assert gathered.notes == {"split_from": "drawn by seed 0"}
+    assert not (tmp_path / "drawn").exists()
+
+
+def test_the_same_seed_splits_alike_and_another_otherwise(folder, tmp_path):
+    section = Annotations(source=classes(folder))
+
+    def tested(seed):
+        images = gather(section, seed, tmp_path).images
+        return {image.id for image in images if image.split == "test"}
+
+    assert tested(1) == tested(1)
+    assert tested(1) != tested(2)
+
+
+def test_a_split_of_the_source_is_kept(folder, tmp_path):
+    section = Annotations(source=classes(folder, ("train", "test"), each=4))
+    gathered = gather(section, 0, tmp_path)
+    assert gathered.notes["split_from"] == "the source"
+    assert all(image.id.startswith(image.split) for image in gathered.images)
+
+
+def test_a_split_of_the_source_can_be_dealt_anew(folder, tmp_path):
+    source = classes(folder, ("train", "test"), each=5)
+    section = Annotations(source=source, keep_given_split=False, split={"train": 0.8, "test": 0.2})
+    gathered = gather(section, 0, tmp_path)
+    assert gathered.notes["split_from"] == "drawn by seed 0"
+    assert counted(gathered.images) == {"train": 24, "test": 6}
+
+
+def test_a_missing_test_split_is_carved_from_train(folder, tmp_path):
+    source = classes(folder, ("train", "val"), each=5)
+    section = Annotations(source=source, split={"train": 0.8, "test": 0.2})
+    gathered = gather(section, 0, tmp_path)
+    assert gathered.notes["split_from"] == "the source; test carved from its train"
+    assert counted(gathered.images) == {"train": 12, "val": 15, "test": 3}
+
+
+def test_classes_are_renamed_and_left_out(folder, tmp_path):
+    rules = {"Resort": None, "Forest": "Wood"}
+    gathered = gather(Annotations(source=classes(folder), classes=rules), 0, tmp_path)
+    assert counted(gathered.images, "label") == {"Port": 6, "Wood": 6}
+    assert gathered.notes["classes_changed"] == {"Resort": 6, "Forest": 6}
+
+
+def test_a_rule_for_a_class_that_is_not_there_is_refused(folder, tmp_path):
+    section = Annotations(source=classes(folder), classes={"Resrot": None})
+    with pytest.raises(AnnotationError, match="there is no class 'Resrot' in the source; remove"):
+        gather(section, 0, tmp_path)
+
+
+def test_boxes_of_a_class_left_out_go_with_their_names_and_phrases(folder, tmp_path):
+    folder.picture("a.png", (40, 40))
+    boxes = [[1, 1, 5, 5], [10, 10, 8, 8], [20, 20, 9, 9]]
+    folder.json(
+        "annotations.json",
+        {
+            "images": [{"id": 1, "file_name": "a.png", "width": 40, "height": 40}],
+            "categories": [{"id": 1, "name": "ship"}, {"id": 2, "name": "car"}],
+            "annotations": [
+                {"id": n, "image_id": 1, "category_id": 1 + n % 2, "bbox": box}
+                for n, box in enumerate(boxes)
+            ],
+        },
+    )
+    section = Annotations(
+        source=str(folder.path), classes={"car": None, "ship": "boat"}, split={"train": 1}
+    )
+    (image,) = gather(section, 0, tmp_path / "drawn").images
+    assert image.names == ("boat", "boat")
+    assert image.boxes.hbb.tolist() == [[1, 1, 6, 6], [20, 20, 29, 29]]
+    assert image.phrases == (None, None)
+
+
+def test_images_are_limited_a_class(folder, tmp_path):
+    gathered = gather(Annotations(source=classes(folder), limit_per_class=2), 0, tmp_path)
+    assert counted(gathered.images, "label") == {"Port": 2, "Resort": 2, "Forest": 2}
+
+
+def test_drawn_scenes_are_split_evenly_and_drawn_once(tmp_path):
+    section = Annotations(
+        drawn={"kinds": "quickstart", "count": 16, "size_px": 48},
+        split={"train": 0.5, "test": 0.5},
+    )
+    told = []
+    first = gather(section, 3, tmp_path / "drawn", lambda done, all_: told.append((done, all_)))
+    assert counted(first.images) == {"train": 8, "test": 8}
+    assert counted(first.images, "label") == dict.fromkeys(QUICKSTART_KINDS, 2)
+    assert told[-1] == (16, 16)
+    before = (tmp_path / "drawn" / "images.jsonl").stat().st_mtime_ns
+    again = gather(section, 3, tmp_path / "drawn")
+    assert [image.to_row() for image in again.images] == [i.to_row() for i in first.images]
+    assert (tmp_path / "drawn" / "images.jsonl").stat().st_mtime_ns == before
+
+
+def test_naming_neither_or_both_of_source_and_drawn_is_refused(tmp_path):
+    for section in (Annotations(), Annotations(source="x", drawn={})):
+        with pytest.raises(RecipeError, match=r"name either `source` .* or `drawn`"):
+            gather(section, 0, tmp_path)

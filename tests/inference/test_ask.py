@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+
+import swath
+from swath.boxes import Boxes, iou
+from swath.errors import ImageryError, ModelError, RequestError
+from swath.inference.ask import Assistant, Reply
+from swath.instructions.conversation import Conversation, Image, assistant, user
+from swath.instructions.dialect import DIALECTS
+from swath.models.engine import LocalEngine
+from swath.models.loading import load
+from tests.making import rectangle
+
+
+@pytest.fixture
+def model(tiny_base):
+    return swath.load(tiny_base)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    return rectangle(tmp_path / "wide.png", (8, 12, 40, 30), (64, 40))
+
+
+def test_a_free_answer_is_what_the_engine_says(model, tiny_base, picture):
+    reply = model.ask(picture, "What is it?", max_new_tokens=6)
+    turns = (user(Image(picture, (64, 40)), "\nWhat is it?"), assistant("x"))
+    (answer,) = LocalEngine(load(tiny_base)).answer([Conversation("q", "ask", turns)], 6)
+    assert reply.text == str(reply) == answer.text
+    assert reply.confidence is None
+
+
+def test_a_question_is_asked_as_in_training(model, picture, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        model.engine, "answer", lambda questions, most: asked.extend(questions) or [Reply("ok")]
+    )
+    model.ask(picture, "  What is it?\n")
+    (image, text) = asked[0].turns[0].parts
+    assert text.text == "\nWhat is it?"
+    assert (image.path, image.size_wh) == (picture, (64, 40))
+
+
+def test_the_answer_is_the_most_probable_choice_with_its_share(model, picture, monkeypatch):
+    logs = [np.log(np.array([0.1, 0.3, 0.1]))]
+    monkeypatch.setattr(model.engine, "score", lambda questions, candidates: logs)
+    reply = model.ask(picture, "What is it?", ["port", "park", "pond"])
+    assert reply.text == "park"
+    assert reply.confidence == pytest.approx(0.6)
+
+
+def test_choices_of_very_small_probability_still_have_shares(model, picture, monkeypatch):
+    logs = [np.array([-2000.0, -2000.0 + np.log(3)])]
+    monkeypatch.setattr(model.engine, "score", lambda questions, candidates: logs)
+    assert model.ask(picture, "?", ["a", "b"]).confidence == pytest.approx(0.75)
+
+
+def test_an_answer_among_choices_is_one_of_them(model, picture):
+    reply = model.ask(picture, "What is it?", ("red land", "green land"))
+    assert reply.text in ("red land", "green land")
+    assert 0.5 <= reply.confidence <= 1
+
+
+def test_boxes_come_in_pixels_of_the_picture(model, picture, monkeypatch):
+    truth = Boxes.from_rotated([[30.0, 18.0, 30.0, 14.0, 25.0]])
+    view = model.engine.store.plain(picture)
+    said = DIALECTS.get("geochat").write(truth.transformed(view.matrix), (32, 32))
+    monkeypatch.setattr(model.engine, "_generate", lambda *given: [f"here {said}"])
+    reply = model.ask(picture, "[refer] where is <p>the field</p>?")
+    assert iou(reply.boxes, truth)[0] > 0.8
+
+
+def test_an_empty_question_is_refused(model, picture):
+    with pytest.raises(RequestError, match="the question is empty; say what you want to know"):
+        model.ask(picture, " \n")
+
+
+def test_a_picture_that_is_not_there_or_damaged_is_named(model, tmp_path):
+    with pytest.raises(ImageryError, match=r"gone.png"):
+        model.ask(tmp_path / "gone.png", "What is it?")
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n but not really")
+    with pytest.raises(ImageryError, match=r"bad.png"):
+        model.ask(tmp_path / "bad.png", "What is it?")
+
+
+def test_a_relative_path_is_asked_of_like_an_absolute_one(model, picture, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    choices = ["red land", "green land"]
+    assert model.ask("wide.png", "?", choices) == model.ask(picture, "?", choices)
+
+
+def test_a_model_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="no model folder and no run"):
+        Assistant(tmp_path)

@@ -1,0 +1,178 @@
+from pathlib import Path
+
+import pytest
+
+from swath.errors import AnnotationError, EvaluationError, FormatError
+from swath.evaluation.predictions import read_predictions
+from swath.experiment import Experiment
+from swath.files import read_json
+from swath.recipe import load_recipe, validate
+from tests.making import BLUE, GREEN, RED, rectangle
+
+STAGE = {"train": ["projector"], "steps": 2, "batch_size": 4}
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Twelve pictures in three class folders."""
+    for number in range(12):
+        name, colour = [("red", RED), ("green", GREEN), ("blue", BLUE)][number % 3]
+        rectangle(tmp_path / "own" / name / f"{number}.png", (number, 4, number + 9, 20), (32, 32),
+                  colour)  # fmt: skip
+    return tmp_path / "own"
+
+
+def recipe(base, source, **sections):
+    values = {
+        "name": "own",
+        "annotations": {"source": str(source), "split": {"train": 0.5, "test": 0.5}},
+        "models": {"base": str(base)},
+        "tuning": {"stages": [STAGE], "precision": "fp32", "threads": 1},
+        "evaluation": {"max_new_tokens": 4, "resamples": 20},
+    }
+    return validate(values | sections, "own.yaml")
+
+
+@pytest.fixture
+def experiment(tiny_base, source, tmp_path):
+    return Experiment(recipe(tiny_base, source), tmp_path / "runs" / "own")
+
+
+def test_verbs_fill_one_folder_in_order(experiment):
+    experiment.build()
+    experiment.tune()
+    for side in experiment.sides:
+        experiment.evaluate(side)
+    experiment.report("swath report own")
+    assert sorted(path.name for path in experiment.folder.iterdir()) == [
+        "evaluation",
+        "losses.jsonl",
+        "model",
+        "recipe.yaml",
+        "report.html",
+        "run.json",
+        "set",
+    ]
+    assert load_recipe(experiment.folder / "recipe.yaml") == experiment.recipe
+
+
+def test_a_set_is_built_once_and_again_when_the_recipe_asks_for_another(experiment):
+    first = experiment.set()
+    card = experiment.folder / "set" / "card.json"
+    before = card.stat().st_mtime_ns
+    assert experiment.set().conversations == first.conversations
+    assert card.stat().st_mtime_ns == before
+    values = experiment.recipe.model_dump()
+    values["instructions"]["phrasing"] = "varied"
+    other = Experiment(type(experiment.recipe)(**values), experiment.folder)
+    assert other.set().card["instructions"]["phrasing"] == "varied"
+
+
+def test_closed_answers_are_all_valid_and_open_ones_are_counted(tiny_base, source, tmp_path):
+    for closed in (True, False):
+        given = recipe(
+            tiny_base, source, evaluation={"closed": closed, "max_new_tokens": 4, "resamples": 20}
+        )
+        experiment = Experiment(given, tmp_path / str(closed))
+        experiment.tune()
+        answers = experiment.evaluate("tuned")
+        assert len(answers) == 6
+        assert all(one.closed == closed for one in answers)
+        if closed:
+            assert {one.label for one in answers} <= {"red", "green", "blue"}
+            assert not any(one.unreadable for one in answers)
+        saved = list(read_predictions(experiment.folder / "evaluation/tuned/predictions.jsonl"))
+        assert [one.answer for one in saved] == [one.answer for one in answers]
+
+
+def test_base_and_tuned_are_asked_the_same_questions(experiment):
+    experiment.tune()
+    base, tuned = (experiment.evaluate(side) for side in experiment.sides)
+    assert [one.id for one in base] == [one.id for one in tuned]
+    assert base[0].confidence != tuned[0].confidence
+    runs = experiment.runs()
+    assert [run.name for run in runs] == ["base", "tuned"]
+    assert runs[0].seconds is None and runs[1].seconds >= 0
+    assert len(runs[1].losses) == 2
+
+
+def test_a_model_from_nothing_is_compared_with_no_base(tiny_base, source, tmp_path):
+    given = recipe(tiny_base, source, models={"base": str(tiny_base), "weights": "random"})
+    experiment = Experiment(given, tmp_path / "random")
+    assert experiment.sides == ("tuned",)
+    experiment.tune()
+    experiment.evaluate("tuned")
+    assert [run.name for run in experiment.runs()] == ["tuned"]
+
+
+def test_blind_baselines_answer_every_question(experiment):
+    asked = experiment.questions(experiment.set())
+    for answers in experiment.baselines().values():
+        assert {one.id for one in answers} <= {one.id for one in asked}
+    assert any(len(answers) == len(asked) for answers in experiment.baselines().values())
+
+
+def test_captions_can_be_limited(tiny_base, tmp_path):
+    drawn = {"drawn": {"kinds": "quickstart", "count": 16, "size_px": 48}}
+    given = recipe(tiny_base, "unused", annotations=drawn, evaluation={"captions_limit": 1})
+    experiment = Experiment(given, tmp_path / "drawn")
+    asked = experiment.questions(experiment.set())
+    assert sum(one.task == "caption" for one in asked) == 1
+    assert sum(one.task == "classify" for one in asked) > 1
+
+
+def test_fresh_forgets_the_run_and_keeps_the_set(experiment):
+    experiment.tune()
+    experiment.evaluate("tuned")
+    card = (experiment.folder / "set" / "card.json").stat().st_mtime_ns
+    values = experiment.recipe.model_dump()
+    values["tuning"]["stages"][0]["steps"] = 3
+    other = Experiment(type(experiment.recipe)(**values), experiment.folder)
+    other.tune(fresh=True)
+    assert read_json(experiment.folder / "run.json")["stages"][0]["steps"] == 3
+    assert load_recipe(experiment.folder / "recipe.yaml") == other.recipe
+    assert not (experiment.folder / "evaluation").exists()
+    assert (experiment.folder / "set" / "card.json").stat().st_mtime_ns == card
+
+
+def test_what_was_not_done_yet_is_named_with_the_verb_that_does_it(experiment, tmp_path):
+    with pytest.raises(FormatError, match="no run here; `swath tune RECIPE` makes one"):
+        Experiment.of_run(tmp_path)
+    experiment.tune()
+    with pytest.raises(EvaluationError, match="not evaluated yet; run `swath evaluate "):
+        Experiment.of_run(experiment.folder).runs()
+
+
+def test_a_split_without_rows_is_named(tiny_base, source, tmp_path):
+    given = recipe(tiny_base, source, evaluation={"split": "val"})
+    experiment = Experiment(given, tmp_path / "val")
+    with pytest.raises(EvaluationError, match=r"no 'val' rows; see annotations.split or evaluatio"):
+        experiment.questions(experiment.set())
+
+
+def test_one_picture_in_train_and_test_stops_the_build(tiny_base, source, tmp_path):
+    for split in ("train", "test"):
+        for name in ("red", "blue"):
+            folder = tmp_path / "split" / split / name
+            folder.mkdir(parents=True)
+            for picture in (source / name).iterdir():
+                (folder / picture.name).write_bytes(picture.read_bytes())
+    given = {"source": str(tmp_path / "split")}
+    experiment = Experiment(recipe(tiny_base, source, annotations=given), tmp_path / "leaky")
+    assert experiment.check().leaks == 8
+    with pytest.raises(
+        AnnotationError, match=r"8 pictures stand in train and test alike.*allow_le"
+    ):
+        experiment.build()
+    assert not (experiment.folder / "set").exists()
+    allowed = recipe(tiny_base, source, annotations=given | {"allow_leakage": True})
+    assert Experiment(allowed, tmp_path / "leaky").build().card["leaks"] == 8
+
+
+def test_drawn_scenes_lie_in_the_experiments_folder(tiny_base, tmp_path):
+    drawn = {"drawn": {"kinds": "quickstart", "count": 8, "size_px": 48}}
+    experiment = Experiment(recipe(tiny_base, "x", annotations=drawn), tmp_path / "drawn")
+    built = experiment.build()
+    pictures = {Path(one.images[0].path) for one in built.conversations}
+    assert all(path.is_relative_to(tmp_path / "drawn" / "drawn") for path in pictures)
+    assert built.card["licences"] == {"CC0-1.0 (drawn by swath)": 8}
