@@ -195,13 +195,6 @@ class Tuning(Section):
             raise ValueError(f"stages are called {', '.join(names)}; give each its own name")
         return self
 
-    @model_validator(mode="after")
-    def _named_apart(self) -> Tuning:
-        names = [stage.name for stage in self.stages]
-        if len(set(names)) < len(names):
-            raise ValueError(f"stages {', '.join(names)}: give each a name of its own")
-        return self
-
 
 class Evaluation(Section):
     """How the tuned model is measured."""

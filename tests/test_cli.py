@@ -321,13 +321,14 @@ def test_a_base_that_cannot_be_fetched_ends_with_advice(swath, own, tmp_path):
     assert "with no network, use models.base=swath-nano or a folder" in last
 
 
-def test_check_ends_with_1_when_a_picture_is_in_train_and_test(swath, tmp_path):
+def test_check_ends_with_1_when_a_picture_is_in_train_and_test(swath, tmp_path, tiny_base):
     for image in annotated(tmp_path / "drawn", 8):
         for split in ("train", "test"):
             copy = tmp_path / "AID" / split / image.label / f"{image.id}.png"
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(image.path, copy)
-    recipe = ("pixtral-aid-nano", f"annotations.source={tmp_path / 'AID'}", "--home", tmp_path)
+    keys = (f"annotations.source={tmp_path / 'AID'}", f"models.base={tiny_base}")
+    recipe = ("pixtral-aid-nano", *keys, "--home", tmp_path)
     code, out, _ = swath("check", *recipe)
     assert code == 1
     assert "leak: 8" in out and "... and 3 more (--json lists all)" in out

@@ -67,7 +67,7 @@ def test_an_adapter_beside_the_layers_it_stands_on_is_refused():
 
 def test_stages_of_one_name_are_refused():
     told = refusal({"tuning": {"stages": [{}, {}]}})
-    assert "tuning: stages tune, tune: give each a name of its own" in told
+    assert "tuning: stages are called tune, tune; give each its own name" in told
 
 
 def test_a_recipe_cannot_be_changed():

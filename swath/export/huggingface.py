@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from swath.errors import ExportError, RequestError
-from swath.export.card import model_card
+from swath.export.card import CURVE_FILE, loss_picture, model_card
 from swath.files import read_json, replacing_folder, write_text
 from swath.instructions.builder import read_set
 from swath.instructions.conversation import Conversation, read_conversations, write_conversations
@@ -66,6 +66,7 @@ def export(run: Path | str, target: Path | str, dtype: str = "float32", prove_on
         }
         write_text(folder / "swath.json", json.dumps({"format": 1, **manifest}, indent=2) + "\n")
         write_text(folder / "README.md", model_card(run))
+        write_text(folder / CURVE_FILE, loss_picture(run))
         questions = _proof_questions(run, prove_on)
         # Both sides compute in float32 from the exported numbers.
         loaded.model.to(torch.float32)

@@ -44,7 +44,7 @@ class StageTrainer(Trainer):
         self.remove_callback(PrinterCallback)  # only cli prints
         self.stage = stage
         self.tower = tower
-        self.heads = heads
+        self.heads = heads.to(self.args.device) if heads is not None else None
         self.parts: dict[str, float] = {}
         self.model_accepts_loss_kwargs = False
         self.remove_callback(PrinterCallback)  # the command line shows progress
