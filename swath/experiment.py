@@ -34,7 +34,7 @@ from swath.models.engine import LocalEngine
 from swath.models.loading import RUN_FILE, load, load_base
 from swath.recipe import Recipe, dump, load_recipe
 from swath.tuning.plan import Plan, plan
-from swath.tuning.run import Parts, read_losses, tune
+from swath.tuning.run import Parts, another_run, read_losses, tune
 from swath.tuning.trainer import Report
 
 Progress = Callable[[int, int], None]
@@ -158,7 +158,19 @@ class Experiment:
                 shutil.rmtree(self.folder / name, ignore_errors=True)
             for name in (RUN_FILE, "losses.jsonl", "report.html"):
                 (self.folder / name).unlink(missing_ok=True)
+        elif (self.folder / RUN_FILE).is_file():
+            self._refuse_another()
         return tune(self.set(progress), self.recipe, self.folder, report, parts)
+
+    def _refuse_another(self) -> None:
+        """Before the set is built anew under a run that was tuned on the old one."""
+        old, new = load_recipe(self.folder / "recipe.yaml"), self.recipe
+        if (old.annotations, old.instructions, old.seed) != (
+            new.annotations,
+            new.instructions,
+            new.seed,
+        ):
+            raise another_run(self.folder)
 
     @property
     def sides(self) -> tuple[str, ...]:
@@ -173,7 +185,6 @@ class Experiment:
             loaded,
             batch_size=section.batch_size,
             views=section.views,
-            cache_px=recipe.imagery.cache_px,
             threads=recipe.tuning.threads,
         )
         answers = predict(

@@ -13,11 +13,11 @@ import torch
 
 from swath.errors import ExportError, RequestError
 from swath.export.card import CURVE_FILE, loss_picture, model_card
-from swath.files import read_json, replacing_folder, write_text
+from swath.files import read_json, replacing_folder, write_json, write_text
 from swath.instructions.builder import read_set
 from swath.instructions.conversation import Conversation, read_conversations, write_conversations
 from swath.models.engine import LocalEngine
-from swath.models.loading import RUN_FILE, load, load_folder
+from swath.models.loading import MANIFEST, RUN_FILE, load, load_folder
 from swath.recipe import load_recipe
 from swath.registry import did_you_mean
 
@@ -49,7 +49,7 @@ def export(run: Path | str, target: Path | str, dtype: str = "float32", prove_on
     run, target = Path(run), Path(target)
     if dtype not in DTYPES:
         raise RequestError(f"dtype '{dtype}'{did_you_mean(dtype, DTYPES)}")
-    if target.exists() and not (target / "swath.json").is_file():
+    if target.exists() and not (target / MANIFEST).is_file():
         raise ExportError(
             f"{target} exists and is no export of swath; choose a folder that does not exist."
         )
@@ -64,7 +64,7 @@ def export(run: Path | str, target: Path | str, dtype: str = "float32", prove_on
             "made_from": read_json(run / RUN_FILE)["base"],
             "dtype": dtype,
         }
-        write_text(folder / "swath.json", json.dumps({"format": 1, **manifest}, indent=2) + "\n")
+        write_json(folder / MANIFEST, manifest)
         write_text(folder / "README.md", model_card(run))
         write_text(folder / CURVE_FILE, loss_picture(run))
         questions = _proof_questions(run, prove_on)

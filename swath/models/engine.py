@@ -62,7 +62,6 @@ class LocalEngine:
         loaded: model, tokenizer and family.
         batch_size: questions answered at once.
         views: quarter turns and flips whose candidate scores are averaged; 1 asks once.
-        cache_px: side at which images are held.
         threads: CPU threads, as `torch` counts them; None leaves its choice.
     """
 
@@ -71,7 +70,6 @@ class LocalEngine:
         loaded: Loaded,
         batch_size: int = 32,
         views: int = 1,
-        cache_px: int = 128,
         threads: int | None = None,
     ) -> None:
         if not 1 <= views <= 8:
@@ -81,7 +79,7 @@ class LocalEngine:
         self.loaded = loaded
         self.batch_size = batch_size
         self.views = views
-        self.store = PixelStore(loaded.image_size, cache_px, capacity=2 * batch_size)
+        self.store = PixelStore(loaded.image_size, loaded.imagery.cache_px, capacity=2 * batch_size)
         self.encoder = Encoder(loaded.tokenizer, loaded.family, loaded.image_tokens, loaded.longest)
         self._dialect = DIALECTS.get(loaded.family.dialect)
 

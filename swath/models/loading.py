@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,15 @@ from swath.files import read_json
 from swath.models.family import FAMILIES, Family
 from swath.models.nano import NanoConfig, NanoForConditionalGeneration
 from swath.models.vocabulary import train_tokenizer
-from swath.recipe import Models
+from swath.recipe import Imagery, Models, load_recipe
 
 transformers_logging.disable_progress_bar()  # the command line shows its own
 
 EMBEDDED = Path(__file__).parent / "embedded"
 """Folder of swath-nano's weights, shipped with the package."""
+
+MANIFEST = "swath.json"
+"""In an exported folder: what swath needs beside what `transformers` saves."""
 
 RUN_FILE = "run.json"
 """Marks a folder as a run; names the base its adapter stands on."""
@@ -45,12 +48,14 @@ class Loaded:
         tokenizer: with its chat template.
         family: the row of the family table.
         base: the name it was loaded by, for cards and errors.
+        imagery: how it was shown pixels, which is how it is shown them again.
     """
 
     model: Any
     tokenizer: Any
     family: Family
     base: str
+    imagery: Imagery = field(default_factory=Imagery)
 
     @property
     def image_size(self) -> int:
@@ -137,7 +142,12 @@ def load_folder(folder: Path | str, base: str) -> Loaded:
         raise ModelError(
             f"{folder}: its weights are not whole, {missing} is missing; copy it anew."
         )
-    return Loaded(model.eval(), tokenizer, family, base)
+    return Loaded(model.eval(), tokenizer, family, base, _imagery(folder))
+
+
+def _imagery(folder: Path) -> Imagery:
+    file = folder / MANIFEST
+    return Imagery.model_validate(read_json(file)["imagery"]) if file.is_file() else Imagery()
 
 
 def _family(model_type: str, base: str) -> Family:
@@ -173,8 +183,9 @@ def _load_run(folder: Path) -> Loaded:
         raise ModelError(
             f"{folder}: this run has not finished; `swath tune` with the same recipe continues it."
         )
+    imagery = load_recipe(folder / "recipe.yaml").imagery
     if (folder / "model" / "config.json").is_file():
-        return load_folder(folder / "model", str(folder))
+        return replace(load_folder(folder / "model", str(folder)), imagery=imagery)
     loaded = load(str(run["base"]), run.get("revision"))
     try:
         model = PeftModel.from_pretrained(loaded.model, str(folder / "adapter"))
@@ -182,9 +193,8 @@ def _load_run(folder: Path) -> Loaded:
         raise ModelError(
             f"{folder}/adapter does not fit its base {run['base']} ({_first_line(error)})."
         ) from None
-    loaded.model = model.merge_and_unload().eval()
-    loaded.base = str(folder)
-    return loaded
+    merged = model.merge_and_unload().eval()
+    return replace(loaded, model=merged, base=str(folder), imagery=imagery)
 
 
 def _fetched(name: str, revision: str | None) -> Path:

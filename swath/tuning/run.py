@@ -97,10 +97,11 @@ def tune(
         trainer.train(resume_from_checkpoint=last)
         seconds = round(watch.before + time.monotonic() - begin - watch.aside, 1)
         _write_losses(folder, losses)
-        run["stages"].append({"name": stage.name, "steps": steps, "seconds": seconds})
+        others = [one for one in run["stages"] if one["name"] != stage.name]
+        run["stages"] = [*others, {"name": stage.name, "steps": steps, "seconds": seconds}]
+        write_json(folder / RUN_FILE, run)
         with replacing(done) as temporary:
             save_file(_state(model), temporary)
-        write_json(folder / RUN_FILE, run)
         shutil.rmtree(place)
     _finish(folder, model, loaded, recipe, run)
     return folder
@@ -174,6 +175,14 @@ def read_losses(folder: Path | str) -> list[dict[str, Any]]:
     return list(read_jsonl(Path(folder) / "losses.jsonl", "losses"))
 
 
+def another_run(folder: Path) -> TuningError:
+    """The error of tuning into a folder that holds something else."""
+    return TuningError(
+        f"{folder} holds a run of another recipe or other data; give this one another name "
+        f"(name=...) or start over with --fresh."
+    )
+
+
 class _LossFile(Watch):
     """Writes the losses whenever a checkpoint is written, so that both are continued together."""
 
@@ -208,10 +217,7 @@ def _open_run(folder: Path, recipe: Recipe, digest: str) -> dict[str, Any]:
         return run
     run = read_json(folder / RUN_FILE)
     if run["fingerprint"] != digest:
-        raise TuningError(
-            f"{folder} holds a run of another recipe or other data; give this one another name "
-            f"(name=...) or start over with --fresh."
-        )
+        raise another_run(folder)
     return run
 
 
