@@ -176,6 +176,8 @@ class NanoModel(NanoPreTrainedModel):
         self.vision_tower = NanoTower(config)
         self.multi_modal_projector = NanoProjector(config)
         self.language_model = LlamaModel(config.text_config)
+        # At this size a CPU multiplies matrices faster than it runs the fused kernel backwards.
+        self.language_model.set_attn_implementation("eager")
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -261,6 +263,9 @@ class NanoForConditionalGeneration(NanoPreTrainedModel, GenerationMixin):
             if pixel_values is not None:
                 image_features = self.model.get_image_features(pixel_values)
             inputs_embeds = self.model.embed(input_ids, image_features)
+        if attention_mask is not None and attention_mask.ndim == 4:
+            lowest = torch.finfo(inputs_embeds.dtype).min
+            attention_mask = torch.where(attention_mask, 0.0, lowest).to(inputs_embeds.dtype)
         output = self.model.language_model(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,

@@ -6,7 +6,7 @@ from peft import get_peft_model
 from safetensors.torch import load_file
 
 from swath.errors import ModelError
-from swath.files import write_json
+from swath.files import write_json, write_text
 from swath.models.engine import LocalEngine
 from swath.models.loading import EMBEDDED, load, load_base, load_folder
 from swath.recipe import Models, Stage
@@ -63,6 +63,7 @@ def test_an_adapter_run_stands_on_its_base_again(tiny, tiny_base, questions, tmp
     tiny.model = adapted(tiny)
     tiny.model.save_pretrained(str(run / "adapter"))
     before = answers(tiny, questions)
+    write_text(run / "recipe.yaml", "name: run\n")
     write_json(run / "run.json", {"base": str(tiny_base), "revision": None, "finished": True})
     loaded = load(run)
     after = answers(loaded, questions)
@@ -77,6 +78,7 @@ def test_an_adapter_of_another_base_is_refused_by_name(tiny, tmp_path):
     run = tmp_path / "run"
     adapted(tiny).save_pretrained(str(run / "adapter"))
     other = write_tiny_model(tmp_path / "other", image_size=64)
+    write_text(run / "recipe.yaml", "name: run\n")
     write_json(run / "run.json", {"base": str(other), "revision": None, "finished": True})
     with pytest.raises(ModelError, match=r"run/adapter does not fit its base .*other"):
         load(run)
@@ -179,6 +181,7 @@ def test_the_embedded_base_loads_by_its_name():
 def test_a_damaged_adapter_is_an_error_that_names_it(tiny, tiny_base, tmp_path):
     run = tmp_path / "run"
     adapted(tiny).save_pretrained(str(run / "adapter"))
+    write_text(run / "recipe.yaml", "name: run\n")
     write_json(run / "run.json", {"base": str(tiny_base), "revision": None, "finished": True})
     file = run / "adapter" / "adapter_model.safetensors"
     file.write_bytes(file.read_bytes()[:100])
