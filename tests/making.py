@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image as Picture
 
 from swath.annotations.image import AnnotatedImage
@@ -133,11 +132,3 @@ def write_tiny_model(folder: Path, image_size=32, longest=256) -> Path:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
-
-
-def needs_embedded() -> None:
-    """Skip a test while swath-nano's pretrained weights are not in the package."""
-    from swath.models.loading import EMBEDDED
-
-    if not (EMBEDDED / "config.json").is_file():
-        pytest.skip("swath-nano's pretrained weights are not in swath/models/embedded yet")

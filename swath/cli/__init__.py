@@ -36,7 +36,23 @@ Overrides = Annotated[
 ]
 Home = Annotated[Path, typer.Option(help="Folder that holds the experiments.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on standard output.")]
+Fresh = Annotated[bool, typer.Option(help="Forget an earlier run of this name.")]
 RUNS = Path("runs")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        say(f"swath {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which swath.")
+    ] = False,
+) -> None:
+    """Turn imagery and its annotations into a vision-language model you own."""
 
 
 @app.command()
@@ -46,6 +62,7 @@ def quickstart(
     ] = None,
     overrides: Overrides = None,
     home: Home = RUNS,
+    fresh: Fresh = False,
 ) -> None:
     """Build, tune, evaluate and ask, from drawn scenes or from your own folder."""
     from swath.experiment import Experiment
@@ -74,7 +91,7 @@ def quickstart(
     say(dump(recipe).strip(), "")
     say(f"This recipe is in {file}; edit it and run `swath tune {file}` to go on from here.", "")
     _build(experiment)
-    _tune(experiment, fresh=False)
+    _tune(experiment, fresh)
     _evaluate(experiment)
     path = experiment.report(_command())
     table(experiment)
@@ -170,7 +187,7 @@ def tune(
     recipe: RecipeName,
     overrides: Overrides = None,
     home: Home = RUNS,
-    fresh: Annotated[bool, typer.Option(help="Forget an earlier run of this name.")] = False,
+    fresh: Fresh = False,
 ) -> None:
     """Tune the recipe's model; an interrupted run continues."""
     _tune(_experiment(recipe, overrides, home), fresh)

@@ -30,7 +30,9 @@ def model_card(run: Path) -> str:
         for number, stage in enumerate(record["stages"])
     )
     licences = "\n".join(f"- {name}: {count} images" for name, count in card["licences"].items())
-    leaks = card.get("leaks", 0)
+    random = recipe.models.weights == "random"
+    origin = f"random weights of `{record['base']}`" if random else f"`{record['base']}`"
+    leaks = card.get("leaks", "none by construction, each scene is drawn from its own seed")
     return f"""---
 library_name: swath
 pipeline_tag: image-text-to-text
@@ -40,7 +42,7 @@ tags: [remote-sensing, satellite, vision-language]
 
 {recipe.about.strip() or "A vision-language model tuned with swath."}
 
-Made from `{record["base"]}` by `swath tune {recipe.name}`. Load it with
+Made from {origin} by `swath tune {recipe.name}`. Load it with
 `swath.load("this folder").ask(image, question)`, or, where `swath` is imported, with
 `transformers.AutoModelForImageTextToText`.
 

@@ -11,7 +11,7 @@ from swath.models.engine import LocalEngine
 from swath.models.loading import EMBEDDED, load, load_base, load_folder
 from swath.recipe import Models, Stage
 from swath.tuning.stages import lora_config
-from tests.making import needs_embedded, small_set
+from tests.making import small_set
 
 LABELS = ["red land", "green land", "blue land"]
 
@@ -172,7 +172,6 @@ def test_a_loaded_model_is_ready_to_answer_in_float32(tiny, tmp_path):
 
 
 def test_the_embedded_base_loads_by_its_name():
-    needs_embedded()
     loaded = load("swath-nano")
     assert (loaded.image_size, loaded.image_tokens) == (96, 36)
     assert (EMBEDDED / "model.safetensors").is_file()
