@@ -86,7 +86,7 @@ def captions(run: Path) -> dict[str, list[Prediction]]:
     # A training image has a conversation for each of its captions, and all of them as its truth.
     images = [group[0] for group in by_image(training)]
     classes = {one.image: one.label for one in tuned_predictions(run, "classify")}
-    engine = LocalEngine(load(run), cache_px=recipe.imagery.cache_px, threads=recipe.tuning.threads)
+    engine = LocalEngine(load(run), threads=recipe.tuning.threads)
     known = engine.features([one.images[0].path for one in images])
     seen = engine.features([one.images[0].path for one in tested])
     return {

@@ -74,7 +74,6 @@ class Points:
                 loaded,
                 batch_size=section.batch_size,
                 views=section.views,
-                cache_px=recipe.imagery.cache_px,
                 threads=recipe.tuning.threads,
             )
         labels = self.built.labels

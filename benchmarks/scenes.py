@@ -251,7 +251,7 @@ def once(
 ) -> list[Prediction]:
     """The run's model asked again, about one view of each image."""
     section = recipe.evaluation
-    engine = LocalEngine(loaded, batch_size=section.batch_size, cache_px=recipe.imagery.cache_px)
+    engine = LocalEngine(loaded, batch_size=section.batch_size)
     choices = built.choices if section.closed else {}
     return predict(engine, tested, built.labels, choices, section.max_new_tokens)
 

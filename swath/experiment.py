@@ -19,26 +19,34 @@ from pathlib import Path
 from typing import Any
 
 from swath.annotations.gather import gather
+from swath.annotations.image import AnnotatedImage
 from swath.annotations.lint import Finding, lint
 from swath.annotations.readers import check_classes
-from swath.errors import AnnotationError, EvaluationError, FormatError
+from swath.errors import AnnotationError, EvaluationError, FormatError, ModelError, RequestError
 from swath.evaluation import baselines
 from swath.evaluation.predictions import Prediction, read_predictions, write_predictions
+from swath.evaluation.reading import Labels
 from swath.evaluation.report import ReportRun, write_report
 from swath.evaluation.runner import predict
 from swath.evaluation.score import read_scores, score, write_scores
-from swath.files import read_json
+from swath.files import read_json, write_text
 from swath.imagery.scene import open_scene
 from swath.instructions.builder import InstructionSet, build, read_set, write_set
 from swath.models.engine import LocalEngine
 from swath.models.loading import RUN_FILE, load, load_base
 from swath.recipe import Recipe, dump, load_recipe
 from swath.tuning.plan import Plan, plan
-from swath.tuning.run import Parts, another_run, read_losses, tune
+from swath.tuning.run import Parts, another_run, fingerprint, read_losses, started, tune
 from swath.tuning.trainer import Report
 
 Progress = Callable[[int, int], None]
 SIDES = ("base", "tuned")
+LATE_SECTIONS = ("evaluation.", "export.")
+"""Sections that do not change a finished run."""
+
+PICTURE_PX = 720
+"""Longest side of a picture in the report before it is made small."""
+
 MANY_SCENES = 4000
 """More scenes than this are drawn by a process a core; fewer are not worth the processes."""
 
@@ -71,16 +79,31 @@ class Experiment:
         self.folder = Path(folder)
 
     @classmethod
-    def of_run(cls, folder: Path | str) -> Experiment:
+    def of_run(cls, folder: Path | str, overrides: Sequence[str] = ()) -> Experiment:
         """The experiment in a folder that `tune` has filled.
+
+        Args:
+            folder: `runs/<name>`.
+            overrides: keys of `evaluation` or `export`, kept in the run's recipe; the others
+                made the model what it is.
 
         Raises:
             FormatError: there is no run in it.
+            RequestError: an override is of another section.
         """
         folder = Path(folder)
         if not (folder / RUN_FILE).is_file():
             raise FormatError(f"{folder}: no run here; `swath tune RECIPE` makes one.")
-        return cls(load_recipe(folder / "recipe.yaml"), folder)
+        for override in overrides:
+            if not override.startswith(LATE_SECTIONS):
+                raise RequestError(
+                    f"'{override}': a run is tuned already; only {' and '.join(LATE_SECTIONS)} "
+                    f"keys can still change. Tune anew under another name."
+                )
+        recipe = load_recipe(folder / "recipe.yaml", overrides)
+        if overrides:
+            write_text(folder / "recipe.yaml", dump(recipe))
+        return cls(recipe, folder)
 
     def check(self, progress: Progress | None = None) -> Checked:
         """Lint and leakage of the recipe's images.
@@ -117,6 +140,7 @@ class Experiment:
             if "classify" in recipe.instructions.tasks and any(image.label for image in images):
                 check_classes(images)
             findings = lint(images, progress)
+            images = _readable(images, findings, recipe.annotations.unreadable)
             leaks = [finding for finding in findings if finding.kind == "leak"]
             if leaks and not recipe.annotations.allow_leakage:
                 raise AnnotationError(
@@ -127,6 +151,9 @@ class Experiment:
             notes["findings"] = [asdict(finding) for finding in findings]
             notes["leaks"] = len(leaks)
         built = build(images, recipe.instructions, recipe.seed, notes)
+        Labels(built.labels)  # refuses classes that no answer could tell apart
+        if self._run_of_another(built):
+            raise another_run(self.folder)
         write_set(self.folder / "set", images, built)
         return built
 
@@ -154,13 +181,43 @@ class Experiment:
             fresh: forget a run that is in the folder; the set stays.
         """
         if fresh:
-            for name in ("model", "adapter", "stages", "evaluation"):
-                shutil.rmtree(self.folder / name, ignore_errors=True)
-            for name in (RUN_FILE, "losses.jsonl", "report.html"):
-                (self.folder / name).unlink(missing_ok=True)
+            self.forget()
         elif (self.folder / RUN_FILE).is_file():
             self._refuse_another()
         return tune(self.set(progress), self.recipe, self.folder, report, parts)
+
+    def forget(self) -> None:
+        """Remove the run, its answers and its report; the set stays."""
+        for name in ("model", "adapter", "stages", "evaluation"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        for name in (RUN_FILE, "losses.jsonl", "report.html"):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def tuned_set(self) -> InstructionSet:
+        """The set that the run was tuned on.
+
+        Raises:
+            ModelError: the run has not finished.
+            EvaluationError: the set was built anew since; what was trained on may now be in test.
+        """
+        run = read_json(self.folder / RUN_FILE)
+        if not run["finished"]:
+            raise ModelError(
+                f"{self.folder}: this run has not finished; `swath tune` continues it."
+            )
+        built = read_set(self.folder / "set")
+        if fingerprint(built, self.recipe) != run["fingerprint"]:
+            raise EvaluationError(
+                f"{self.folder}/set is not the set this model was tuned on, so its test pictures "
+                f"may have been trained on; build the old one again or tune anew with --fresh."
+            )
+        return built
+
+    def _run_of_another(self, built: InstructionSet) -> bool:
+        if not (self.folder / RUN_FILE).is_file():
+            return False
+        run = read_json(self.folder / RUN_FILE)
+        return started(self.folder, run) and run["fingerprint"] != fingerprint(built, self.recipe)
 
     def _refuse_another(self) -> None:
         """Before the set is built anew under a run that was tuned on the old one."""
@@ -179,7 +236,7 @@ class Experiment:
 
     def evaluate(self, side: str, progress: Progress | None = None) -> list[Prediction]:
         """Ask the test questions of the base or the tuned model; write answers and scores."""
-        recipe, section, built = self.recipe, self.recipe.evaluation, self.set()
+        recipe, section, built = self.recipe, self.recipe.evaluation, self.tuned_set()
         loaded = load(self.folder) if side == "tuned" else load_base(recipe.models, (), recipe.seed)
         engine = LocalEngine(
             loaded,
@@ -215,8 +272,10 @@ class Experiment:
             )
         if section.captions_limit is not None:
             captions = [one for one in asked if one.task == "caption"]
-            dropped = {one.id for one in captions[section.captions_limit :]}
-            asked = [one for one in asked if one.id not in dropped]
+            # Evenly over the set, whose order is often that of the classes.
+            limit = min(section.captions_limit, len(captions))
+            kept = {captions[place * len(captions) // limit].id for place in range(limit)}
+            asked = [one for one in asked if one.task != "caption" or one.id in kept]
         return asked
 
     def runs(self) -> list[ReportRun]:
@@ -252,7 +311,7 @@ class Experiment:
 
     def report(self, command: str) -> Path:
         """Write `report.html` from what evaluation left."""
-        built = self.set()
+        built = self.tuned_set()
         path = self.folder / "report.html"
         write_report(
             path,
@@ -280,4 +339,21 @@ class Experiment:
 def _rgb(path: str) -> Any:
     from PIL import Image
 
-    return Image.fromarray(open_scene(path).read_rgb())
+    scene = open_scene(path)
+    scale = min(1.0, PICTURE_PX / max(scene.size_wh))
+    width, height = (max(1, round(side * scale)) for side in scene.size_wh)
+    return Image.fromarray(scene.read_rgb(size_wh=(width, height)))
+
+
+def _readable(
+    images: Sequence[AnnotatedImage], findings: Sequence[Finding], policy: str
+) -> tuple[AnnotatedImage, ...]:
+    """The images that lint could decode; a sound header may stand before damaged pixels."""
+    damaged = {finding.where: finding.what for finding in findings if finding.kind == "unreadable"}
+    if damaged and policy == "refuse":
+        where, what = next(iter(damaged.items()))
+        raise AnnotationError(
+            f"{len(damaged)} of {len(images)} images cannot be read, first {where} ({what}); "
+            f"copy them again, or leave them out with annotations.unreadable=drop."
+        )
+    return tuple(image for image in images if image.id not in damaged)

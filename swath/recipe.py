@@ -225,7 +225,10 @@ class Export(Section):
 class Recipe(Section):
     """One experiment, from images to report."""
 
-    name: str = Field(description="Names the set and the run.")
+    name: str = Field(
+        pattern=r"^[^/\\.\x00-\x1f][^/\\\x00-\x1f]*$",
+        description="Names the run's folder: no slash, no leading dot.",
+    )
     about: str = Field("", description="What it is for, in a sentence.")
     seed: int = Field(0, ge=0, description="Of drawing, splitting, phrasing and tuning.")
     imagery: Imagery = Field(default_factory=Imagery)

@@ -132,6 +132,22 @@ def test_the_quickstart_takes_a_folder_of_your_own_whatever_it_is_called(
     assert (tmp_path / "runs" / "2024" / "report.html").is_file()
 
 
+def test_the_quickstart_keeps_a_recipe_that_was_edited(own, swath, tmp_path, tiny_base):
+    keys = ["annotations.drawn.count=24", "annotations.drawn.size_px=48"]
+    keys += [f"models.base={tiny_base}", "evaluation.max_new_tokens=4", "evaluation.resamples=20"]
+    keys += ["tuning.stages.0.steps=2", "tuning.stages.0.batch_size=4", "--home", tmp_path]
+    assert swath("quickstart", *keys)[0] == 0
+    file = tmp_path / "quickstart.yaml"
+    edited = file.read_text().replace("seed: 0", "seed: 5", 1)
+    file.write_text(edited)
+    code, _, err = swath("quickstart", *keys)
+    assert code == 2
+    assert "says otherwise; go on with `swath tune" in err
+    assert file.read_text() == edited
+    assert swath("quickstart", *keys, "--fresh")[0] == 0
+    assert "seed: 0" in file.read_text()
+
+
 def test_a_finished_run_is_tuned_again_only_when_told_to(own, swath, run):
     before = (run / "model" / "model.safetensors").stat().st_mtime_ns
     code, _, err = swath("tune", own / "demo.yaml", "--home", own / "runs")

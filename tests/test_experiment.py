@@ -2,7 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from swath.errors import AnnotationError, EvaluationError, FormatError
+from swath.errors import (
+    AnnotationError,
+    EvaluationError,
+    FormatError,
+    RequestError,
+    TuningError,
+)
 from swath.evaluation.predictions import read_predictions
 from swath.experiment import Experiment
 from swath.files import read_json
@@ -176,3 +182,59 @@ def test_drawn_scenes_lie_in_the_experiments_folder(tiny_base, tmp_path):
     pictures = {Path(one.images[0].path) for one in built.conversations}
     assert all(path.is_relative_to(tmp_path / "drawn" / "drawn") for path in pictures)
     assert built.card["licences"] == {"CC0-1.0 (drawn by swath)": 8}
+
+
+def test_a_model_is_not_scored_on_a_set_it_was_not_tuned_on(experiment, source):
+    experiment.tune()
+    for number in range(12, 18):
+        rectangle(source / "red" / f"{number}.png", (number, 4, number + 9, 20), (32, 32), BLUE)
+    with pytest.raises(TuningError, match="another recipe or other data"):
+        experiment.build()
+    rebuilt = Experiment(experiment.recipe, experiment.folder.parent / "rebuilt")
+    rebuilt.build()
+    (experiment.folder / "set" / "conversations.jsonl").write_bytes(
+        (rebuilt.folder / "set" / "conversations.jsonl").read_bytes()
+    )
+    with pytest.raises(EvaluationError, match="not the set this model was tuned on"):
+        experiment.evaluate("tuned")
+
+
+def test_evaluation_keys_change_after_tuning_and_no_others(experiment):
+    experiment.tune()
+    again = Experiment.of_run(experiment.folder, ["evaluation.views=2"])
+    assert again.recipe.evaluation.views == 2
+    assert load_recipe(experiment.folder / "recipe.yaml") == again.recipe
+    again.evaluate("tuned")
+    with pytest.raises(RequestError, match=r"only evaluation. and export. keys can still change"):
+        Experiment.of_run(experiment.folder, ["seed=3"])
+
+
+def test_limited_captions_are_spread_over_the_set(tiny_base, tmp_path):
+    drawn = {"drawn": {"kinds": "quickstart", "count": 64, "size_px": 48}}
+    given = recipe(tiny_base, "unused", annotations=drawn, evaluation={"captions_limit": 8})
+    experiment = Experiment(given, tmp_path / "drawn")
+    asked = experiment.questions(experiment.set())
+    labels = {one.truth["label"] for one in asked if one.task == "caption"}
+    assert sum(one.task == "caption" for one in asked) == 8
+    assert len(labels) > 4
+
+
+def test_a_picture_damaged_behind_its_header_is_refused_or_dropped(tiny_base, source, tmp_path):
+    from PIL import Image
+
+    file = source / "red" / "cut.jpg"
+    Image.new("RGB", (64, 64), (9, 80, 200)).save(file)
+    file.write_bytes(file.read_bytes()[:-300])
+    given = recipe(tiny_base, source)
+    with pytest.raises(AnnotationError, match=r"1 of 13 images cannot be read.*unreadable=drop"):
+        Experiment(given, tmp_path / "refused").build()
+    annotations = {**given.annotations.model_dump(), "unreadable": "drop"}
+    dropping = recipe(tiny_base, source, annotations=annotations)
+    assert sum(Experiment(dropping, tmp_path / "dropped").build().card["images"].values()) == 12
+
+
+def test_classes_that_no_answer_could_tell_apart_stop_the_build(tiny_base, source, tmp_path):
+    (source / "red").rename(source / "ArtMuseum")
+    (source / "blue").rename(source / "art_museum")
+    with pytest.raises(EvaluationError, match="cannot be told apart"):
+        Experiment(recipe(tiny_base, source), tmp_path / "odd").build()

@@ -243,3 +243,9 @@ def test_every_key_has_a_description_and_none_is_left_out():
 
     whole = Recipe(name="x", annotations={"drawn": {}}, tuning={"stages": [Stage()]})
     assert set(leaves(whole.model_dump())) == set(rows)
+
+
+@pytest.mark.parametrize("name", ["../out", "/out", "a/b", ".hidden", "", "a\\b"])
+def test_a_name_that_would_leave_the_runs_folder_is_refused(name):
+    with pytest.raises(RecipeError, match="name"):
+        validate({"name": name}, "own.yaml")

@@ -101,6 +101,13 @@ def _split_of(file: Path) -> str | None:
 
 def _objects(file: Path, content: dict[str, Any]) -> dict[Any, list[tuple[Quad, str]]]:
     """Corners and class of each annotation, by image id."""
+    for key, needed in (("categories", {"id", "name"}), ("images", set()), ("annotations", set())):
+        for number, row in enumerate(content[key]):
+            if not isinstance(row, dict) or not needed <= row.keys():
+                raise AnnotationError(
+                    f"{file}: {key}[{number}] is no object{' with id and name' if needed else ''}; "
+                    f"is the file whole?"
+                )
     categories = {row["id"]: str(row["name"]) for row in content["categories"]}
     known: set[Any] = set()
     for row in content["images"]:

@@ -74,7 +74,7 @@ def _classes(root: Path) -> Iterator[tuple[Path, str | None]]:
         yield from _classes(folders[0])
     else:
         full = [folder for folder in folders if any(map(is_picture, _files_below(folder)))]
-        if not any(folder.name.lower() in _NO_CLASS for folder in full):
+        if not all(folder.name.lower() in _NO_CLASS for folder in full):
             yield from ((folder, None) for folder in full)
 
 

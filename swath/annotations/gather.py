@@ -94,6 +94,11 @@ def _split(
             f"{sum(image.split is None for image in images)} of {len(images)} images are in no "
             f"split of the source; add them, or split anew with annotations.keep_given_split=false."
         )
+    if "train" not in given:
+        raise AnnotationError(
+            f"the source has only {' and '.join(sorted(map(str, given)))} images, none to train "
+            f"on; split anew with annotations.keep_given_split=false."
+        )
     missing = [name for name in shares if name not in given]
     for name in missing:
         images = complete_splits(images, shares[name] / sum(shares.values()), seed, name)

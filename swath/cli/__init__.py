@@ -13,7 +13,7 @@ import typer
 
 from swath import __version__
 from swath.cli.console import bars, emit, findings_of, plan_of, say, scores_of, table
-from swath.errors import SwathError
+from swath.errors import RequestError, SwathError
 
 if TYPE_CHECKING:
     from swath.experiment import Experiment
@@ -66,6 +66,7 @@ def quickstart(
 ) -> None:
     """Build, tune, evaluate and ask, from drawn scenes or from your own folder."""
     from swath.experiment import Experiment
+    from swath.files import write_text
     from swath.recipe import dump, load_recipe
 
     if folder is not None and "=" in str(folder) and not folder.exists():
@@ -85,13 +86,20 @@ def quickstart(
         recipe = load_recipe("quickstart-own", [*own, *(overrides or [])])
     experiment = Experiment(recipe, home / recipe.name)
     file = home / f"{recipe.name}.yaml"
-    from swath.files import write_text
-
-    write_text(file, dump(recipe))
-    say(dump(recipe).strip(), "")
-    say(f"This recipe is in {file}; edit it and run `swath tune {file}` to go on from here.", "")
+    text = dump(recipe)
+    if file.is_file() and file.read_text(encoding="utf-8") != text and not fresh:
+        raise RequestError(
+            f"{file} is there and says otherwise; go on with `swath tune {file}`, "
+            f"or write it anew with --fresh."
+        )
+    if fresh:
+        experiment.forget()
+    say(text.strip(), "")
     _build(experiment)
-    _tune(experiment, fresh)
+    experiment.questions(experiment.set())  # an empty test split is known before tuning
+    write_text(file, text)
+    say(f"This recipe is in {file}; edit it and run `swath tune {file}` to go on from here.", "")
+    _tune(experiment, fresh=False)
     _evaluate(experiment)
     path = experiment.report(_command())
     table(experiment)
@@ -195,12 +203,16 @@ def tune(
 
 @app.command()
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run's folder.")], json: Json = False
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="evaluation keys, as in evaluation.views=8.")
+    ] = None,
+    json: Json = False,
 ) -> None:
     """Ask base and tuned model the test questions, and score the answers."""
     from swath.experiment import Experiment
 
-    experiment = Experiment.of_run(run)
+    experiment = Experiment.of_run(run, overrides or [])
     _evaluate(experiment)
     if json:
         emit(scores_of(experiment))
@@ -249,7 +261,9 @@ def export(
     from swath.experiment import Experiment
     from swath.export.huggingface import export as write
 
-    section = Experiment.of_run(run).recipe.export
+    experiment = Experiment.of_run(run)
+    experiment.tuned_set()
+    section = experiment.recipe.export
     proven = write(run, to, dtype or section.dtype, section.prove_on)
     say(f"{to}: written; a fresh process gave the same {proven} answers.")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from PIL import Image
 
+from swath.errors import SwathError
 from swath.evaluation import captions, grounding
 from swath.evaluation.predictions import Prediction
 
@@ -103,7 +104,7 @@ def thumbnail(path: str, open_image: OpenImage) -> str | None:
         picture.thumbnail((_SIDE, _SIDE))
         stream = io.BytesIO()
         picture.save(stream, "JPEG", quality=82)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (SwathError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 

@@ -70,6 +70,7 @@ class Encoder:
         self.family = family
         self.longest = longest
         self._image = family.image_token * image_tokens
+        self._control = tuple(tokenizer.all_special_tokens)
         self._dialect = DIALECTS.get(family.dialect)
         self._render = lru_cache(maxsize=100_000)(self._tokens)
 
@@ -92,7 +93,7 @@ class Encoder:
                 elif isinstance(part, Box):
                     text += self._dialect.write(part.boxes.transformed(view.matrix), size)
                 else:
-                    text += part.text
+                    text += self._plain(part.text, conversation.id)
             turns.append((turn.role, text))
         encoded = self._render(tuple(turns), ask)
         if len(encoded.ids) > self.longest:
@@ -101,6 +102,15 @@ class Encoder:
                 f"{self.longest}; shorten the system instruction or the answers."
             )
         return encoded
+
+    def _plain(self, text: str, where: str) -> str:
+        """Words as they are; a control token among them would be obeyed, not read."""
+        for token in self._control:
+            if token in text:
+                raise InstructionError(
+                    f"{where}: the text holds '{token}', which steers the model; remove it."
+                )
+        return text
 
     def _tokens(self, turns: tuple[tuple[str, str], ...], ask: bool) -> Encoded:
         output = self.tokenizer.apply_chat_template(

@@ -115,6 +115,8 @@ def load(name: str | Path, revision: str | None = None) -> Loaded:
         return _load_run(folder)
     if folder.is_dir():
         return load_folder(folder, str(name))
+    if str(name).count("/") != 1 or folder.parent.is_dir():
+        raise ModelError(f"'{name}': there is no such run or folder, and it is no Hub name either.")
     return load_folder(_fetched(str(name), revision), str(name))
 
 
@@ -147,7 +149,7 @@ def load_folder(folder: Path | str, base: str) -> Loaded:
 
 def _imagery(folder: Path) -> Imagery:
     file = folder / MANIFEST
-    return Imagery.model_validate(read_json(file)["imagery"]) if file.is_file() else Imagery()
+    return Imagery(**read_json(file).get("imagery", {})) if file.is_file() else Imagery()
 
 
 def _family(model_type: str, base: str) -> Family:

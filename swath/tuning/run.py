@@ -38,7 +38,7 @@ from swath.instructions.conversation import Conversation
 from swath.models.encoding import Encoder, by_image
 from swath.models.loading import RUN_FILE, Loaded, load_base
 from swath.models.pixels import PixelStore
-from swath.recipe import Recipe, Stage, dump
+from swath.recipe import Recipe, Stage, dump, load_recipe
 from swath.tuning.objective import ImageHeads
 from swath.tuning.rows import Batcher, Schedule, Targets
 from swath.tuning.stages import PartCount, count_parts, prepare
@@ -175,6 +175,12 @@ def read_losses(folder: Path | str) -> list[dict[str, Any]]:
     return list(read_jsonl(Path(folder) / "losses.jsonl", "losses"))
 
 
+def started(folder: Path, run: dict[str, Any]) -> bool:
+    """Whether a run has learnt anything that another one would overwrite."""
+    learnt = run["finished"] or run["stages"]
+    return bool(learnt) or any((folder / "stages").glob("*/checkpoint-*"))
+
+
 def another_run(folder: Path) -> TuningError:
     """The error of tuning into a folder that holds something else."""
     return TuningError(
@@ -196,7 +202,8 @@ class _LossFile(Watch):
 
 
 def _open_run(folder: Path, recipe: Recipe, digest: str) -> dict[str, Any]:
-    if not (folder / RUN_FILE).is_file():
+    known = (folder / RUN_FILE).is_file()
+    if not known or not started(folder, read_json(folder / RUN_FILE)):
         folder.mkdir(parents=True, exist_ok=True)
         run: dict[str, Any] = {
             "base": recipe.models.base,
@@ -218,6 +225,9 @@ def _open_run(folder: Path, recipe: Recipe, digest: str) -> dict[str, Any]:
     run = read_json(folder / RUN_FILE)
     if run["fingerprint"] != digest:
         raise another_run(folder)
+    old = load_recipe(folder / "recipe.yaml")
+    if old != recipe:  # evaluation, export and speed may change, and the last word counts
+        write_text(folder / "recipe.yaml", dump(recipe))
     return run
 
 

@@ -142,3 +142,15 @@ def test_a_picture_outside_the_folder_is_refused(folder):
     folder.json("a.json", coco([], [{"id": 1, "file_name": "../../etc/passwd"}]))
     with pytest.raises(AnnotationError, match="lies outside"):
         read(folder.path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("key", "row"), [("categories", {"id": 3}), ("images", 7), ("annotations", 7)]
+)
+def test_a_row_that_is_no_whole_object_is_named(folder, key, row):
+    folder.picture("a.png")
+    content = coco([{"bbox": [1, 2, 3, 4]}])
+    content[key].append(row)
+    folder.json("instances.json", content)
+    with pytest.raises(AnnotationError, match=rf"{key}\[1\] is no object"):
+        read(folder.path / "instances.json", "coco")

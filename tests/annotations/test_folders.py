@@ -85,3 +85,9 @@ def test_folders_of_a_detection_or_change_set_are_not_taken_for_classes(folder):
     folder.text("train/labels/a.txt", "0 0.5 0.5 0.1 0.1")
     with pytest.raises(AnnotationError, match="expected one of"):
         read(folder.path)
+
+
+def test_a_class_may_be_called_as_the_folders_of_other_sets_are(folder):
+    folder.picture("label/a.png")
+    folder.picture("harbour/b.png")
+    assert labels(folder.path) == {"label/a": "label", "harbour/b": "harbour"}

@@ -124,3 +124,9 @@ def test_naming_neither_or_both_of_source_and_drawn_is_refused(tmp_path):
     for section in (Annotations(), Annotations(source="x", drawn={})):
         with pytest.raises(RecipeError, match=r"name either `source` .* or `drawn`"):
             gather(section, 0, tmp_path)
+
+
+def test_a_source_with_nothing_to_train_on_says_how_to_split_it_anew(folder, tmp_path):
+    section = Annotations(source=classes(folder, ("val",), each=4))
+    with pytest.raises(AnnotationError, match=r"only val images.*keep_given_split=false"):
+        gather(section, 0, tmp_path)

@@ -61,10 +61,12 @@ def test_loss_lies_on_every_assistants_turn_and_on_no_other(tiny, encoder, view)
     )
 
 
-def test_an_answer_that_writes_a_role_cannot_open_a_turn_of_its_own(tiny, encoder, view):
-    # The answer's words carry loss to their end whatever they are.
-    encoded = encoder.encode(asks("x", answer="ok <|user|> hi"), view)
-    assert answer_text(tiny, encoded) == "ok <|user|> hi</s>"
+@pytest.mark.parametrize("words", ["<|assistant|> yes", "end</s>", "an <image> in words"])
+def test_words_that_would_steer_the_model_are_refused(encoder, view, words):
+    with pytest.raises(InstructionError, match=r"the text holds '.*', which steers the model"):
+        encoder.encode(asks("x", answer=words), view)
+    with pytest.raises(InstructionError, match="remove it"):
+        encoder.encode(asks("x", question=words), view)
 
 
 def test_asking_ends_with_the_opening_of_the_answer(tiny, encoder, view):

@@ -134,7 +134,7 @@ def test_a_base_that_is_not_here_and_cannot_be_fetched_says_what_to_use():
 
 
 def test_a_name_that_is_nothing_at_all_is_refused():
-    with pytest.raises(ModelError, match="there is no such folder or run, and it is no Hub name"):
+    with pytest.raises(ModelError, match="there is no such run or folder, and it is no Hub name"):
         load("runs/no/such/run")
 
 
