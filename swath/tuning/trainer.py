@@ -41,7 +41,6 @@ class StageTrainer(Trainer):
         self, *args: Any, stage: Stage, tower: nn.Module, heads: ImageHeads | None, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.remove_callback(PrinterCallback)  # only cli prints
         self.stage = stage
         self.tower = tower
         self.heads = heads.to(self.args.device) if heads is not None else None
@@ -68,7 +67,9 @@ class StageTrainer(Trainer):
         scenes, words = inputs.pop("scenes", None), inputs.pop("words", None)
         segments = inputs.pop("segments", None)
         if segments is None:
-            features, loss = self.tower(inputs["pixel_values"]), torch.zeros(())
+            # The trainer computes in bf16 inside the model's own forward only.
+            with self.accelerator.autocast():
+                features, loss = self.tower(inputs["pixel_values"]), torch.zeros(())
         else:
             with _output_of(self.tower) as seen:
                 output = model(**inputs, use_cache=False)
