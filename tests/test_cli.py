@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -207,6 +208,12 @@ def test_recipes_are_listed_with_what_they_are_for(swath):
 def test_keys_are_shown_with_default_and_meaning(swath):
     _, out, _ = swath("show", "keys")
     assert "| `tuning.stages[].learning_rate` | `0.0001` | Peak rate, after warm-up. |" in out
+
+
+def test_the_documented_keys_are_those_of_the_code(swath):
+    code, out, _ = swath("show", "keys")
+    documented = Path(__file__).parent.parent / "docs" / "recipe.md"
+    assert (code, out) == (0, documented.read_text())
 
 
 def test_a_recipe_is_shown_as_resolved(swath, tmp_path):
