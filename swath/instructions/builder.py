@@ -145,7 +145,9 @@ def common_words(images: Iterable[AnnotatedImage], most: int = 300) -> list[str]
     for image in images:
         if image.split == "train":
             counts.update(words_of(" ".join(image.captions)))
-    return [word for word, n in counts.most_common(most) if n > 1]
+    # Ties by the alphabet: a set's own order changes from process to process.
+    ranked = sorted(counts, key=lambda word: (-counts[word], word))
+    return [word for word in ranked[:most] if counts[word] > 1]
 
 
 def words_of(text: str) -> set[str]:
