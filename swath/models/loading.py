@@ -95,15 +95,20 @@ def load_base(section: Models, texts: Iterable[str] = (), seed: int = 0) -> Load
         raise ModelError(
             f"models.tokenizer: train is for swath-nano alone; {section.base} brings its own."
         )
-    loaded = load(section.base, section.revision)
+    loaded = load(section.base, section.revision, fetch=True)
     if section.weights == "random":
         torch.manual_seed(seed)
         loaded.model = AutoModelForImageTextToText.from_config(loaded.model.config).eval()
     return loaded
 
 
-def load(name: str | Path, revision: str | None = None) -> Loaded:
-    """A model by the name of a run, a folder, "swath-nano" or a Hub repository.
+def load(name: str | Path, revision: str | None = None, fetch: bool = False) -> Loaded:
+    """A model by the name of a run, a folder or "swath-nano"; a base may lie on the Hub as well.
+
+    Args:
+        name: of the model.
+        revision: commit of a Hub repository.
+        fetch: ask the Hub for what is not here; a mistyped run is never sent there.
 
     Raises:
         ModelError: it is not there, cannot be fetched or is of an unknown family.
@@ -115,6 +120,8 @@ def load(name: str | Path, revision: str | None = None) -> Loaded:
         return _load_run(folder)
     if folder.is_dir():
         return load_folder(folder, str(name))
+    if not fetch:
+        raise ModelError(f"'{name}': there is no such run or folder; `swath tune` makes a run.")
     if str(name).count("/") != 1 or folder.parent.is_dir():
         raise ModelError(f"'{name}': there is no such run or folder, and it is no Hub name either.")
     return load_folder(_fetched(str(name), revision), str(name))
@@ -188,7 +195,7 @@ def _load_run(folder: Path) -> Loaded:
     imagery = load_recipe(folder / "recipe.yaml").imagery
     if (folder / "model" / "config.json").is_file():
         return replace(load_folder(folder / "model", str(folder)), imagery=imagery)
-    loaded = load(str(run["base"]), run.get("revision"))
+    loaded = load(str(run["base"]), run.get("revision"), fetch=True)
     try:
         model = PeftModel.from_pretrained(loaded.model, str(folder / "adapter"))
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:

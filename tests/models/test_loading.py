@@ -130,12 +130,16 @@ def test_a_family_that_cannot_be_encoded_yet_is_refused_with_advice(tmp_path):
 
 def test_a_base_that_is_not_here_and_cannot_be_fetched_says_what_to_use():
     with pytest.raises(ModelError, match=r"cannot be fetched from the Hub .*models.base=swath-nan"):
-        load("mistral-community/pixtral-12b")
+        load("mistral-community/pixtral-12b", fetch=True)
 
 
 def test_a_name_that_is_nothing_at_all_is_refused():
     with pytest.raises(ModelError, match="there is no such run or folder, and it is no Hub name"):
-        load("runs/no/such/run")
+        load("runs/no/such/run", fetch=True)
+    with pytest.raises(
+        ModelError, match="there is no such run or folder; `swath tune` makes a run"
+    ):
+        load("runs/none")
 
 
 def test_random_weights_of_a_base_follow_the_seed(tiny_base):
