@@ -30,7 +30,8 @@ from swath.files import read_json
 from swath.instructions.builder import InstructionSet
 from swath.models.engine import LocalEngine
 from swath.models.loading import Loaded, load_base
-from swath.recipe import Recipe, load_recipe
+from swath.recipe import Recipe
+from swath.recipes import load_recipe
 from swath.tuning.run import tune
 
 TITLES = {"pretrained": "from the base", "random": "from random weights"}

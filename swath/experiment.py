@@ -34,7 +34,8 @@ from swath.imagery.scene import open_scene
 from swath.instructions.builder import InstructionSet, build, read_set, write_set
 from swath.models.engine import LocalEngine
 from swath.models.loading import RUN_FILE, load, load_base
-from swath.recipe import Recipe, dump, load_recipe
+from swath.recipe import Recipe
+from swath.recipes import dump, load_recipe
 from swath.tuning.plan import Plan, plan
 from swath.tuning.run import Parts, another_run, fingerprint, read_losses, started, tune
 from swath.tuning.trainer import Report

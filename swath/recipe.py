@@ -1,23 +1,14 @@
 """Everything that can be configured: one section a stage, under the stage's name.
 
 A recipe is a YAML file. It may build on another one (`extends: pixtral-aid`) and be overridden by
-dotted keys (`tuning.stages.0.epochs=3`). Unknown keys are refused.
+dotted keys (`tuning.stages.0.epochs=3`), see `swath.recipes`. Unknown keys are refused.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from swath.errors import RecipeError
-from swath.registry import did_you_mean
-
-SHIPPED = Path(__file__).parent / "recipes"
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
@@ -32,12 +23,28 @@ class Imagery(Section):
     cache_px: int = Field(
         128, ge=32, le=2048, description="Longest side, in pixels, at which images are held."
     )
+    image_px: int | None = Field(
+        None,
+        ge=16,
+        le=4096,
+        description="Side the model sees; nothing: the base's own.",
+    )
+    fit: Literal["pad", "centre_crop"] = Field(
+        "pad", description="How an oblong image becomes square; `centre_crop` loses its ends."
+    )
+    frames: int = Field(8, gt=0, le=64, description="Frames taken of a video, evenly spaced.")
 
 
 class Drawn(Section):
     """Scenes drawn by swath itself, with everything in them known."""
 
     kinds: Literal["base", "quickstart"] = Field("base", description="Which scene kinds to draw.")
+    frames: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="Frames a scene; more than 1: sequences in which things move.",
+    )
     count: int = Field(800, gt=0, description="How many scenes.")
     size_px: int = Field(112, ge=48, le=1024, description="Side of a scene in pixels.")
 
@@ -45,8 +52,8 @@ class Drawn(Section):
 class Annotations(Section):
     """Where images and labels come from, and how they are split."""
 
-    source: str | None = Field(
-        None, description="Folder or file of the annotations; nothing when scenes are drawn."
+    source: str | list[str] | None = Field(
+        None, description="Folder or file of the annotations, or several; nothing for drawn scenes."
     )
     format: str = Field("auto", description="Reader; `auto` recognises it by looking.")
     drawn: Drawn | None = Field(None, description="Draw scenes instead of reading a source.")
@@ -67,6 +74,24 @@ class Annotations(Section):
     )
 
 
+class Writer(Section):
+    """A language model behind an OpenAI-compatible endpoint that rewrites what people wrote."""
+
+    endpoint: str = Field(description="Its address, as in http://127.0.0.1:8000/v1.")
+    model: str = Field(description="Name of the model there.")
+    steps: tuple[Literal["join", "rewrite", "translate"], ...] = Field(
+        ("join", "translate"),
+        min_length=1,
+        description="`join` makes one text of an image's captions, `rewrite` varies each.",
+    )
+    language: str = Field("Chinese", description="What `translate` writes.")
+    prompt: str | None = Field(
+        None, description="Instead of swath's own instruction to `rewrite`; {text} is the caption."
+    )
+    key: str = Field("OPENAI_API_KEY", description="Environment variable that holds the key.")
+    at_once: int = Field(4, gt=0, le=64, description="Requests under way at the same time.")
+
+
 class Instructions(Section):
     """Which questions are asked about the images."""
 
@@ -84,15 +109,37 @@ class Instructions(Section):
     captions_per_image: int = Field(5, gt=0, description="At most so many captions an image.")
     boxes_per_image: int = Field(4, gt=0, description="At most so many refer questions an image.")
     counts_per_image: int = Field(2, gt=0, description="At most so many count questions an image.")
+    turns: int = Field(
+        1, gt=0, description="Join training rows of one image into conversations of so many turns."
+    )
+    task_tokens: bool = Field(
+        True, description="Whether questions carry task tokens such as [refer]."
+    )
+    writer: Writer | None = Field(None, description="Rewrite captions with a language model.")
+
+
+class Parts(Section):
+    """A model put together from a vision tower, a connector and a language model."""
+
+    vision: str = Field(description="Folder or Hub name of the vision tower.")
+    language: str = Field(description="Folder or Hub name of the language model.")
+    connector: Literal[
+        "linear", "multi-linear", "mlp2x_gelu", "merge4", "qformer", "none", "cross-attention"
+    ] = Field(
+        "mlp2x_gelu",
+        description="Between them; `cross-attention` makes a vision encoder-decoder.",
+    )
 
 
 class Models(Section):
     """The model tuning starts from."""
 
     base: str = Field("swath-nano", description="`swath-nano`, a folder, a run or a Hub name.")
+    parts: Parts | None = Field(None, description="Put a model together instead of a base.")
     revision: str | None = Field(None, description="Commit of the Hub model.")
-    weights: Literal["pretrained", "random"] = Field(
-        "pretrained", description="`random` starts from nothing, to measure what a base is worth."
+    weights: Literal["pretrained", "random", "tiny"] = Field(
+        "pretrained",
+        description="`random` starts from nothing; `tiny`, as --tiny does, also makes it small.",
     )
     tokenizer: Literal["base", "train"] = Field(
         "base", description="`train` makes a new one from the set's own words (swath-nano only)."
@@ -102,6 +149,9 @@ class Models(Section):
 class Lora(Section):
     """A low-rank adapter beside the language model's frozen weights."""
 
+    kind: Literal["lora", "rslora", "dora"] = Field(
+        "lora", description="`rslora` scales by the root of the rank, `dora` learns lengths apart."
+    )
     rank: int = Field(16, gt=0, description="Rank of the update.")
     alpha: float = Field(32.0, gt=0, description="Scale; the update is multiplied by alpha / rank.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the update.")
@@ -150,8 +200,25 @@ class Stage(Section):
     train: list[Part] = Field(default_factory=_adapter, min_length=1, description="What learns.")
     epochs: float = Field(1.0, gt=0, description="Passes over the training images.")
     steps: int | None = Field(None, gt=0, description="Exactly so many steps, whatever `epochs`.")
+    tasks: list[str] | None = Field(None, description="Tasks asked here; nothing: all of the set.")
+    mix: dict[str, float] = Field(
+        default_factory=dict,
+        description="Share of the rows each task gets; nothing: every image in turn.",
+    )
+    balance: Literal["none", "sampling", "loss"] = Field(
+        "none", description="Rare classes: drawn more often, or weighing more in the loss."
+    )
     learning_rate: float = Field(1e-4, gt=0, description="Peak rate, after warm-up.")
-    batch_size: int = Field(32, gt=0, description="Images a step.")
+    learning_rates: dict[Part, float] = Field(
+        default_factory=dict, description="Other peak rates for some of the parts."
+    )
+    batch_size: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
+        32, description="Images a step; `auto`: what memory holds, tried on the longest rows."
+    )
+    accumulate: int = Field(1, gt=0, description="Batches whose gradients make one step.")
+    checkpointing: bool = Field(
+        False, description="Compute activations twice instead of holding them."
+    )
     rows_per_image: int = Field(
         3, gt=0, description="Questions asked of one image in one step, on one shared prefix."
     )
@@ -177,12 +244,29 @@ class Stage(Section):
         return self
 
 
+class Stop(Section):
+    """Early stopping on a task's score over held-out questions; the best weights are kept."""
+
+    task: str = Field(description="Task whose headline score counts.")
+    split: Literal["train", "val"] = Field("val", description="Where its questions are taken.")
+    questions: int = Field(100, gt=0, description="How many are asked.")
+    every: int = Field(100, gt=0, description="Steps between two scores.")
+    patience: int = Field(3, gt=0, description="Scores without a better one before stopping.")
+
+
 class Tuning(Section):
     """The phases, in order, and how they run."""
 
     stages: list[Stage] = Field(default_factory=lambda: [Stage()], min_length=1)
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="`auto`: bf16 where the processor computes it, else fp32."
+    )
+    stop: Stop | None = Field(None, description="Stop a stage early and keep its best weights.")
+    validate_every: int | None = Field(
+        None, gt=0, description="Steps between two losses on the val split."
+    )
+    track: list[Literal["tensorboard", "wandb", "trackio"]] = Field(
+        default_factory=list, description="Where else losses are shown."
     )
     threads: int | None = Field(None, gt=0, description="CPU threads; nothing: all free cores.")
     save_every: int = Field(200, gt=0, description="Steps between checkpoints to resume from.")
@@ -238,162 +322,7 @@ class Recipe(Section):
     tuning: Tuning = Field(default_factory=Tuning)
     evaluation: Evaluation = Field(default_factory=Evaluation)
     export: Export = Field(default_factory=Export)
-
-
-def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe in a YAML file, or the shipped one of that name, with dotted keys replaced.
-
-    Raises:
-        RecipeError: there is no such recipe, it is not YAML, or a key or value is refused.
-    """
-    path = find_recipe(name)
-    values = _with_base(path, seen=())
-    values.setdefault("name", path.stem)
-    for override in overrides:
-        key, sign, value = override.partition("=")
-        if not sign:
-            raise RecipeError(f"'{override}': an override has the form section.key=value.")
-        _set(values, key.split("."), _yaml(value, f"override {key}"), override)
-    return validate(values, path.name)
-
-
-def find_recipe(name: str | Path) -> Path:
-    """The file of a recipe: a path that exists, or the name of one that swath ships."""
-    path = Path(name)
-    if path.suffix in {".yaml", ".yml"} and path.is_file():
-        return path
-    shipped = SHIPPED / f"{name}.yaml"
-    if str(name) in shipped_recipes():
-        return shipped
-    raise RecipeError(f"no recipe '{name}'{did_you_mean(str(name), shipped_recipes())}")
-
-
-def shipped_recipes() -> list[str]:
-    """Names of the recipes that come with swath."""
-    return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
-
-
-def validate(values: dict[str, Any], where: str) -> Recipe:
-    """The recipe of a mapping.
-
-    Raises:
-        RecipeError: a key is unknown (the nearest is offered) or a value does not fit.
-    """
-    try:
-        return Recipe.model_validate(values)
-    except ValidationError as error:
-        raise RecipeError(_advice(error, where)) from None
-
-
-def dump(recipe: Recipe) -> str:
-    """The recipe as YAML; `load_recipe` reads it back."""
-    text: str = yaml.safe_dump(
-        recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100
+    tiny: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Keys that --tiny changes, for a small random model of the same architecture.",
     )
-    return text
-
-
-def describe() -> Iterable[tuple[str, str, str]]:
-    """(dotted key, default, description) of everything a recipe may hold."""
-    return _describe(Recipe, "")
-
-
-def _describe(section: type[Section], prefix: str) -> Iterable[tuple[str, str, str]]:
-    for key, field in section.model_fields.items():
-        inner = _section_of(field.annotation)
-        many = "[]" if "list[" in str(field.annotation) else ""
-        if inner is not None:
-            yield from _describe(inner, f"{prefix}{key}{many}.")
-            continue
-        default = (
-            "(required)" if field.is_required() else field.get_default(call_default_factory=True)
-        )
-        yield f"{prefix}{key}", str(default), field.description or ""
-
-
-def _section_of(annotation: Any) -> type[Section] | None:
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        return annotation
-    inner = (_section_of(argument) for argument in getattr(annotation, "__args__", ()))
-    return next((section for section in inner if section is not None), None)
-
-
-def _with_base(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    if path in seen:
-        raise RecipeError(f"{path.name}: extends itself, by way of {seen[-1].name}.")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: cannot be read ({error}).") from None
-    values = _yaml(text, path.name)
-    if not isinstance(values, dict):
-        raise RecipeError(f"{path.name}: a recipe is a mapping of sections.")
-    base = values.pop("extends", None)
-    if base is None:
-        return values
-    beside = path.parent / f"{base}.yaml"
-    return _merged(
-        _with_base(beside if beside.is_file() else find_recipe(str(base)), (*seen, path)), values
-    )
-
-
-def _merged(below: Any, above: Any) -> Any:
-    if isinstance(below, dict) and isinstance(above, dict):
-        return {
-            key: _merged(below[key], above[key])
-            if key in below and key in above
-            else copy.deepcopy(above.get(key, below.get(key)))
-            for key in {**below, **above}
-        }
-    return copy.deepcopy(above)
-
-
-def _yaml(text: str, where: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise RecipeError(
-            f"{where}{line}: not valid YAML ({getattr(error, 'problem', error)})."
-        ) from None
-
-
-def _set(values: dict[str, Any], keys: list[str], value: Any, override: str) -> None:
-    place: Any = values
-    for depth, key in enumerate(keys):
-        last = depth == len(keys) - 1
-        if isinstance(place, list):
-            if not key.isdigit() or int(key) >= len(place):
-                raise RecipeError(
-                    f"'{override}': '{key}' is no item; it counts from 0 to {len(place) - 1}."
-                )
-            if last:
-                place[int(key)] = value
-            place = place[int(key)]
-        elif last:
-            place[key] = value
-        else:
-            if place.get(key) is None:
-                place[key] = {}
-            place = place[key]
-            if not isinstance(place, dict | list):
-                raise RecipeError(f"'{override}': '{key}' holds a value, not a section.")
-
-
-def _advice(error: ValidationError, where: str) -> str:
-    lines = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
-            section: Any = Recipe
-            for part in item["loc"][:-1]:
-                if isinstance(part, str):
-                    section = _section_of(section.model_fields[part].annotation)
-            known = list(section.model_fields)
-            lines.append(f"{key}: unknown key{did_you_mean(str(item['loc'][-1]), known)}")
-        else:
-            lines.append(
-                f"{key}: {item['msg'].removeprefix('Value error, ')} (got {item['input']!r})"
-            )
-    return f"{where}: " + "; ".join(lines)

@@ -9,7 +9,8 @@ from swath.annotations.image import AnnotatedImage
 from swath.boxes import Boxes
 from swath.instructions.builder import InstructionSet, build
 from swath.instructions.conversation import Box, Conversation, Image, assistant, system, user
-from swath.recipe import Instructions, Recipe, validate
+from swath.recipe import Instructions, Recipe
+from swath.recipes import validate
 
 RED, GREEN, BLUE, GREY = (220, 30, 30), (30, 200, 30), (30, 30, 220), (110, 110, 110)
 COLOURS = {"red": RED, "green": GREEN, "blue": BLUE}

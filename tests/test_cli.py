@@ -11,7 +11,7 @@ from swath.cli import main
 from swath.experiment import Experiment
 from swath.files import read_json
 from swath.instructions.builder import read_set
-from swath.recipe import load_recipe, shipped_recipes
+from swath.recipes import load_recipe, shipped_recipes
 from tests.making import annotated, rectangle
 
 QUESTION = "Which category fits this site best?"

@@ -12,7 +12,7 @@ from swath.errors import (
 from swath.evaluation.predictions import read_predictions
 from swath.experiment import Experiment
 from swath.files import read_json
-from swath.recipe import load_recipe, validate
+from swath.recipes import load_recipe, validate
 from tests.making import BLUE, GREEN, RED, rectangle
 
 STAGE = {"train": ["projector"], "steps": 2, "batch_size": 4}

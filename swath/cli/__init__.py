@@ -67,7 +67,7 @@ def quickstart(
     """Build, tune, evaluate and ask, from drawn scenes or from your own folder."""
     from swath.experiment import Experiment
     from swath.files import write_text
-    from swath.recipe import dump, load_recipe
+    from swath.recipes import dump, load_recipe
 
     if folder is not None and "=" in str(folder) and not folder.exists():
         overrides, folder = [str(folder), *(overrides or [])], None
@@ -111,7 +111,7 @@ def quickstart(
 @app.command()
 def recipes(json: Json = False) -> None:
     """List the recipes that come with swath."""
-    from swath.recipe import load_recipe, shipped_recipes
+    from swath.recipes import load_recipe, shipped_recipes
 
     rows = {name: load_recipe(name).about.strip() for name in shipped_recipes()}
     if json:
@@ -133,7 +133,7 @@ def show(
 ) -> None:
     """Show a recipe as resolved, what a run learnt, or rows as the model reads them."""
     from swath.experiment import Experiment
-    from swath.recipe import describe, dump, load_recipe
+    from swath.recipes import describe, dump, load_recipe
 
     if what == "keys":
         say("# Recipe keys", "", "Written by `swath show keys`.", "")
@@ -299,7 +299,7 @@ def main() -> None:
 
 
 def _experiment(recipe: str, overrides: list[str] | None, home: Path) -> Experiment:
-    from swath.recipe import load_recipe
+    from swath.recipes import load_recipe
 
     resolved = load_recipe(recipe, overrides or [])  # a typo is answered before torch is loaded
     from swath.experiment import Experiment

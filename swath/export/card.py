@@ -8,7 +8,7 @@ from typing import Any
 from swath.evaluation.charts import Series, loss_curve
 from swath.files import read_json
 from swath.models.loading import RUN_FILE
-from swath.recipe import load_recipe
+from swath.recipes import load_recipe
 from swath.tuning.run import read_losses
 
 CURVE_FILE = "losses.svg"

@@ -18,7 +18,7 @@ from swath.instructions.builder import read_set
 from swath.instructions.conversation import Conversation, read_conversations, write_conversations
 from swath.models.engine import LocalEngine
 from swath.models.loading import MANIFEST, RUN_FILE, load, load_folder
-from swath.recipe import load_recipe
+from swath.recipes import load_recipe
 from swath.registry import did_you_mean
 
 DTYPES = ("float32", "float16", "bfloat16")

@@ -25,7 +25,8 @@ from swath.files import read_json
 from swath.models.family import FAMILIES, Family
 from swath.models.nano import NanoConfig, NanoForConditionalGeneration
 from swath.models.vocabulary import train_tokenizer
-from swath.recipe import Imagery, Models, load_recipe
+from swath.recipe import Imagery, Models
+from swath.recipes import load_recipe
 
 transformers_logging.disable_progress_bar()  # the command line shows its own
 

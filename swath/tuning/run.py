@@ -38,7 +38,8 @@ from swath.instructions.conversation import Conversation
 from swath.models.encoding import Encoder, by_image
 from swath.models.loading import RUN_FILE, Loaded, load_base
 from swath.models.pixels import PixelStore
-from swath.recipe import Recipe, Stage, dump, load_recipe
+from swath.recipe import Recipe, Stage
+from swath.recipes import dump, load_recipe
 from swath.tuning.objective import ImageHeads
 from swath.tuning.rows import Batcher, Schedule, Targets
 from swath.tuning.stages import PartCount, count_parts, prepare

@@ -7,7 +7,7 @@ from swath.imagery.synthetic import QUICKSTART_KINDS
 from swath.instructions.phrasing import PHRASINGS
 from swath.models.loading import EMBEDDED, load
 from swath.models.nano import NanoConfig, NanoForConditionalGeneration, NanoModel
-from swath.recipe import load_recipe
+from swath.recipes import load_recipe
 
 
 def test_96_pixels_become_36_tokens_of_the_decoders_width():

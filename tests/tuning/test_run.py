@@ -13,7 +13,7 @@ from swath.instructions.builder import write_set
 from swath.instructions.conversation import Conversation
 from swath.models.engine import LocalEngine
 from swath.models.loading import Loaded, load
-from swath.recipe import load_recipe
+from swath.recipes import load_recipe
 from swath.tuning import run as tuning_run
 from swath.tuning.run import fingerprint, read_losses, tune
 from swath.tuning.stages import part_of

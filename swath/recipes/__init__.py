@@ -1,0 +1,184 @@
+"""Recipes as files: found by name or path, extended, overridden by dotted keys, described."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from swath.errors import RecipeError
+from swath.recipe import Recipe, Section
+from swath.registry import did_you_mean
+
+SHIPPED = Path(__file__).parent
+
+
+def load_recipe(name: str | Path, overrides: Sequence[str] = (), tiny: bool = False) -> Recipe:
+    """The recipe in a YAML file, or the shipped one of that name, with dotted keys replaced.
+
+    Args:
+        name: of the recipe.
+        overrides: each "section.key=value".
+        tiny: the same architecture, small and random: the recipe's `tiny` keys are applied.
+
+    Raises:
+        RecipeError: there is no such recipe, it is not YAML, or a key or value is refused.
+    """
+    path = find_recipe(name)
+    values = _with_base(path, seen=())
+    values.setdefault("name", path.stem)
+    if tiny:
+        values = _merged(values, values.pop("tiny", {}))
+        values = _merged(values, {"name": f"{values['name']}-tiny", "models": {"weights": "tiny"}})
+    for override in overrides:
+        key, sign, value = override.partition("=")
+        if not sign:
+            raise RecipeError(f"'{override}': an override has the form section.key=value.")
+        _set(values, key.split("."), _yaml(value, f"override {key}"), override)
+    return validate(values, path.name)
+
+
+def find_recipe(name: str | Path) -> Path:
+    """The file of a recipe: a path that exists, or the name of one that swath ships."""
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"} and path.is_file():
+        return path
+    shipped = SHIPPED / f"{name}.yaml"
+    if str(name) in shipped_recipes():
+        return shipped
+    raise RecipeError(f"no recipe '{name}'{did_you_mean(str(name), shipped_recipes())}")
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that come with swath."""
+    return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+
+
+def validate(values: dict[str, Any], where: str) -> Recipe:
+    """The recipe of a mapping.
+
+    Raises:
+        RecipeError: a key is unknown (the nearest is offered) or a value does not fit.
+    """
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(_advice(error, where)) from None
+
+
+def dump(recipe: Recipe) -> str:
+    """The recipe as YAML; `load_recipe` reads it back."""
+    text: str = yaml.safe_dump(
+        recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100
+    )
+    return text
+
+
+def describe() -> Iterable[tuple[str, str, str]]:
+    """(dotted key, default, description) of everything a recipe may hold."""
+    return _describe(Recipe, "")
+
+
+def _describe(section: type[Section], prefix: str) -> Iterable[tuple[str, str, str]]:
+    for key, field in section.model_fields.items():
+        inner = _section_of(field.annotation)
+        many = "[]" if "list[" in str(field.annotation) else ""
+        if inner is not None:
+            yield from _describe(inner, f"{prefix}{key}{many}.")
+            continue
+        default = (
+            "(required)" if field.is_required() else field.get_default(call_default_factory=True)
+        )
+        yield f"{prefix}{key}", str(default), field.description or ""
+
+
+def _section_of(annotation: Any) -> type[Section] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    inner = (_section_of(argument) for argument in getattr(annotation, "__args__", ()))
+    return next((section for section in inner if section is not None), None)
+
+
+def _with_base(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    if path in seen:
+        raise RecipeError(f"{path.name}: extends itself, by way of {seen[-1].name}.")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read ({error}).") from None
+    values = _yaml(text, path.name)
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path.name}: a recipe is a mapping of sections.")
+    base = values.pop("extends", None)
+    if base is None:
+        return values
+    beside = path.parent / f"{base}.yaml"
+    return _merged(
+        _with_base(beside if beside.is_file() else find_recipe(str(base)), (*seen, path)), values
+    )
+
+
+def _merged(below: Any, above: Any) -> Any:
+    if isinstance(below, dict) and isinstance(above, dict):
+        return {
+            key: _merged(below[key], above[key])
+            if key in below and key in above
+            else copy.deepcopy(above.get(key, below.get(key)))
+            for key in {**below, **above}
+        }
+    return copy.deepcopy(above)
+
+
+def _yaml(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise RecipeError(
+            f"{where}{line}: not valid YAML ({getattr(error, 'problem', error)})."
+        ) from None
+
+
+def _set(values: dict[str, Any], keys: list[str], value: Any, override: str) -> None:
+    place: Any = values
+    for depth, key in enumerate(keys):
+        last = depth == len(keys) - 1
+        if isinstance(place, list):
+            if not key.isdigit() or int(key) >= len(place):
+                raise RecipeError(
+                    f"'{override}': '{key}' is no item; it counts from 0 to {len(place) - 1}."
+                )
+            if last:
+                place[int(key)] = value
+            place = place[int(key)]
+        elif last:
+            place[key] = value
+        else:
+            if place.get(key) is None:
+                place[key] = {}
+            place = place[key]
+            if not isinstance(place, dict | list):
+                raise RecipeError(f"'{override}': '{key}' holds a value, not a section.")
+
+
+def _advice(error: ValidationError, where: str) -> str:
+    lines = []
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            section: Any = Recipe
+            for part in item["loc"][:-1]:
+                if isinstance(part, str):
+                    section = _section_of(section.model_fields[part].annotation)
+            known = list(section.model_fields)
+            lines.append(f"{key}: unknown key{did_you_mean(str(item['loc'][-1]), known)}")
+        else:
+            lines.append(
+                f"{key}: {item['msg'].removeprefix('Value error, ')} (got {item['input']!r})"
+            )
+    return f"{where}: " + "; ".join(lines)
