@@ -53,5 +53,9 @@ class EvaluationError(SwathError):
     """An evaluation that cannot be scored or reported."""
 
 
+class EndpointError(SwathError):
+    """A model behind an address that refuses, stays away, costs too much or answers rubbish."""
+
+
 class ExportError(SwathError):
     """An export that could not be written, or that did not answer as the run did."""

@@ -24,16 +24,15 @@ from swath.annotations.lint import Finding, lint
 from swath.annotations.readers import check_classes
 from swath.errors import AnnotationError, EvaluationError, FormatError, ModelError, RequestError
 from swath.evaluation import baselines
+from swath.evaluation.asking import answers_of, stop_score
 from swath.evaluation.predictions import Prediction, read_predictions, write_predictions
 from swath.evaluation.reading import Labels
 from swath.evaluation.report import ReportRun, write_report
-from swath.evaluation.runner import predict
 from swath.evaluation.score import read_scores, score, write_scores
 from swath.files import read_json, write_text
 from swath.imagery.scene import open_scene
 from swath.instructions.builder import InstructionSet, build, read_set, write_set
-from swath.models.engine import LocalEngine
-from swath.models.loading import RUN_FILE, load, load_base
+from swath.models.loading import RUN_FILE, Loaded, load, load_base
 from swath.recipe import Recipe
 from swath.recipes import dump, load_recipe
 from swath.tuning.plan import Plan, plan
@@ -151,6 +150,12 @@ class Experiment:
                 )
             notes["findings"] = [asdict(finding) for finding in findings]
             notes["leaks"] = len(leaks)
+        if recipe.instructions.writer is not None:
+            from swath.instructions import writer
+
+            section, cache = recipe.instructions.writer, self.folder / "writer.jsonl"
+            images = tuple(writer.rewrite_captions(images, section, cache, progress))
+            notes["captions"] = writer.note(section)
         built = build(images, recipe.instructions, recipe.seed, notes)
         Labels(built.labels)  # refuses classes that no answer could tell apart
         if self._run_of_another(built):
@@ -185,7 +190,9 @@ class Experiment:
             self.forget()
         elif (self.folder / RUN_FILE).is_file():
             self._refuse_another()
-        return tune(self.set(progress), self.recipe, self.folder, report, parts)
+        built = self.set(progress)
+        score = stop_score(built, self.recipe)
+        return tune(built, self.recipe, self.folder, report, parts, score=score)
 
     def forget(self) -> None:
         """Remove the run, its answers and its report; the set stays."""
@@ -238,26 +245,20 @@ class Experiment:
     def evaluate(self, side: str, progress: Progress | None = None) -> list[Prediction]:
         """Ask the test questions of the base or the tuned model; write answers and scores."""
         recipe, section, built = self.recipe, self.recipe.evaluation, self.tuned_set()
-        loaded = load(self.folder) if side == "tuned" else load_base(recipe.models, (), recipe.seed)
-        engine = LocalEngine(
-            loaded,
-            batch_size=section.batch_size,
-            views=section.views,
-            threads=recipe.tuning.threads,
-        )
-        answers = predict(
-            engine,
-            self.questions(built),
-            built.labels,
-            built.choices if section.closed else {},
-            section.max_new_tokens,
-            progress,
-        )
+        asked = self.questions(built)
+        loaded = self._model(side)
+        answers = answers_of(loaded, asked, built, recipe, progress)
         folder = self.folder / "evaluation" / side
         write_predictions(folder / "predictions.jsonl", answers)
         scores = score(answers, built.labels, section.resamples, recipe.seed)
         write_scores(folder / "scores.json", answers, built.labels, scores, section.resamples)
         return answers
+
+    def _model(self, side: str) -> Loaded:
+        recipe = self.recipe
+        if side == "tuned":
+            return load(self.folder)
+        return load_base(recipe.models, (), recipe.seed, recipe.imagery)
 
     def questions(self, built: InstructionSet) -> list[Any]:
         """The conversations that evaluation asks.
@@ -334,7 +335,8 @@ class Experiment:
         drawn = recipe.annotations.drawn
         many = drawn is not None and drawn.count > MANY_SCENES
         workers = len(os.sched_getaffinity(0)) if many and hasattr(os, "sched_getaffinity") else 1
-        return gather(recipe.annotations, recipe.seed, self.folder / "drawn", progress, workers)
+        drawings, frames = self.folder / "drawn", recipe.imagery.frames
+        return gather(recipe.annotations, recipe.seed, drawings, progress, workers, frames)
 
 
 def _rgb(path: str) -> Any:

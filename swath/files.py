@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,8 +118,11 @@ def write_jsonl(path: Path | str, kind: str, rows: Iterable[dict[str, Any]]) -> 
     return count
 
 
-def read_jsonl(path: Path | str, kind: str) -> Iterator[dict[str, Any]]:
+def read_jsonl(path: Path | str, kind: str, whole: bool = False) -> Iterator[dict[str, Any]]:
     """Yield the rows of a file that `write_jsonl` wrote, in order, one at a time.
+
+    Args:
+        whole: only whole lines; one that is still being written is left out.
 
     Raises:
         FormatError: the file is absent, of another kind, of a newer format, or a row is damaged.
@@ -133,6 +137,8 @@ def read_jsonl(path: Path | str, kind: str) -> Iterator[dict[str, Any]]:
     number = 0
     with stream:
         for number, line in enumerate(stream, start=1):
+            if whole and not line.endswith(b"\n"):
+                return
             try:
                 row = orjson.loads(line)
             except orjson.JSONDecodeError as error:
@@ -151,6 +157,56 @@ def read_jsonl(path: Path | str, kind: str) -> Iterator[dict[str, Any]]:
             _refuse_newer(row, f"{path}:1")
     if number == 0:
         raise FormatError(f"{path}: empty; expected a header of kind '{kind}'.")
+
+
+class Journal:
+    """A JSONL file of rows by key that grows while work goes on, so that it can be continued.
+
+    What is killed leaves at most its last row short, which the next reader cuts off.
+
+    Args:
+        path: of the file; begun if it is not there.
+        kind: of the file's rows.
+        others: journals of the same kind whose rows are known as well, and left as they are.
+
+    Raises:
+        FormatError: a file is of another kind, of a newer format, or damaged.
+    """
+
+    def __init__(self, path: Path | str, kind: str, others: Iterable[Path] = ()) -> None:
+        path = Path(path)
+        whole = path.read_bytes().rfind(b"\n") + 1 if path.is_file() else 0
+        if whole:
+            os.truncate(path, whole)
+        else:
+            write_jsonl(path, kind, [])
+        self._rows: dict[str, dict[str, Any]] = {}
+        for file in (*others, path):
+            self._rows |= {row["key"]: row for row in read_jsonl(file, kind, whole=True)}
+        self._stream = path.open("ab", buffering=0)
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The row of a key, or None."""
+        return self._rows.get(key)
+
+    def put(self, key: str, row: dict[str, Any]) -> None:
+        """Keep a row; from several threads at once, if need be."""
+        line = orjson.dumps({"key": key, **row}, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
+        with self._lock:
+            self._rows[key] = orjson.loads(line)
+            self._stream.write(line)  # one write of a whole line
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows, oldest first."""
+        return list(self._rows.values())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
 
 
 def _refuse_newer(value: dict[str, Any], where: str) -> None:

@@ -65,6 +65,7 @@ class Annotations(Section):
         description="Shares of the splits when the source does not bring its own.",
     )
     keep_given_split: bool = Field(True, description="Use the source's own split where it has one.")
+    limit: int | None = Field(None, gt=0, description="At most so many images, evenly taken.")
     limit_per_class: int | None = Field(None, gt=0, description="At most so many images a class.")
     unreadable: Literal["refuse", "drop"] = Field(
         "refuse", description="What to do with images that cannot be opened; dropped are listed."
@@ -141,9 +142,28 @@ class Models(Section):
         "pretrained",
         description="`random` starts from nothing; `tiny`, as --tiny does, also makes it small.",
     )
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Of frozen weights; `auto`: bfloat16 on an accelerator, else float32."
+    )
+    longest: int | None = Field(
+        None, gt=0, description="Rows of more tokens are left out; nothing: all the model can read."
+    )
+    dialect: str | None = Field(
+        None, description="Row of the dialect table for box text; nothing: the family's."
+    )
+    template: str | None = Field(
+        None, description="Row of the template table; nothing: the checkpoint's own, if it serves."
+    )
     tokenizer: Literal["base", "train"] = Field(
         "base", description="`train` makes a new one from the set's own words (swath-nano only)."
     )
+
+    @property
+    def name(self) -> str:
+        """What the model is called: its base, or its parts."""
+        if self.parts is None:
+            return self.base
+        return f"{self.parts.vision} + {self.parts.connector} + {self.parts.language}"
 
 
 class Lora(Section):
@@ -271,6 +291,11 @@ class Tuning(Section):
     threads: int | None = Field(None, gt=0, description="CPU threads; nothing: all free cores.")
     save_every: int = Field(200, gt=0, description="Steps between checkpoints to resume from.")
     keep_checkpoints: int = Field(1, ge=1, description="How many of them stay on disk.")
+    prove: int = Field(
+        8,
+        ge=0,
+        description="Questions asked of the model as tuned and as read back from disk.",
+    )
 
     @model_validator(mode="after")
     def _names_differ(self) -> Tuning:

@@ -14,6 +14,7 @@ from swath.annotations.pictures import (
     official_splits,
     refuse_repeats,
 )
+from swath.annotations.questions import questions_of
 from swath.errors import AnnotationError
 
 
@@ -27,7 +28,8 @@ def read(path: Path) -> list[AnnotatedImage]:
 
     Understands `{"images": [{"filename", "split", "sentences": [{"raw"}, ...]}, ...]}` (UCM,
     Sydney, RSICD; a sentence without "raw" is joined from its "tokens") and
-    `[{"image" or "filename", "scene", "split", "captions"}, ...]`. Captions are kept as they are.
+    `[{"image" or "filename", "scene", "split", "captions"}, ...]`. Captions are kept as they are,
+    questions are read as `questions_of` says.
 
     Args:
         path: the JSON file, or the folder holding one or several.
@@ -57,6 +59,7 @@ def read(path: Path) -> list[AnnotatedImage]:
                     captions=_captions(row, where),
                     split=split_named(row.get("split"), where) or listed(picture),
                     source=root.name,
+                    questions=questions_of(row, where),
                 )
             )
         finder.refuse_missing(len(rows))

@@ -39,6 +39,7 @@ def draw_set(
     workers: int = 1,
     progress: Progress | None = None,
     suffix: str = ".png",
+    frames: int = 1,
 ) -> list[AnnotatedImage]:
     """Draw a set into a folder, or read back the one that the same arguments drew there.
 
@@ -55,6 +56,8 @@ def draw_set(
         workers: processes that draw; 1 draws in this one.
         progress: called with scenes drawn and scenes in all.
         suffix: ".png", or ".jpg" for smaller files (quality 92).
+        frames: of each scene; more than 1 make sequences that say what moves, and boxes are
+            those of the first frame.
 
     Raises:
         RequestError: no kind, no scene or another suffix was asked for.
@@ -73,6 +76,7 @@ def draw_set(
         "seed": seed,
         "size_px": size_px,
         "suffix": suffix,
+        "frames": frames,
     }
     before = _drawn_before(folder, asked, suffix)
     if before is not None:
@@ -84,7 +88,7 @@ def draw_set(
     for kind in kinds:
         (folder / "images" / _dashed(kind)).mkdir(parents=True, exist_ok=True)
     images = []
-    for image in _drawn(places, workers, folder, seed, size_px, suffix, len(kinds)):
+    for image in _drawn(places, workers, folder, seed, size_px, suffix, len(kinds), frames):
         images.append(image)
         if progress is not None:
             progress(len(images), count)
@@ -105,13 +109,14 @@ def _drawn_before(folder: Path, asked: dict[str, Any], suffix: str) -> list[Anno
         if {key: drawn.get(key) for key in asked} != asked:
             return None
         # The folder may have moved since, so paths are made anew.
-        images = [
-            replace(image, path=str(folder / f"{image.id}{suffix}"))
-            for image in read_images(folder / "images.jsonl")
-        ]
+        images = []
+        for image in read_images(folder / "images.jsonl"):
+            paths = _paths(folder, image.id, suffix, asked["frames"])
+            images.append(replace(image, path=paths[0], frames=paths if len(paths) > 1 else ()))
     except FormatError:  # cut short: draw again
         return None
-    return images if all(Path(image.path).is_file() for image in images) else None
+    whole = all(Path(path).is_file() for one in images for path in one.frames or [one.path])
+    return images if whole else None
 
 
 def _drawn(
@@ -135,32 +140,51 @@ def _drawn(
 
 
 def _draw_one(
-    place: tuple[str, int], folder: Path, seed: int, size_px: int, suffix: str, turns: int
+    place: tuple[str, int],
+    folder: Path,
+    seed: int,
+    size_px: int,
+    suffix: str,
+    turns: int,
+    frames: int,
 ) -> AnnotatedImage:
     from swath.imagery import synthetic
 
     kind, number = place
     # One seed a scene, unrelated to its neighbours' and to those of another set's seed.
     own_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-    scene = synthetic.draw(kind, own_seed, size_px)
+    if frames > 1:
+        scenes, said = synthetic.draw_sequence(kind, own_seed, size_px, frames)
+    else:
+        scenes = [synthetic.draw(kind, own_seed, size_px)]
+        said = scenes[0].captions
+    scene = scenes[0]
     name = f"images/{_dashed(kind)}/{number // turns:05d}"
-    path = folder / f"{name}{suffix}"
-    with replacing(path) as temporary:
-        Image.fromarray(scene.pixels).save(
-            temporary, format="JPEG" if suffix == ".jpg" else "PNG", quality=_JPEG_QUALITY
-        )
+    paths = _paths(folder, name, suffix, frames)
+    for path, one in zip(paths, scenes, strict=True):
+        with replacing(path) as temporary:
+            Image.fromarray(one.pixels).save(
+                temporary, format="JPEG" if suffix == ".jpg" else "PNG", quality=_JPEG_QUALITY
+            )
     return AnnotatedImage(
         id=name,
-        path=str(path),
+        path=paths[0],
         size_wh=(scene.pixels.shape[1], scene.pixels.shape[0]),
         label=scene.label,
-        captions=tuple(scene.captions),
+        captions=tuple(said),
         boxes=scene.boxes,
         names=tuple(scene.names),
         phrases=tuple(scene.phrases),
         source=SOURCE,
         licence=LICENCE,
+        frames=paths if frames > 1 else (),
     )
+
+
+def _paths(folder: Path, name: str, suffix: str, frames: int) -> tuple[str, ...]:
+    """Where the frames of a scene lie: the first as the only one would."""
+    rest = (f"{name}-{number}{suffix}" for number in range(2, frames + 1))
+    return tuple(str(folder / one) for one in (f"{name}{suffix}", *rest))
 
 
 def _dashed(kind: str) -> str:

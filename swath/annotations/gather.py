@@ -37,6 +37,7 @@ def gather(
     drawings: Path,
     progress: Callable[[int, int], None] | None = None,
     workers: int = 1,
+    frames: int = 8,
 ) -> Gathered:
     """The images that the recipe's `annotations` ask for, split.
 
@@ -46,54 +47,95 @@ def gather(
         drawings: folder for drawn scenes.
         progress: called with images drawn and asked for.
         workers: processes that draw.
+        frames: how many are taken of a clip.
 
     Raises:
         RecipeError: neither or both of `source` and `drawn` are given.
         AnnotationError: nothing usable is there.
     """
-    if (section.source is None) == (section.drawn is None):
+    if bool(section.source) == (section.drawn is not None):
         raise RecipeError(
             "annotations: name either `source` (your folder) or `drawn` (scenes drawn by swath); "
             "for example annotations.source=path/to/images."
         )
     if section.drawn is not None:
         drawn = section.drawn
-        images = draw_set(
-            drawings,
-            KINDS[drawn.kinds],
-            drawn.count,
-            seed,
-            drawn.size_px,
-            workers,
-            progress,
-            ".jpg",
-        )
+        parts = [
+            draw_set(
+                drawings,
+                KINDS[drawn.kinds],
+                drawn.count,
+                seed,
+                drawn.size_px,
+                workers,
+                progress,
+                ".jpg",
+                drawn.frames,
+            )
+        ]
     else:
-        images = read(Path(str(section.source)), section.format, section.unreadable)
+        given = [section.source] if isinstance(section.source, str) else section.source or []
+        sources = [Path(source) for source in given]
+        parts = [read(one, section.format, section.unreadable, frames) for one in sources]
+        parts = _told_apart(parts, sources)
+    part_of = {image.id: number for number, part in enumerate(parts) for image in part}
+    images = [image for part in parts for image in part]
     images, renamed = _renamed(images, section.classes)
+    if section.limit and len(images) > section.limit:
+        every = len(images) / section.limit
+        images = [images[int(place * every)] for place in range(section.limit)]
     if section.limit_per_class:
         images = limit_per_class(images, section.limit_per_class, seed)
-    images, origin = _split(images, section, seed)
+    images, origin = _split(images, section, seed, part_of)
     notes: dict[str, object] = {"split_from": origin}
     if renamed:
         notes["classes_changed"] = renamed
     return Gathered(tuple(images), notes)
 
 
+def _told_apart(
+    parts: list[list[AnnotatedImage]], sources: Sequence[Path]
+) -> list[list[AnnotatedImage]]:
+    """The images of several sources, its source's name before each id if two would be the same."""
+    ids = Counter(image.id for part in parts for image in part)
+    if len(ids) == ids.total():
+        return parts
+    names = [source.absolute().name for source in sources]
+    if len(set(names)) < len(names):
+        names = [f"{number}-{name}" for number, name in enumerate(names, 1)]
+    return [
+        [replace(one, id=f"{name}/{one.id}", scene=f"{name}/{one.scene}") for one in part]
+        for name, part in zip(names, parts, strict=True)
+    ]
+
+
 def _split(
-    images: list[AnnotatedImage], section: Annotations, seed: int
+    images: list[AnnotatedImage], section: Annotations, seed: int, part_of: dict[str, int]
 ) -> tuple[list[AnnotatedImage], str]:
+    """The images with a split each, and in words where it is from.
+
+    A source that brings a split keeps it beside one whose images are dealt by the seed.
+    """
     shares = {name: share for name, share in section.split.items() if share > 0}
     if not section.keep_given_split:
         images = [replace(image, split=None) for image in images]
-    given = {image.split for image in images}
-    if given == {None}:
+    if all(image.split is None for image in images):
         return split_by_scene(images, shares, seed), f"drawn by seed {seed}"
-    if None in given:
-        raise AnnotationError(
-            f"{sum(image.split is None for image in images)} of {len(images)} images are in no "
-            f"split of the source; add them, or split anew with annotations.keep_given_split=false."
-        )
+    split_of: dict[str, str | None] = {}
+    dealt = ""
+    for number in sorted(set(part_of.values())):
+        part = [image for image in images if part_of[image.id] == number]
+        without = sum(image.split is None for image in part)
+        if 0 < without < len(part):
+            raise AnnotationError(
+                f"{without} of {len(part)} images are in no split of the source; add them, or "
+                f"split anew with annotations.keep_given_split=false."
+            )
+        if without:
+            part, dealt = split_by_scene(part, shares, seed), f"; others drawn by seed {seed}"
+        split_of.update((image.id, image.split) for image in part)
+    images = [replace(image, split=split_of[image.id]) for image in images]
+    given = set(split_of.values())
     if "train" not in given:
         raise AnnotationError(
             f"the source has only {' and '.join(sorted(map(str, given)))} images, none to train "
@@ -103,7 +145,7 @@ def _split(
     for name in missing:
         images = complete_splits(images, shares[name] / sum(shares.values()), seed, name)
     carved = f"; {' and '.join(missing)} carved from its train" if missing else ""
-    return list(images), f"the source{carved}"
+    return list(images), f"the source{dealt}{carved}"
 
 
 def _renamed(

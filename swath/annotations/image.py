@@ -15,12 +15,27 @@ from swath.files import read_jsonl, write_jsonl
 
 
 @dataclass(frozen=True)
+class Question:
+    """A question about an image and its true answer.
+
+    Args:
+        question: what is asked, in the source's words.
+        answer: what is to be answered.
+        kind: the source's word for such questions, as "presence" or "count"; "" without one.
+    """
+
+    question: str
+    answer: str
+    kind: str = ""
+
+
+@dataclass(frozen=True)
 class AnnotatedImage:
-    """One image and its annotations.
+    """One image, or a sequence of them, and its annotations.
 
     Args:
         id: unique in its set; the path relative to the set's folder, without suffix.
-        path: absolute path of the image file.
+        path: absolute path of the image file, or one frame of a clip: `clip.mp4#frame=120`.
         size_wh: width and height in pixels.
         label: scene class, or None.
         captions: sentences describing the whole image.
@@ -31,9 +46,12 @@ class AnnotatedImage:
         scene: images of one scene share pixels or ground and stay in one split.
         source: where it came from, for the card.
         licence: the source's licence, None where it states none.
+        frames: paths of all images of a sequence in order of time, `path` being the first;
+            boxes lie in that one. Empty for one image.
+        questions: what is asked about the image, with the answers.
 
     Raises:
-        ShapeError: boxes, names and phrases differ in length.
+        ShapeError: boxes, names and phrases differ in length, or `path` is not the first frame.
     """
 
     id: str
@@ -48,6 +66,8 @@ class AnnotatedImage:
     scene: str = ""
     source: str = ""
     licence: str | None = None
+    frames: tuple[str, ...] = ()
+    questions: tuple[Question, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.phrases:
@@ -58,6 +78,11 @@ class AnnotatedImage:
             raise ShapeError(
                 f"{self.id}: {len(self.boxes)} boxes, {len(self.names)} names and "
                 f"{len(self.phrases)} phrases; each box needs one of each."
+            )
+        if self.frames and self.frames[0] != self.path:
+            raise ShapeError(
+                f"{self.id}: the first frame is {self.frames[0]} and the path {self.path}; "
+                f"give the first frame as path."
             )
 
     def to_row(self) -> dict[str, Any]:
@@ -75,6 +100,8 @@ class AnnotatedImage:
             "scene": self.scene,
             "source": self.source,
             "licence": self.licence,
+            "frames": list(self.frames),
+            "questions": [[one.question, one.answer, one.kind] for one in self.questions],
         }
 
     @classmethod
@@ -99,6 +126,8 @@ class AnnotatedImage:
                 scene=row["scene"],
                 source=row["source"],
                 licence=row["licence"],
+                frames=tuple(row.get("frames", ())),  # absent from files of older versions
+                questions=tuple(Question(*one) for one in row.get("questions", ())),
             )
         except ShapeError as error:
             raise FormatError(f"image row {row.get('id', '?')}: {error}") from None

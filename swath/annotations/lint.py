@@ -16,7 +16,7 @@ from swath.annotations.duplicates import fingerprint, near_pairs
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.pictures import few
 from swath.errors import ImageryError
-from swath.imagery.scene import open_scene
+from swath.imagery.scene import is_frame, open_scene
 from swath.imagery.tiling import tiles
 
 SMALL_CLASS = 5
@@ -51,8 +51,9 @@ class Finding:
 def lint(images: Sequence[AnnotatedImage], progress: Progress | None = None) -> list[Finding]:
     """What to look at in a set, gravest first: leaks, bad files, bad rows, then the set at large.
 
-    Every image is decoded whole. Kinds: "leak", "near duplicate", "split scene", "unreadable",
-    "two labels", "duplicate", "box outside", "box without area", "empty caption", "spelling",
+    Every image and frame is decoded whole; sequences look alike if their first frames do. Kinds:
+    "leak", "near duplicate", "split scene", "unreadable", "two labels", "duplicate",
+    "box outside", "box without area", "empty caption", "empty question", "spelling",
     "small class", "no licence".
 
     Args:
@@ -61,7 +62,7 @@ def lint(images: Sequence[AnnotatedImage], progress: Progress | None = None) -> 
     """
     looks: list[_Look | str] = []
     with ThreadPoolExecutor(max_workers=2) as pool:
-        for look in pool.map(_look, (image.path for image in images)):
+        for look in pool.map(_look, images):
             looks.append(look)
             if progress is not None:
                 progress(len(looks), len(images))
@@ -74,6 +75,7 @@ def lint(images: Sequence[AnnotatedImage], progress: Progress | None = None) -> 
         *(finding for finding in copies if finding.kind != "leak"),
         *_bad_boxes(images),
         *_empty_captions(images),
+        *_empty_questions(images),
         *_spellings(images),
         *_small_classes(images),
         *_no_licence(images),
@@ -88,21 +90,28 @@ class _Look:
     print: np.uint64
 
 
-def _look(path: str) -> _Look | str:
-    """Digest and fingerprint of an image, or why it cannot be decoded."""
+def _look(image: AnnotatedImage) -> _Look | str:
+    """Digest and fingerprint of an image, or why it, or one of its frames, cannot be decoded."""
+    digest = hashlib.sha256()
+    prints = []
     try:
-        scene = open_scene(path)
-        if max(scene.size_wh) <= _TILE_PX:
-            pixels = scene.read_rgb()
-        else:
-            for tile in tiles(scene.id, scene.size_wh, _TILE_PX):
-                scene.read_rgb(tile)
-            pixels = scene.read_rgb(size_wh=(256, 256))
+        for path in image.frames or (image.path,):
+            scene = open_scene(path)
+            if max(scene.size_wh) <= _TILE_PX:
+                pixels = scene.read_rgb()
+            else:
+                for tile in tiles(scene.id, scene.size_wh, _TILE_PX):
+                    scene.read_rgb(tile)
+                pixels = scene.read_rgb(size_wh=(256, 256))
+            if is_frame(path):
+                digest.update(pixels.tobytes())
+            else:
+                with Path(path).open("rb") as stream:
+                    digest.update(hashlib.file_digest(stream, "sha256").digest())
+            prints.append(fingerprint(pixels))
     except ImageryError as error:
         return str(error)
-    with Path(path).open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").digest()
-    return _Look(digest, fingerprint(pixels))
+    return _Look(digest.digest(), prints[0])
 
 
 def _copies(images: Sequence[AnnotatedImage], looks: Sequence[_Look | str]) -> Iterator[Finding]:
@@ -214,6 +223,23 @@ def _empty_captions(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
                 image.id,
                 f"{len(empty)} of {len(image.captions)} captions hold no word: {few(empty)!r}",
                 "write a sentence, or remove the caption",
+            )
+
+
+def _empty_questions(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
+    for image in images:
+        empty = [
+            one.question
+            for one in image.questions
+            if not re.search(r"[^\W\d_]", one.question) or not one.answer.strip()
+        ]
+        if empty:
+            yield Finding(
+                "empty question",
+                image.id,
+                f"{len(empty)} of {len(image.questions)} questions ask nothing or have no answer: "
+                f"{few(empty)!r}",
+                "write both, or remove the question",
             )
 
 

@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from typing import Literal
 
 from swath.annotations.image import AnnotatedImage
 from swath.errors import AnnotationError, ImageryError
-from swath.imagery.scene import open_scene
+from swath.imagery.scene import is_frame, open_scene
+from swath.imagery.video import SUFFIXES as CLIP_SUFFIXES
+from swath.imagery.video import frames_of
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".vrt"}
@@ -42,6 +45,11 @@ Unreadable = Literal["refuse", "drop"]
 def is_picture(path: Path) -> bool:
     """Whether a file's name says that it is a picture; hidden files are none."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def is_clip(path: Path) -> bool:
+    """Whether a file's name says that it is a video."""
+    return path.suffix.lower() in CLIP_SUFFIXES and not path.name.startswith(".")
 
 
 def pictures_below(folder: Path) -> list[Path]:
@@ -85,26 +93,29 @@ def refuse_repeats(images: Sequence[AnnotatedImage], where: Path) -> None:
 
 
 def measured(
-    images: Sequence[AnnotatedImage], unreadable: Unreadable = "refuse"
+    images: Sequence[AnnotatedImage], unreadable: Unreadable = "refuse", frames: int = 8
 ) -> list[AnnotatedImage]:
-    """The images with their sizes, read from the files' headers.
+    """The images with their sizes, read from the files' headers; clips become frames.
 
     Args:
         images: of any size; one that is not `UNMEASURED` is a claim that is checked if the
-            image has boxes.
+            image has boxes. A path may be a clip's.
         unreadable: "refuse" raises on a file that cannot be opened, "drop" leaves it out.
+        frames: how many are taken of a clip, evenly spaced.
 
     Raises:
-        AnnotationError: a file cannot be opened, or its size is not the one its boxes are for.
+        AnnotationError: a file cannot be opened, its size is not the one its boxes are for, or
+            the images of a sequence differ in size.
     """
     kept: list[AnnotatedImage] = []
     failed: list[str] = []
     with ThreadPoolExecutor(max_workers=4) as pool:
-        sizes = pool.map(_size_or_reason, (image.path for image in images))
-        for image, size in zip(images, sizes, strict=True):
-            if isinstance(size, str):
-                failed.append(size)
+        looks = pool.map(_framed_and_size, images, repeat(frames))
+        for look in looks:
+            if isinstance(look, str):
+                failed.append(look)
                 continue
+            image, size = look
             if len(image.boxes) and image.size_wh not in (UNMEASURED, size):
                 raise AnnotationError(
                     f"{image.path}: annotated as {image.size_wh[0]} x {image.size_wh[1]} px, the "
@@ -235,11 +246,24 @@ def _without_suffix(name: str) -> str:
     return str(path.with_suffix("").as_posix() if path.suffix.lower() in SUFFIXES else name)
 
 
-def _size_or_reason(path: str) -> tuple[int, int] | str:
+def _framed_and_size(
+    image: AnnotatedImage, frames: int
+) -> tuple[AnnotatedImage, tuple[int, int]] | str:
+    """The image, a clip given its frames, and its size; or why it cannot be used."""
     try:
-        return open_scene(path).size_wh
+        if is_clip(Path(image.path)):
+            names = frames_of(image.path, frames)
+            image = replace(image, path=names[0], frames=tuple(names))
+        size = open_scene(image.path).size_wh
+        for path in image.frames[1:]:
+            if not is_frame(path) and (other := open_scene(path).size_wh) != size:
+                return (
+                    f"{path}: has {other[0]} x {other[1]} px and the first image of its sequence "
+                    f"{size[0]} x {size[1]} px"
+                )
     except ImageryError as error:
         return str(error)
+    return image, size
 
 
 def _is_clutter(name: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from swath.annotations import captions, coco, folders
+from swath.annotations import captions, coco, dota, folders, questions, rows, yolo
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.pictures import Unreadable, few, measured, pictures_below
 from swath.errors import AnnotationError
@@ -48,10 +48,34 @@ for _row in (
         "a COCO JSON of boxes, also in annotations/ or as <split>/_annotations.coco.json",
     ),
     Reader(
+        "yolo",
+        yolo.recognises,
+        yolo.read,
+        "images/ beside labels/ with a YOLO text file a picture, also in train/, val/ and test/",
+    ),
+    Reader(
+        "dota",
+        dota.recognises,
+        dota.read,
+        "images/ beside labelTxt/ with a DOTA text file a picture, also in train/, val/ and test/",
+    ),
+    Reader(
+        "rows",
+        rows.recognises,
+        rows.read,
+        "a CSV, JSON or JSONL table of image, video or frames with caption, question and answer",
+    ),
+    Reader(
         "folders",
         folders.recognises,
         folders.read,
         "one folder of pictures a class, also below images/ or train/, val/ and test/",
+    ),
+    Reader(
+        "questions",
+        questions.recognises,
+        questions.read,
+        "a text file of lines `picture:question?answer` with its pictures beside it",
     ),
 ):
     READERS.add(_row.name, _row)
@@ -78,15 +102,21 @@ def recognise(path: Path | str) -> Reader:
 
 
 def read(
-    path: Path | str, format: str = "auto", unreadable: Unreadable = "refuse"
+    path: Path | str,
+    format: str = "auto",
+    unreadable: Unreadable = "refuse",
+    frames: int = 8,
 ) -> list[AnnotatedImage]:
     """The annotated images of a folder or file, each with its size in pixels.
+
+    Questions in RSIVQA's text beside any format are added to its images.
 
     Args:
         path: a folder, or the annotation file itself.
         format: a reader's name, or "auto" to recognise it.
         unreadable: whether a picture that cannot be opened is refused or left out; a damaged
             one whose header is sound is found by `lint`.
+        frames: how many are taken of a clip, evenly spaced.
 
     Raises:
         AnnotationError: the format is not recognised, or the annotations are wrong.
@@ -105,7 +135,9 @@ def read(
             f"{path}: holds no images that the reader '{reader.name}' understands, which expects "
             f"{reader.says}; found {_found(path)}."
         )
-    return measured(images, unreadable)
+    if path.is_dir():
+        images = questions.with_questions(images, path)
+    return measured(images, unreadable, frames)
 
 
 def check_classes(images: Sequence[AnnotatedImage]) -> None:

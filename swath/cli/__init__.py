@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swath import __version__
-from swath.cli.console import bars, emit, findings_of, plan_of, say, scores_of, table
+from swath.cli.console import bars, emit, findings_of, plan_of, say, scores_of, table, tuned
+from swath.cli.convert import convert
 from swath.errors import RequestError, SwathError
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ Overrides = Annotated[
 Home = Annotated[Path, typer.Option(help="Folder that holds the experiments.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on standard output.")]
 Fresh = Annotated[bool, typer.Option(help="Forget an earlier run of this name.")]
+Tiny = Annotated[
+    bool,
+    typer.Option("--tiny", help="The same architecture, small and random, on drawn scenes."),
+]
 RUNS = Path("runs")
 
 
@@ -61,6 +66,8 @@ def quickstart(
         Path | None, typer.Argument(help="Your class folders, caption JSON or COCO file.")
     ] = None,
     overrides: Overrides = None,
+    recipe: Annotated[str | None, typer.Option(help="Walk through this recipe instead.")] = None,
+    tiny: Tiny = False,
     home: Home = RUNS,
     fresh: Fresh = False,
 ) -> None:
@@ -72,7 +79,7 @@ def quickstart(
     if folder is not None and "=" in str(folder) and not folder.exists():
         overrides, folder = [str(folder), *(overrides or [])], None
     if folder is None:
-        recipe = load_recipe("quickstart", overrides or [])
+        chosen = load_recipe(recipe or "quickstart", overrides or [], tiny)
     else:
         from json import dumps
 
@@ -83,10 +90,11 @@ def quickstart(
         # Quoted, because an override is YAML and a folder may be called 2024.
         name, source = (dumps(str(one)) for one in (folder.absolute().name, folder.absolute()))
         own = [f"name={name}", f"annotations.source={source}"]
-        recipe = load_recipe("quickstart-own", [*own, *(overrides or [])])
-    experiment = Experiment(recipe, home / recipe.name)
-    file = home / f"{recipe.name}.yaml"
-    text = dump(recipe)
+        own = own[1:] if recipe else own
+        chosen = load_recipe(recipe or "quickstart-own", [*own, *(overrides or [])], tiny)
+    experiment = Experiment(chosen, home / chosen.name)
+    file = home / f"{chosen.name}.yaml"
+    text = dump(chosen)
     if file.is_file() and file.read_text(encoding="utf-8") != text and not fresh:
         raise RequestError(
             f"{file} is there and says otherwise; go on with `swath tune {file}`, "
@@ -129,6 +137,7 @@ def show(
         Path | None, typer.Option(help="Draw training rows as the model reads them to this PNG.")
     ] = None,
     home: Home = RUNS,
+    tiny: Tiny = False,
     json: Json = False,
 ) -> None:
     """Show a recipe as resolved, what a run learnt, or rows as the model reads them."""
@@ -145,7 +154,7 @@ def show(
             scores = scores_of(experiment)
             return emit(scores) if json else table(experiment)
     else:
-        recipe = load_recipe(what, overrides or [])
+        recipe = load_recipe(what, overrides or [], tiny)
         if sheet is None:
             return emit(recipe.model_dump(mode="json")) if json else say(dump(recipe).strip())
         experiment = Experiment(recipe, home / recipe.name)
@@ -153,18 +162,22 @@ def show(
 
     with bars() as progress:
         built = experiment.set(progress("build"))
-    contact_sheet(built.split("train"), experiment.recipe.models, sheet, experiment.recipe.seed)
+    contact_sheet(built.split("train"), experiment.recipe, sheet)
     return say(f"{sheet}: training rows with their boxes as read back from the model's own text.")
 
 
 @app.command()
 def check(
-    recipe: RecipeName, overrides: Overrides = None, home: Home = RUNS, json: Json = False
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    home: Home = RUNS,
+    tiny: Tiny = False,
+    json: Json = False,
 ) -> None:
     """Check recipe and data for bad rows and leaks, then plan: time, memory, disk."""
     from dataclasses import asdict
 
-    experiment = _experiment(recipe, overrides, home)
+    experiment = _experiment(recipe, overrides, home, tiny)
     with bars() as progress:
         found = experiment.check(progress("check"))
     leaking = bool(found.leaks) and not experiment.recipe.annotations.allow_leakage
@@ -185,9 +198,11 @@ def check(
 
 
 @app.command()
-def build(recipe: RecipeName, overrides: Overrides = None, home: Home = RUNS) -> None:
+def build(
+    recipe: RecipeName, overrides: Overrides = None, home: Home = RUNS, tiny: Tiny = False
+) -> None:
     """Turn images and annotations into conversations."""
-    _build(_experiment(recipe, overrides, home))
+    _build(_experiment(recipe, overrides, home, tiny))
 
 
 @app.command()
@@ -195,10 +210,11 @@ def tune(
     recipe: RecipeName,
     overrides: Overrides = None,
     home: Home = RUNS,
+    tiny: Tiny = False,
     fresh: Fresh = False,
 ) -> None:
     """Tune the recipe's model; an interrupted run continues."""
-    _tune(_experiment(recipe, overrides, home), fresh)
+    _tune(_experiment(recipe, overrides, home, tiny), fresh)
 
 
 @app.command()
@@ -268,6 +284,9 @@ def export(
     say(f"{to}: written; a fresh process gave the same {proven} answers.")
 
 
+app.command()(convert)
+
+
 @app.command()
 def doctor() -> None:
     """Say what this machine offers."""
@@ -298,10 +317,12 @@ def main() -> None:
         raise
 
 
-def _experiment(recipe: str, overrides: list[str] | None, home: Path) -> Experiment:
+def _experiment(recipe: str, overrides: list[str] | None, home: Path, tiny: bool) -> Experiment:
     from swath.recipes import load_recipe
 
-    resolved = load_recipe(recipe, overrides or [])  # a typo is answered before torch is loaded
+    resolved = load_recipe(
+        recipe, overrides or [], tiny
+    )  # a typo is answered before torch is loaded
     from swath.experiment import Experiment
 
     return Experiment(resolved, home / resolved.name)
@@ -327,8 +348,12 @@ def _tune(experiment: Experiment, fresh: bool) -> None:
 
         def step(row: dict[str, Any]) -> None:
             steps[row["stage"]](row["step"], row["steps"], f"loss {row['loss']:.3f}")
+            if "warning" in row:
+                typer.echo(f"warning: {row['warning']}", err=True)
 
         experiment.tune(step, announce, progress("build"), fresh)
+    for line in tuned(experiment):
+        say(line)
 
 
 def _evaluate(experiment: Experiment) -> None:
@@ -338,10 +363,12 @@ def _evaluate(experiment: Experiment) -> None:
 
 
 def _few_answers(experiment: Experiment) -> None:
+    from swath.evaluation.predictions import TRUTH
+
     answered: dict[str, Any] = {}
     for one in experiment.runs()[-1].predictions:
         answered.setdefault(one.task, one)
-    truths = {"classify": "label", "caption": "captions", "count": "count"}
+    truths = {task: key for task, key in TRUTH.items() if key != "boxes"}
     for one in answered.values():
         truth = one.truth.get(truths.get(one.task, ""))
         say("", f"{one.image}", f"  {one.question}", f"  tuned: {one.answer}")

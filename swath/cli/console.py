@@ -132,6 +132,32 @@ def findings_of(found: Checked) -> None:
         say("nothing to complain about")
 
 
+def tuned(experiment: Experiment) -> list[str]:
+    """What a finished run has to say of itself: its loss, what was left out, and the proof."""
+    from swath.files import read_json
+    from swath.models.loading import RUN_FILE
+    from swath.tuning.run import read_losses
+
+    run, lines = read_json(experiment.folder / RUN_FILE), []
+    texts = [row["text"] for row in read_losses(experiment.folder) if "text" in row]
+    if texts:
+        few = texts[-10:]
+        last = sum(few) / len(few)
+        lines.append(f"loss {texts[0]:.3f} to {last:.3f} ({last / texts[0]:.0%} of its start)")
+    if left := run.get("left_out"):
+        lines.append(f"left out, longer than the model reads: {len(left)} rows, first {left[0]}")
+    if proof := run.get("proof"):
+        lines.append(
+            f"read back from disk it gives {proof['same']} of {proof['questions']} of its answers"
+        )
+        if "id" in proof:
+            lines.append(
+                f"warning: on {proof['id']} it says '{proof['read_back']}' and the tuned model "
+                f"'{proof['tuned']}'"
+            )
+    return lines
+
+
 def plan_of(planned: Plan) -> None:
     """Print what tuning would train, and its time, memory and disk on this machine."""
     for stage in planned.stages:

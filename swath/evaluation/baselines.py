@@ -6,8 +6,9 @@ A model that does not beat these has learned the habits of the data set, not to 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from statistics import median_low
 
 import numpy as np
@@ -24,18 +25,28 @@ def blind(
     train: Sequence[Conversation], test: Sequence[Conversation]
 ) -> dict[str, list[Prediction]]:
     """Every baseline that needs no features and has both training and test conversations."""
-    table = {
-        "majority class": ("classify", majority_class),
-        "mean box": ("refer", mean_box),
-        "centre box": ("refer", centre_box),
-        "median count": ("count", median_count),
-        "commonest caption": ("caption", commonest_caption),
+    table: dict[str, dict[str, Callable[..., list[Prediction]]]] = {
+        "majority class": {"classify": majority_class},
+        "commonest name": {"identify": commonest_name},
+        "commonest answer": {"question": commonest_answer},
+        "mean box": {"refer": mean_box, "ground": partial(mean_box, task="ground")},
+        "centre box": {"refer": centre_box, "ground": partial(centre_box, task="ground")},
+        "median count": {"count": median_count},
+        "commonest caption": {
+            task: partial(commonest_caption, task=task)
+            for task in ("caption", "region", "describe")
+        },
     }
-    return {
-        name: make(train, test)
-        for name, (task, make) in table.items()
-        if _of(train, task) and _of(test, task)
+    predictions = {
+        name: [
+            prediction
+            for task, make in tasks.items()
+            if _of(train, task) and _of(test, task)
+            for prediction in make(train, test)
+        ]
+        for name, tasks in table.items()
     }
+    return {name: some for name, some in predictions.items() if some}
 
 
 def majority_class(train: Sequence[Conversation], test: Sequence[Conversation]) -> list[Prediction]:
@@ -44,6 +55,30 @@ def majority_class(train: Sequence[Conversation], test: Sequence[Conversation]) 
     return [
         replace(unanswered(one), answer=label, label=label, problem=None)
         for one in _of(test, "classify")
+    ]
+
+
+def commonest_name(train: Sequence[Conversation], test: Sequence[Conversation]) -> list[Prediction]:
+    """The commonest training object for every region; a tie goes to the first met."""
+    name = _commonest([one.truth["name"] for one in _training(train, "identify")])
+    return [
+        replace(unanswered(one), answer=name, label=name, problem=None)
+        for one in _of(test, "identify")
+    ]
+
+
+def commonest_answer(
+    train: Sequence[Conversation], test: Sequence[Conversation]
+) -> list[Prediction]:
+    """The commonest training answer to the question's kind; of all, to a kind never met."""
+    by_kind: dict[str | None, list[str]] = {None: []}
+    for one in _training(train, "question"):
+        for kind in (None, one.truth.get("kind") or ""):
+            by_kind.setdefault(kind, []).append(str(one.truth["answer"]))
+    answers = {kind: _commonest(texts) for kind, texts in by_kind.items()}
+    return [
+        _captioned(one, answers.get(one.truth.get("kind") or "", answers[None]))
+        for one in _of(test, "question")
     ]
 
 
@@ -56,33 +91,39 @@ def median_count(train: Sequence[Conversation], test: Sequence[Conversation]) ->
     ]
 
 
-def mean_box(train: Sequence[Conversation], test: Sequence[Conversation]) -> list[Prediction]:
+def mean_box(
+    train: Sequence[Conversation], test: Sequence[Conversation], task: str = "refer"
+) -> list[Prediction]:
     """The mean horizontal training box, as shares of width and height, for every expression."""
-    return _boxed(_relative(train).mean(axis=0), test)
+    return _boxed(_relative(train, task).mean(axis=0), _of(test, task))
 
 
-def centre_box(train: Sequence[Conversation], test: Sequence[Conversation]) -> list[Prediction]:
+def centre_box(
+    train: Sequence[Conversation], test: Sequence[Conversation], task: str = "refer"
+) -> list[Prediction]:
     """A box of the mean training width and height in the middle of every image."""
-    boxes = _relative(train)
+    boxes = _relative(train, task)
     half = (boxes[:, 2:] - boxes[:, :2]).mean(axis=0) / 2
-    return _boxed(np.concatenate([0.5 - half, 0.5 + half]), test)
+    return _boxed(np.concatenate([0.5 - half, 0.5 + half]), _of(test, task))
 
 
 def commonest_caption(
     train: Sequence[Conversation],
     test: Sequence[Conversation],
     classes: Mapping[str, str | None] | None = None,
+    task: str = "caption",
 ) -> list[Prediction]:
     """The commonest training caption of the class an image was given, for every test image.
 
     Args:
-        train: conversations; those of task "caption" count, by the `label` of their truth.
-        test: conversations; those of task "caption" are answered.
+        train: conversations; those of the task count, by the `label` of their truth.
+        test: conversations; those of the task are answered.
         classes: the class of each image path, as a classifier predicted it. An image without one,
             or with one that no training caption has, gets the commonest caption of all.
+        task: "caption", or another whose truth holds captions.
     """
     by_class: dict[str | None, list[str]] = {None: []}
-    for one in _training(train, "caption"):
+    for one in _training(train, task):
         by_class[None] += one.truth["captions"]
         if one.truth.get("label"):
             by_class.setdefault(one.truth["label"], []).extend(one.truth["captions"])
@@ -90,7 +131,7 @@ def commonest_caption(
     classes = classes or {}
     return [
         _captioned(one, captions.get(classes.get(one.images[0].path), captions[None]))
-        for one in _of(test, "caption")
+        for one in _of(test, task)
     ]
 
 
@@ -144,18 +185,22 @@ def _commonest(texts: Sequence[str]) -> str:
     return Counter(texts).most_common(1)[0][0]
 
 
-def _relative(train: Sequence[Conversation]) -> NDArray[np.float64]:
-    """(n, 4) horizontal training boxes x1, y1, x2, y2 as shares of width and height."""
+def _relative(train: Sequence[Conversation], task: str) -> NDArray[np.float64]:
+    """(n, 4) horizontal training boxes x1, y1, x2, y2 as shares of width and height.
+
+    Of "refer" the first box, which is the one meant; else all.
+    """
     rows = []
-    for one in _training(train, "refer"):
+    for one in _training(train, task):
         quads = np.asarray(one.truth["boxes"], dtype=np.float64).reshape(-1, 4, 2)
-        rows.append(Boxes(quads[:1]).hbb[0] / np.tile(one.images[0].size_wh, 2))
-    return np.array(rows)
+        boxes = Boxes(quads[:1] if task == "refer" else quads)
+        rows.append(boxes.hbb / np.tile(one.images[0].size_wh, 2))
+    return np.concatenate(rows)
 
 
 def _boxed(share: NDArray[np.float64], test: Sequence[Conversation]) -> list[Prediction]:
     predictions = []
-    for one in _of(test, "refer"):
+    for one in test:
         box = Boxes.from_hbb([share * np.tile(one.images[0].size_wh, 2)])
         rows = np.round(box.quads.reshape(-1, 8), 3).tolist()
         predictions.append(replace(unanswered(one), boxes=rows, problem=None))

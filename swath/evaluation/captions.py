@@ -1,27 +1,25 @@
 """Scores of captions: BLEU-4, ROUGE-L, CIDEr as COCO scores them; and whether the class is named.
 
-The scorers are those of `pycocoevalcap`. Its tokeniser is a Java program; ours is the regular
-expression below, so scores come close to published ones without being comparable to the digit.
+The words are those of `ptb`, the measures those of `ngrams`; together they give the digits of
+`pycocoevalcap`, which published scores come from, without its Java program.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
+from swath.evaluation.grounding import found
 from swath.evaluation.metrics import Measure, mean_of, share_of
+from swath.evaluation.ngrams import bleu, bleu_rows, cider, rouge_l
 from swath.evaluation.predictions import Prediction
-
-TOKENISER = "swath-words-1"
-"""Lower case; runs of letters and digits, with inner apostrophes; each Chinese character alone;
-punctuation dropped."""
+from swath.evaluation.ptb import tokenise
+from swath.evaluation.reading import numbers_of, without_boxes
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff"
 _WORD = rf"(?:(?![{_HAN}])[^\W_])+"
-_TOKENS = re.compile(rf"[{_HAN}]|{_WORD}(?:['’]{_WORD})*")
+_WORDS = re.compile(rf"[{_HAN}]|{_WORD}(?:['’]{_WORD})*")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
@@ -31,13 +29,13 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
     An empty caption is scored as the empty string, not left out.
 
     Args:
-        predictions: of task "caption".
+        predictions: of task "caption" or "region".
         labels: not used.
     """
     answers = [tokenise(one.answer) for one in predictions]
     references = [[tokenise(text) for text in one.truth["captions"]] for one in predictions]
     scenes = tuple(one.scene for one in predictions)
-    found = {
+    measured = {
         "bleu4": Measure(bleu_rows(answers, references), bleu, scenes),
         "rouge_l": mean_of(rouge_l(answers, references), scenes),
         "cider": mean_of(cider(answers, references), scenes),
@@ -45,75 +43,19 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
     classed = [one for one in predictions if one.truth.get("label")]
     if classed:
         named = [names_class(one.answer, one.truth["label"]) for one in classed]
-        found["names_class"] = share_of(named, [one.scene for one in classed])
-    return found
+        measured["names_class"] = share_of(named, [one.scene for one in classed])
+    return measured
 
 
-def tokenise(caption: str) -> str:
-    """The words of a caption joined by single spaces, by the rule of `TOKENISER`.
-
-    Line breaks of every kind become spaces: the COCO tokeniser would shift all later captions to
-    the wrong image at `\\r` or U+2028.
-    """
-    return " ".join(_TOKENS.findall(caption.lower()))
-
-
-def bleu_rows(answers: Sequence[str], references: Sequence[Sequence[str]]) -> NDArray[np.float64]:
-    """What each caption adds to corpus BLEU-4, (n, 10).
-
-    Matching n-grams for n = 1 to 4, all n-grams likewise, length, closest reference length.
+def described(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
+    """Precision, recall and F1 of the boxes, and the caption scores of the words without them.
 
     Args:
-        answers: n tokenised captions.
-        references: the tokenised references of each.
+        predictions: of task "describe".
+        labels: not used.
     """
-    from pycocoevalcap.bleu.bleu_scorer import BleuScorer
-
-    scorer = BleuScorer(n=4)
-    for answer, several in zip(answers, references, strict=True):
-        scorer += (answer, list(several))
-    rows = []
-    for one in scorer.ctest:
-        length = one["testlen"]
-        closest = min((abs(other - length), other) for other in one["reflen"])[1]
-        rows.append([*one["correct"], *one["guess"], length, closest])
-    return np.asarray(rows, dtype=np.float64).reshape(-1, 10)
-
-
-def bleu(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Corpus BLEU-4 of summed `bleu_rows`, to the digit as pycocoevalcap computes it."""
-    precision = (sums[..., 0:4] + 1e-15) / (sums[..., 4:8] + 1e-9)
-    ratio = (sums[..., 8] + 1e-15) / (sums[..., 9] + 1e-9)
-    brevity = np.exp(np.minimum(0.0, 1 - 1 / ratio))
-    value: NDArray[np.float64] = np.prod(precision, axis=-1) ** 0.25 * brevity
-    return value
-
-
-def rouge_l(answers: Sequence[str], references: Sequence[Sequence[str]]) -> NDArray[np.float64]:
-    """ROUGE-L of each tokenised caption, (n,)."""
-    from pycocoevalcap.rouge.rouge import Rouge
-
-    scorer = Rouge()
-    return np.array(
-        [scorer.calc_score([a], list(r)) for a, r in zip(answers, references, strict=True)],
-        dtype=np.float64,
-    )
-
-
-def cider(answers: Sequence[str], references: Sequence[Sequence[str]]) -> NDArray[np.float64]:
-    """CIDEr-D of each tokenised caption, 0 to 10, (n,).
-
-    Document frequencies come from these references, so a subset scores differently; with one image
-    all are 0.
-    """
-    from pycocoevalcap.cider.cider_scorer import CiderScorer
-
-    if not any("".join(several) for several in references):
-        return np.zeros(len(answers))  # the scorer takes the largest frequency, and there is none
-    scorer = CiderScorer(n=4, sigma=6.0)
-    for answer, several in zip(answers, references, strict=True):
-        scorer += (answer, list(several))
-    return np.asarray(scorer.compute_score()[1], dtype=np.float64)
+    words_only = [replace(one, answer=without_boxes(one.answer)) for one in predictions]
+    return found(predictions) | measures(words_only)
 
 
 def names_class(caption: str, label: str) -> bool:
@@ -122,8 +64,8 @@ def names_class(caption: str, label: str) -> bool:
     "BaseballField", "baseball_field" and "baseballfield" are all named by "two baseball fields":
     case and word breaks are dropped, and the last word may be singular or plural.
     """
-    wanted = _numbers("".join(words(label)))
-    tokens = tokenise(caption).split()
+    wanted = numbers_of("".join(words(label)))
+    tokens = _WORDS.findall(caption.lower())
     longest = max(map(len, wanted), default=0) + 2
     for start in range(len(tokens)):
         run = ""
@@ -131,23 +73,11 @@ def names_class(caption: str, label: str) -> bool:
             run += token
             if len(run) > longest:
                 break
-            if wanted & _numbers(run):
+            if wanted & numbers_of(run):
                 return True
     return False
 
 
 def words(label: str) -> list[str]:
     """The lower-case words of a label: "BaseballField" is baseball, field."""
-    return tokenise(_CAMEL.sub(" ", label).replace("_", " ")).split()
-
-
-def _numbers(word: str) -> set[str]:
-    """A word and what it may be the plural of."""
-    forms = {word}
-    if len(word) > 3 and word.endswith("s"):
-        forms.add(word[:-1])
-        if word.endswith("es"):
-            forms.add(word[:-2])
-        if word.endswith("ies"):
-            forms.add(word[:-3] + "y")
-    return forms
+    return _WORDS.findall(_CAMEL.sub(" ", label).replace("_", " ").lower())

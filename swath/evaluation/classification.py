@@ -49,6 +49,20 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[s
     return found
 
 
+def identified(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
+    """Accuracy of object names, and the share outside the set's names.
+
+    Args:
+        predictions: of task "identify".
+        labels: not used.
+    """
+    scenes = tuple(one.scene for one in predictions)
+    return {
+        "accuracy": share_of([one.label == one.truth["name"] for one in predictions], scenes),
+        "outside_labels": mean_of([one.problem == NOT_A_LABEL for one in predictions], scenes),
+    }
+
+
 def confusion(predictions: Sequence[Prediction], labels: Sequence[str]) -> NDArray[np.int64]:
     """How often each class was answered with each: (labels, labels + 1), rows are the truth.
 

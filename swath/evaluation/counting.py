@@ -1,17 +1,20 @@
-"""Scores of counts: mean absolute error, and the share that is exactly right."""
+"""Scores of counts: how far off they are, how much they explain, and the share exactly right."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from swath.evaluation.metrics import Measure, mean_of, share_of
 from swath.evaluation.predictions import Prediction
 
 
 def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
-    """Mean absolute error and share of exact counts.
+    """Mean, root mean square and relative error, R², and the share of exact counts.
 
-    An unreadable answer counts as 0 in the error, so a model cannot win by staying silent, and is
+    An unreadable answer counts as 0 in the errors, so a model cannot win by staying silent, and is
     never exact.
 
     Args:
@@ -19,8 +22,25 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
         labels: not used.
     """
     scenes = tuple(one.scene for one in predictions)
-    errors = [abs(one.truth["count"] - (one.count or 0)) for one in predictions]
-    return {
-        "mae": mean_of(errors, scenes),
+    truth = np.array([one.truth["count"] for one in predictions], dtype=np.float64)
+    errors = np.array([one.count or 0 for one in predictions]) - truth
+    sums = np.stack([errors**2, truth, truth**2, np.ones(len(truth))], axis=1)  # (n, 4)
+    measured = {
+        "mae": mean_of(np.abs(errors), scenes),
         "exact": share_of([one.count == one.truth["count"] for one in predictions], scenes),
+        "rmse": Measure(sums, lambda total: np.sqrt(total[..., 0] / total[..., 3]), scenes),
+        "r2": Measure(sums, _explained, scenes),
     }
+    some = truth > 0
+    if some.any():
+        there = [scene for scene, kept in zip(scenes, some, strict=True) if kept]
+        measured["mape"] = mean_of(np.abs(errors[some]) / truth[some], there)
+    return measured
+
+
+def _explained(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 - squared errors / squared deviations of the truth; 0 where all truths are alike."""
+    squared, total, squares, n = np.moveaxis(sums, -1, 0)
+    spread = squares - total**2 / n
+    alike = spread <= 1e-9 * squares
+    return np.where(alike, 0.0, 1 - squared / np.where(alike, 1.0, spread))

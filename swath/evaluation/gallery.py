@@ -12,38 +12,57 @@ from typing import Any
 from PIL import Image
 
 from swath.errors import SwathError
-from swath.evaluation import captions, grounding
-from swath.evaluation.predictions import Prediction
+from swath.evaluation import captions, grounding, questions
+from swath.evaluation.ngrams import rouge_l
+from swath.evaluation.predictions import TRUTH, Prediction
+from swath.evaluation.ptb import tokenise
+from swath.evaluation.reading import without_boxes
 
 OpenImage = Callable[[str], Image.Image]
 
+BOXED = ("refer", "ground")
+"""Tasks that are answered with boxes alone."""
+
+_WORDED = ("caption", "region", "describe")
+_FIELDS = {
+    "classify": ("label", "label"),
+    "identify": ("label", "name"),
+    "count": ("count", "count"),
+}  # what was read, and the truth it is held against
 _SIDE = 360  # pixels of a thumbnail's longer side
 _LONGEST = 400  # signs of an answer that are shown
 
 
 def goodness(predictions: Sequence[Prediction]) -> list[float]:
-    """How good each answer of one task is, 0 to 1: right or not, IoU, or ROUGE-L of a caption."""
+    """How good each answer of one task is, 0 to 1: right or not, IoU, F1, or ROUGE-L of words."""
     if not predictions:
         return []
     task = predictions[0].task
     if task == "refer":
         return [float(value) for value in grounding.overlaps(predictions)[0]]
-    if task == "caption":
-        answers = [captions.tokenise(one.answer) for one in predictions]
-        references = [[captions.tokenise(c) for c in one.truth["captions"]] for one in predictions]
-        return [float(value) for value in captions.rouge_l(answers, references)]
-    field = "label" if task == "classify" else "count"
-    return [float(getattr(one, field) == one.truth[field]) for one in predictions]
+    if task == "ground":
+        return [float(value) for value in grounding.f1(grounding.hits(predictions)[:, [0, 3, 4]])]
+    if task == "question":
+        return [float(questions.exact(one)) for one in predictions]
+    if task in _WORDED:
+        answers = [tokenise(without_boxes(one.answer)) for one in predictions]
+        references = [[tokenise(c) for c in one.truth["captions"]] for one in predictions]
+        return [float(value) for value in rouge_l(answers, references)]
+    field, truth = _FIELDS[task]
+    return [float(getattr(one, field) == one.truth[truth]) for one in predictions]
 
 
 def failed(prediction: Prediction, good: float) -> bool:
     """Whether an answer counts as failed: unreadable, wrong, or IoU below the threshold.
 
-    A caption fails where it is empty or, if the image has a class, does not name it.
+    A caption fails where it is empty or, if the image has a class, does not name it; a description
+    also where its boxes find none of the objects it is about; "ground" where any box is amiss.
     """
     if prediction.unreadable:
         return True
-    if prediction.task == "caption":
+    if prediction.task == "describe" and prediction.truth.get("boxes"):
+        return not grounding.hits([prediction])[0, 0]
+    if prediction.task in _WORDED:
         label = prediction.truth.get("label")
         return bool(label) and not captions.names_class(prediction.answer, str(label))
     return good < (grounding.THRESHOLD if prediction.task == "refer" else 1.0)
@@ -123,6 +142,7 @@ def _picture(answers: Sequence[tuple[str, str, Prediction]], open_image: OpenIma
         style = "answered" if place == len(answers) - 1 else "earlier"
         shapes += [_polygon(row, style) for row in one.boxes or []]
     shapes += [_polygon(row, "true") for row in last.truth.get("boxes", [])]
+    shapes += [_polygon(row, "asked") for row in last.asked or []]
     drawn = (
         f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" aria-hidden="true">'
         f"{''.join(shapes)}</svg>"
@@ -142,11 +162,10 @@ def _polygon(row: Sequence[float], style: str) -> str:
 
 
 def _truth(truth: Mapping[str, Any], task: str) -> str:
-    if task == "classify":
-        return str(truth["label"])
-    if task == "count":
-        return str(truth["count"])
-    return str(truth["captions"][0]) if task == "caption" else "solid box"
+    wanted = truth[TRUTH[task]]
+    if task in BOXED:
+        return "solid box" if len(wanted) == 1 else f"{len(wanted)} solid boxes"
+    return str(wanted[0] if task in _WORDED else wanted)
 
 
 def _answer(one: Prediction) -> str:
@@ -159,8 +178,8 @@ def _aside(one: Prediction, good: float) -> str:
     notes = [one.problem] if one.problem else []
     if one.confidence is not None:
         notes.append(f"{100 * one.confidence:.0f} % sure")
-    if one.task == "refer" and one.boxes:
-        notes.append(f"IoU {good:.2f}")
+    if one.task in BOXED and one.boxes:
+        notes.append(f"{'IoU' if one.task == 'refer' else 'F1'} {good:.2f}")
     return f" <small>{escape(' · '.join(notes))}</small>" if notes else ""
 
 

@@ -1,4 +1,4 @@
-"""Scores of boxes answering referring expressions: Acc@0.5 and mean IoU, oriented and upright."""
+"""Scores of boxes: Acc@0.5 of the one box meant; precision, recall and F1 of all boxes meant."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.boxes import Boxes, iou, iou_hbb
-from swath.evaluation.metrics import Measure, mean_of, share_of
+from swath.evaluation import matching
+from swath.evaluation.metrics import Formula, Measure, mean_of, share_of
 from swath.evaluation.predictions import Prediction
 
 THRESHOLD = 0.5
@@ -34,6 +35,46 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
     }
 
 
+def found(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
+    """Precision, recall and F1 of all boxes at IoU 0.5, pairs pooled over the answers.
+
+    Args:
+        predictions: of task "ground" or "describe"; all boxes of truth and answer count.
+        labels: not used.
+
+    Source: one-to-one pairs by falling IoU, as detections are scored; GeoChat (arXiv:2311.15826)
+    published no scorer.
+    """
+    scenes = tuple(one.scene for one in predictions)
+    rows = hits(predictions)  # (n, 5)
+    oriented, best, upright = rows[:, [0, 3, 4]], rows[:, [1, 3, 4]], rows[:, [2, 3, 4]]
+    return {
+        "f1@0.5": Measure(oriented, f1, scenes),
+        "precision@0.5": Measure(oriented, _over(1), scenes),
+        "recall@0.5": Measure(oriented, _over(2), scenes),
+        "f1@0.5_optimal": Measure(best, f1, scenes),
+        "f1@0.5_hbb": Measure(upright, f1, scenes),
+    }
+
+
+def hits(predictions: Sequence[Prediction]) -> NDArray[np.float64]:
+    """(n, 5) of each answer: pairs by falling IoU, most pairs, upright pairs, answers, truths."""
+    rows = np.zeros((len(predictions), 5))
+    for row, one in zip(rows, predictions, strict=True):
+        answered, truth = _boxes(one.boxes or []), _boxes(one.truth.get("boxes") or [])
+        oriented = matching.overlaps(answered, truth)
+        row[0] = matching.greedy(oriented, THRESHOLD)
+        row[1] = matching.most(oriented, THRESHOLD)
+        row[2] = matching.greedy(matching.overlaps(answered, truth, upright=True), THRESHOLD)
+        row[3:] = len(answered), len(truth)
+    return rows
+
+
+def f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """F1 of sums (..., 3) of pairs, answers and truths; 0 without any box."""
+    return _share(2 * sums[..., 0], sums[..., 1] + sums[..., 2])
+
+
 def overlaps(
     predictions: Sequence[Prediction],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -45,6 +86,14 @@ def overlaps(
         truth = _boxes([predictions[row].truth["boxes"][0] for row in rows])
         oriented[rows], upright[rows] = iou(answered, truth), iou_hbb(answered, truth)
     return oriented, upright
+
+
+def _over(column: int) -> Formula:
+    return lambda sums: _share(sums[..., 0], sums[..., column])
+
+
+def _share(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(above, below, out=np.zeros(above.shape), where=below > 0)
 
 
 def _boxes(rows: Sequence[Sequence[float]]) -> Boxes:

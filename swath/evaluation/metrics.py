@@ -118,7 +118,9 @@ class Metric:
 
 
 METRICS: dict[str, Metric] = {
-    "accuracy": Metric("Accuracy", "Share of all answers that name the true class.", unit="%"),
+    "accuracy": Metric(
+        "Accuracy", "Share of all answers that name the true class or object.", unit="%"
+    ),
     "macro_f1": Metric(
         "Macro-F1",
         "Mean over all classes of the label set of F1 = 2 TP / (2 TP + FP + FN); a class without "
@@ -127,7 +129,7 @@ METRICS: dict[str, Metric] = {
     ),
     "outside_labels": Metric(
         "Outside the labels",
-        "Share of all answers that parse but name a class outside the label set.",
+        "Share of all answers that parse but name a class or object outside the set.",
         unit="%",
         rising=False,
     ),
@@ -152,10 +154,64 @@ METRICS: dict[str, Metric] = {
         "As mean IoU, with the horizontal boxes around answer and truth.",
         unit="%",
     ),
+    "f1@0.5": Metric(
+        "F1@0.5",
+        "2 pairs / (boxes answered + boxes meant), summed over all answers; pairs have oriented "
+        "IoU >= 0.5 and are taken by falling IoU, each box once. 0 where there is no box.",
+        unit="%",
+    ),
+    "precision@0.5": Metric(
+        "Precision@0.5", "Pairs as in F1@0.5, over the boxes answered.", unit="%"
+    ),
+    "recall@0.5": Metric("Recall@0.5", "Pairs as in F1@0.5, over the boxes meant.", unit="%"),
+    "f1@0.5_optimal": Metric(
+        "F1@0.5, best pairs", "As F1@0.5, with as many pairs as there can be.", unit="%"
+    ),
+    "f1@0.5_hbb": Metric(
+        "F1@0.5, upright",
+        "As F1@0.5, with the horizontal boxes around answer and truth.",
+        unit="%",
+    ),
+    "exact_answer": Metric(
+        "Exact",
+        "Share of all answers equal to the truth once case, articles and punctuation are dropped "
+        "and numbers are digits.",
+        unit="%",
+    ),
+    "average_answer": Metric(
+        "Mean of kinds",
+        "Mean over the kinds of question of the share answered exactly.",
+        unit="%",
+    ),
+    "lenient_answer": Metric(
+        "Lenient",
+        "As exact; but where the truth is yes or no the answer's first word counts, and where it "
+        "is a whole number the first number.",
+        unit="%",
+    ),
     "mae": Metric(
         "Mean error",
         "Mean absolute difference of counts; an unreadable answer counts as 0.",
         scale=1.0,
+        rising=False,
+    ),
+    "rmse": Metric(
+        "Root mean square error",
+        "Root of the mean squared difference of counts; an unreadable answer counts as 0.",
+        scale=1.0,
+        rising=False,
+    ),
+    "r2": Metric(
+        "R²",
+        "1 - squared errors / squared deviations of the true counts from their mean; 0 where all "
+        "true counts are alike. An unreadable answer counts as 0.",
+        scale=1.0,
+    ),
+    "mape": Metric(
+        "Relative error",
+        "Mean of absolute difference over true count, among questions whose true count is not 0; "
+        "an unreadable answer counts as 0.",
+        unit="%",
         rising=False,
     ),
     "exact": Metric("Exact count", "Share of all answers with exactly the true count.", unit="%"),
@@ -181,5 +237,15 @@ METRICS: dict[str, Metric] = {
 }
 """Every metric that is computed, by the name it has in `scores.json`."""
 
-HEADLINE = {"classify": "accuracy", "refer": "acc@0.5", "count": "exact", "caption": "cider"}
+HEADLINE = {
+    "classify": "accuracy",
+    "refer": "acc@0.5",
+    "ground": "f1@0.5",
+    "count": "exact",
+    "identify": "accuracy",
+    "question": "exact_answer",
+    "caption": "cider",
+    "region": "cider",
+    "describe": "f1@0.5",
+}
 """The metric a task is judged by where one number must do."""

@@ -10,7 +10,17 @@ from typing import Any
 from swath.errors import FormatError
 from swath.files import read_jsonl, write_jsonl
 
-TRUTH = {"classify": "label", "caption": "captions", "refer": "boxes", "count": "count"}
+TRUTH = {
+    "classify": "label",
+    "caption": "captions",
+    "refer": "boxes",
+    "ground": "boxes",
+    "count": "count",
+    "identify": "name",
+    "region": "captions",
+    "describe": "captions",
+    "question": "answer",
+}
 """The tasks that are scored, and what their truth must hold."""
 
 EMPTY = "empty"
@@ -32,20 +42,22 @@ class Prediction:
 
     Args:
         id: of the conversation; runs are paired by it.
-        task: "classify", "caption", "refer" or "count".
+        task: one of `TRUTH`.
         scene: predictions of one scene are resampled together.
         image: path of the (first) image.
         size_wh: its width and height in pixels.
         question: the words that were asked.
-        truth: any of `label`, `captions`, `count`, `boxes` (rows of 8 pixel values).
+        truth: any of `label`, `captions`, `count`, `boxes` (rows of 8 pixel values), `name`,
+            `answer` and `kind`.
         answer: the raw words.
         closed: the answer was chosen among candidates by their probability, so it cannot be
             invalid.
-        label: the class that was read; None if unreadable or outside the label set.
+        label: the class or object name that was read; None if unreadable or outside the set.
         count: the number that was read.
-        boxes: the boxes that were read, rows of 8 pixel values; metrics take the first.
+        boxes: the boxes that were read, rows of 8 pixel values; of "refer" the first counts.
         problem: why the answer could not be read, or a note of `NOTES`; None without any.
         confidence: probability of the chosen candidate among all of them.
+        asked: the boxes within the question, rows of 8 pixel values.
     """
 
     id: str
@@ -62,6 +74,7 @@ class Prediction:
     boxes: list[list[float]] | None = None
     problem: str | None = None
     confidence: float | None = None
+    asked: list[list[float]] | None = None
 
     @property
     def unreadable(self) -> bool:

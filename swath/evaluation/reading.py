@@ -1,4 +1,4 @@
-"""Readers of answers in words: a class of the label set, or a number; never a guess."""
+"""Readers of answers in words: a class or name of a set, or a number; never a guess."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ from swath.evaluation.predictions import (
     SEVERAL_NUMBERS,
     UNPARSABLE,
 )
+
+_ARTICLE = re.compile(r"^\W*(?:an?|the)\s+", re.IGNORECASE)
+_BOX_TEXT = re.compile(r"[{\[][^{}\[\]A-Za-z]*\d[^{}\[\]A-Za-z]*[}\]]|<delim>")
+_PHRASE = re.compile(r"</?p>")
 
 _FENCE = re.compile(r"```(?:json)?\s*(\{.*?)(?:```|\Z)", re.DOTALL)
 
@@ -83,6 +87,44 @@ class Labels:
         return label, None if label else NOT_A_LABEL
 
 
+class Names(Labels):
+    """The object names of a set and their reader.
+
+    Raises:
+        EvaluationError: two names differ only in case, spaces or punctuation.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(names)
+        forms: dict[str, set[str]] = {}
+        for letter, name in self._by_letters.items():
+            for form in numbers_of(letter):
+                forms.setdefault(form, set()).add(name)
+        self._by_form = {form: min(some) for form, some in forms.items() if len(some) == 1}
+
+    def read(self, answer: str) -> tuple[str | None, str | None]:
+        """The name an answer gives, and what was wrong with it.
+
+        It must equal a name; case, spaces, punctuation, an article before it and the number
+        ("planes" for "plane") do not matter. Box text is left out.
+
+        Returns:
+            (name, None), or (None, problem): "empty" or "not a label" (outside the set).
+        """
+        found = letters(_ARTICLE.sub("", without_boxes(answer)))
+        if not found:
+            return None, EMPTY
+        if found in self._by_letters:
+            return self._by_letters[found], None
+        named = {self._by_form[form] for form in numbers_of(found) if form in self._by_form}
+        return (named.pop(), None) if len(named) == 1 else (None, NOT_A_LABEL)
+
+
+def without_boxes(answer: str) -> str:
+    """The words of an answer: boxes in braces or square brackets and `<p>` tags are left out."""
+    return " ".join(_PHRASE.sub("", _BOX_TEXT.sub(" ", answer)).split())
+
+
 def read_count(answer: str) -> tuple[int | None, str | None]:
     """The first number an answer names, and what was wrong with it.
 
@@ -108,6 +150,23 @@ def read_count(answer: str) -> tuple[int | None, str | None]:
 def letters(text: str) -> str:
     """The letters and digits of a text in lower case: what is left to compare labels by."""
     return "".join(sign for sign in text.casefold() if sign.isalnum())
+
+
+def numbers_of(word: str) -> set[str]:
+    """A word and what it may be the plural of: "beaches" is also "beache" and "beach"."""
+    forms = {word}
+    if len(word) > 3 and word.endswith("s"):
+        forms.add(word[:-1])
+        if word.endswith("es"):
+            forms.add(word[:-2])
+        if word.endswith("ies"):
+            forms.add(word[:-3] + "y")
+    return forms
+
+
+def numbers_as_digits(text: str) -> str:
+    """A text whose numbers, in words or with thousands separators, are plain digits."""
+    return _NUMBER.sub(lambda match: f"{_value(match.group()):.15g}", text)
 
 
 def _value(number: str) -> float:

@@ -17,13 +17,24 @@ from swath.evaluation.classification import per_class
 from swath.evaluation.gallery import OpenImage
 from swath.evaluation.metrics import HEADLINE, METRICS, Score
 from swath.evaluation.predictions import Prediction
+from swath.evaluation.questions import per_kind
 from swath.evaluation.score import by_task, compare, score
 from swath.evaluation.statistics import RESAMPLES, Difference
 from swath.evaluation.style import CSS
 from swath.files import write_text
 
 Scores = Mapping[str, Mapping[str, Score]]
-TITLES = {"classify": "Classes", "refer": "Boxes", "count": "Counts", "caption": "Captions"}
+TITLES = {
+    "classify": "Classes",
+    "refer": "Boxes",
+    "ground": "All boxes of a phrase",
+    "count": "Counts",
+    "identify": "Names of objects",
+    "question": "Questions",
+    "caption": "Captions",
+    "region": "Captions of regions",
+    "describe": "Descriptions with boxes",
+}
 _MACHINE = {"format", "choices", "words"}  # of the card: what only programs read
 _STYLES = ["tuned", "base", "c2", "c3", "c4"]
 
@@ -189,7 +200,26 @@ def _scores(
         parts.append(tables.scores(systems, gap))
         if task in gaps:
             parts.append(_changed(runs, task))
+        if task == "question":
+            parts.append(_by_kind(runs))
     return "".join(parts)
+
+
+def _by_kind(runs: Sequence[ReportRun]) -> str:
+    """Share of questions answered exactly, a row a kind."""
+    shares = [per_kind(by_task(run.predictions).get("question", [])) for run in runs]
+    if len(shares[-1]) < 2:
+        return ""
+    return tables.pairs(
+        {
+            f"{kind} ({number:,})": {
+                run.name: f"{100 * some[kind][0]:.1f} %"
+                for run, some in zip(runs, shares, strict=True)
+                if kind in some
+            }
+            for kind, (_, number) in shares[-1].items()
+        }
+    )
 
 
 def _changed(runs: Sequence[ReportRun], task: str) -> str:
@@ -271,7 +301,9 @@ def _examples(
             )
             for shown in chosen
         )
-        legend = tables.box_legend(len(runs) > 1) if task == "refer" else ""
+        drawn = any(one.boxes or one.asked or one.truth.get("boxes") for one in chosen)
+        asked = any(one.asked for one in chosen)
+        legend = tables.box_legend(len(runs) > 1, asked) if drawn else ""
         parts.append(
             f'<h3>{TITLES[task]}</h3><p class="note">{total:,} of {len(some):,} answers, '
             f"{len(chosen)} shown.{why}</p>{legend}"

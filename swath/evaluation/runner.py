@@ -11,8 +11,8 @@ import numpy as np
 from swath.boxes import Boxes
 from swath.errors import EvaluationError
 from swath.evaluation.predictions import EMPTY, NO_BOX, SEVERAL_BOXES, TRUTH, Prediction
-from swath.evaluation.reading import Labels, read_count
-from swath.instructions.conversation import Conversation
+from swath.evaluation.reading import Labels, Names, read_count
+from swath.instructions.conversation import Box, Conversation
 
 if TYPE_CHECKING:
     from swath.models.engine import Engine
@@ -27,6 +27,7 @@ def predict(
     choices: Mapping[str, Mapping[str, str]] | None = None,
     max_new_tokens: int = 64,
     progress: Progress | None = None,
+    names: Sequence[str] = (),
 ) -> list[Prediction]:
     """Predictions of an engine, one a conversation, in their order.
 
@@ -39,6 +40,7 @@ def predict(
             takes labels, "count" numbers. Every other task is answered in free words.
         max_new_tokens: longest free answer.
         progress: called with (answered, all).
+        names: the object names that an answer to "identify" may give.
 
     Raises:
         EvaluationError: no conversation, a truth that is missing or outside the labels, or a task
@@ -46,10 +48,12 @@ def predict(
     """
     choices = choices or {}
     label_set = Labels(labels)
+    asks_names = any(one.task == "identify" for one in conversations)
+    name_set = Names(names if asks_names else ())
     if not conversations:
         raise EvaluationError("there is nothing to ask; is the test split empty?")
     for conversation in conversations:
-        _check(conversation, label_set)
+        _check(conversation, label_set, name_set)
     for task in choices.keys() - {"classify", "count"}:
         raise EvaluationError(f"task '{task}' has no closed answers; leave it out of the choices.")
     unknown = choices.get("classify", {}).keys() - set(label_set.names)
@@ -71,12 +75,16 @@ def predict(
         step = _onward(progress, len(done), len(conversations))
         answers = engine.answer(questions, max_new_tokens=max_new_tokens, progress=step)
         for row, answer in zip(rows, answers, strict=True):
-            done[row] = read(conversations[row], answer.text, answer.boxes, label_set)
+            done[row] = read(conversations[row], answer.text, answer.boxes, label_set, name_set)
     return [done[row] for row in every]
 
 
 def read(
-    conversation: Conversation, answer: str, boxes: Boxes | None, labels: Labels
+    conversation: Conversation,
+    answer: str,
+    boxes: Boxes | None,
+    labels: Labels,
+    names: Labels | None = None,
 ) -> Prediction:
     """The prediction that an answer in free words makes.
 
@@ -86,25 +94,28 @@ def read(
         boxes: boxes of the answer in pixels of the question's image, as the family's dialect read
             them; None if it found none.
         labels: the classes it may name.
+        names: the objects it may name.
 
     Raises:
         EvaluationError: the conversation is of a task that has no metric.
     """
     blank = unanswered(conversation)
-    if conversation.task == "classify":
-        label, problem = labels.read(answer)
+    if conversation.task in ("classify", "identify"):
+        allowed = labels if conversation.task == "classify" else names or Names(())
+        label, problem = allowed.read(answer)
         return replace(blank, answer=answer, label=label, problem=problem)
     if conversation.task == "count":
         count, problem = read_count(answer)
         return replace(blank, answer=answer, count=count, problem=problem)
-    if conversation.task == "refer":
-        if boxes is None or not len(boxes):
-            problem = NO_BOX if answer.strip() else EMPTY
-            return replace(blank, answer=answer, problem=problem)
-        rows = np.round(boxes.quads.reshape(-1, 8), 3).tolist()
-        problem = SEVERAL_BOXES if len(rows) > 1 else None
-        return replace(blank, answer=answer, boxes=rows, problem=problem)
-    return replace(blank, answer=answer, problem=None if answer.strip() else EMPTY)
+    problem = None if answer.strip() else EMPTY
+    if conversation.task not in ("refer", "ground", "describe"):
+        return replace(blank, answer=answer, problem=problem)
+    rows = _rows(boxes) if boxes is not None else []
+    if not rows and conversation.task != "describe":
+        problem = problem or NO_BOX
+    if len(rows) > 1 and conversation.task == "refer":
+        problem = SEVERAL_BOXES
+    return replace(blank, answer=answer, boxes=rows or None, problem=problem)
 
 
 def unanswered(conversation: Conversation) -> Prediction:
@@ -120,7 +131,7 @@ def unanswered(conversation: Conversation) -> Prediction:
             f"{conversation.id}: task '{conversation.task}' has no metric; "
             f"tasks that are scored: {', '.join(TRUTH)}."
         )
-    if conversation.truth.get(needed) in (None, [], ()):
+    if conversation.truth.get(needed) in (None, [], (), ""):
         raise EvaluationError(
             f"{conversation.id}: task '{conversation.task}' is scored against `{needed}`, which "
             "its truth does not hold; rebuild the conversations."
@@ -138,15 +149,32 @@ def unanswered(conversation: Conversation) -> Prediction:
         truth=conversation.truth,
         answer="",
         problem=EMPTY,
+        asked=_asked(conversation),
     )
 
 
-def _check(conversation: Conversation, labels: Labels) -> None:
+def _asked(conversation: Conversation) -> list[list[float]] | None:
+    """The boxes of the last question."""
+    turns = [turn for turn in conversation.turns if turn.role == "user"][-1:]
+    boxes = [part.boxes for turn in turns for part in turn.parts if isinstance(part, Box)]
+    return [row for some in boxes for row in _rows(some)] or None
+
+
+def _rows(boxes: Boxes) -> list[list[float]]:
+    return np.round(boxes.quads.reshape(-1, 8), 3).tolist()
+
+
+def _check(conversation: Conversation, labels: Labels, names: Labels) -> None:
     truth = unanswered(conversation).truth
     if conversation.task == "classify" and truth["label"] not in labels.names:
         raise EvaluationError(
             f"{conversation.id}: its true class '{truth['label']}' is not among the "
             f"{len(labels.names)} labels; add it, or leave the image out."
+        )
+    if conversation.task == "identify" and truth["name"] not in names.names:
+        raise EvaluationError(
+            f"{conversation.id}: its true object '{truth['name']}' is not among the "
+            f"{len(names.names)} names; give all the set's names, or leave the row out."
         )
     if conversation.task == "refer" and len(truth["boxes"]) != 1:
         raise EvaluationError(

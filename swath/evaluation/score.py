@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from swath.errors import EvaluationError, FormatError
-from swath.evaluation import captions, classification, counting, grounding
+from swath.evaluation import captions, classification, counting, grounding, ptb, questions
 from swath.evaluation.metrics import METRICS, Measure, Score
 from swath.evaluation.predictions import TRUTH, Prediction
 from swath.evaluation.statistics import RESAMPLES, Difference, difference, interval
@@ -21,8 +21,13 @@ Scores = dict[str, dict[str, Score]]
 TASKS: dict[str, Callable[[Sequence[Prediction], Sequence[str]], dict[str, Measure]]] = {
     "classify": classification.measures,
     "refer": grounding.measures,
+    "ground": grounding.found,
     "count": counting.measures,
+    "identify": classification.identified,
+    "question": questions.measures,
     "caption": captions.measures,
+    "region": captions.measures,
+    "describe": captions.described,
 }
 """What is measured of each task."""
 
@@ -111,7 +116,7 @@ def by_task(predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
                 f"{one.id}: task '{one.task}' has no metric; "
                 f"tasks that are scored: {', '.join(TASKS)}."
             )
-        if one.truth.get(TRUTH[one.task]) in (None, []):
+        if one.truth.get(TRUTH[one.task]) in (None, [], ""):
             raise EvaluationError(
                 f"{one.id}: task '{one.task}' is scored against `{TRUTH[one.task]}`, which its "
                 "truth does not hold; predict again from conversations with truth."
@@ -152,6 +157,11 @@ def write_scores(
             "confusion": classification.confusion(chosen, labels).tolist(),
             "per_class": [asdict(row) for row in classification.per_class(chosen, labels)],
         }
+    if "question" in tasks:
+        kinds = questions.per_kind(by_task(predictions)["question"])
+        tasks["question"]["per_kind"] = {
+            kind: {"value": v, "n": n} for kind, (v, n) in kinds.items()
+        }
     used = {name for values in scores.values() for name in values}
     write_json(
         path,
@@ -159,7 +169,7 @@ def write_scores(
             "rules": {name: metric.rule for name, metric in METRICS.items() if name in used},
             "denominator": "every sample; an unreadable answer is wrong",
             "boxes": "pixels of the image; continuous area; IoU >= 0.5 is found; not clamped",
-            "tokeniser": captions.TOKENISER,
+            "tokeniser": ptb.TOKENISER,
             "interval": f"95 % percentile bootstrap over scenes, {resamples} resamples",
             "tasks": tasks,
         },

@@ -7,6 +7,7 @@ CSS = """
   --heat: 31 111 139; --miss: 201 106 32;
   --tuned: #1f6f8b; --base: #a39b8f; --c2: #7a5c99; --c3: #9a7b1f; --c4: #b0556e;
   --floor: #c9c3b8; --good: #2c7a4b; --bad: #b23a2b; --true: #2fbf71; --answered: #ff8c1a;
+  --asked: #3d7bff;
   --serif: "Iowan Old Style", "Palatino Linotype", Palatino, "Book Antiqua", "P052", Georgia, serif;
   --sans: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
   --mono: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
@@ -134,6 +135,7 @@ i.key { display: inline-block; width: 10px; height: 10px; margin-right: 8px; bor
 polygon { fill: none; stroke-width: 2.4; vector-effect: non-scaling-stroke; }
 polygon.true { stroke: var(--true); }
 polygon.answered { stroke: var(--answered); stroke-dasharray: 7 4; }
+polygon.asked { stroke: var(--asked); stroke-width: 3; }
 polygon.earlier { stroke: #fff; stroke-width: 1.6; stroke-dasharray: 1.5 4; }
 .legend polygon.earlier { stroke: var(--soft); }
 .example .question { margin: 10px 0 6px; font: 15px/1.4 var(--serif); overflow-wrap: anywhere; }

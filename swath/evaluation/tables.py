@@ -94,9 +94,10 @@ def legend(series: Sequence[Series]) -> str:
     )
 
 
-def box_legend(several: bool) -> str:
-    """Which outline is the truth, and which an answer."""
+def box_legend(several: bool, asked: bool = False) -> str:
+    """Which outline is the truth, and which an answer; and which was asked about."""
     kinds = [("true", "truth"), ("answered", "answer")]
+    kinds += [("asked", "asked about")] if asked else []
     kinds += [("earlier", "answer of an earlier run")] if several else []
     keys = "".join(
         f'<span><svg viewBox="0 0 26 12"><polygon class="{kind}" points="1,1 25,1 25,11 1,11"/>'

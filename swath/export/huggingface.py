@@ -17,6 +17,7 @@ from swath.files import read_json, replacing_folder, write_json, write_text
 from swath.instructions.builder import read_set
 from swath.instructions.conversation import Conversation, read_conversations, write_conversations
 from swath.models.engine import LocalEngine
+from swath.models.family import family_of
 from swath.models.loading import MANIFEST, RUN_FILE, load, load_folder
 from swath.recipes import load_recipe
 from swath.registry import did_you_mean
@@ -59,8 +60,9 @@ def export(run: Path | str, target: Path | str, dtype: str = "float32", prove_on
         loaded.save(folder)
         recipe = load_recipe(run / "recipe.yaml")
         manifest = {
-            "family": loaded.model.config.model_type,
+            "family": family_of(loaded.model.config),
             "imagery": recipe.imagery.model_dump(mode="json"),
+            "models": recipe.models.model_dump(include={"dialect", "longest"}),
             "made_from": read_json(run / RUN_FILE)["base"],
             "dtype": dtype,
         }

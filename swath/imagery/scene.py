@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from swath.errors import ImageryError
+from swath.imagery.rendering import Pixels, resized, stretch_limits, stretched
 from swath.imagery.tiling import Tile
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 LARGEST_READ_PX = 2 * 89_478_485
 """Pixels one read may return; Pillow refuses to open a picture of more."""
 
-STRETCH_PERCENTILES = (2.0, 98.0)
-"""Where black and white lie among the observed values of a band that is not 8-bit."""
+FRAME = "#frame="
+"""Stands between a clip's path and the number of a frame in it, counted from 0."""
 
 _STRETCH_SAMPLE_PX = 1024  # longest edge of the decimated read the percentiles are taken from
 _DRIVERS = {  # first bytes of a file, and what GDAL calls its format
@@ -60,7 +61,6 @@ _DAMAGE = (
 # A picture up to LARGEST_READ_PX is read; above it Pillow raises, which we pass on as our own.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
-Pixels = NDArray[np.uint8]
 Window = tuple[int, int, int, int]  # x, y, width, height in scene pixels
 
 
@@ -135,7 +135,7 @@ class Scene:
 
 
 def open_scene(path: Path | str) -> Scene:
-    """The scene in a file; only its header is read.
+    """The scene in a file, or the frame of a clip (`clip.mp4#frame=120`); its header is read.
 
     TIFF, JPEG 2000, Imagine and `.vrt` files go through GDAL and keep their georeference
     (control points and rational polynomials are not turned into one); other pictures go
@@ -145,6 +145,10 @@ def open_scene(path: Path | str) -> Scene:
         ImageryError: there is no such file, it is empty, damaged, too large or no image.
     """
     path = Path(path)
+    if is_frame(path):
+        from swath.imagery.video import open_frame
+
+        return open_frame(path)
     with _decoding(path):
         driver = _driver(path)
         if driver is not None:
@@ -157,6 +161,11 @@ def open_scene(path: Path | str) -> Scene:
                 bands=len(picture.getbands()),
                 dtype=_WIDE_MODES.get(picture.mode, "uint8"),
             )
+
+
+def is_frame(path: Path | str) -> bool:
+    """Whether a path names one frame of a clip, as `clip.mp4#frame=120` does."""
+    return FRAME in str(path)
 
 
 @contextmanager
@@ -206,12 +215,12 @@ class Picture(Scene):
     def _read(self, area: Window, size_wh: tuple[int, int]) -> Pixels:
         x, y, width, height = area
         if (width, height) != self.size_wh:
-            return _resized(self._upright[y : y + height, x : x + width], size_wh)
+            return resized(self._upright[y : y + height, x : x + width], size_wh)
         with Image.open(self.path, formats=_PICTURES) as picture:
             turned = _orientation(picture) >= 5
             # A JPEG decodes at 1/2, 1/4 or 1/8 for a fraction of the time.
             picture.draft(None, size_wh[::-1] if turned else size_wh)
-            return _resized(_picture_rgb(picture), size_wh)
+            return resized(_picture_rgb(picture), size_wh)
 
     @cached_property
     def _upright(self) -> Pixels:
@@ -238,8 +247,8 @@ def _picture_rgb(picture: Image.Image) -> Pixels:
     turn = _TURNS.get(_orientation(picture))
     if picture.mode in _WIDE_MODES:
         values = np.asarray(picture)[None]
-        low_high = _stretch_limits(values, np.ones(values.shape[1:], dtype=bool))
-        picture = Image.fromarray(_stretched(values, low_high)[0])
+        low_high = stretch_limits(values, np.ones(values.shape[1:], dtype=bool))
+        picture = Image.fromarray(stretched(values, low_high)[0])
     if picture.has_transparency_data:
         rgba = np.array(picture.convert("RGBA"))
         rgba[rgba[..., 3] == 0] = 0
@@ -247,12 +256,6 @@ def _picture_rgb(picture: Image.Image) -> Pixels:
     elif picture.mode != "RGB":
         picture = picture.convert("RGB")
     return np.asarray(picture if turn is None else picture.transpose(turn))
-
-
-def _resized(pixels: Pixels, size_wh: tuple[int, int]) -> Pixels:
-    if pixels.shape[1::-1] == size_wh:
-        return pixels
-    return np.asarray(Image.fromarray(pixels).resize(size_wh, Image.Resampling.BICUBIC))
 
 
 # Rasters: GeoTIFF and its like, through GDAL
@@ -281,7 +284,7 @@ class Raster(Scene):
         elif self.dtype == "uint8":
             shown = values
         else:
-            shown = _stretched(values, self._stretch)
+            shown = stretched(values, self._stretch)
         rgb = np.empty((*shown.shape[1:], 3), dtype=np.uint8)
         rgb[:] = np.moveaxis(shown, 0, -1)
         rgb[~seen] = 0
@@ -293,7 +296,7 @@ class Raster(Scene):
         width, height = self.size_wh
         shrink = max(1.0, max(width, height) / _STRETCH_SAMPLE_PX)
         sample_wh = (max(1, round(width / shrink)), max(1, round(height / shrink)))
-        return _stretch_limits(*self._values((0, 0, width, height), sample_wh, nearest=True))
+        return stretch_limits(*self._values((0, 0, width, height), sample_wh, nearest=True))
 
     def _values(
         self, area: Window, size_wh: tuple[int, int], nearest: bool = False
@@ -371,29 +374,3 @@ def _opened(path: Path, driver: str) -> Iterator[Any]:
             yield raster
     except RasterioError as error:  # no OSError of itself, and not imported outside
         raise OSError(str(error.__cause__ or error)) from None
-
-
-# Stretch: any values to 0..255
-
-
-def _stretch_limits(values: NDArray[Any], seen: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(bands, 2) values shown black and white, among the observed ones."""
-    limits = np.zeros((len(values), 2))
-    for band, row in zip(values, limits, strict=True):
-        observed = band[seen].astype(np.float64)
-        if observed.size:
-            row[:] = np.percentile(observed, STRETCH_PERCENTILES)
-            if row[0] == row[1]:  # a mask with few marks: show them all the same
-                row[:] = observed.min(), observed.max()
-    return limits
-
-
-def _stretched(values: NDArray[Any], limits: NDArray[np.float64]) -> Pixels:
-    """(bands, height, width) values between their limits as 0..255; a constant band is black."""
-    shown = np.zeros(values.shape, dtype=np.uint8)
-    for band, (low, high), result in zip(values, limits, shown, strict=True):
-        if high > low:
-            with np.errstate(over="ignore", invalid="ignore"):  # nodata may be -3.4e38
-                share = np.nan_to_num((band.astype(np.float64) - low) / (high - low))
-            result[:] = np.round(np.clip(share, 0.0, 1.0) * 255)
-    return shown

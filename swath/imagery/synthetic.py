@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from swath.boxes import Boxes
 from swath.errors import ImageryError
-from swath.imagery.drawing.canvas import Canvas, Thing
+from swath.imagery.drawing.canvas import Canvas, Thing, disc, rectangle
 from swath.imagery.drawing.demo import DEMO
 from swath.imagery.drawing.leisure import LEISURE
 from swath.imagery.drawing.nature import NATURE
+from swath.imagery.drawing.palette import PAINTS, paint, shade
 from swath.imagery.drawing.town import TOWN
 from swath.imagery.drawing.transport import TRANSPORT
-from swath.imagery.drawing.wording import captions, phrases
+from swath.imagery.drawing.wording import captions, movements, phrases
 from swath.imagery.drawing.works import WORKS
 from swath.registry import did_you_mean
 
@@ -77,13 +78,63 @@ def draw(kind: str, seed: int, size_px: int = 112) -> DrawnScene:
     Raises:
         ImageryError: there is no such kind.
     """
+    return _described(kind, _painted(kind, seed, size_px), seed)
+
+
+def draw_sequence(
+    kind: str, seed: int, size_px: int = 112, frames: int = 4
+) -> tuple[list[DrawnScene], tuple[str, ...]]:
+    """Frames in order of time with a balloon over the scene, and sentences saying where it moves.
+
+    One in four stands still. A balloon points nowhere, so that one frame does not tell.
+
+    Args:
+        kind: as for `draw`.
+        seed: as for `draw`.
+        size_px: as for `draw`.
+        frames: how many, at least 2.
+
+    Raises:
+        ImageryError: there is no such kind.
+    """
+    rng = np.random.default_rng((zlib.crc32(kind.encode()), seed % 2**64, frames))
+    colour = str(rng.choice(list(PAINTS)))
+    rgb, radius = paint(rng, colour), float(rng.uniform(6, 10))
+    eighth = int(rng.integers(8)) if rng.random() < 0.75 else None
+    way = np.zeros(2)
+    if eighth is not None:
+        way = np.array([np.cos(eighth * np.pi / 4), np.sin(eighth * np.pi / 4)])
+        way *= rng.uniform(25, 50)
+    room = 100 - 2 * radius - np.abs(way)  # for the start, so that the end is inside too
+    start = radius + np.maximum(0, -way) + rng.uniform(0, 1, 2) * room
+    scenes = []
+    for step in range(frames):
+        x, y = start + way * (step / (frames - 1))
+        parts = [
+            (disc(1.0), rgb),
+            (rectangle(0.5, 1.8), shade(rgb, 0.8)),
+            (disc(0.2), (70, 50, 40)),
+        ]
+        canvas = _painted(kind, seed, size_px)
+        canvas.stamp(parts, (x, y), 0.0, radius, 1.5, 1, "balloon", colour)
+        scenes.append(_described(kind, canvas, seed))
+    return scenes, movements(kind, f"{colour} balloon", eighth)
+
+
+def _painted(kind: str, seed: int, size_px: int) -> Canvas:
+    """The sheet of that kind and seed."""
     if kind not in _PAINTERS:
         raise ImageryError(f"unknown scene kind '{kind}'{did_you_mean(kind, _PAINTERS)}")
-    key = (zlib.crc32(kind.encode()), seed % 2**64)
-    rng = np.random.default_rng(key)
-    canvas = Canvas(rng, size_px)
+    canvas = Canvas(np.random.default_rng((zlib.crc32(kind.encode()), seed % 2**64)), size_px)
     _PAINTERS[kind](canvas)
-    pixels = canvas.finish(np.random.default_rng((*key, size_px)))
+    return canvas
+
+
+def _described(kind: str, canvas: Canvas, seed: int) -> DrawnScene:
+    """The picture of a sheet and what is true of it."""
+    rng, size_px = canvas.rng, canvas.size
+    key = (zlib.crc32(kind.encode()), seed % 2**64, size_px)
+    pixels = canvas.finish(np.random.default_rng(key))
     things = _listed(canvas)
     names = [thing.name for thing in things]
     colours = [thing.colour for thing in things]

@@ -13,13 +13,16 @@ from typing import Any
 from swath.annotations.image import AnnotatedImage, write_images
 from swath.errors import InstructionError
 from swath.files import read_json, replacing_folder, write_json
+from swath.instructions.asking import Setting
+from swath.instructions.attributes import Looks
 from swath.instructions.conversation import (
     Conversation,
     read_conversations,
     write_conversations,
 )
+from swath.instructions.mixing import join_turns
 from swath.instructions.phrasing import PHRASINGS
-from swath.instructions.tasks import TASKS, Setting, answer_for
+from swath.instructions.tasks import TASKS, answer_for
 from swath.recipe import Instructions
 
 
@@ -68,22 +71,34 @@ def build(
     Raises:
         InstructionError: no task found anything to ask.
     """
-    labels = tuple(sorted({image.label for image in images if image.label is not None}))
-    names = tuple(sorted({name for image in images for name in image.names}))
-    setting = Setting(section, PHRASINGS.get(section.phrasing), labels, names)
-    tasks = {name: TASKS.get(name) for name in section.tasks}
-    conversations = tuple(
-        conversation
-        for image in images
-        for name, task in tasks.items()
-        for conversation in task(image, setting, random.Random(f"{seed}/{image.id}/{name}"))
+    phrasing = PHRASINGS.get(section.phrasing)
+    images = [phrasing.prepare(image) for image in images]
+    setting = Setting(
+        section,
+        phrasing,
+        labels=tuple(sorted({image.label for image in images if image.label is not None})),
+        names=tuple(sorted({name for image in images for name in image.names})),
+        looks=Looks(image for image in images if image.split == "train"),
     )
+    tasks = {name: TASKS.get(name) for name in section.tasks}
+    conversations: list[Conversation] = []
+    for image in images:
+        rows = [
+            conversation
+            for name, task in tasks.items()
+            for conversation in task(image, setting, random.Random(f"{seed}/{image.id}/{name}"))
+        ]
+        conversations += rows
+        if section.turns > 1:
+            conversations += join_turns(rows, section.turns, seed)
     if not conversations:
         raise InstructionError(
             f"none of the tasks {', '.join(section.tasks)} found anything to ask about "
             f"{len(images)} images; do they have labels, captions or boxes?"
         )
-    return InstructionSet(conversations, _card(images, conversations, setting, seed, notes or {}))
+    return InstructionSet(
+        tuple(conversations), _card(images, conversations, setting, seed, notes or {})
+    )
 
 
 def write_set(folder: Path | str, images: Iterable[AnnotatedImage], built: InstructionSet) -> None:

@@ -7,6 +7,7 @@ continuation sees it and itself but not its neighbours.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,13 +17,18 @@ import numpy as np
 import torch
 
 from swath.errors import InstructionError
-from swath.instructions.conversation import Box, Conversation, Image
+from swath.instructions.conversation import Box, Conversation, Image, Text
 from swath.instructions.dialect import DIALECTS
 from swath.models.family import Family
 from swath.models.pixels import View
+from swath.models.templates import render, takes_parts
 
 IGNORED = -100
 """Label of tokens that carry no loss."""
+
+
+class TooLongError(InstructionError):
+    """A row of more tokens than the model reads."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class Encoder:
     """Writes conversations as a model reads them.
 
     Args:
-        tokenizer: with a chat template that marks the assistant's words.
+        tokenizer: with a chat template.
         family: the model's row.
         image_tokens: how many tokens an image becomes.
         longest: rows of more tokens are refused, never cut: a cut may go through an image.
@@ -68,40 +74,71 @@ class Encoder:
     def __init__(self, tokenizer: Any, family: Family, image_tokens: int, longest: int) -> None:
         self.tokenizer = tokenizer
         self.family = family
+        self.image_tokens = image_tokens
         self.longest = longest
-        self._image = family.image_token * image_tokens
         self._control = tuple(tokenizer.all_special_tokens)
-        self._dialect = DIALECTS.get(family.dialect)
+        self._steers = {tokenizer.convert_tokens_to_ids(token) for token in self._control}
+        self._answers, self._regions = DIALECTS.get(family.dialect), DIALECTS.get(family.regions)
+        self._in_parts = takes_parts(tokenizer)
         self._render = lru_cache(maxsize=100_000)(self._tokens)
 
-    def encode(self, conversation: Conversation, view: View, ask: bool = False) -> Encoded:
-        """Tokens of a conversation whose image is seen as `view`.
+    def encode(
+        self, conversation: Conversation, views: Sequence[View], ask: bool = False
+    ) -> Encoded:
+        """Tokens of a conversation whose images are seen as `views`, in their order.
 
         Args:
             ask: end with the opening of the assistant's turn, for the model to continue.
 
         Raises:
-            InstructionError: the row is longer than the model's context.
+            InstructionError: the row is longer than the model's context, or its words hold a
+                token that steers the model.
         """
-        size = (view.pixels.shape[1], view.pixels.shape[0])
+        if len(conversation.images) != len(views):
+            raise InstructionError(
+                f"{conversation.id}: {len(conversation.images)} images stand in the words and "
+                f"{len(views)} were handed over; each needs its own."
+            )
         turns = []
         for turn in conversation.turns:
             text = ""
+            dialect = self._regions if turn.role == "user" else self._answers
             for part in turn.parts:
                 if isinstance(part, Image):
-                    text += self._image
+                    text += self.family.image_token
                 elif isinstance(part, Box):
-                    text += self._dialect.write(part.boxes.transformed(view.matrix), size)
+                    view = views[part.image]
+                    size = (view.pixels.shape[1], view.pixels.shape[0])
+                    text += dialect.write(part.boxes.transformed(view.matrix), size)
                 else:
                     text += self._plain(part.text, conversation.id)
+            if not self.family.image_token:
+                text = text.removeprefix("\n")
             turns.append((turn.role, text))
         encoded = self._render(tuple(turns), ask)
         if len(encoded.ids) > self.longest:
-            raise InstructionError(
+            raise TooLongError(
                 f"{conversation.id}: {len(encoded.ids)} tokens, and the model reads at most "
                 f"{self.longest}; shorten the system instruction or the answers."
             )
         return encoded
+
+    def fits(self, conversation: Conversation, view: View) -> bool:
+        """Whether the row is no longer than the model's context, with every image seen as `view`.
+
+        Rows that are surely short enough are not tokenised: no token is shorter than a byte.
+        """
+        parts = [part for turn in conversation.turns for part in turn.parts]
+        words = sum(len(part.text.encode()) for part in parts if isinstance(part, Text))
+        boxes = sum(len(part.boxes) for part in parts if isinstance(part, Box))
+        images = len(conversation.images) * (2 * self.image_tokens + 8)
+        if words + boxes * 40 + images + 200 * len(conversation.turns) <= self.longest:
+            return True
+        try:
+            self.encode(conversation, [view] * len(conversation.images))
+        except TooLongError:
+            return False
+        return True
 
     def _plain(self, text: str, where: str) -> str:
         """Words as they are; a control token among them would be obeyed, not read."""
@@ -113,15 +150,38 @@ class Encoder:
         return text
 
     def _tokens(self, turns: tuple[tuple[str, str], ...], ask: bool) -> Encoded:
-        output = self.tokenizer.apply_chat_template(
-            [{"role": role, "content": text} for role, text in turns],
-            tokenize=True,
-            return_dict=True,
-            return_assistant_tokens_mask=True,
-            add_generation_prompt=ask,
-        )
-        answer = tuple(bool(mark) for mark in output["assistant_masks"])
-        return Encoded(tuple(output["input_ids"]), answer)
+        """Ids, and which of them carry loss: what a template adds with an assistant's turn.
+
+        The template need not mark answers itself; it must write the beginning of a conversation
+        the same way when more follows, which `serves` has made sure of.
+        """
+        whole = self._written(turns, ask)
+        spans = []
+        for place, (role, _) in enumerate(turns):
+            if role == "assistant":
+                begin = len(self._written(turns[:place], True))
+                spans.append((begin, len(self._written(turns[: place + 1], False))))
+        output = self.tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
+        ids = output["input_ids"]
+        answer = [False] * len(ids)
+        starts = [start for start, _ in output["offset_mapping"]]
+        for begin, end in spans:
+            first, last = bisect_left(starts, begin), bisect_left(starts, end)
+            while last > first and ids[last - 1] not in self._steers:
+                last -= 1  # what follows the end token, such as a line break, is not said
+            answer[first:last] = [True] * (last - first)
+        return Encoded(tuple(ids), tuple(answer))
+
+    def _written(self, turns: tuple[tuple[str, str], ...], ask: bool) -> str:
+        text = render(self.tokenizer, turns, ask, self._in_parts, self.family.image_token)
+        token = self.family.image_token
+        images = sum(content.count(token) for _, content in turns) if token else 0
+        if token and text.count(token) != images:
+            raise InstructionError(
+                f"the chat template wrote {text.count(token)} image tokens for {images} images; "
+                f"set models.template to '{self.family.template}'."
+            )
+        return text.replace(token, self.family.written(token, self.image_tokens)) if token else text
 
 
 def join(conversations: Sequence[Encoded], into_answers: bool = False) -> Row:
@@ -189,15 +249,19 @@ def collate(rows: Sequence[Row], pad_id: int) -> dict[str, torch.Tensor]:
 
 
 def by_image(conversations: Sequence[Conversation]) -> list[list[Conversation]]:
-    """Conversations grouped by their image, in the order images first appear."""
-    groups: dict[str, list[Conversation]] = {}
+    """Conversations grouped by their images, in the order images first appear.
+
+    Raises:
+        InstructionError: a conversation shows no image.
+    """
+    groups: dict[tuple[str, ...], list[Conversation]] = {}
     for conversation in conversations:
-        images = conversation.images
-        if len(images) != 1:
+        paths = tuple(image.path for image in conversation.images)
+        if not paths:
             raise InstructionError(
-                f"{conversation.id}: {len(images)} images; this model family reads exactly one."
+                f"{conversation.id}: no image; rows of words alone are not tuned on, leave it out."
             )
-        groups.setdefault(images[0].path, []).append(conversation)
+        groups.setdefault(paths, []).append(conversation)
     return list(groups.values())
 
 

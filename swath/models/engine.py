@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,9 +15,10 @@ from swath.boxes import Boxes
 from swath.errors import ModelError
 from swath.instructions.conversation import Conversation, Turn, assistant
 from swath.instructions.dialect import DIALECTS
-from swath.models.encoding import Encoder, batches, collate, join
+from swath.models.encoding import IGNORED, Encoded, batches, join
+from swath.models.inputs import Inputs, answers_only, head_of
 from swath.models.loading import Loaded
-from swath.models.pixels import PixelStore, View, to_tensor
+from swath.models.pixels import PixelStore, View
 
 Progress = Callable[[int, int], None]
 
@@ -76,11 +77,15 @@ class LocalEngine:
             raise ModelError(f"{views} views asked for; there are 1 to 8 turns and flips.")
         if threads:
             torch.set_num_threads(threads)
+        if torch.cuda.is_available():
+            loaded.model.to("cuda")
         self.loaded = loaded
         self.batch_size = batch_size
         self.views = views
-        self.store = PixelStore(loaded.image_size, loaded.imagery.cache_px, capacity=2 * batch_size)
-        self.encoder = Encoder(loaded.tokenizer, loaded.family, loaded.image_tokens, loaded.longest)
+        self.store = PixelStore(
+            loaded.image_size, loaded.imagery.cache_px, 2 * batch_size, loaded.imagery.fit
+        )
+        self.inputs = Inputs(loaded)
         self._dialect = DIALECTS.get(loaded.family.dialect)
 
     @torch.inference_mode()
@@ -91,15 +96,18 @@ class LocalEngine:
         progress: Progress | None = None,
     ) -> list[Answer]:
         """The greedy answer to each question, in order; questions of like length go together."""
-        order = sorted(range(len(questions)), key=lambda i: len(questions[i].text("user")))
         answers: dict[int, Answer] = {}
+        order = sorted(range(len(questions)), key=lambda i: len(questions[i].text("user")))
         for places in batches(order, self.batch_size):
-            some = [questions[i] for i in places]
-            views = [self.store.plain(one.images[0].path) for one in some]
-            texts = self._generate(some, views, max_new_tokens)
-            for place, view, text in zip(places, views, texts, strict=True):
-                boxes = self._dialect.read(text, (view.pixels.shape[1], view.pixels.shape[0]))
-                answers[place] = Answer(text, view.to_image(boxes) if len(boxes) else None)
+            views = {i: self._views(questions[i]) for i in places}
+            encode = self.inputs.encoder.encode
+            asked = {i: encode(questions[i].question, views[i], ask=True) for i in places}
+            for some in self._together(asked):
+                texts = self._generate(
+                    [asked[i] for i in some], [views[i] for i in some], max_new_tokens
+                )
+                for place, text in zip(some, texts, strict=True):
+                    answers[place] = self._read(text, views[place])
             if progress:
                 progress(len(answers), len(questions))
         return [answers[i] for i in range(len(questions))]
@@ -129,55 +137,73 @@ class LocalEngine:
         """The vision tower's mean feature of each image, (images, width)."""
         tower = self.loaded.model.get_submodule(self.loaded.family.vision)
         means = [
-            tower(self._pixels([self.store.plain(path) for path in some])).mean(dim=1).numpy()
+            self.inputs.features(tower, self._tensor([self.store.plain(path) for path in some]))
+            .mean(dim=1)
+            .float()
+            .cpu()
+            .numpy()
             for some in batches(paths, self.batch_size)
         ]
         return np.concatenate(means)
 
+    def _views(self, question: Conversation, orientation: int = 0) -> list[View]:
+        family = self.loaded.family
+        if len(question.images) > 1 and not family.many_images:
+            raise ModelError(
+                f"{question.id}: {len(question.images)} images, and {self.loaded.base} reads one "
+                f"at a time; ask about each, or use a family that reads several."
+            )
+        return [self.store.plain(image.path, orientation) for image in question.images]
+
+    def _together(self, asked: Mapping[int, Encoded]) -> list[list[int]]:
+        """Questions that may be answered in one batch."""
+        if self.loaded.family.left_padding:
+            return [list(asked)]
+        by_length: dict[int, list[int]] = {}
+        for place, one in asked.items():
+            by_length.setdefault(len(one.ids), []).append(place)
+        return list(by_length.values())
+
+    def _read(self, text: str, views: Sequence[View]) -> Answer:
+        view = views[0]
+        boxes = self._dialect.read(text, (view.pixels.shape[1], view.pixels.shape[0]))
+        return Answer(text, view.to_image(boxes) if len(boxes) else None)
+
     def _generate(
-        self, questions: Sequence[Conversation], views: Sequence[View], max_new_tokens: int
+        self, asked: Sequence[Encoded], views: Sequence[Sequence[View]], max_new_tokens: int
     ) -> list[str]:
-        tokenizer = self.loaded.tokenizer
-        encoded = [
-            self.encoder.encode(one.question, view, ask=True)
-            for one, view in zip(questions, views, strict=True)
-        ]
-        longest = max(len(one.ids) for one in encoded)
-        ids = torch.full((len(encoded), longest), tokenizer.pad_token_id)
-        mask = torch.zeros_like(ids)
-        for row, one in enumerate(encoded):  # padded on the left: answers start together
-            ids[row, longest - len(one.ids) :] = torch.tensor(one.ids)
-            mask[row, longest - len(one.ids) :] = 1
-        output = self.loaded.model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            pixel_values=self._pixels(views),
+        tokenizer, model = self.loaded.tokenizer, self.loaded.model
+        inputs = self.inputs.asking(asked) | self.inputs.pixels(
+            self._tensor([view for some in views for view in some]), [len(some) for some in views]
+        )
+        output = model.generate(
+            **{name: value.to(model.device) for name, value in inputs.items()},
             max_new_tokens=max_new_tokens,
             do_sample=False,
             pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
+            eos_token_id=tokenizer.convert_tokens_to_ids(self.loaded.end),
         )
+        longest = max(len(one.ids) for one in asked)
         texts = tokenizer.batch_decode(output[:, longest:], skip_special_tokens=True)
         return [text.strip() for text in texts]
 
     def _score_batch(
         self, some: Sequence[tuple[Conversation, Sequence[str]]], orientation: int
     ) -> list[NDArray[np.float64]]:
-        views = [self.store.plain(one.images[0].path, orientation) for one, _ in some]
-        rows = [
-            join([self.encoder.encode(_answered(one, t), view) for t in texts], into_answers=True)
-            for (one, texts), view in zip(some, views, strict=True)
+        seen = [self._views(one, orientation) for one, _ in some]
+        encoded = [
+            [self.inputs.encoder.encode(_answered(one, text), views) for text in texts]
+            for (one, texts), views in zip(some, seen, strict=True)
         ]
-        batch = collate(rows, self.loaded.tokenizer.pad_token_id)
+        if not self.loaded.family.shared_prefix:
+            return [
+                self._apart(conversations, views)
+                for conversations, views in zip(encoded, seen, strict=True)
+            ]
+        rows = [join(conversations, into_answers=True) for conversations in encoded]
+        batch = self.inputs.training(rows)
         labels, segments = batch.pop("labels"), batch.pop("segments")
-        logits = self.loaded.model(
-            **batch, pixel_values=self._pixels(views), labels=labels
-        ).logits  # (labelled, vocabulary)
-        wanted = labels[:, 1:] != -100
-        logs = torch.zeros(wanted.shape, dtype=torch.float64)
-        logs[wanted] = -functional.cross_entropy(
-            logits.double(), labels[:, 1:][wanted], reduction="none"
-        )
+        logs = self._logs(batch, labels, seen)
         for number, row in enumerate(rows):  # the last common token stands in each of them,
             segments[number, row.segments.count(0)] = 0  # and its loss in the first for all
         of = segments[:, 1:]
@@ -191,8 +217,36 @@ class LocalEngine:
             for place, (_, texts) in enumerate(some)
         ]
 
-    def _pixels(self, views: Sequence[View]) -> torch.Tensor:
-        return to_tensor(views, self.loaded.family.mean, self.loaded.family.std)
+    def _apart(self, candidates: Sequence[Encoded], views: Sequence[View]) -> NDArray[np.float64]:
+        """Each candidate in a row of its own, for families that cannot share a beginning."""
+        scores: list[float] = []
+        for some in batches(candidates, self.batch_size):
+            batch = self.inputs.training([join([one]) for one in some])
+            labels = batch.pop("labels")
+            del batch["segments"]
+            scores.extend(self._logs(batch, labels, [views] * len(some)).sum(1).tolist())
+        return np.array(scores)
+
+    def _logs(
+        self, batch: dict[str, torch.Tensor], labels: torch.Tensor, views: Sequence[Sequence[View]]
+    ) -> torch.Tensor:
+        """Log-probability of every labelled token (rows, tokens - 1), 0 elsewhere."""
+        model = self.loaded.model
+        values = self._tensor([view for some in views for view in some])
+        inputs = batch | self.inputs.pixels(values, [len(some) for some in views])
+        with answers_only(head_of(model, self.loaded), labels):
+            logits = model(
+                **{name: value.to(model.device) for name, value in inputs.items()}, use_cache=False
+            ).logits  # (labelled, vocabulary)
+        wanted = labels[:, 1:] != IGNORED
+        logs = torch.zeros(wanted.shape, dtype=torch.float64)
+        logs[wanted] = -functional.cross_entropy(
+            logits.double().cpu(), labels[:, 1:][wanted], reduction="none"
+        )
+        return logs
+
+    def _tensor(self, views: Sequence[View]) -> torch.Tensor:
+        return self.inputs.tensor(views).to(self.loaded.model.device, self.loaded.model.dtype)
 
 
 def _answered(conversation: Conversation, text: str) -> Conversation:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +20,15 @@ from transformers import (
     AutoModelForImageTextToText,
     AutoTokenizer,
     PretrainedConfig,
+    VisionEncoderDecoderModel,
 )
 from transformers.utils import logging as transformers_logging
 
 from swath.errors import ModelError
 from swath.files import read_json
-from swath.models.family import FAMILIES, Family
+from swath.models.family import FAMILIES, Family, family_of
 from swath.models.nano import NanoConfig, NanoForConditionalGeneration
+from swath.models.templates import TEMPLATES, ending, serves
 from swath.models.vocabulary import train_tokenizer
 from swath.recipe import Imagery, Models
 from swath.recipes import load_recipe
@@ -36,6 +41,9 @@ EMBEDDED = Path(__file__).parent / "embedded"
 MANIFEST = "swath.json"
 """In an exported folder: what swath needs beside what `transformers` saves."""
 
+PROCESSOR = "preprocessor_config.json"
+"""Hugging Face's file on pixel values."""
+
 RUN_FILE = "run.json"
 """Marks a folder as a run; names the base its adapter stands on."""
 
@@ -45,11 +53,13 @@ class Loaded:
     """A model with all that is needed to ask it.
 
     Args:
-        model: in evaluation mode, on the CPU or the first accelerator.
+        model: in evaluation mode, on the CPU.
         tokenizer: with its chat template.
         family: the row of the family table.
         base: the name it was loaded by, for cards and errors.
         imagery: how it was shown pixels, which is how it is shown them again.
+        mean, std: of pixel values, subtracted and divided.
+        limit: tokens a row may have, where that is less than the model can read.
     """
 
     model: Any
@@ -57,59 +67,135 @@ class Loaded:
     family: Family
     base: str
     imagery: Imagery = field(default_factory=Imagery)
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        self.mean = self.mean or self.family.mean
+        self.std = self.std or self.family.std
 
     @property
     def image_size(self) -> int:
         """Side in pixels of the pictures the model reads."""
-        return int(self.model.config.image_size)
+        return self.imagery.image_px or self.family.side(self.model.config)
 
     @property
     def image_tokens(self) -> int:
         """Tokens one picture becomes."""
-        return int(self.model.config.image_tokens)
+        return self.family.image_tokens(self.model.config, self.image_size)
 
     @property
     def longest(self) -> int:
         """Tokens the model reads at most."""
-        return int(self.model.config.text_config.max_position_embeddings)
+        config = self.model.config
+        text = getattr(config, "decoder", None) or config.get_text_config()
+        return min(int(text.max_position_embeddings), self.limit or sys.maxsize)
+
+    @property
+    def end(self) -> str:
+        """The token that ends an answer."""
+        return ending(self.tokenizer)
 
     def save(self, folder: Path) -> None:
-        """Write weights and tokenizer so that `load_folder` reads them back."""
+        """Write weights, tokenizer and pixel values so that `load_folder` reads them back."""
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
+        side = {"height": self.image_size, "width": self.image_size}
+        values = {
+            "image_processor_type": self.family.processor,
+            "do_resize": True,
+            "size": side,
+            "do_center_crop": False,
+            "do_rescale": True,
+            "rescale_factor": 1 / 255,
+            "do_normalize": True,
+            "image_mean": list(self.mean),
+            "image_std": list(self.std),
+        }
+        (folder / PROCESSOR).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
-def load_base(section: Models, texts: Iterable[str] = (), seed: int = 0) -> Loaded:
+def load_base(
+    section: Models, texts: Iterable[str] = (), seed: int = 0, imagery: Imagery | None = None
+) -> Loaded:
     """The model a recipe starts from.
 
     Args:
         section: the recipe's `models`.
         texts: what a new tokenizer learns from, where the recipe asks for one.
         seed: of random weights.
+        imagery: the recipe's section, for the side of the pictures.
 
     Raises:
         ModelError: it is not there, cannot be fetched or is of an unknown family.
     """
+    imagery = imagery or Imagery()
+    if section.weights == "tiny":
+        from swath.models.tiny import tiny
+
+        return fitted(tiny(section, imagery, seed), section, imagery)
+    if section.parts is not None:
+        from swath.models.parts import put_together
+
+        return fitted(put_together(section, imagery, seed), section, imagery)
     if section.base == "swath-nano":
-        return _nano(section, texts, seed)
+        return fitted(_nano(section, texts, seed), section, imagery)
     if section.tokenizer == "train":
         raise ModelError(
             f"models.tokenizer: train is for swath-nano alone; {section.base} brings its own."
         )
-    loaded = load(section.base, section.revision, fetch=True)
+    loaded = load(section.base, section.revision, fetch=True, dtype=section.dtype)
     if section.weights == "random":
         torch.manual_seed(seed)
-        loaded.model = AutoModelForImageTextToText.from_config(loaded.model.config).eval()
-    return loaded
+        loaded.model = type(loaded.model)._from_config(loaded.model.config).eval()
+    return fitted(loaded, section, imagery)
 
 
-def load(name: str | Path, revision: str | None = None, fetch: bool = False) -> Loaded:
+def fitted(loaded: Loaded, section: Models, imagery: Imagery) -> Loaded:
+    """The model as a recipe uses it: its template chosen, its pictures of the recipe's side.
+
+    Raises:
+        ModelError: the family cannot read pictures of that side.
+        RequestError: there is no such template.
+    """
+    if section.template is not None:
+        loaded.tokenizer.chat_template = TEMPLATES.get(section.template).jinja
+    family, side = loaded.family, imagery.image_px
+    if side is not None and side % family.patch(loaded.model.config):
+        raise ModelError(
+            f"imagery.image_px: {side} is no multiple of {family.patch(loaded.model.config)}, the "
+            f"pixels a side of one patch of {loaded.base}."
+        )
+    if side is not None and side != family.side(loaded.model.config) and not family.any_side:
+        from swath.models.positions import bake_positions
+
+        vision = loaded.model.get_submodule(family.vision)
+        if not hasattr(vision, "config"):
+            raise ModelError(
+                f"imagery.image_px: {loaded.base} reads pictures of "
+                f"{family.side(loaded.model.config)} px a side and no others; leave the key out."
+            )
+        # GeoChat keeps the corners of CLIP's table in place; towers of EVA's kind do not.
+        bake_positions(vision, side, vision.config.model_type == "clip_vision_model")
+        tower = getattr(loaded.model.config, "vision_config", None) or loaded.model.config.encoder
+        tower.image_size = side
+    if section.dialect is not None:
+        regions = section.dialect if section.dialect != family.dialect else family.regions
+        family = replace(family, dialect=section.dialect, regions=regions)
+    return replace(loaded, family=family, imagery=imagery, limit=section.longest)
+
+
+def load(
+    name: str | Path, revision: str | None = None, fetch: bool = False, dtype: str = "auto"
+) -> Loaded:
     """A model by the name of a run, a folder or "swath-nano"; a base may lie on the Hub as well.
 
     Args:
         name: of the model.
         revision: commit of a Hub repository.
         fetch: ask the Hub for what is not here; a mistyped run is never sent there.
+        dtype: number format of the weights, see the recipe's `models.dtype`.
 
     Raises:
         ModelError: it is not there, cannot be fetched or is of an unknown family.
@@ -120,15 +206,13 @@ def load(name: str | Path, revision: str | None = None, fetch: bool = False) -> 
     if (folder / RUN_FILE).is_file():
         return _load_run(folder)
     if folder.is_dir():
-        return load_folder(folder, str(name))
+        return load_folder(folder, str(name), dtype)
     if not fetch:
         raise ModelError(f"'{name}': there is no such run or folder; `swath tune` makes a run.")
-    if str(name).count("/") != 1 or folder.parent.is_dir():
-        raise ModelError(f"'{name}': there is no such run or folder, and it is no Hub name either.")
-    return load_folder(_fetched(str(name), revision), str(name))
+    return load_folder(fetched(str(name), revision), str(name), dtype)
 
 
-def load_folder(folder: Path | str, base: str) -> Loaded:
+def load_folder(folder: Path | str, base: str, dtype: str = "auto") -> Loaded:
     """A model saved in Hugging Face's form.
 
     Raises:
@@ -137,37 +221,107 @@ def load_folder(folder: Path | str, base: str) -> Loaded:
     folder = Path(folder)
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder}: no config.json, so this is no model folder and no run.")
-    try:
+    with reading(folder):
         config = AutoConfig.from_pretrained(folder)
-        family = _family(config.model_type, base)
-        read: Any = AutoModelForImageTextToText.from_pretrained(
-            folder, dtype=torch.float32, output_loading_info=True
-        )
+        family = family_row(config, base)
+        model = read_weights(folder, config, dtype)
         tokenizer = AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"{folder}: cannot be loaded ({_first_line(error)}).") from None
-    model, report = read
+    finish_tokenizer(tokenizer, family, folder)
+    manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
+    imagery = Imagery(**manifest.get("imagery", {}))
+    section = Models(**manifest.get("models", {}))
+    loaded = Loaded(model, tokenizer, family, base, imagery, *_colours(folder))
+    _check_image_token(loaded)
+    return fitted(loaded, section, imagery)
+
+
+def read_weights(folder: Path, config: PretrainedConfig, dtype: str, kind: Any = None) -> Any:
+    """The weights of a folder in evaluation mode; none may be missing.
+
+    Args:
+        config: its configuration.
+        dtype: "float32", "bfloat16", or "auto": bfloat16 on an accelerator, else float32.
+        kind: class to read them with; nothing: the family's.
+
+    Raises:
+        ModelError: weights are missing.
+    """
+    if dtype == "auto":
+        dtype = "bfloat16" if torch.cuda.is_available() else "float32"
+    kind = kind or (
+        VisionEncoderDecoderModel
+        if config.model_type == "vision-encoder-decoder"
+        else AutoModelForImageTextToText
+    )
+    model, report = kind.from_pretrained(
+        folder, dtype=getattr(torch, dtype), output_loading_info=True
+    )
     if report["missing_keys"]:  # transformers would go on with random numbers there
         missing = ", ".join(sorted(report["missing_keys"])[:3])
         raise ModelError(
-            f"{folder}: its weights are not whole, {missing} is missing; copy it anew."
+            f"{folder}: its weights are not whole or of another architecture, {missing} is "
+            f"missing; copy it anew."
         )
-    return Loaded(model.eval(), tokenizer, family, base, _imagery(folder))
+    return model.eval()
 
 
-def _imagery(folder: Path) -> Imagery:
-    file = folder / MANIFEST
-    return Imagery(**read_json(file).get("imagery", {})) if file.is_file() else Imagery()
+def finish_tokenizer(tokenizer: Any, family: Family, where: Path | str) -> None:
+    """Give a tokenizer what tuning needs: a template that serves, and padding.
+
+    Raises:
+        ModelError: it has neither a padding nor an end token.
+    """
+    if tokenizer.chat_template is None or not serves(tokenizer):
+        tokenizer.chat_template = TEMPLATES.get(family.template).jinja
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise ModelError(
+                f"{where}: its tokenizer has neither a padding nor an end token, so rows of "
+                f"different lengths cannot be joined; set pad_token in tokenizer_config.json."
+            )
+        tokenizer.pad_token = tokenizer.eos_token  # padding is masked, so any token does
 
 
-def _family(model_type: str, base: str) -> Family:
-    if model_type not in FAMILIES:
+@contextmanager
+def reading(folder: Path | str) -> Iterator[None]:
+    """What `transformers` raises on damaged files becomes one error."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"{folder}: cannot be loaded ({first_line(error)}).") from None
+
+
+def family_row(config: PretrainedConfig, base: str) -> Family:
+    """The row of a model's family.
+
+    Raises:
+        ModelError: swath does not know it.
+    """
+    name = family_of(config)
+    if name not in FAMILIES:
         known = ", ".join(name for name, _ in FAMILIES.items())
         raise ModelError(
-            f"{base} is of the family '{model_type}', which this swath cannot encode yet "
+            f"{base} is of the family '{name}', which this swath cannot encode yet "
             f"(known: {known}); start from swath-nano with models.base=swath-nano."
         )
-    return FAMILIES.get(model_type)
+    return FAMILIES.get(name)
+
+
+def _check_image_token(loaded: Loaded) -> None:
+    token = loaded.family.image_token
+    wanted = getattr(loaded.model.config, "image_token_id", None)
+    if token and loaded.tokenizer.convert_tokens_to_ids(token) != wanted:
+        raise ModelError(
+            f"{loaded.base}: its tokenizer reads '{token}' as "
+            f"{loaded.tokenizer.convert_tokens_to_ids(token)} and its model expects {wanted} for "
+            f"an image; the two do not belong together."
+        )
+
+
+def _colours(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    file = folder / PROCESSOR
+    values = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return tuple(values.get("image_mean", ())), tuple(values.get("image_std", ()))
 
 
 def _nano(section: Models, texts: Iterable[str], seed: int) -> Loaded:
@@ -193,31 +347,40 @@ def _load_run(folder: Path) -> Loaded:
         raise ModelError(
             f"{folder}: this run has not finished; `swath tune` with the same recipe continues it."
         )
-    imagery = load_recipe(folder / "recipe.yaml").imagery
+    recipe = load_recipe(folder / "recipe.yaml")
     if (folder / "model" / "config.json").is_file():
-        return replace(load_folder(folder / "model", str(folder)), imagery=imagery)
-    loaded = load(str(run["base"]), run.get("revision"), fetch=True)
+        return fitted(load_folder(folder / "model", str(folder)), recipe.models, recipe.imagery)
+    loaded = load_base(recipe.models, (), recipe.seed, recipe.imagery)
     try:
         model = PeftModel.from_pretrained(loaded.model, str(folder / "adapter"))
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(
-            f"{folder}/adapter does not fit its base {run['base']} ({_first_line(error)})."
+            f"{folder}/adapter does not fit its base {run['base']} ({first_line(error)})."
         ) from None
     merged = model.merge_and_unload().eval()
-    return replace(loaded, model=merged, base=str(folder), imagery=imagery)
+    return replace(loaded, model=merged, base=str(folder))
 
 
-def _fetched(name: str, revision: str | None) -> Path:
+def fetched(name: str, revision: str | None, any_kind: bool = False) -> Path:
+    """The folder of a Hub model, downloaded if need be.
+
+    Args:
+        any_kind: a part of a model, which need not be of a known family.
+
+    Raises:
+        ModelError: there is no such repository, it cannot be reached, or swath cannot encode it.
+    """
+    if name.count("/") != 1 or Path(name).parent.is_dir():
+        raise ModelError(f"'{name}': there is no such run or folder, and it is no Hub name either.")
     from huggingface_hub import hf_hub_download, snapshot_download
 
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     patterns = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
     try:
         # The small file first: a family that swath cannot encode is refused before gigabytes.
-        config = PretrainedConfig.get_config_dict(
-            hf_hub_download(name, "config.json", revision=revision)
-        )[0]
-        _family(str(config.get("model_type")), name)
+        file = hf_hub_download(name, "config.json", revision=revision)
+        if not any_kind:
+            family_row(AutoConfig.from_pretrained(file), name)
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except HFValidationError:
         raise ModelError(
@@ -226,10 +389,11 @@ def _fetched(name: str, revision: str | None) -> Path:
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise ModelError(
             f"'{name}' is no folder here and cannot be fetched from the Hub "
-            f"({_first_line(error)}); with no network, use models.base=swath-nano or a folder."
+            f"({first_line(error)}); with no network, use models.base=swath-nano or a folder."
         ) from None
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of what an error says."""
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0].rstrip(".")[:200]

@@ -46,10 +46,14 @@ class PixelStore:
         image_size: side in pixels the model reads.
         cache_px: side at which images are held, so that crops have pixels to show.
         capacity: how many images are held; the ones not used longest go first.
+        fit: "pad" an oblong image to a square, or take its square middle, "centre_crop".
     """
 
-    def __init__(self, image_size: int, cache_px: int, capacity: int = 50_000) -> None:
+    def __init__(
+        self, image_size: int, cache_px: int, capacity: int = 50_000, fit: str = "pad"
+    ) -> None:
         self.image_size = image_size
+        self.fit = fit
         self.cache_px = max(cache_px, image_size)
         self._capacity = capacity
         self._held: OrderedDict[str, tuple[Image.Image, Matrix]] = OrderedDict()
@@ -84,11 +88,12 @@ class PixelStore:
             return self._held[path]
         scene = open_scene(path)
         width, height = scene.size_wh
-        side = max(width, height)
+        crops = self.fit == "centre_crop"
+        side = min(width, height) if crops else max(width, height)
         scale = min(1.0, self.cache_px / side)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         picture = Image.fromarray(scene.read_rgb(size_wh=size))
-        held = max(size)
+        held = min(size) if crops else max(size)
         left, top = (held - size[0]) // 2, (held - size[1]) // 2
         if size != (held, held):
             mean = tuple(int(v) for v in np.asarray(picture).reshape(-1, 3).mean(axis=0))

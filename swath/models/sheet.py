@@ -13,17 +13,15 @@ from swath.errors import InstructionError
 from swath.files import replacing
 from swath.instructions.conversation import Box, Conversation
 from swath.instructions.dialect import DIALECTS
-from swath.models.encoding import Encoder
+from swath.models.inputs import Inputs
 from swath.models.loading import load_base
 from swath.models.pixels import PixelStore
-from swath.recipe import Augment, Models
+from swath.recipe import Augment, Recipe
 
 COLUMNS, ROWS, PICTURE_PX, TEXT_PX = 4, 3, 240, 120
 
 
-def contact_sheet(
-    conversations: Sequence[Conversation], section: Models, path: Path | str, seed: int
-) -> None:
+def contact_sheet(conversations: Sequence[Conversation], recipe: Recipe, path: Path | str) -> None:
     """Draw rows as training sees them: turned, and with the box its text says.
 
     A box is drawn from the family's own text through its reader, so that a wrong writer, reader
@@ -34,13 +32,13 @@ def contact_sheet(
     """
     if not conversations:
         raise InstructionError("the set has no training rows to draw.")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(recipe.seed)
     boxed = [c for c in conversations if any(isinstance(p, Box) for t in c.turns for p in t.parts)]
     others = [c for c in conversations if c not in boxed]
     half = COLUMNS * ROWS // 2
     chosen = [*_some(boxed, half, rng), *_some(others, COLUMNS * ROWS - half, rng)]
-    loaded = load_base(section)
-    encoder = Encoder(loaded.tokenizer, loaded.family, loaded.image_tokens, loaded.longest)
+    loaded = load_base(recipe.models, (), recipe.seed, recipe.imagery)
+    encoder = Inputs(loaded).encoder
     store = PixelStore(loaded.image_size, PICTURE_PX)
     dialect = DIALECTS.get(loaded.family.dialect)
     sheet = Image.new("RGB", (COLUMNS * PICTURE_PX, ROWS * (PICTURE_PX + TEXT_PX)), "white")
@@ -48,10 +46,14 @@ def contact_sheet(
     for number, one in enumerate(chosen):
         x = number % COLUMNS * PICTURE_PX
         y = number // COLUMNS * (PICTURE_PX + TEXT_PX)
-        view = store.augmented(one.images[0].path, Augment(), one.upright, one in boxed, rng)
-        ids = encoder.encode(one, view).ids
+        views = [
+            store.augmented(image.path, Augment(), one.upright, one in boxed, rng)
+            for image in one.images
+        ]
+        view, ids = views[0], encoder.encode(one, views).ids
         # The image's own tokens say nothing to a reader.
-        words = [token for token in ids if token != loaded.model.config.image_token_id]
+        token = loaded.tokenizer.convert_tokens_to_ids(loaded.family.image_token)
+        words = [one for one in ids if one != token]
         text = loaded.tokenizer.decode(words)
         shown = PICTURE_PX - 6
         scale = shown / store.image_size

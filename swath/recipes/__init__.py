@@ -39,6 +39,8 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = (), tiny: bool = Fa
         if not sign:
             raise RecipeError(f"'{override}': an override has the form section.key=value.")
         _set(values, key.split("."), _yaml(value, f"override {key}"), override)
+        if key == "annotations.source":  # one's own images instead of drawn ones
+            values["annotations"].pop("drawn", None)
     return validate(values, path.name)
 
 

@@ -48,7 +48,13 @@ class ImageHeads(nn.Module):
         return loss
 
 
-def text_loss(logits: Tensor, labels: Tensor, segments: Tensor, average: str) -> Tensor:
+def text_loss(
+    logits: Tensor,
+    labels: Tensor,
+    segments: Tensor,
+    average: str,
+    weights: Tensor | None = None,
+) -> Tensor:
     """Cross-entropy of the answers.
 
     Args:
@@ -56,13 +62,25 @@ def text_loss(logits: Tensor, labels: Tensor, segments: Tensor, average: str) ->
         labels: (batch, tokens), -100 elsewhere.
         segments: (batch, tokens), which conversation a token belongs to.
         average: "token" weighs every token alike; "answer" every conversation.
+        weights: (batch, segments) the losses of a row's segments are multiplied by.
     """
     wanted = labels[:, 1:] != IGNORED
     losses = functional.cross_entropy(logits.float(), labels[:, 1:][wanted], reduction="none")
+    if weights is not None:
+        losses = losses * weights.gather(1, segments[:, 1:].clamp(min=0))[wanted]
     if average == "token":
         return losses.mean()
-    most = int(segments.max()) + 1
-    rows = torch.arange(len(labels), device=labels.device)[:, None] * most
-    answer = (segments[:, 1:] + rows)[wanted]
-    _, answer, sizes = answer.unique(return_inverse=True, return_counts=True)
+    _, answer, sizes = _answers(labels, segments).unique(return_inverse=True, return_counts=True)
     return (losses / sizes[answer]).sum() / len(sizes)
+
+
+def counted(labels: Tensor, segments: Tensor, average: str) -> int:
+    """How many tokens or answers `text_loss` is the mean of."""
+    answers = _answers(labels, segments)
+    return len(answers) if average == "token" else len(answers.unique())
+
+
+def _answers(labels: Tensor, segments: Tensor) -> Tensor:
+    """The number of its answer for every labelled token, in reading order."""
+    rows = torch.arange(len(labels), device=labels.device)[:, None] * (int(segments.max()) + 1)
+    return (segments[:, 1:] + rows)[labels[:, 1:] != IGNORED]

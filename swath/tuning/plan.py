@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from swath.errors import TuningError
 from swath.instructions.builder import InstructionSet
-from swath.models.encoding import by_image
 from swath.recipe import Recipe
-from swath.tuning.run import Prepared
+from swath.tuning.prepared import Prepared, stage_groups
 from swath.tuning.stages import PartCount, count_parts, prepare
 from swath.tuning.trainer import Watch
 
@@ -61,23 +59,22 @@ def plan(built: InstructionSet, recipe: Recipe) -> Plan:
         TuningError: there is nothing to train on.
         ModelError: the base is not there.
     """
-    groups = by_image(built.split("train"))
-    if not groups:
-        raise TuningError("the set has no training rows; see annotations.split.")
-    prepared = Prepared(built, recipe, groups)
+    prepared = Prepared(built, recipe, stage_groups(built, recipe))
     model, stages, disk = prepared.loaded.model, [], 0.0
     for number, stage in enumerate(recipe.tuning.stages):
         model = prepare(model, prepared.loaded, stage)
         rows: list[dict[str, Any]] = []
         watch = Watch(stage.name, None, rows)
         with tempfile.TemporaryDirectory() as folder:
-            watch.trainer = prepared.trainer(model, number, Path(folder), TRIED, [watch])
+            size = prepared.batch_size(model, number)
+            watch.trainer = prepared.trainer(model, number, size, Path(folder), TRIED)
+            watch.trainer.add_callback(watch)
             watch.trainer.train()
             files = [file for file in Path(folder).rglob("*") if file.is_file()]
             disk = max(disk, sum(file.stat().st_size for file in files) / 1e6)
         ends = [row["seconds"] for row in rows]
         each = min(after - before for before, after in itertools.pairwise(ends))
-        steps = prepared.steps(stage)
+        steps = prepared.steps(number, size)
         parts = tuple(count_parts(model, prepared.loaded))
         stages.append(StagePlan(stage.name, steps, steps * each, parts))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

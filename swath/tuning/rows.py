@@ -15,14 +15,16 @@ import torch
 from torch.utils.data import Dataset
 
 from swath.instructions.builder import words_of
-from swath.instructions.conversation import Conversation
-from swath.models.encoding import Encoder, collate, join
-from swath.models.pixels import PixelStore, to_tensor
+from swath.instructions.conversation import Box, Conversation
+from swath.models.encoding import join
+from swath.models.inputs import Inputs
+from swath.models.pixels import PixelStore, View
 from swath.recipe import Stage
+from swath.tuning.mixing import Order, class_weights, label_of
 
 
 class Schedule(Dataset[int]):
-    """Row numbers 0, 1, 2, ...: every epoch a new order of all images."""
+    """Row numbers 0, 1, 2, ...; `Order` says which image comes in a row."""
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
@@ -54,9 +56,9 @@ class Batcher:
 
     Args:
         groups: conversations of the training split, grouped by image.
-        encoder: of the model's family.
+        inputs: of the model.
         store: of the images.
-        stage: batch, augmentation and losses.
+        stage: mix, balance, augmentation and losses.
         targets: of the auxiliary heads.
         seed: of this stage.
     """
@@ -64,79 +66,109 @@ class Batcher:
     def __init__(
         self,
         groups: Sequence[Sequence[Conversation]],
-        encoder: Encoder,
+        inputs: Inputs,
         store: PixelStore,
         stage: Stage,
         targets: Targets,
         seed: int,
     ) -> None:
-        self.groups = groups
-        self.encoder = encoder
+        self.order = Order(groups, stage, seed)
+        self.inputs = inputs
         self.store = store
         self.stage = stage
         self.seed = seed
         self._place = {label: place for place, label in enumerate(targets.labels)}
         self._words = {word: place for place, word in enumerate(targets.words)}
-        self._order: tuple[int, np.ndarray] | None = None
+        self._weights = class_weights(groups) if stage.balance == "loss" else {}
 
     def __call__(self, rows: Sequence[int]) -> dict[str, Any]:
         """Tensors of these rows.
 
         Returns:
-            `pixel_values`, and with text loss `input_ids`, `position_ids`, `attention_mask`,
-            `labels`, `segments`; with image loss `scenes` (images, classes) and `words`
-            (images, words).
+            With text loss the model's inputs, `labels`, `segments`, and where the loss is balanced
+            `weights` (batch, 1 + conversations of a row; the first is of what they share); without
+            it `pixel_values` (images, 3, side, side). With image loss `scenes` (images, classes)
+            and `words` (images, words).
         """
-        stage, views, encoded = self.stage, [], []
-        chosen = [(self._group(row), np.random.default_rng((self.seed, row))) for row in rows]
-        for group, rng in chosen:
-            asked = self._asked(group, rng) if stage.text_loss else []
-            whole = any("count" in one.truth or "boxes" in one.truth for one in asked)
-            upright = any(one.upright for one in asked)
-            path = group[0].images[0].path
-            view = self.store.augmented(path, stage.augment, upright, whole, rng)
-            views.append(view)
-            if asked:
-                encoded.append(join([self.encoder.encode(one, view) for one in asked]))
+        stage, shared = self.stage, self.inputs.loaded.family.shared_prefix
+        chosen = [(*self.order(row), np.random.default_rng((self.seed, row))) for row in rows]
+        views: list[View] = []
+        owners: list[Sequence[Conversation]] = []
+        per_row, encoded, weights = [], [], []
+        for group, task, rng in chosen:
+            asked = self._asked(group, task, rng) if stage.text_loss else []
+            seen = self._seen(group, asked, rng)
+            # A family that cannot share an image's tokens reads it again for every question.
+            apart = [[one] for one in asked] if not shared else [asked]
+            for together in apart:
+                views += seen
+                owners += [group] * len(seen)
+                per_row.append(len(seen))
+                if together:
+                    encode = self.inputs.encoder.encode
+                    encoded.append(join([encode(one, seen) for one in together]))
+                    weights.append([self._weight(one) for one in together])
         rng = np.random.default_rng((self.seed, rows[0], 1))
-        family, colour = self.encoder.family, stage.augment.colour
-        batch: dict[str, Any] = {
-            "pixel_values": to_tensor(views, family.mean, family.std, colour, rng)
-        }
+        values = self.inputs.tensor(views, stage.augment.colour, rng)
+        batch: dict[str, Any] = {"pixel_values": values}
         if encoded:
-            batch.update(collate(encoded, self.encoder.tokenizer.pad_token_id))
+            batch = self.inputs.pixels(values, per_row) | self.inputs.training(encoded)
+        if self._weights and encoded:
+            batch["weights"] = torch.ones(len(weights), 1 + max(map(len, weights)))
+            for row, some in zip(batch["weights"], weights, strict=True):
+                row[1 : 1 + len(some)] = torch.tensor(some)
         if stage.image_loss.label and self._place:
-            batch["scenes"] = torch.from_numpy(np.stack([self._scene(one) for one, _ in chosen]))
+            batch["scenes"] = torch.from_numpy(np.stack([self._scene(one) for one in owners]))
         if stage.image_loss.words and self._words:
-            batch["words"] = torch.from_numpy(np.stack([self._spoken(one) for one, _ in chosen]))
+            batch["words"] = torch.from_numpy(np.stack([self._spoken(one) for one in owners]))
         if stage.image_loss.mixup and not encoded:
             share = float(rng.beta(stage.image_loss.mixup, stage.image_loss.mixup))
-            other = torch.from_numpy(rng.permutation(len(rows)))
+            other = torch.from_numpy(rng.permutation(len(views)))
             batch = {key: share * one + (1 - share) * one[other] for key, one in batch.items()}
         return batch
 
-    def _group(self, row: int) -> Sequence[Conversation]:
-        epoch, place = divmod(row, len(self.groups))
-        if self._order is None or self._order[0] != epoch:
-            order = np.random.default_rng((self.seed, epoch, 2)).permutation(len(self.groups))
-            self._order = (epoch, order)
-        return self.groups[self._order[1][place]]
+    def _seen(
+        self,
+        group: Sequence[Conversation],
+        asked: Sequence[Conversation],
+        rng: np.random.Generator,
+    ) -> list[View]:
+        """The views of a group's images; all frames of a sequence are turned and cut alike."""
+        whole = any("count" in one.truth or "boxes" in one.truth for one in asked)
+        whole = whole or any(
+            isinstance(p, Box) for one in asked for t in one.turns for p in t.parts
+        )
+        upright = any(one.upright for one in asked)
+        before, views = rng.bit_generator.state, []
+        for image in group[0].images:
+            rng.bit_generator.state = before
+            augment = self.stage.augment
+            views.append(self.store.augmented(image.path, augment, upright, whole, rng))
+        return views
 
-    def _asked(self, group: Sequence[Conversation], rng: np.random.Generator) -> list[Conversation]:
+    def _asked(
+        self, group: Sequence[Conversation], task: str | None, rng: np.random.Generator
+    ) -> list[Conversation]:
         """As many questions as a row may hold: other tasks first, then more of the same."""
+        group = [one for one in group if task in (None, one.task)]
         order = rng.permutation(len(group))
         seen: dict[str, int] = {}
         turns: list[tuple[int, int, Conversation]] = []
         for place in order:
-            task = group[place].task
-            seen[task] = seen.get(task, 0) + 1
-            turns.append((seen[task], len(turns), group[place]))
+            kind = group[place].task
+            seen[kind] = seen.get(kind, 0) + 1
+            turns.append((seen[kind], len(turns), group[place]))
         turns.sort(key=lambda turn: turn[:2])
         return [one for _, _, one in turns[: self.stage.rows_per_image]]
 
+    def _weight(self, conversation: Conversation) -> float:
+        if conversation.task != "classify":
+            return 1.0
+        return self._weights.get(conversation.truth["label"], 1.0)
+
     def _scene(self, group: Sequence[Conversation]) -> np.ndarray:
         shares = np.zeros(len(self._place), dtype=np.float32)
-        label = next((one.truth["label"] for one in group if "label" in one.truth), None)
+        label = label_of(group)
         if label in self._place:
             shares[self._place[label]] = 1
         return shares

@@ -11,7 +11,8 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +21,6 @@ from typing import Any
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
-from transformers import TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
 from swath.errors import TuningError
@@ -34,16 +34,14 @@ from swath.files import (
     write_text,
 )
 from swath.instructions.builder import InstructionSet
-from swath.instructions.conversation import Conversation
-from swath.models.encoding import Encoder, by_image
-from swath.models.loading import RUN_FILE, Loaded, load_base
-from swath.models.pixels import PixelStore
+from swath.models.loading import RUN_FILE, Loaded
 from swath.recipe import Recipe, Stage
 from swath.recipes import dump, load_recipe
-from swath.tuning.objective import ImageHeads
-from swath.tuning.rows import Batcher, Schedule, Targets
-from swath.tuning.stages import PartCount, count_parts, prepare
-from swath.tuning.trainer import Probe, Report, StageTrainer, Watch, arguments, computes_bf16
+from swath.tuning.prepared import Prepared, Score, stage_groups
+from swath.tuning.proof import answers_of, compare, proof_questions
+from swath.tuning.stages import PartCount, adapter_holds, count_parts, prepare
+from swath.tuning.tracking import trackers
+from swath.tuning.trainer import Probe, Report, Watch, computes_bf16
 
 Parts = Callable[[Stage, int, list[PartCount]], None]
 """Called before each stage with its number of steps and what it trains."""
@@ -56,25 +54,28 @@ def tune(
     report: Report | None = None,
     parts: Parts | None = None,
     probe: Probe | None = None,
+    score: Score | None = None,
 ) -> Path:
     """Tune the recipe's model on the training split; return the run folder.
 
     A run that was interrupted continues from its last checkpoint, exactly as if it had not been.
     What `probe` does with the live model changes neither the run nor the seconds it records.
+    `score` is what `tuning.stop` goes by.
 
     Raises:
-        TuningError: there is nothing to train on, the folder holds a run of another recipe or
-            other data, or the loss is no longer a number.
+        TuningError: there is nothing to train on, to validate on or to stop by, the folder holds
+            a run of another recipe or other data, or the loss is no longer a number.
     """
     folder = Path(folder)
-    groups = by_image(built.split("train"))
-    if not groups:
-        raise TuningError("the set has no training rows; see annotations.split.")
+    groups = stage_groups(built, recipe)
+    if recipe.tuning.stop and score is None:
+        raise TuningError("tuning.stop goes by a score, and none is given; use `swath tune`.")
     run = _open_run(folder, recipe, fingerprint(built, recipe))
     if run["finished"]:
         return folder
     tuning = Prepared(built, recipe, groups)
     loaded = tuning.loaded
+    run["left_out"] = tuning.left_out
     losses = _losses(folder)
     model = loaded.model
     for number, stage in enumerate(recipe.tuning.stages):
@@ -84,78 +85,47 @@ def tune(
         if done.is_file():
             _restore(model, done)
             continue
-        steps = tuning.steps(stage)
+        size = run["batch_sizes"].get(stage.name) or tuning.batch_size(model, number)
+        run["batch_sizes"][stage.name] = size
+        write_json(folder / RUN_FILE, run)
+        steps = tuning.steps(number, size)
         if parts:
             parts(stage, steps, count_parts(model, loaded))
         place = folder / "stages" / str(number)
         last = _last_checkpoint(place)
         begun = int(last.rsplit("-", 1)[1]) if last else 0
         losses = [r for r in losses if r["stage"] != stage.name or r["step"] <= begun]
-        watch = Watch(stage.name, report, losses, partial(probe, loaded) if probe else None)
-        trainer = tuning.trainer(model, number, place, steps, [watch, _LossFile(folder, losses)])
+        saving = partial(_write_losses, folder, losses)
+        trainer = tuning.trainer(model, number, size, place, steps, saving)
+        checks = tuning.checks(trainer, number, size, losses, score)
+        probed = partial(probe, loaded) if probe else None
+        tracked = bool(recipe.tuning.track)
+        watch = Watch(stage.name, report, losses, probed, checks, tracked)
         watch.trainer = trainer
+        for callback in (watch, *trackers(recipe.tuning.track, folder / "track" / stage.name)):
+            trainer.add_callback(callback)
         begin = time.monotonic()
-        trainer.train(resume_from_checkpoint=last)
+        if not checks.over:
+            trainer.train(resume_from_checkpoint=last)
+        # The trainer leaves the model's forward computing in its own precision.
+        trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
         seconds = round(watch.before + time.monotonic() - begin - watch.aside, 1)
         _write_losses(folder, losses)
+        record = {"name": stage.name, "steps": losses[-1]["step"], "seconds": seconds}
         others = [one for one in run["stages"] if one["name"] != stage.name]
-        run["stages"] = [*others, {"name": stage.name, "steps": steps, "seconds": seconds}]
+        run["stages"] = [*others, record | checks.restore(model)]
+        run["warnings"] = [row["warning"] for row in losses if "warning" in row]
         write_json(folder / RUN_FILE, run)
         with replacing(done) as temporary:
             save_file(_state(model), temporary)
         shutil.rmtree(place)
+    asked = proof_questions(tuning.conversations, recipe.tuning.prove)
+    said = answers_of(replace(loaded, model=model.eval()), asked)
     _finish(folder, model, loaded, recipe, run)
+    if asked:
+        run["proof"] = compare(folder, asked, said)
+        write_json(folder / RUN_FILE, run)
     return folder
-
-
-class Prepared:
-    """What all stages of a recipe share: the model, the rows' groups, encoder and pixels.
-
-    Args:
-        built: the set.
-        recipe: seeds, threads, precision and stages.
-        groups: training conversations by image.
-
-    Raises:
-        ModelError: the base is not there.
-    """
-
-    def __init__(
-        self, built: InstructionSet, recipe: Recipe, groups: Sequence[Sequence[Conversation]]
-    ) -> None:
-        if recipe.tuning.threads:
-            torch.set_num_threads(recipe.tuning.threads)
-        torch.manual_seed(recipe.seed)
-        self.built, self.recipe, self.groups = built, recipe, groups
-        self.loaded = load_base(recipe.models, _texts(built), recipe.seed)
-        self.encoder = Encoder(
-            self.loaded.tokenizer, self.loaded.family, self.loaded.image_tokens, self.loaded.longest
-        )
-        self.store = PixelStore(self.loaded.image_size, recipe.imagery.cache_px)
-
-    def steps(self, stage: Stage) -> int:
-        """Steps of a stage."""
-        return stage.steps or max(1, round(stage.epochs * len(self.groups) / stage.batch_size))
-
-    def trainer(
-        self, model: Any, number: int, place: Path, steps: int, callbacks: list[TrainerCallback]
-    ) -> StageTrainer:
-        """The trainer of stage `number`, checkpointing below `place`."""
-        recipe, loaded = self.recipe, self.loaded
-        stage = recipe.tuning.stages[number]
-        words = self.built.card["words"][: stage.image_loss.vocabulary]
-        targets = Targets(tuple(self.built.labels), tuple(words))
-        seed = recipe.seed * 1000 + number
-        return StageTrainer(
-            model=model,
-            args=arguments(place, stage, recipe.tuning, steps, recipe.seed),
-            train_dataset=Schedule(steps * stage.batch_size),
-            data_collator=Batcher(self.groups, self.encoder, self.store, stage, targets, seed),
-            callbacks=callbacks,
-            stage=stage,
-            tower=model.get_submodule(_inside(model, loaded.family.vision)),
-            heads=_heads(loaded, stage, targets),
-        )
 
 
 def fingerprint(built: InstructionSet, recipe: Recipe) -> str:
@@ -163,7 +133,7 @@ def fingerprint(built: InstructionSet, recipe: Recipe) -> str:
     values = recipe.model_dump(mode="json")
     for key in ("evaluation", "export", "about", "name"):
         values.pop(key)
-    for key in ("threads", "save_every", "keep_checkpoints"):
+    for key in ("threads", "save_every", "keep_checkpoints", "validate_every", "track", "prove"):
         values["tuning"].pop(key)
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
     for conversation in built.conversations:
@@ -190,28 +160,18 @@ def another_run(folder: Path) -> TuningError:
     )
 
 
-class _LossFile(Watch):
-    """Writes the losses whenever a checkpoint is written, so that both are continued together."""
-
-    def __init__(self, folder: Path, losses: list[dict[str, Any]]) -> None:
-        super().__init__("", None, losses)
-        self.folder = folder
-
-    def on_save(self, *args: Any, **kwargs: Any) -> None:
-        """Write what is known so far."""
-        _write_losses(self.folder, self.losses)
-
-
 def _open_run(folder: Path, recipe: Recipe, digest: str) -> dict[str, Any]:
     known = (folder / RUN_FILE).is_file()
     if not known or not started(folder, read_json(folder / RUN_FILE)):
         folder.mkdir(parents=True, exist_ok=True)
         run: dict[str, Any] = {
-            "base": recipe.models.base,
+            "base": recipe.models.name,
             "revision": recipe.models.revision,
             "fingerprint": digest,
             "finished": False,
             "stages": [],
+            "batch_sizes": {},
+            "warnings": [],
             "precision": recipe.tuning.precision,
             "bf16": computes_bf16(),
             "threads": recipe.tuning.threads or torch.get_num_threads(),
@@ -233,7 +193,7 @@ def _open_run(folder: Path, recipe: Recipe, digest: str) -> dict[str, Any]:
 
 
 def _finish(folder: Path, model: Any, loaded: Loaded, recipe: Recipe, run: dict[str, Any]) -> None:
-    if isinstance(model, PeftModel) and _adapter_holds_all(recipe):
+    if isinstance(model, PeftModel) and _adapter_holds_all(recipe, loaded):
         with replacing_folder(folder / "adapter") as temporary:
             model.save_pretrained(str(temporary))
     else:
@@ -246,14 +206,17 @@ def _finish(folder: Path, model: Any, loaded: Loaded, recipe: Recipe, run: dict[
     shutil.rmtree(folder / "stages", ignore_errors=True)
 
 
-def _adapter_holds_all(recipe: Recipe) -> bool:
+def _adapter_holds_all(recipe: Recipe, loaded: Loaded) -> bool:
     """Whether base and adapter together are the tuned model, so that the base need not be saved.
 
     The first stage decides if the adapter holds a projector; merged adapters are in none.
     """
     stages = [set(stage.train) for stage in recipe.tuning.stages]
-    return recipe.models.weights == "pretrained" and all(
-        "lora" in parts and parts <= stages[0] & {"lora", "projector"} for parts in stages
+    whole = "projector" not in stages[0] or adapter_holds(loaded.model, loaded)
+    return (
+        recipe.models.weights == "pretrained"
+        and whole
+        and all("lora" in parts and parts <= stages[0] & {"lora", "projector"} for parts in stages)
     )
 
 
@@ -263,16 +226,6 @@ def _last_checkpoint(place: Path) -> str | None:
         if not (folder / "trainer_state.json").is_file():
             shutil.rmtree(folder)
     return get_last_checkpoint(str(place)) if place.is_dir() else None
-
-
-def _heads(loaded: Loaded, stage: Stage, targets: Targets) -> ImageHeads | None:
-    if not (stage.image_loss.label or stage.image_loss.words):
-        return None
-    return ImageHeads(int(loaded.model.config.widths[-1]), targets, stage.image_loss)
-
-
-def _inside(model: Any, name: str) -> str:
-    return f"base_model.model.{name}" if isinstance(model, PeftModel) else name
 
 
 def _state(model: Any) -> dict[str, torch.Tensor]:
@@ -298,13 +251,3 @@ def _losses(folder: Path) -> list[dict[str, Any]]:
 
 def _write_losses(folder: Path, losses: list[dict[str, Any]]) -> None:
     write_jsonl(folder / "losses.jsonl", "losses", losses)
-
-
-def _texts(built: InstructionSet) -> list[str]:
-    return [
-        part.text
-        for conversation in built.split("train")
-        for turn in conversation.turns
-        for part in turn.parts
-        if hasattr(part, "text")
-    ]

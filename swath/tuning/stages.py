@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 from peft import LoraConfig, PeftModel, get_peft_model
-from torch import nn
+from torch import Tensor, nn
 
 from swath.errors import TuningError
 from swath.models.loading import Loaded
@@ -36,14 +37,48 @@ def prepare(model: Any, loaded: Loaded, stage: Stage) -> Any:
     """
     if "lora" in stage.train:
         if not isinstance(model, PeftModel):
-            model = get_peft_model(model, lora_config(model, loaded, stage))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # peft reads a name of old
+                model = get_peft_model(model, lora_config(model, loaded, stage))
     elif isinstance(model, PeftModel):
         model = model.merge_and_unload()
     for name, parameter in model.named_parameters():
         parameter.requires_grad = part_of(name, loaded) in stage.train
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise TuningError(f"stage '{stage.name}' trains {stage.train}, of which nothing is there.")
+    _checkpoint(model.get_base_model() if isinstance(model, PeftModel) else model, stage)
     return model
+
+
+def adapter_holds(model: nn.Module, loaded: Loaded) -> bool:
+    """Whether an adapter can hold the whole projector, which may be more than layers."""
+    return len(_beside(model, loaded)) == len(loaded.family.projector)
+
+
+def _beside(model: nn.Module, loaded: Loaded) -> list[str]:
+    modules = {name for name, _ in model.named_modules()}
+    return [place.split(".")[-1] for place in loaded.family.projector if place in modules]
+
+
+def check_rates(stage: Stage) -> None:
+    """Refuse a learning rate of a part that does not learn.
+
+    Raises:
+        TuningError: there is one.
+    """
+    for part in stage.learning_rates:
+        if part not in stage.train:
+            raise TuningError(
+                f"tuning.stages: stage '{stage.name}' has a learning rate for {part}, which it "
+                f"does not train ({', '.join(stage.train)}); leave it out, or add it to train."
+            )
+
+
+def learnt(model: nn.Module) -> dict[str, Tensor]:
+    """What learns in a stage, batch norm statistics too."""
+    learns = {name for name, one in model.named_parameters() if one.requires_grad}
+    learns |= {name for name, _ in model.named_buffers()}
+    return {name: one.contiguous() for name, one in model.state_dict().items() if name in learns}
 
 
 def lora_config(model: nn.Module, loaded: Loaded, stage: Stage) -> LoraConfig:
@@ -66,10 +101,10 @@ def lora_config(model: nn.Module, loaded: Loaded, stage: Stage) -> LoraConfig:
         r=section.rank,
         lora_alpha=section.alpha,  # type: ignore[arg-type]
         lora_dropout=section.dropout,
+        use_rslora=section.kind == "rslora",
+        use_dora=section.kind == "dora",
         target_modules=pattern,
-        modules_to_save=[loaded.family.projector.split(".")[-1]]
-        if "projector" in stage.train
-        else None,
+        modules_to_save=_beside(model, loaded) if "projector" in stage.train else None,
     )
 
 
@@ -77,13 +112,11 @@ def part_of(name: str, loaded: Loaded) -> str:
     """The part a parameter belongs to, by its name."""
     if ".lora_" in name:
         return "lora"
-    family = loaded.family
-    if f"{family.vision}." in name:
-        return "vision"
-    if f"{family.projector}." in name:
+    family, inside = loaded.family, name.removeprefix("base_model.model.")
+    if any(inside.startswith(place) for place in family.projector):
         # peft keeps the untrained original beside the copy that learns.
-        return "original" if ".original_module." in name else "projector"
-    return "language"
+        return "original" if ".original_module." in inside else "projector"
+    return "vision" if inside.startswith(f"{family.vision}.") else "language"
 
 
 def count_parts(model: nn.Module, loaded: Loaded) -> list[PartCount]:
@@ -100,3 +133,17 @@ def count_parts(model: nn.Module, loaded: Loaded) -> list[PartCount]:
         for part, number in total.items()
         if part != "original"
     ]
+
+
+def _checkpoint(model: Any, stage: Stage) -> None:
+    """Compute activations anew in the backward pass, or do so no more."""
+    if not stage.checkpointing:
+        if getattr(model, "is_activation_checkpointing", False):
+            model.activation_checkpointing_disable()
+    elif not getattr(model, "supports_gradient_checkpointing", False):
+        raise TuningError(
+            f"stage '{stage.name}': {type(model).__name__} has no layers to compute twice; "
+            f"leave checkpointing out."
+        )
+    else:
+        model.activation_checkpointing_enable({"use_reentrant": False})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,17 @@ from torch.utils.data import SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from swath.errors import TuningError
+from swath.models.inputs import Inputs, answers_only, tower_features
 from swath.models.loading import Loaded
 from swath.recipe import Stage, Tuning
-from swath.tuning.objective import ImageHeads, text_loss
+from swath.tuning.checks import Checks
+from swath.tuning.objective import ImageHeads, counted, text_loss
+from swath.tuning.stages import learnt
 
 HEADS_FILE = "image_heads.safetensors"
 BESIDE_FILE = "beside_adapter.safetensors"
 Report = Callable[[dict[str, Any]], None]
-"""Called every step with `step`, `steps`, `loss`, `seconds`."""
+"""Called every step with `step`, `steps`, `loss`, `seconds`, and what was checked there."""
 
 Probe = Callable[[Loaded, dict[str, Any]], None]
 """Called every step with the live model, in evaluation mode, and what `Report` gets."""
@@ -33,20 +36,53 @@ class StageTrainer(Trainer):
 
     Args:
         stage: losses and optimiser.
+        inputs: of the model.
         tower: the model's vision tower.
+        head: its language head.
         heads: auxiliary heads, or None without image loss.
+        part: the part of the model a parameter of a name belongs to.
+        saving: called before a checkpoint is whole.
+
+    The batches of a step (`accumulate`) have the gradient that they would have as one, up to
+    mixup and batch norms, which stay within a batch.
     """
 
     def __init__(
-        self, *args: Any, stage: Stage, tower: nn.Module, heads: ImageHeads | None, **kwargs: Any
+        self,
+        *args: Any,
+        stage: Stage,
+        inputs: Inputs,
+        tower: nn.Module,
+        head: nn.Module,
+        heads: ImageHeads | None,
+        part: Callable[[str], str],
+        saving: Callable[[], None],
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.stage = stage
-        self.tower = tower
+        self.inputs, self.tower, self.head = inputs, tower, head
         self.heads = heads.to(self.args.device) if heads is not None else None
-        self.parts: dict[str, float] = {}
+        self.part = part
+        self.saving = saving
+        self.begin([])
         self.model_accepts_loss_kwargs = False
         self.remove_callback(PrinterCallback)  # the command line shows progress
+
+    def begin(self, batches: list[dict[str, Any]]) -> None:
+        """Begin a step of these batches."""
+        self.parts: dict[str, float] = {}
+        self.batches, self.answers = max(1, len(batches)), 0
+        if self.heads is not None:
+            self.heads.zero_grad()  # the trainer clears the model's own gradients only
+        if len(batches) > 1 and "labels" in batches[0]:
+            self.answers = sum(self._counted(batch) for batch in batches)
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """The batches of the step that begins here."""
+        batches, items = super().get_batch_samples(*args, **kwargs)
+        self.begin(batches)
+        return batches, items
 
     def compute_loss(
         self,
@@ -60,64 +96,93 @@ class StageTrainer(Trainer):
         Raises:
             TuningError: it is not a finite number.
         """
-        if self.heads is not None:
-            self.heads.zero_grad()  # the trainer clears the model's own gradients only
         if "vision" not in self.stage.train:
             self.tower.eval()  # frozen batch norms keep the statistics they were pretrained with
         scenes, words = inputs.pop("scenes", None), inputs.pop("words", None)
-        segments = inputs.pop("segments", None)
+        segments, weights = inputs.pop("segments", None), inputs.pop("weights", None)
         if segments is None:
             # The trainer computes in bf16 inside the model's own forward only.
             with self.accelerator.autocast():
-                features, loss = self.tower(inputs["pixel_values"]), torch.zeros(())
+                features = self.inputs.features(self.tower, inputs["pixel_values"])
+                loss = torch.zeros((), device=features.device)
         else:
-            with _output_of(self.tower) as seen:
+            labels, average = inputs.pop("labels"), self.stage.average
+            with _output_of(self.tower) as seen, answers_only(self.head, labels):
                 output = model(**inputs, use_cache=False)
-            features = seen[0]
-            answers = text_loss(output.logits, inputs["labels"], segments, self.stage.average)
-            self.parts["text"] = float(answers.detach())
+            answers = text_loss(output.logits, labels, segments, average, weights)
+            if self.answers:  # a batch counts by its answers, as it would within a larger one
+                share = counted(labels, segments, average) / self.answers
+                answers = answers * (share * self.batches)
+            self._note("text", answers)
             loss = self.stage.text_loss * answers
         if self.heads is not None:
+            if segments is not None:
+                features = tower_features(seen[0], len(scenes if scenes is not None else words))
             image = self.heads(features, scenes, words)
-            self.parts["image"] = float(image.detach())
+            self._note("image", image)
             loss = loss + image
-        self.parts["loss"] = float(loss.detach())
+        self._note("loss", loss)
         if not torch.isfinite(loss):
             raise TuningError(
                 f"stage '{self.stage.name}', step {self.state.global_step + 1}: the loss is "
-                f"{self.parts['loss']}; lower tuning.stages learning_rate "
+                f"{float(loss.detach())}; lower tuning.stages learning_rate "
                 f"(now {self.stage.learning_rate:g}) or use tuning.precision=fp32."
             )
         return (loss, None) if return_outputs else loss
 
+    def measure(self, batches: Iterable[dict[str, Any]]) -> float:
+        """The mean text loss of batches, of which nothing is learnt."""
+        kept, texts = (self.parts, self.batches, self.answers, self.heads), []
+        for batch in batches:
+            self.parts, self.batches, self.answers, self.heads = {}, 1, 0, None
+            with torch.no_grad():
+                self.compute_loss(self.model, self._prepare_inputs(batch))  # type: ignore[arg-type]
+            texts.append(self.parts["text"])
+        self.parts, self.batches, self.answers, self.heads = kept
+        return sum(texts) / len(texts)
+
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW over what learns, the heads included; matrices decay, vectors do not."""
-        parameters = [p for p in (model or self.model).parameters() if p.requires_grad]  # type: ignore[union-attr]
+        peak = self.stage.learning_rate
+        rates: dict[str, float] = dict(self.stage.learning_rates.items())
+        learning = [
+            (rates.get(self.part(name), peak), parameter)
+            for name, parameter in (model or self.model).named_parameters()  # type: ignore[union-attr]
+            if parameter.requires_grad
+        ]
         if self.heads is not None:
-            parameters += list(self.heads.parameters())
+            learning += [(peak, parameter) for parameter in self.heads.parameters()]
+        groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+        for rate, parameter in learning:
+            groups.setdefault((rate, parameter.ndim > 1), []).append(parameter)
+        decay = self.stage.weight_decay
         self.optimizer = torch.optim.AdamW(
             [
-                {
-                    "params": [p for p in parameters if p.ndim > 1],
-                    "weight_decay": self.stage.weight_decay,
-                },
-                {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+                {"params": groups[key], "lr": key[0], "weight_decay": decay if key[1] else 0.0}
+                for key in sorted(groups, reverse=True)
             ],
-            lr=self.stage.learning_rate,
+            lr=peak,
             betas=(0.9, self.stage.beta2),
         )
         return self.optimizer
+
+    def _counted(self, batch: dict[str, Any]) -> int:
+        return counted(batch["labels"], batch["segments"], self.stage.average)
+
+    def _note(self, name: str, value: Tensor) -> None:
+        self.parts[name] = self.parts.get(name, 0.0) + float(value.detach()) / self.batches
 
     def _get_train_sampler(self, *args: Any, **kwargs: Any) -> SequentialSampler:
         return SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        self.saving()
         super()._save(output_dir, state_dict)
         folder = Path(output_dir or "")
         if self.heads is not None:
             save_file(self.heads.state_dict(), folder / HEADS_FILE)
         if isinstance(self.model, PeftModel):
-            save_file(_beside_adapter(self.model), folder / BESIDE_FILE)
+            save_file(learnt(self.model), folder / BESIDE_FILE)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
@@ -128,22 +193,16 @@ class StageTrainer(Trainer):
             self.model.load_state_dict(load_file(folder / BESIDE_FILE), strict=False)
 
 
-def _beside_adapter(model: PeftModel) -> dict[str, Tensor]:
-    """What learns outside the adapter, batch norm statistics too; peft's checkpoint lacks it."""
-    learns = {name for name, one in model.named_parameters() if one.requires_grad}
-    learns |= {name for name, _ in model.named_buffers()}
-    return {name: one.contiguous() for name, one in model.state_dict().items() if name in learns}
-
-
 def arguments(
-    folder: Path, stage: Stage, tuning: Tuning, steps: int, seed: int
+    folder: Path, stage: Stage, batch_size: int, tuning: Tuning, steps: int, seed: int
 ) -> TrainingArguments:
     """A stage's settings as `transformers` wants them."""
     cpu = not torch.cuda.is_available()
     return TrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
-        per_device_train_batch_size=stage.batch_size,
+        per_device_train_batch_size=batch_size,
+        gradient_accumulation_steps=stage.accumulate,
         learning_rate=stage.learning_rate,
         lr_scheduler_type=stage.schedule,
         warmup_steps=int(stage.warmup * steps),
@@ -153,6 +212,7 @@ def arguments(
         save_total_limit=tuning.keep_checkpoints,
         logging_strategy="no",
         report_to="none",
+        run_name=f"{folder.parent.parent.name} {stage.name}",
         seed=seed,
         data_seed=seed,
         use_cpu=cpu,
@@ -181,6 +241,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         report: called with every step's row.
         losses: the rows so far; new ones are added.
         probe: called after `report`; its time is not the stage's, and kept in `aside`.
+        checks: what is looked at every so many steps; they may stop the stage.
+        tracked: whether trackers get the rows as well.
 
     The seconds of a continued stage count on from its last row.
     """
@@ -191,11 +253,15 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         report: Report | None,
         losses: list[dict[str, Any]],
         probe: Report | None = None,
+        checks: Checks | None = None,
+        tracked: bool = False,
     ) -> None:
         self.stage = stage
         self.report = report
         self.losses = losses
         self.probe = probe
+        self.checks = checks
+        self.tracked = tracked
         self.aside = 0.0
         self.before = losses[-1]["seconds"] if losses and losses[-1]["stage"] == stage else 0.0
         self.trainer: StageTrainer | None = None
@@ -209,14 +275,20 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         """Note the step's losses."""
         if self.trainer is None:
             return
-        row = {
+        row: dict[str, Any] = {
             "stage": self.stage,
             "step": state.global_step,
             "steps": state.max_steps,
             **{name: round(value, 5) for name, value in self.trainer.parts.items()},
-            "seconds": round(self.before + time.monotonic() - self._start - self.aside, 2),
+            "seconds": self._seconds(),
         }
         self.losses.append(row)
+        if self.checks:
+            control.should_training_stop |= self.checks.look(row, kwargs["model"])
+            row["seconds"] = self._seconds()
+        if self.tracked:
+            values = {name: value for name, value in row.items() if isinstance(value, float)}
+            self.trainer.log({**values, "learning_rate": kwargs["optimizer"].param_groups[0]["lr"]})
         if self.report:
             self.report(row)
         if self.probe:
@@ -226,15 +298,23 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             kwargs["model"].train()
             self.aside += time.monotonic() - begin
 
+    def on_save(self, *args: Any, **kwargs: Any) -> None:
+        """Forget what only an older checkpoint could have gone on from."""
+        if self.checks:
+            self.checks.forget()
+
+    def _seconds(self) -> float:
+        return round(self.before + time.monotonic() - self._start - self.aside, 2)
+
 
 class _output_of:  # noqa: N801 (used as a function)
     """Keeps what a module returns while the block runs."""
 
     def __init__(self, module: nn.Module) -> None:
         self._module = module
-        self._seen: list[Tensor] = []
+        self._seen: list[Any] = []
 
-    def __enter__(self) -> list[Tensor]:
+    def __enter__(self) -> list[Any]:
         self._hook = self._module.register_forward_hook(
             lambda module, inputs, output: self._seen.append(output)
         )

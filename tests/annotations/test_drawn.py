@@ -113,3 +113,28 @@ def test_nothing_to_draw_is_refused(tmp_path, more):
     asked = {"kinds": KINDS, "count": 1, "seed": 0, **more}
     with pytest.raises(RequestError, match=r"ask for at least one scene and one kind, as .png or"):
         draw_set(tmp_path / "set", **asked)
+
+
+def test_sequences_lie_beside_each_other_and_are_found_again(tmp_path):
+    images = draw_set(tmp_path / "set", KINDS[:1], count=2, seed=0, size_px=48, frames=3)
+    kind = KINDS[0].replace(" ", "-")
+    folder = tmp_path / "set" / "images" / kind
+    names = ["00000.png", "00000-2.png", "00000-3.png"]
+    assert [Path(path) for path in images[0].frames] == [folder / name for name in names]
+    assert images[0].path == images[0].frames[0]
+    assert all("balloon" in caption for caption in images[0].captions)
+    (tmp_path / "set").rename(tmp_path / "moved")
+    again = draw_set(tmp_path / "moved", KINDS[:1], count=2, seed=0, size_px=48, frames=3)
+    assert all(Path(path).is_file() for image in again for path in image.frames)
+    assert again[1].captions == images[1].captions
+    single = draw_set(tmp_path / "moved", KINDS[:1], count=2, seed=0, size_px=48)
+    assert [image.frames for image in single] == [(), ()]
+
+
+def test_a_sequence_that_lost_a_frame_is_drawn_again(tmp_path):
+    def drawn():
+        return draw_set(tmp_path, KINDS[:1], count=1, seed=0, size_px=48, frames=2)[0]
+
+    lost = Path(drawn().frames[1])
+    lost.unlink()
+    assert Path(drawn().frames[1]) == lost and lost.is_file()

@@ -82,7 +82,7 @@ def test_two_pictures_that_differ_in_suffix_only_are_refused(folder):
 
 def test_folders_of_a_detection_or_change_set_are_not_taken_for_classes(folder):
     folder.picture("train/images/a.png")
-    folder.text("train/labels/a.txt", "0 0.5 0.5 0.1 0.1")
+    folder.picture("train/labels/a.png")
     with pytest.raises(AnnotationError, match="expected one of"):
         read(folder.path)
 

@@ -4,6 +4,7 @@ from swath.annotations.gather import gather
 from swath.errors import AnnotationError, RecipeError
 from swath.imagery.synthetic import QUICKSTART_KINDS
 from swath.recipe import Annotations
+from tests.imagery.making import write_clip
 
 
 def classes(folder, splits=("",), each=6, names=("Port", "Resort", "Forest")):
@@ -121,7 +122,7 @@ def test_drawn_scenes_are_split_evenly_and_drawn_once(tmp_path):
 
 
 def test_naming_neither_or_both_of_source_and_drawn_is_refused(tmp_path):
-    for section in (Annotations(), Annotations(source="x", drawn={})):
+    for section in (Annotations(), Annotations(source=[]), Annotations(source="x", drawn={})):
         with pytest.raises(RecipeError, match=r"name either `source` .* or `drawn`"):
             gather(section, 0, tmp_path)
 
@@ -130,3 +131,51 @@ def test_a_source_with_nothing_to_train_on_says_how_to_split_it_anew(folder, tmp
     section = Annotations(source=classes(folder, ("val",), each=4))
     with pytest.raises(AnnotationError, match=r"only val images.*keep_given_split=false"):
         gather(section, 0, tmp_path)
+
+
+def test_several_sources_are_joined_and_told_apart_where_ids_clash(folder, tmp_path):
+    for name in ("north/Port/a.png", "north/River/b.png", "south/Port/a.png", "south/Resort/c.png"):
+        folder.picture(name)
+    sources = [str(folder.path / name) for name in ("north", "south")]
+    gathered = gather(Annotations(source=sources, split={"train": 1}), 0, tmp_path / "drawn")
+    assert [(image.id, image.label, image.source) for image in gathered.images] == [
+        ("north/Port/a", "Port", "north"),
+        ("north/River/b", "River", "north"),
+        ("south/Port/a", "Port", "south"),
+        ("south/Resort/c", "Resort", "south"),
+    ]
+    gathered = gather(Annotations(source=sources[:1], split={"train": 1}), 0, tmp_path / "drawn")
+    assert [image.id for image in gathered.images] == ["Port/a", "River/b"]
+
+
+def test_sources_of_one_name_are_numbered(folder, tmp_path):
+    for name in ("north/images/Port/a.png", "south/images/Port/a.png"):
+        folder.picture(name)
+    sources = [str(folder.path / name / "images") for name in ("north", "south")]
+    gathered = gather(Annotations(source=sources, split={"train": 1}), 0, tmp_path / "drawn")
+    assert [image.id for image in gathered.images] == ["1-images/Port/a", "2-images/Port/a"]
+
+
+def test_a_source_with_a_split_keeps_it_beside_one_without(folder, tmp_path):
+    for split, count in (("train", 3), ("test", 2)):
+        for number in range(count):
+            folder.picture(f"given/{split}/Port/{split}{number}.png")
+    for number in range(10):
+        folder.picture(f"loose/Port/{number}.png")
+    section = Annotations(source=[str(folder.path / name) for name in ("given", "loose")])
+    gathered = gather(section, 0, tmp_path / "drawn")
+    given = [image for image in gathered.images if image.source == "given"]
+    assert all(image.id.startswith(image.split) for image in given)
+    assert counted(gathered.images) == {"train": 3 + 8, "test": 2 + 2}
+    assert gathered.notes["split_from"] == "the source; others drawn by seed 0"
+
+
+def test_frames_of_clips_and_drawn_scenes_are_as_many_as_asked(folder, tmp_path):
+    write_clip(folder.path / "a.mp4")
+    folder.json("clips.json", [{"video": "a.mp4", "captions": ["It grows lighter."]}])
+    section = Annotations(source=str(folder.path), split={"train": 1})
+    (image,) = gather(section, 0, tmp_path / "drawn", frames=3).images
+    assert len(image.frames) == 3
+    section = Annotations(drawn={"count": 2, "size_px": 48, "frames": 4}, split={"train": 1})
+    images = gather(section, 0, tmp_path / "sequences").images
+    assert [len(image.frames) for image in images] == [4, 4]

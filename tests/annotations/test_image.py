@@ -1,6 +1,6 @@
 import pytest
 
-from swath.annotations.image import AnnotatedImage, read_images, write_images
+from swath.annotations.image import AnnotatedImage, Question, read_images, write_images
 from swath.boxes import Boxes
 from swath.errors import FormatError, ShapeError
 from swath.files import write_jsonl
@@ -37,6 +37,26 @@ def test_image_comes_back_from_its_file(tmp_path):
     )
     assert two.to_row() == bare.to_row()
     assert len(two.boxes) == 0
+
+
+def test_frames_and_questions_come_back_and_older_files_have_none(tmp_path):
+    path = tmp_path / "images.jsonl"
+    frames = ("/clips/a.mp4#frame=3", "/clips/a.mp4#frame=9")
+    asked = (Question("How many ships?", "2", "count"), Question("Any?", "yes"))
+    clip = AnnotatedImage("a", frames[0], (64, 48), frames=frames, questions=asked)
+    write_images(path, [clip])
+    (again,) = read_images(path)
+    assert (again.frames, again.questions) == (frames, asked)
+    row = clip.to_row()
+    older = {key: row[key] for key in row if key not in ("frames", "questions")}
+    write_jsonl(path, "images", [older])
+    (again,) = read_images(path)
+    assert (again.frames, again.questions) == ((), ())
+
+
+def test_the_path_of_a_sequence_is_that_of_its_first_frame():
+    with pytest.raises(ShapeError, match="give the first frame as path"):
+        AnnotatedImage("a", "2.png", (1, 1), frames=("1.png", "2.png"))
 
 
 def test_image_is_its_own_scene_and_its_boxes_have_no_phrase_unless_given():

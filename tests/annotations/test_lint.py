@@ -1,13 +1,15 @@
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from swath.annotations.image import AnnotatedImage
+from swath.annotations.image import AnnotatedImage, Question
 from swath.annotations.lint import lint
 from swath.annotations.readers import read
 from swath.boxes import Boxes
+from tests.imagery.making import write_clip
 
 
 def image(folder, id="Port/a", size_wh=(64, 48), **more):
@@ -144,3 +146,33 @@ def test_known_faults_of_real_data_are_found(data_folder):
         ("empty caption", "images/Church/church_235"),
         ("no licence", "rsicd_aid"),
     }
+
+
+def test_a_question_without_words_or_answer_is_found(folder):
+    asked = (Question("Any ship?", "no"), Question("?", "no"), Question("Any pier?", " "))
+    (found,) = lint([image(folder, questions=asked)])
+    assert (found.kind, found.where) == ("empty question", "Port/a")
+    assert found.what.startswith("2 of 3 questions ask nothing or have no answer")
+
+
+def test_a_sequence_with_a_lost_frame_is_unreadable(folder):
+    one, two = (str(folder.picture(f"{name}.png")) for name in "ab")
+    sequence = AnnotatedImage("s", one, (16, 12), frames=(one, two), licence="CC0-1.0")
+    assert lint([sequence]) == []
+    Path(two).unlink()
+    (found,) = lint([sequence])
+    assert found.kind == "unreadable" and "b.png: no such file" in found.what
+
+
+def test_clips_that_begin_alike_are_no_copies_and_equal_ones_are(folder):
+    clips = [write_clip(folder.path / f"{n}.mp4", frames=n) for n in (6, 10)]
+    frames = [
+        (f"{clip}#frame=0", f"{clip}#frame={n - 1}") for clip, n in zip(clips, (6, 10), strict=True)
+    ]
+    rows = [
+        AnnotatedImage(f"{n}", own[0], (32, 16), frames=own, split="train", licence="CC0-1.0")
+        for n, own in enumerate(frames)
+    ]
+    assert lint(rows) == []
+    (found,) = lint([rows[0], replace(rows[0], id="again", scene="again", split="test")])
+    assert found.kind == "leak"

@@ -67,6 +67,42 @@ def test_only_tasks_in_both_training_and_test_have_baselines():
     assert list(baselines.blind(train, train[:1])) == ["median count"]
 
 
+def test_the_commonest_answer_is_that_of_the_questions_kind():
+    kinds = [("yes", "presence"), ("no", "presence"), ("yes", "presence"), ("3", "count")]
+    train = [
+        asked(f"t{i}", "question", {"answer": answer, "kind": kind})
+        for i, (answer, kind) in enumerate([*kinds, ("3", "count"), ("yes", "")])
+    ]
+    test = [
+        asked(kind or "none", "question", {"answer": "?", "kind": kind})
+        for kind in ("presence", "count", "area")
+    ]
+    found = baselines.commonest_answer(train, test)
+    assert [one.answer for one in found] == ["yes", "3", "yes"]
+
+
+def test_the_commonest_name_is_right_as_often_as_the_test_holds_it():
+    train = [asked(f"t{i}", "identify", {"name": n}) for i, n in enumerate(["ship", "ship", "car"])]
+    test = [asked(f"q{i}", "identify", {"name": n}) for i, n in enumerate(["ship", "car"])]
+    found = score(baselines.commonest_name(train, test))
+    assert found["identify"]["accuracy"].value == 0.5
+
+
+def test_baselines_that_suit_several_tasks_answer_each_from_its_own_training_rows():
+    two = {"boxes": box(0, 0, 20, 20)["boxes"] + box(20, 20, 40, 40)["boxes"]}
+    train = [
+        asked("a", "ground", two),
+        asked("b", "region", {"captions": ["a ship"]}),
+        asked("c", "caption", {"captions": ["a port"]}),
+    ]
+    found = baselines.blind(train, train)
+    assert found["mean box"][0].boxes == [[10, 10, 30, 10, 30, 30, 10, 30]]
+    assert [(one.task, one.answer) for one in found["commonest caption"]] == [
+        ("caption", "a port"),
+        ("region", "a ship"),
+    ]
+
+
 def test_a_baseline_without_training_truth_is_an_error():
     with pytest.raises(EvaluationError, match="no training conversation is of task 'classify'"):
         baselines.majority_class([], [asked("q", "classify", {"label": "A"})])

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from swath.errors import EvaluationError
-from swath.evaluation.reading import Labels, read_count
+from swath.evaluation.reading import Labels, Names, read_count, without_boxes
 
 LABELS = Labels(["BaseballField", "Airport", "Storage Tank"])
 
@@ -57,6 +57,52 @@ def test_fenced_answers_of_the_cookbook_vectors_are_read_as_the_cookbook_reads_t
 def test_labels_that_only_differ_in_punctuation_are_refused():
     with pytest.raises(EvaluationError, match=r"'storage tank' and 'StorageTank'.*rename"):
         Labels(["storage tank", "StorageTank"])
+
+
+NAMES = Names(["plane", "small-vehicle", "baseball diamond", "ferry"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "name"),
+    [
+        ("plane", "plane"),
+        ("A plane.", "plane"),
+        ("the Planes", "plane"),
+        ("small vehicles", "small-vehicle"),
+        ("Ferries", "ferry"),
+        ("<p>baseball diamond</p>{<1><2><3><4>|<5>}", "baseball diamond"),
+    ],
+)
+def test_an_object_is_named_whatever_its_case_article_and_number(answer, name):
+    assert NAMES.read(answer) == (name, None)
+
+
+@pytest.mark.parametrize("answer", ["aeroplane", "It is a plane", "vehicle"])
+def test_other_words_name_no_object_of_the_set(answer):
+    assert NAMES.read(answer) == (None, "not a label")
+
+
+def test_a_box_alone_is_an_empty_name():
+    assert NAMES.read("{<1><2><3><4>}") == (None, "empty")
+
+
+def test_a_plural_that_two_names_share_is_not_guessed():
+    names = Names(["bus", "buses stop", "buse"])  # "buses" may be of bus and of buse
+    assert names.read("buses") == (None, "not a label")
+    assert names.read("bus") == ("bus", None)
+    assert Names(["lines", "linees"]).read("line") == (None, "not a label")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("<p>2 ships</p>{<1><2><3><4>|<9>}<delim>{<1><2><3><4>} at sea", "2 ships at sea"),
+        ("a ship [12, 40, 13, 41] at sea", "a ship at sea"),
+        ("a ship [left] {x}", "a ship [left] {x}"),
+    ],
+)
+def test_boxes_in_brackets_are_no_words(answer, words):
+    assert without_boxes(answer) == words
 
 
 @pytest.mark.parametrize(

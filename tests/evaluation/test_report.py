@@ -171,6 +171,42 @@ def test_a_caption_fails_if_it_is_empty_or_does_not_name_its_class():
     assert not gallery.failed(predicted(1, "caption", {"captions": ["a"]}, answer="b"), 0.0)
 
 
+def test_new_tasks_fail_by_their_own_rules():
+    def failed(task, truth, **values):
+        one = predicted(1, task, truth, **values)
+        return gallery.failed(one, gallery.goodness([one])[0])
+
+    two = {"boxes": [BOX, [c + 30 for c in BOX]], "captions": ["a ship"]}
+    assert failed("ground", two, boxes=[BOX])  # one is missing
+    assert not failed("ground", two, boxes=two["boxes"])
+    assert not failed("describe", two, boxes=[BOX])  # something is found
+    assert failed("describe", two)
+    assert not failed("identify", {"name": "ship"}, label="ship")
+    assert failed("identify", {"name": "ship"}, label="plane")
+    assert failed("question", {"answer": "yes"}, answer="no")
+    assert not failed("region", {"captions": ["a ship"]}, answer="a boat")
+
+
+def test_the_page_shows_new_tasks_with_the_asked_box_and_the_kinds_of_question(tmp_path):
+    two = {"boxes": [BOX, [c + 30 for c in BOX]], "captions": ["a ship at sea"]}
+    some = [
+        predicted(1, "ground", two, boxes=[BOX]),
+        predicted(2, "identify", {"name": "ship"}, label="plane", asked=[BOX]),
+        predicted(3, "region", {"captions": ["a ship"]}, asked=[BOX]),
+        predicted(4, "describe", two, boxes=[BOX]),
+        predicted(5, "question", {"answer": "yes", "kind": "presence"}, answer="yes"),
+        predicted(6, "question", {"answer": "3", "kind": "count"}, answer="4"),
+    ]
+    path = tmp_path / "report.html"
+    write_report(path, "tasks", [ReportRun("only", some, score(some))], baselines={"b": some})
+    text = path.read_text(encoding="utf-8")
+    for words in ('class="asked"', "asked about", "F1 0.67", "2 solid boxes", "presence (1)"):
+        assert words in text
+    page = Page()
+    page.feed(text)
+    assert page.open == []
+
+
 def test_pictures_of_any_mode_become_small_jpegs_and_broken_ones_none(tmp_path):
     path = tmp_path / "deep.png"
     Image.fromarray(np.full((900, 600), 7, np.uint8)).save(path)

@@ -7,6 +7,7 @@ from swath.boxes import Boxes
 from swath.errors import EvaluationError
 from swath.evaluation.reading import Labels
 from swath.evaluation.runner import predict, read, unanswered
+from swath.instructions.conversation import Box, user
 from tests.evaluation.making import asked
 
 LABELS = ["Airport", "Beach"]
@@ -94,6 +95,38 @@ def test_each_open_answer_that_cannot_be_read_says_why():
     assert problem("count", {"count": 1}, "some") == "no number"
     assert problem("caption", {"captions": ["a"]}, " \n") == "empty"
     assert problem("caption", {"captions": ["a"]}, "a") is None
+
+
+def test_all_boxes_of_a_phrase_are_kept_and_several_are_no_problem():
+    two = Boxes(np.reshape(BOX * 2, (2, 4, 2)))
+    found = read(asked("q", "ground", {"boxes": BOX * 2}), "{..}{..}", two, Labels(LABELS))
+    assert (found.boxes, found.problem) == (BOX * 2, None)
+    none = read(asked("q", "ground", {"boxes": BOX}), "over there", None, Labels(LABELS))
+    assert none.problem == "no box" and none.unreadable
+
+
+def test_a_description_without_boxes_is_still_read():
+    one = asked("q", "describe", {"captions": ["a ship"], "boxes": BOX})
+    assert read(one, "a ship", None, Labels(LABELS)).problem is None
+    assert read(one, "", None, Labels(LABELS)).problem == "empty"
+
+
+def test_an_object_is_read_among_the_names_and_the_asked_box_is_kept():
+    from dataclasses import replace
+
+    one = asked("q", "identify", {"name": "ship"})
+    box = Box(Boxes(np.reshape(BOX, (1, 4, 2))))
+    turn = user(*one.turns[0].parts, box)
+    one = replace(one, turns=(turn, one.turns[1]))
+    (found,) = predict(Parrot(q=Answer("Ships")), [one], LABELS, names=["ship", "plane"])
+    assert (found.label, found.problem, found.asked) == ("ship", None, BOX)
+    (other,) = predict(Parrot(q=Answer("a tree")), [one], LABELS, names=["ship", "plane"])
+    assert other.problem == "not a label"
+
+
+def test_an_object_that_is_not_among_the_names_is_refused():
+    with pytest.raises(EvaluationError, match="not among the 0 names; give all the set's names"):
+        predict(Parrot(), [asked("q", "identify", {"name": "ship"})], LABELS)
 
 
 def test_a_conversation_without_a_scene_is_its_own():

@@ -2,7 +2,10 @@ import orjson
 import pytest
 
 from swath.errors import EvaluationError, FormatError
-from swath.evaluation.score import compare, read_scores, score, write_scores
+from swath.evaluation.metrics import HEADLINE, METRICS
+from swath.evaluation.predictions import TRUTH
+from swath.evaluation.report import TITLES
+from swath.evaluation.score import TASKS, compare, read_scores, score, write_scores
 from tests.evaluation.making import named, predicted
 
 LABELS = ["Airport", "Beach"]
@@ -40,10 +43,34 @@ def test_the_scores_file_holds_the_rules_and_reads_back(tmp_path):
     write_scores(path, mixed(), LABELS)
     assert read_scores(path) == score(mixed(), LABELS)
     value = orjson.loads(path.read_bytes())
-    assert value["tokeniser"] == "swath-words-1"
+    assert value["tokeniser"] == "swath-ptb-1"
     assert value["rules"]["acc@0.5"] if "refer" in value["tasks"] else "mae" in value["rules"]
     assert value["tasks"]["classify"]["confusion"] == [[1, 0, 0], [0, 1, 1]]
     assert value["tasks"]["classify"]["problems"] == {"not a label": 1}
+
+
+def test_the_scores_file_says_how_each_kind_of_question_fared(tmp_path):
+    some = [
+        predicted(1, "question", {"answer": "yes", "kind": "presence"}, answer="Yes."),
+        predicted(2, "question", {"answer": "3"}, answer="four"),
+    ]
+    write_scores(tmp_path / "scores.json", some)
+    value = orjson.loads((tmp_path / "scores.json").read_bytes())["tasks"]["question"]
+    assert value["per_kind"] == {
+        "other": {"value": 0.0, "n": 1},
+        "presence": {"value": 1.0, "n": 1},
+    }
+
+
+def test_every_task_has_measures_a_truth_and_a_headline_that_is_among_its_measures():
+    box = [0.0, 0.0, 9.0, 0.0, 9.0, 9.0, 0.0, 9.0]
+    truth = {"label": "Beach", "captions": ["sand"], "boxes": [box], "count": 1}
+    truth |= {"name": "ship", "answer": "yes", "kind": "presence"}
+    assert TASKS.keys() == TRUTH.keys() == HEADLINE.keys() == TITLES.keys()
+    some = [predicted(i, task, truth, boxes=[box]) for i, task in enumerate(TASKS)]
+    for task, values in score(some, LABELS, resamples=20).items():
+        assert HEADLINE[task] in values
+        assert values.keys() <= METRICS.keys()
 
 
 def test_a_damaged_scores_file_is_refused(tmp_path):
@@ -71,6 +98,8 @@ def test_runs_on_different_questions_are_not_compared():
     [
         ([], "is the test split empty"),
         ([named(1, "Beach", "Beach")] * 2, "q1: predicted more than once"),
+        ([predicted(1, "question", {"answer": ""})], "against `answer`"),
+        ([predicted(1, "converse", {})], "'converse' has no metric"),
         ([predicted(1, "translate", {})], "'translate' has no metric"),
         ([predicted(1, "count", {})], "against `count`, which its truth does not hold"),
     ],

@@ -9,7 +9,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from swath.errors import ImageryError
-from swath.imagery.synthetic import BASE_KINDS, QUICKSTART_KINDS, draw
+from swath.imagery.synthetic import BASE_KINDS, QUICKSTART_KINDS, draw, draw_sequence
 
 KINDS = BASE_KINDS + QUICKSTART_KINDS
 PLACES = re.compile(
@@ -136,3 +136,38 @@ def histogram(pixels):
     """Share of the pixels in each of 8 x 8 x 8 colour cells."""
     cell = (pixels // 32).astype(int) @ np.array([64, 8, 1])
     return np.bincount(cell.ravel(), minlength=512) / cell.size
+
+
+WAYS = {
+    "to the right": (1, 0),
+    "to the lower right": (1, 1),
+    "to the bottom": (0, 1),
+    "to the lower left": (-1, 1),
+    "to the left": (-1, 0),
+    "to the upper left": (-1, -1),
+    "to the top": (0, -1),
+    "to the upper right": (1, -1),
+}
+
+
+def test_the_balloon_of_a_sequence_moves_as_the_captions_say():
+    seen = set()
+    for seed in range(60):
+        scenes, said = draw_sequence("meadow", seed, size_px=64, frames=3)
+        x, y = np.diff(
+            [scene.boxes.hbb[scene.names.index("balloon")][:2] for scene in scenes], axis=0
+        ).T
+        assert x[0] == pytest.approx(x[1], abs=1e-6) and y[0] == pytest.approx(y[1], abs=1e-6)
+        where = re.search(r"to the [a-z ]+|stands still", said[0])[0]
+        step = tuple(int(sum(way).round(6) and np.sign(sum(way))) for way in (x, y))
+        assert step == WAYS.get(where, (0, 0)), said
+        assert len(set(said)) == 3 and all(where in sentence for sentence in said)
+        seen.add(where)
+    assert seen == {*WAYS, "stands still"}
+
+
+def test_a_balloon_that_stands_still_gives_equal_frames():
+    for seed in range(20):
+        scenes, said = draw_sequence("forest", seed, size_px=48, frames=2)
+        equal = np.array_equal(scenes[0].pixels, scenes[1].pixels)
+        assert equal == ("still" in said[0])

@@ -6,8 +6,9 @@ import pytest
 from swath.annotations.image import AnnotatedImage
 from swath.boxes import Boxes
 from swath.errors import RequestError
+from swath.instructions.asking import DIRECTIONS, Setting
 from swath.instructions.phrasing import PHRASINGS
-from swath.instructions.tasks import DIRECTIONS, TASKS, Setting, answer_for
+from swath.instructions.tasks import TASKS, answer_for
 from swath.recipe import Instructions
 
 LABELS = ("Port", "StorageTanks")
@@ -193,6 +194,9 @@ def test_words_of_direction_keep_the_image_upright():
         ("the leftmost ship", True),
         ("a desktop and a bright roof", False),
         ("ships in an estuary", False),
+        ("左上角的飞机", True),
+        ("图像下方有一条河", True),
+        ("飞机停在地上", False),
     ],
 )
 def test_directions_are_whole_words_or_begin_one(words, names_one):

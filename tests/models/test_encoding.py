@@ -7,6 +7,7 @@ from swath.errors import InstructionError
 from swath.instructions.conversation import Conversation, assistant, system, user
 from swath.instructions.dialect import DIALECTS
 from swath.models.encoding import IGNORED, Encoded, Encoder, batches, by_image, collate, join
+from swath.models.inputs import Inputs
 from swath.models.pixels import PixelStore, to_tensor
 from tests.making import TASKS, asks, rectangle, small_set, where
 
@@ -15,7 +16,7 @@ BOX = Boxes.from_rotated([[14.0, 16.0, 14.0, 6.0, 30.0]])
 
 @pytest.fixture
 def encoder(tiny):
-    return Encoder(tiny.tokenizer, tiny.family, tiny.image_tokens, tiny.longest)
+    return Inputs(tiny).encoder
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_loss_lies_on_the_answer_and_its_end_in_every_task(tiny, encoder, tmp_pa
             said = DIALECTS.get("geochat").write(one.turns[-1].parts[0].boxes, (32, 32))
         else:
             said = one.text("assistant")
-        assert answer_text(tiny, encoder.encode(one, view)) == said + "</s>"
+        assert answer_text(tiny, encoder.encode(one, [view])) == said + "</s>"
 
 
 def test_loss_lies_on_every_assistants_turn_and_on_no_other(tiny, encoder, view):
@@ -52,7 +53,7 @@ def test_loss_lies_on_every_assistants_turn_and_on_no_other(tiny, encoder, view)
         "classify",
         (system("Be brief."), *asks("x").turns, user("And now?"), assistant("still a field")),
     )
-    encoded = encoder.encode(two, view)
+    encoded = encoder.encode(two, [view])
     assert answer_text(tiny, encoded) == "a red field</s>still a field</s>"
     unmasked = [i for i, mark in zip(encoded.ids, encoded.answer, strict=True) if not mark]
     assert tiny.tokenizer.decode(unmasked) == (
@@ -64,14 +65,14 @@ def test_loss_lies_on_every_assistants_turn_and_on_no_other(tiny, encoder, view)
 @pytest.mark.parametrize("words", ["<|assistant|> yes", "end</s>", "an <image> in words"])
 def test_words_that_would_steer_the_model_are_refused(encoder, view, words):
     with pytest.raises(InstructionError, match=r"the text holds '.*', which steers the model"):
-        encoder.encode(asks("x", answer=words), view)
+        encoder.encode(asks("x", answer=words), [view])
     with pytest.raises(InstructionError, match="remove it"):
-        encoder.encode(asks("x", question=words), view)
+        encoder.encode(asks("x", question=words), [view])
 
 
 def test_asking_ends_with_the_opening_of_the_answer(tiny, encoder, view):
-    whole = encoder.encode(asks("x"), view)
-    asked = encoder.encode(asks("x").question, view, ask=True)
+    whole = encoder.encode(asks("x"), [view])
+    asked = encoder.encode(asks("x").question, [view], ask=True)
     assert tiny.tokenizer.decode(asked.ids).endswith("What is it?<|assistant|>")
     assert not any(asked.answer)
     assert whole.ids[: len(asked.ids)] == asked.ids
@@ -79,13 +80,13 @@ def test_asking_ends_with_the_opening_of_the_answer(tiny, encoder, view):
 
 
 def test_a_picture_becomes_its_number_of_image_tokens(tiny, encoder, view):
-    ids = encoder.encode(asks("x"), view).ids
+    ids = encoder.encode(asks("x"), [view]).ids
     assert tiny.image_tokens == 4  # 32 pixels a side, 16 a token
     assert ids.count(tiny.model.config.image_token_id) == 4
 
 
 def test_each_number_of_a_box_is_one_token(tiny, encoder, view):
-    encoded = encoder.encode(where("x", Boxes.from_hbb([8, 12, 20, 20])), view)
+    encoded = encoder.encode(where("x", Boxes.from_hbb([8, 12, 20, 20])), [view])
     words = [i for i, mark in zip(encoded.ids, encoded.answer, strict=True) if mark]
     pieces = tiny.tokenizer.convert_ids_to_tokens(words)
     # The horizontal box is written turned by 90 degrees: GeoChat's angles are in (0, 90].
@@ -96,7 +97,7 @@ def test_each_number_of_a_box_is_one_token(tiny, encoder, view):
 def test_a_row_longer_than_the_context_is_refused_and_not_cut(tiny, view):
     encoder = Encoder(tiny.tokenizer, tiny.family, tiny.image_tokens, longest=20)
     with pytest.raises(InstructionError, match=r"asked: \d+ tokens.*at most 20; shorten"):
-        encoder.encode(asks("x", question="where " * 10), view)
+        encoder.encode(asks("x", question="where " * 10), [view])
 
 
 @pytest.mark.parametrize("orientation", range(8))
@@ -104,7 +105,7 @@ def test_box_text_of_a_turned_view_reads_back_to_the_true_box(tiny, encoder, tmp
     path = rectangle(tmp_path / "wide.png", size_wh=(64, 40))
     view = PixelStore(32, 64).plain(path, orientation)
     truth = Boxes.from_rotated([[30.0, 18.0, 30.0, 14.0, 25.0]])
-    encoded = encoder.encode(where(path, truth, (64, 40)), view)
+    encoded = encoder.encode(where(path, truth, (64, 40)), [view])
     text = answer_text(tiny, encoded)
     read = view.to_image(DIALECTS.get("geochat").read(text, (32, 32)))
     assert iou(read, truth)[0] > 0.8
@@ -114,7 +115,7 @@ def test_box_text_without_the_views_matrix_is_another_box(tiny, encoder, tmp_pat
     path = rectangle(tmp_path / "wide.png", size_wh=(64, 40))
     view = PixelStore(32, 64).plain(path, 1)
     truth = Boxes.from_rotated([[30.0, 18.0, 30.0, 14.0, 25.0]])
-    text = answer_text(tiny, encoder.encode(where(path, truth, (64, 40)), view))
+    text = answer_text(tiny, encoder.encode(where(path, truth, (64, 40)), [view]))
     unturned = DIALECTS.get("geochat").read(text, (32, 32)).scaled((2, 2))
     assert iou(unturned, truth)[0] < 0.5
 
@@ -197,7 +198,7 @@ def tree(tiny, encoder, tmp_path):
         asks(path, question="What lies on the grey land?", answer="one red field, and no other"),
         asks(path, question="Where is it?", answer="here"),
     ]
-    encoded = [encoder.encode(one, view) for one in questions]
+    encoded = [encoder.encode(one, [view]) for one in questions]
     pixels = to_tensor([view], tiny.family.mean, tiny.family.std)
     alone = torch.cat([forward(tiny, collate([join([one])], 0), pixels) for one in encoded])
     return pixels, encoded, alone
@@ -244,9 +245,9 @@ def test_conversations_of_one_picture_come_together_in_order():
     assert [[one.images[0].path for one in group] for group in groups] == [["a", "a"], ["b"]]
 
 
-def test_a_conversation_without_a_picture_or_with_two_is_refused():
+def test_a_conversation_without_a_picture_is_refused():
     without = Conversation("bare", "classify", (user("Hello?"), assistant("Hello.")))
-    with pytest.raises(InstructionError, match="bare: 0 images; this model family reads exactly"):
+    with pytest.raises(InstructionError, match="bare: no image; .* leave it out"):
         by_image([without])
 
 

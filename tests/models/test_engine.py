@@ -6,7 +6,7 @@ from torch.nn import functional
 from swath.boxes import Boxes, iou
 from swath.errors import ModelError
 from swath.instructions.conversation import Conversation, assistant
-from swath.models import encoding, engine
+from swath.models import encoding, engine, inputs
 from swath.models.engine import LocalEngine
 from tests.making import asks, rectangle, small_set
 
@@ -22,12 +22,12 @@ def questions(tmp_path):
 def alone(local, question, text):
     """Summed log-probability of one answer by a plain forward pass, every token by itself."""
     view = local.store.plain(question.images[0].path)
-    whole = local.encoder.encode(
-        Conversation("x", "classify", (*question.question.turns, assistant(text))), view
+    whole = local.inputs.encoder.encode(
+        Conversation("x", "classify", (*question.question.turns, assistant(text))), [view]
     )
     ids = torch.tensor([whole.ids])
     with torch.inference_mode():
-        logits = local.loaded.model(input_ids=ids, pixel_values=local._pixels([view])).logits
+        logits = local.loaded.model(input_ids=ids, pixel_values=local._tensor([view])).logits
     logs = functional.log_softmax(logits.double(), dim=-1)[0, :-1]
     each = logs[torch.arange(len(whole.ids) - 1), ids[0, 1:]]
     return float(each[torch.tensor(whole.answer[1:])].sum())
@@ -84,7 +84,7 @@ def test_score_parity_fails_when_candidates_see_each_other(tiny, questions, monk
         batch["attention_mask"] = torch.ones(length, length, dtype=torch.bool).tril()[None, None]
         return batch
 
-    monkeypatch.setattr(engine, "collate", causal)
+    monkeypatch.setattr(inputs, "collate", causal)
     assert np.abs(local.score(questions[:1], [LABELS])[0] - right).max() > 1e-2
 
 
@@ -129,8 +129,8 @@ def test_generation_with_its_cache_says_what_plain_passes_say(tiny, questions):
     question = questions[2]
     text = local.answer([question], max_new_tokens=6)[0].text
     view = local.store.plain(question.images[0].path)
-    ids = list(local.encoder.encode(question.question, view, ask=True).ids)
-    begin, pixels = len(ids), local._pixels([view])
+    ids = list(local.inputs.encoder.encode(question.question, [view], ask=True).ids)
+    begin, pixels = len(ids), local._tensor([view])
     with torch.inference_mode():
         for _ in range(6):
             logits = tiny.model(input_ids=torch.tensor([ids]), pixel_values=pixels).logits
@@ -187,7 +187,8 @@ def test_answers_come_in_the_order_of_the_questions_and_progress_is_told(
     local, told = LocalEngine(tiny, batch_size=2), []
 
     def echo(asked, views, most):
-        return [one.text("user") for one in asked]
+        read = [local.loaded.tokenizer.decode(one.ids) for one in asked]
+        return [text.partition("\n")[2].partition("<|")[0] for text in read]
 
     monkeypatch.setattr(local, "_generate", echo)
     answers = local.answer(some, progress=lambda done, total: told.append((done, total)))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from swath.recipe import ImageLoss
-from swath.tuning.objective import ImageHeads, text_loss
+from swath.tuning.objective import ImageHeads, counted, text_loss
 from swath.tuning.rows import Targets
 
 HALF, QUARTER = math.log(2), math.log(4)
@@ -35,6 +35,36 @@ def test_answers_of_different_rows_are_different_answers():
     rows = torch.tensor([[-100, 0, 0, 0], [-100, 1, -100, -100]])
     of = torch.tensor([[1, 1, 1, 1], [1, 1, -1, -1]])
     assert float(text_loss(logits, rows, of, "answer")) == pytest.approx((HALF + QUARTER) / 2)
+
+
+@pytest.mark.parametrize(
+    ("average", "expected"),
+    [
+        ("token", (2 * 3 * HALF + 3 * QUARTER) / 4),
+        ("answer", (2 * HALF + 3 * QUARTER) / 2),
+    ],
+)
+def test_an_answer_s_loss_is_multiplied_by_its_weight(average, expected):
+    weights = torch.tensor([[1.0, 2.0, 3.0]])  # of what is shared, the first and the second
+    loss = text_loss(*two_answers(), average=average, weights=weights)
+    assert float(loss) == pytest.approx(expected)
+
+
+def test_padding_takes_no_weight():
+    logits, labels, segments = two_answers()
+    weights = torch.tensor([[1.0, 2.0, 3.0]])
+    plain = text_loss(logits, labels, segments, "token", weights)
+    longer = torch.nn.functional.pad(labels, (0, 1), value=-100)
+    of = torch.nn.functional.pad(segments, (0, 1), value=-1)
+    assert text_loss(logits, longer, of, "token", weights) == plain
+
+
+def test_tokens_and_answers_are_counted():
+    _, labels, segments = two_answers()
+    assert counted(labels, segments, "token") == 4
+    assert counted(labels, segments, "answer") == 2
+    twice = torch.cat([labels, labels]), torch.cat([segments, segments])
+    assert counted(*twice, "answer") == 4
 
 
 def test_heads_weigh_class_and_words():

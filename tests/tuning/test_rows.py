@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from swath.errors import InstructionError
-from swath.models.encoding import IGNORED, Encoder, by_image
+from swath.models.encoding import IGNORED, by_image
+from swath.models.inputs import Inputs
 from swath.models.pixels import PixelStore
 from swath.recipe import Stage
 from swath.tuning.rows import Batcher, Schedule, Targets
@@ -21,8 +22,8 @@ def groups(tmp_path):
 @pytest.fixture
 def batcher(tiny, groups):
     def made(seed=7, groups=groups, **stage):
-        encoder = Encoder(tiny.tokenizer, tiny.family, tiny.image_tokens, tiny.longest)
-        return Batcher(groups, encoder, PixelStore(32, 32), Stage(**stage), TARGETS, seed)
+        stage = Stage(**stage)
+        return Batcher(groups, Inputs(tiny), PixelStore(32, 32), stage, TARGETS, seed)
 
     return made
 
@@ -34,7 +35,7 @@ def said(tiny, batch):
 
 def test_every_epoch_shows_every_picture_once_in_another_order(batcher, groups):
     some = batcher()
-    shown = [some._group(row)[0].scene for row in range(24)]
+    shown = [some.order(row)[0][0].scene for row in range(24)]
     first, second = shown[:12], shown[12:]
     assert sorted(first) == sorted(second) == sorted(group[0].scene for group in groups)
     assert first != second
@@ -57,7 +58,7 @@ def test_a_row_asks_different_tasks_before_more_of_the_same(tiny, batcher):
     assert said(tiny, four)[0].count("</s>") == 4
     assert "{<" in said(tiny, four)[0]
     many = batcher(rows_per_image=9)
-    assert int(many([0])["segments"].max()) == len(many._group(0)) > 4  # there are two captions
+    assert int(many([0])["segments"].max()) == len(many.order(0)[0]) > 4  # there are two captions
 
 
 def test_boxes_and_counts_are_asked_of_whole_pictures(batcher, groups, monkeypatch):
@@ -71,8 +72,8 @@ def test_boxes_and_counts_are_asked_of_whole_pictures(batcher, groups, monkeypat
     monkeypatch.setattr(some.store, "augmented", watched)
     some([0])
     assert asked == [True]
-    captions = [[one for one in group if one.task == "caption"] for group in groups]
-    some.groups = captions
+    some.stage = some.stage.model_copy(update={"rows_per_image": 1})
+    monkeypatch.setattr(some, "order", lambda row: (groups[0], "caption"))
     some([0])
     assert asked == [True, False]
 
@@ -97,7 +98,7 @@ def test_one_question_with_directions_keeps_the_picture_upright(batcher, groups,
 def test_scene_and_words_are_targets_of_the_tower(batcher, groups):
     some = batcher(image_loss={"label": 1, "words": 1})
     batch = some([0])
-    label = groups[some._order[1][0]][0].truth["label"]
+    label = some.order(0)[0][0].truth["label"]
     assert batch["scenes"].tolist() == [[float(one == label) for one in LABELS]]
     # "One red field lies on grey land. A red field is seen."
     assert batch["words"].tolist() == [[1.0, float(label == "red land"), 1.0]]
@@ -133,6 +134,37 @@ def test_a_picture_without_class_teaches_no_class(batcher, tmp_path):
     assert batch["scenes"].tolist() == [[0, 0, 0]]
 
 
+def test_a_row_of_a_mix_asks_its_own_task_only(tiny, batcher):
+    some = batcher(rows_per_image=9, mix={"caption": 1, "refer": 1})
+    for row in range(4):
+        _, task = some.order(row)
+        answers = said(tiny, some([row]))[0].split("</s>")[:-1]
+        assert len(answers) == {"caption": 2, "refer": 1}[task]
+        assert all(("{<" in one) == (task == "refer") for one in answers)
+
+
+def test_the_class_is_a_target_of_rows_that_ask_for_something_else(batcher):
+    batch = batcher(mix={"count": 1}, image_loss={"label": 1})([0])
+    assert batch["scenes"].sum() == 1
+
+
+def test_balanced_loss_weighs_classify_answers_of_rare_classes_more(tiny, groups, batcher):
+    red = [group for group in groups if group[0].truth["label"] == "red land"]
+    green = [group for group in groups if group[0].truth["label"] == "green land"]
+    four = [*red[:3], green[0]]
+    some = batcher(groups=four, balance="loss", rows_per_image=9)
+    # Three red and one green: 4 / (2 * 3) and 4 / (2 * 1); other tasks weigh 1.
+    for row, number in zip(some([0, 1, 2, 3])["weights"].tolist(), range(4), strict=True):
+        group, _ = some.order(number)
+        weight = 2 / 3 if group in red else 2.0
+        assert row[0] == 1
+        assert sorted(row) == pytest.approx(sorted([1.0] * len(group) + [weight]))
+
+
+def test_without_balance_there_are_no_weights(batcher):
+    assert "weights" not in batcher()([0])
+
+
 def test_a_schedule_counts_its_rows():
     rows = Schedule(3)
     assert [rows[number] for number in range(len(rows))] == [0, 1, 2]
@@ -142,6 +174,6 @@ def test_a_schedule_counts_its_rows():
 
 def test_too_long_a_row_is_named(batcher):
     some = batcher()
-    some.encoder.longest = 8
+    some.inputs.encoder.longest = 8
     with pytest.raises(InstructionError, match=r"#\w+: \d+ tokens, and the model reads at most 8"):
         some([0])

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from swath.errors import TuningError
 from swath.files import read_json
 from swath.instructions.builder import write_set
-from swath.instructions.conversation import Conversation
+from swath.instructions.conversation import Conversation, assistant, user
 from swath.models.engine import LocalEngine
 from swath.models.loading import Loaded, load
 from swath.recipes import load_recipe
@@ -18,51 +18,18 @@ from swath.tuning import run as tuning_run
 from swath.tuning.run import fingerprint, read_losses, tune
 from swath.tuning.stages import part_of
 from tests.making import annotated, small_set, tiny_recipe
+from tests.tuning.runs import (
+    STOPPING,
+    recipe,
+    same,
+    stage,
+    stopping,
+    weights,
+    with_val,
+    without_times,
+)
 
 LABELS = ["red land", "green land", "blue land"]
-
-
-@pytest.fixture
-def built(tmp_path):
-    return small_set(tmp_path / "pictures")
-
-
-def stage(name="all", train=("vision", "projector", "language"), **values):
-    return {
-        "name": name,
-        "train": list(train),
-        "steps": 2,
-        "batch_size": 4,
-        "learning_rate": 3e-3,
-        **values,
-    }
-
-
-def recipe(base, *stages, **tuning):
-    return tiny_recipe(base, tuning={"stages": list(stages), **tuning})
-
-
-def weights(folder):
-    """Every number of a finished run, merged."""
-    return load(folder).model.state_dict()
-
-
-def same(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-def stopping(at):
-    """A report that interrupts the tuning after a step of a stage."""
-
-    def report(row):
-        if (row["stage"], row["step"]) == at:
-            raise KeyboardInterrupt
-
-    return report
-
-
-def without_times(losses):
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in losses]
 
 
 # What learns
@@ -170,8 +137,10 @@ ADAPTED = [stage(train=["projector", "lora"])]
         ("pretrained", [stage("adapt", ["lora"]), stage("both", ["projector", "lora"])]),
         ("pretrained", [stage("adapt", ["lora"]), stage("whole", ["vision", "language"])]),
         ("pretrained", [stage("see", ["vision", "lora"])]),
+        ("pretrained", [stage(train=["lora"], lora={"kind": "rslora", "rank": 10})]),
+        ("pretrained", [stage(train=["projector", "lora"], lora={"kind": "dora"})]),
     ],
-    ids=["adapter", "random base", "projector first", "projector later", "merged", "tower"],
+    ids=lambda value: value if isinstance(value, str) else None,
 )
 def test_a_run_answers_as_its_model_did_when_it_was_saved(
     tiny_base, built, tmp_path, monkeypatch, start, stages
@@ -246,17 +215,66 @@ def test_a_checkpoint_cut_short_is_left_out(tiny_base, built, tmp_path):
     assert same(weights(again), weights(whole))
 
 
+BUSY = {
+    "train": ["projector", "lora"],
+    "steps": 7,
+    "batch_size": 2,
+    "accumulate": 2,
+    "mix": {"classify": 0.5, "caption": 0.3, "refer": 0.2},
+    "learning_rates": {"projector": 2e-4},
+    "checkpointing": True,
+    "lora": {"rank": 4, "dropout": 0.1, "kind": "rslora"},
+}
+
+
+@pytest.mark.parametrize(
+    ("balance", "kind"), [("none", "lora"), ("sampling", "rslora"), ("loss", "dora")]
+)
+def test_an_interrupted_run_of_everything_at_once_ends_as_one_that_was_not(
+    tiny_base, built, tmp_path, balance, kind
+):
+    one = stage(**{**BUSY, "balance": balance, "lora": {**BUSY["lora"], "kind": kind}})
+    plan = recipe(tiny_base, one, save_every=2, validate_every=3)
+    built = with_val(built)
+    whole = tune(built, plan, tmp_path / "whole")
+    again = interrupted(built, plan, tmp_path / "again", at=("all", 5))
+    assert without_times(read_losses(again)) == without_times(read_losses(whole))
+    assert same(weights(again), weights(whole))
+
+
+@pytest.mark.parametrize("at", [6, "the end"])
+def test_an_interrupted_run_that_stops_early_ends_as_one_that_was_not(
+    tiny_base, built, tmp_path, worse, monkeypatch, at
+):
+    one = stage(train=["projector", "lora"], steps=20, lora={"dropout": 0.1})
+    plan = recipe(tiny_base, one, save_every=2, stop=STOPPING)
+    whole, again = tune(built, plan, tmp_path / "whole", score=worse), tmp_path / "again"
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        if at == "the end":  # a checkpoint of the last step is there, the stage's file is not
+
+            def cut(model):
+                raise KeyboardInterrupt
+
+            patched.setattr(tuning_run, "_state", cut)
+        tune(built, plan, again, report=stopping(("all", at)), score=worse)
+    tune(built, plan, again, score=worse)
+    assert without_times(read_losses(again)) == without_times(read_losses(whole))
+    assert same(weights(again), weights(whole))
+    records = [read_json(run / "run.json")["stages"][0] for run in (again, whole)]
+    assert without_times(records)[0] == without_times(records)[1]
+
+
 def test_a_killed_run_ends_as_one_that_was_not(tiny_base, tmp_path):
     images = annotated(tmp_path / "pictures")
     built = small_set(tmp_path / "pictures")
     write_set(tmp_path / "set", images, built)
-    plan = recipe(tiny_base, stage(steps=6), save_every=2)
+    plan = recipe(tiny_base, stage(**{**BUSY, "steps": 6}), save_every=2)
     whole = tune(built, plan, tmp_path / "whole")
     # The copy beside a finished run says what to tune in a process of its own.
     script = (
         "import sys\n"
         "from swath.instructions.builder import read_set\n"
-        "from swath.recipe import load_recipe\n"
+        "from swath.recipes import load_recipe\n"
         "from swath.tuning.run import tune\n"
         "say = lambda row: print('step', row['step'], flush=True)\n"
         "tune(read_set(sys.argv[1]), load_recipe(sys.argv[2]), sys.argv[3], say)\n"
@@ -286,6 +304,28 @@ def test_a_finished_run_is_not_done_again(tiny_base, built, tmp_path):
 
 
 # What is refused
+
+
+@pytest.mark.parametrize(
+    ("section", "advice"),
+    [
+        ({"track": ["wandb"]}, r"wandb is not installed; `pip install wandb`.*extra `track`"),
+        ({"validate_every": 1}, "no val rows; see annotations.split"),
+        ({"stop": {"task": "classify"}}, "goes by a score, and none is given"),
+    ],
+)
+def test_watching_what_is_not_there_is_refused(tiny_base, built, tmp_path, section, advice):
+    with pytest.raises(TuningError, match=advice):
+        tune(built, recipe(tiny_base, stage(), **section), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_last_stage_s_wishes_are_checked_before_the_first_begins(tiny_base, built, tmp_path):
+    rates = stage("second", ["projector"], learning_rates={"vision": 1e-3})
+    for last, advice in ((rates, "rate for vision"), (stage("second", tasks=["sort"]), "'sort'")):
+        with pytest.raises(TuningError, match=advice):
+            tune(built, recipe(tiny_base, stage("first"), last), tmp_path / "run")
+        assert not (tmp_path / "run").exists()
 
 
 def test_another_recipe_in_the_same_folder_is_refused(tiny_base, built, tmp_path):
@@ -327,15 +367,26 @@ def test_a_loss_that_is_no_number_stops_with_advice(tiny_base, built, tmp_path):
         tune(built, plan, tmp_path / "run")
 
 
-def test_a_conversation_of_two_pictures_is_refused_before_anything_is_written(
-    tiny_base, built, tmp_path
-):
+def test_a_row_without_a_picture_is_refused_before_anything_is_written(tiny_base, built, tmp_path):
     from swath.errors import InstructionError
     from swath.instructions.builder import InstructionSet
 
-    one, two = built.conversations[0], built.conversations[-1]
-    both = Conversation("both", "caption", (one.turns[0], *two.turns), split="train")
-    bad = InstructionSet((*built.conversations, both), built.card)
-    with pytest.raises(InstructionError, match="both: 2 images"):
+    bare = Conversation("bare", "caption", (user("Hello?"), assistant("Hello.")), split="train")
+    bad = InstructionSet((*built.conversations, bare), built.card)
+    with pytest.raises(InstructionError, match="bare: no image; rows of words alone"):
         tune(bad, recipe(tiny_base, stage()), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_rows_longer_than_the_context_are_left_out_whole_and_counted(tiny_base, built, tmp_path):
+    from swath.instructions.builder import InstructionSet
+
+    one = built.split("train")[0]
+    turns = (one.turns[0], assistant("field " * 400))
+    long = Conversation("long", one.task, turns, split="train", truth=one.truth)
+    more = InstructionSet((*built.conversations, long), built.card)
+    folder = tune(more, recipe(tiny_base, stage()), tmp_path / "run")
+    assert read_json(folder / "run.json")["left_out"] == ["long"]
+    only = InstructionSet((long,), built.card)
+    with pytest.raises(TuningError, match="every row is longer than the 256 tokens .* first long"):
+        tune(only, recipe(tiny_base, stage()), tmp_path / "other")

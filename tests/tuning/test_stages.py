@@ -4,7 +4,7 @@ from peft import PeftModel
 
 from swath.errors import TuningError
 from swath.recipe import Stage
-from swath.tuning.stages import count_parts, part_of, prepare
+from swath.tuning.stages import check_rates, count_parts, learnt, part_of, prepare
 
 
 def learning(model, loaded):
@@ -93,3 +93,63 @@ def test_what_learns_is_counted_a_part(tiny):
     assert counts["lora"].trained == 2 * (4 * 2 * 64 + 3 * 2 * 80)
     assert counts["vision"].trained == counts["language"].trained == 0
     assert set(counts) == {"vision", "projector", "language", "lora"}
+
+
+# Kinds of adapter
+
+
+def adapters(model):
+    return [m for m in model.modules() if hasattr(m, "lora_A") and "default" in m.lora_A]
+
+
+@pytest.mark.parametrize(("kind", "scale"), [("lora", 32 / 10), ("rslora", 32 / 10**0.5)])
+def test_a_root_of_the_rank_scales_where_asked(tiny, kind, scale):
+    stage = Stage(train=["lora"], lora={"rank": 10, "alpha": 32, "kind": kind})
+    layers = adapters(prepare(tiny.model, tiny, stage))
+    assert len(layers) == 14
+    assert all(layer.scaling["default"] == pytest.approx(scale) for layer in layers)
+
+
+def test_lengths_are_learnt_apart_where_asked(tiny):
+    stage = Stage(train=["lora"], lora={"rank": 2, "kind": "dora"})
+    model = prepare(tiny.model, tiny, stage)
+    assert learning(model, tiny) == {"lora"}
+    counts = {one.part: one for one in count_parts(model, tiny)}
+    lengths = 4 * 32 + 2 * 48 + 32  # one a row of q, k, v, o, gate and up, and down
+    assert counts["lora"].trained == 2 * (4 * 2 * 64 + 3 * 2 * 80 + lengths)
+
+
+# Rates and what is kept
+
+
+def test_a_rate_of_a_part_that_does_not_learn_is_refused():
+    check_rates(Stage(train=["projector"], learning_rates={"projector": 2e-5}))
+    stage = Stage(name="align", train=["projector"], learning_rates={"vision": 2e-5})
+    with pytest.raises(TuningError, match=r"stage 'align' has a learning rate for vision.*\(proj"):
+        check_rates(stage)
+
+
+def test_what_was_learnt_is_what_learns_and_the_statistics_of_norms(tiny):
+    model = prepare(tiny.model, tiny, Stage(train=["projector"]))
+    kept = set(learnt(model))
+    assert {part_of(name, tiny) for name in kept if "running" not in name} >= {"projector"}
+    assert "model.vision_tower.norm.running_mean" in kept
+    assert not any("language_model.layers" in name for name in kept)
+
+
+# Activations twice
+
+
+def test_checkpointing_is_put_on_and_taken_off_stage_by_stage(tiny):
+    def marked(model):
+        return [m for m in model.modules() if getattr(m, "gradient_checkpointing", False)]
+
+    model = prepare(tiny.model, tiny, Stage(train=["lora"], checkpointing=True))
+    assert len(marked(model)) >= 2
+    assert not marked(prepare(model, tiny, Stage(train=["lora"])))
+
+
+def test_a_model_that_cannot_compute_twice_is_named(tiny, monkeypatch):
+    monkeypatch.setattr(type(tiny.model), "supports_gradient_checkpointing", False)
+    with pytest.raises(TuningError, match="no layers to compute twice; leave checkpointing out"):
+        prepare(tiny.model, tiny, Stage(train=["language"], checkpointing=True))

@@ -40,6 +40,11 @@ _INSIDE = {
     "sparse residential area": ("house",),
 }
 
+_WAYS = (
+    *("to the right", "to the lower right", "to the bottom", "to the lower left"),
+    *("to the left", "to the upper left", "to the top", "to the upper right"),
+)
+
 _CROWDS = ("many", "many", "lots of", "plenty of")
 _STUFF = ("grass", "land", "sand", "cement ground", "snow", "farmland", "water")
 _OWN = ("dunes", "ridges", "lines", "tracks", "steps", "paths", "snow", "path", "ground", "cars")
@@ -150,6 +155,19 @@ def captions(
     chosen += [f"it is {place}.", f"this is a picture of {place}.", f"{place} can be seen."]
     chosen = [re.sub(r"\ba (?=[aeio])", "an ", sentence) for sentence in chosen]
     return tuple(list(dict.fromkeys(chosen))[:wanted])
+
+
+def movements(label: str, noun: str, eighth: int | None) -> tuple[str, ...]:
+    """Three sentences about a thing that moves over a scene or stands still there.
+
+    Args:
+        label: the kind of scene.
+        noun: the thing.
+        eighth: which way it moves, in eighths of a turn clockwise from the right; None: it stays.
+    """
+    place, thing = _PLACES.get(label, with_article(label)), with_article(noun)
+    does = "stands still" if eighth is None else f"moves {_WAYS[eighth]}"
+    return (f"{thing} {does}.", f"over {place} {thing} {does}.", f"{thing} {does} over {place}.")
 
 
 def be(words: str) -> str:

@@ -1,0 +1,112 @@
+"""Label files: a text file of boxes for each picture, in a folder beside the pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from swath.annotations.pictures import (
+    SPLITS,
+    absolute,
+    few,
+    official_splits,
+    pictures_below,
+    subfolders,
+)
+from swath.errors import AnnotationError
+
+
+def first_fields(path: Path, folder: str) -> list[str]:
+    """Fields of the first line in any label file of a set, none where there are no label files.
+
+    Args:
+        path: the set's folder.
+        folder: name of the folders that hold label files.
+    """
+    for _, labels, _ in _pairs(path, folder):
+        for file in _label_files(labels):
+            for _, fields in lines_of(file):
+                return fields
+    return []
+
+
+def labelled(root: Path, folder: str) -> Iterator[tuple[Path, Path | None, str | None]]:
+    """Each picture with its label file, None where it has none, and its split where one is given.
+
+    Understands `ROOT/images` beside `ROOT/<folder>`, both also in `ROOT/<split>`, and split folders
+    inside both; lists like `ROOT/splits/test.txt` set the split too.
+
+    Args:
+        root: the set's folder, absolute.
+        folder: name of the folders that hold label files.
+
+    Raises:
+        AnnotationError: a label file has no picture, or two pictures share one.
+    """
+    listed = official_splits(root)
+    for images, labels, split in _pairs(root, folder):
+        files = {file.relative_to(labels).with_suffix(""): file for file in _label_files(labels)}
+        taken: dict[Path, Path] = {}
+        for picture in pictures_below(images):
+            name = picture.relative_to(images).with_suffix("")
+            if name in taken:
+                raise AnnotationError(
+                    f"{picture}: shares its labels with {taken[name].name}; "
+                    f"remove or rename one of them."
+                )
+            taken[name] = picture
+            inner = SPLITS.get(name.parts[0].lower()) if len(name.parts) > 1 else None
+            yield picture, files.get(name), split or inner or listed(picture)
+        alone = sorted(str(file) for name, file in files.items() if name not in taken)
+        if alone:
+            raise AnnotationError(
+                f"{labels}: {len(alone)} of {len(files)} label files have no picture in {images}: "
+                f"{few(alone)}; put the pictures there, or remove the files."
+            )
+
+
+def lines_of(file: Path) -> Iterator[tuple[str, list[str]]]:
+    """Fields of each line that is not empty, and where it stands, as file:line."""
+    text = file.read_text(encoding="utf-8-sig", errors="replace")
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            yield f"{file}:{number}", line.split()
+
+
+def numbers(fields: list[str], where: str) -> list[float]:
+    """The fields as numbers.
+
+    Raises:
+        AnnotationError: one is none, or not finite.
+    """
+    try:
+        values = [float(field) for field in fields]
+    except ValueError:
+        values = [math.nan]
+    if not all(map(math.isfinite, values)):
+        raise AnnotationError(
+            f"{where}: expected numbers, got '{' '.join(fields)}'; correct the line."
+        )
+    return values
+
+
+def _pairs(root: Path, folder: str) -> Iterator[tuple[Path, Path, str | None]]:
+    """Folders of pictures, of their labels, and the split that both are."""
+    root = absolute(root)
+    if not root.is_dir():
+        return
+    inner = [path for path in subfolders(root) if path.name.lower() in SPLITS]
+    for base in (root, *inner):
+        if (base / "images").is_dir() and (base / folder).is_dir():
+            split = None if base == root else SPLITS[base.name.lower()]
+            yield base / "images", base / folder, split
+
+
+def _label_files(labels: Path) -> list[Path]:
+    # labelImg writes its list of classes among the labels.
+    return sorted(
+        file
+        for file in labels.rglob("*.txt")
+        if file.name != "classes.txt" and not file.name.startswith(".")
+    )

@@ -1,0 +1,122 @@
+"""YOLO: class number and relative box a line, or relative corners of an oriented box."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from swath.annotations.image import AnnotatedImage
+from swath.annotations.labelfiles import first_fields, labelled, lines_of, numbers
+from swath.annotations.pictures import UNMEASURED, absolute, image_id, refuse_repeats
+from swath.boxes import Boxes
+from swath.errors import AnnotationError, ImageryError
+from swath.imagery.scene import open_scene
+
+_FIELDS = (5, 9)  # upright, oriented
+_CORNERS = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) / 2
+
+
+def recognises(path: Path) -> bool:
+    """Whether a folder holds `labels` with lines of a class number and 4 or 8 coordinates."""
+    fields = first_fields(path, "labels")
+    return len(fields) in _FIELDS and fields[0].isdecimal()
+
+
+def read(path: Path) -> list[AnnotatedImage]:
+    """One image a picture; one without a label file has no objects.
+
+    Lines are `class x y width height` with the box's middle, or `class x1 y1 ... x4 y4`, all as
+    shares of the picture's width and height. Boxes that stick out are kept as they are. Classes
+    are named by `data.yaml` or `classes.txt`; without either they are called "class 0" and so on,
+    to be renamed in the recipe.
+
+    Args:
+        path: the folder, laid out as `labelled` says.
+
+    Raises:
+        AnnotationError: a line is not of this form or its class is not in the list, or a label
+            file has no picture.
+    """
+    root = absolute(path)
+    names = _class_names(root)
+    images = []
+    for picture, file, split in labelled(root, "labels"):
+        quads, own = [], []
+        for where, fields in lines_of(file) if file else ():
+            quad, name = _object(fields, names, where)
+            quads.append(quad)
+            own.append(name)
+        size = UNMEASURED
+        if quads:
+            try:
+                size = open_scene(picture).size_wh
+            except ImageryError:  # said by whoever measures the images
+                quads, own = [], []
+        images.append(
+            AnnotatedImage(
+                id=image_id(picture, root),
+                path=str(picture),
+                size_wh=size,
+                boxes=Boxes(np.array(quads) * size) if quads else Boxes.empty(),
+                names=tuple(own),
+                split=split,
+                source=root.name,
+            )
+        )
+    refuse_repeats(images, root)
+    return images
+
+
+def _object(
+    fields: list[str], names: list[str] | None, where: str
+) -> tuple[NDArray[np.float64], str]:
+    """Relative corners and class of one line."""
+    if len(fields) not in _FIELDS:
+        raise AnnotationError(
+            f"{where}: expected a class number and 4 or 8 coordinates, got {len(fields)} fields; "
+            f"is this YOLO text?"
+        )
+    if not fields[0].isdecimal() or (names is not None and int(fields[0]) >= len(names)):
+        known = f", which names {len(names)}" if names is not None else ""
+        raise AnnotationError(
+            f"{where}: class number '{fields[0]}' is not in the list of classes{known}; correct "
+            f"the line, or add the class to classes.txt or data.yaml."
+        )
+    values = np.array(numbers(fields[1:], where))
+    if abs(values).max() > 10:
+        raise AnnotationError(
+            f"{where}: coordinates far from 0 to 1; YOLO gives shares of the picture's width and "
+            f"height: were pixels written instead?"
+        )
+    quad = values.reshape(4, 2) if len(values) == 8 else values[:2] + _CORNERS * values[2:]
+    name = names[int(fields[0])] if names is not None else f"class {int(fields[0])}"
+    return quad, name
+
+
+def _class_names(root: Path) -> list[str] | None:
+    """Classes in the order of their numbers, None where no list says them."""
+    for file in (root / "data.yaml", root / "data.yml"):
+        if not file.is_file():
+            continue
+        try:
+            content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise AnnotationError(
+                f"{file}: not valid YAML ({' '.join(str(error).split())}); copy it again."
+            ) from None
+        names = content.get("names") if isinstance(content, dict) else None
+        if isinstance(names, dict):
+            names = [names.get(number) for number in range(len(names))]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise AnnotationError(
+                f"{file}: expected `names`, a list of classes or one of numbers from 0; add it."
+            )
+        return names
+    for file in (root / "classes.txt", root / "labels" / "classes.txt"):
+        if file.is_file():
+            text = file.read_text(encoding="utf-8-sig", errors="replace")
+            return [line.strip() for line in text.rstrip().splitlines()]
+    return None

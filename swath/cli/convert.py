@@ -1,0 +1,31 @@
+"""`swath convert`: an original checkpoint becomes a model folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from swath.cli.console import say
+
+
+def convert(
+    source: Annotated[Path, typer.Argument(help="Folder or file, as its authors saved it.")],
+    to: Annotated[Path, typer.Option(help="Folder to write.")],
+    language: Annotated[
+        Path | None, typer.Option(help="Folder of the language model it stands on.")
+    ] = None,
+    vision: Annotated[Path | None, typer.Option(help="Folder or file of its vision tower.")] = None,
+    image_px: Annotated[
+        int | None, typer.Option(help="Side of the images; nothing: the system's own.")
+    ] = None,
+) -> None:
+    """Bring a checkpoint of GeoChat, LLaVA, MiniGPT-v2 or SkyEyeGPT into a model folder."""
+    from swath.models.converting import convert as write
+
+    done = write(source, to, language, vision, image_px)
+    say(f"{source}: recognised as {done.kind}; {len(done.used)} tensors used.", *done.notes)
+    if done.unused:
+        say("Not used: " + ", ".join(done.unused))
+    say(f"{to}: written.")

@@ -1,0 +1,289 @@
+"""A model behind an OpenAI-compatible address: asked until it answers, and never twice the same."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+import httpx
+import orjson
+
+from swath.errors import EndpointError, RequestError
+from swath.files import Journal
+
+TRIES = 6
+"""Requests made before an endpoint that is busy or away is given up."""
+ASKS = 3
+"""Answers taken before a model that writes what cannot be used is given up."""
+PAUSE_S = 1.0
+"""Wait after the first failed request; each further wait is twice as long."""
+LONGEST_PAUSE_S = 120.0
+"""Wait at most, whatever the endpoint's `Retry-After` asks for."""
+TIMEOUT_S = 180.0
+
+_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
+_REFUSALS = ("content_filter", "content_policy_violation")
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What came back.
+
+    Args:
+        answer: the words, what a model thinks aloud left out.
+        refused: the model, or a filter before it, would not answer.
+        cost: in the currency of the prices.
+        logprobs: the likeliest first tokens with their log-probabilities, where they were asked.
+    """
+
+    answer: str
+    refused: bool = False
+    cost: float = 0.0
+    logprobs: dict[str, float] = field(default_factory=dict)
+
+
+class Endpoint:
+    """A model that answers chat messages.
+
+    Args:
+        address: as in `http://127.0.0.1:8000/v1`.
+        model: its name there.
+        key: environment variable that holds the key; it may be unset.
+        journal: where answers are kept and looked up.
+        tries, timeout_s: requests made in all, and the longest wait for each.
+        prices: of a million tokens read and of a million written.
+        max_cost: nothing more is asked once the journal's answers have cost so much; requests
+            under way are still paid for.
+
+    Once `stopped` is set, nobody waits for a busy endpoint any more.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        model: str,
+        key: str,
+        journal: Journal,
+        tries: int | None = None,
+        timeout_s: float | None = None,
+        prices: tuple[float, float] = (0.0, 0.0),
+        max_cost: float | None = None,
+    ) -> None:
+        self.model, self.url = model, address.rstrip("/") + "/chat/completions"
+        self.where = re.sub(r"//[^/@]*@", "//", self.url)  # without user and password
+        self.stopped = threading.Event()
+        self.spent = sum(row.get("cost", 0.0) for row in journal.rows())
+        self._journal, self._tries = journal, tries or TRIES
+        self._prices, self._max_cost = prices, max_cost
+        self._variable, self._key = key, os.environ.get(key, "")
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        self._client = httpx.Client(headers=headers, timeout=timeout_s or TIMEOUT_S)
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Endpoint:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+        self._journal.close()
+
+    def complete(
+        self,
+        body: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
+        about: str,
+        key: str = "",
+        accept: Callable[[str], bool] | None = None,
+    ) -> Completion:
+        """The answer to a request, from the journal if it is there.
+
+        Args:
+            body: the request without its model, or what makes it, if that takes time.
+            about: what is asked about, for errors.
+            key: under which the answer is kept; by default the request's own hash.
+            accept: whether words can be used; by default any can. One that cannot is asked anew.
+
+        Raises:
+            EndpointError: it refuses, stays away, answers rubbish, or has cost too much.
+        """
+        if not key or not callable(body):
+            body = body() if callable(body) else body
+            key = key or digest({"model": self.model, **body})
+        if known := self._journal.get(key):
+            return Completion(**{name: one for name, one in known.items() if name != "key"})
+        request = {"model": self.model, **(body() if callable(body) else body)}
+        came, cost = "", 0.0
+        for _ in range(ASKS):
+            self._check_cost(about)
+            came = self._posted(request, about)
+            found = self._read(came, about)
+            if found is not None:
+                cost += found.cost
+                with self._lock:
+                    self.spent += found.cost
+                if found.refused or accept is None or accept(found.answer):
+                    found = Completion(found.answer, found.refused, cost, found.logprobs)
+                    self._journal.put(key, asdict(found))
+                    return found
+        raise EndpointError(
+            f"{about}: {self.model} at {self.where} answered {ASKS} times what cannot be used, "
+            f"last '{self._shown(came)}'; look at its own log, or take another model. Answers so "
+            f"far are kept."
+        )
+
+    def each(
+        self,
+        ask: Callable[[Item], Result],
+        items: Sequence[Item],
+        at_once: int,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Result]:
+        """`ask` of every item, in their order, some at the same time.
+
+        After an error or an interrupt, what has not begun is not asked.
+        """
+        results: dict[int, Result] = {}
+        with ThreadPoolExecutor(at_once) as pool:
+            jobs = {pool.submit(ask, item): place for place, item in enumerate(items)}
+            try:
+                for job in as_completed(jobs):
+                    results[jobs[job]] = job.result()
+                    if progress is not None:
+                        progress(len(results), len(jobs))
+            finally:
+                if len(results) < len(jobs):
+                    self.stopped.set()
+                    pool.shutdown(wait=False, cancel_futures=True)
+        return [results[place] for place in range(len(items))]
+
+    def _posted(self, request: Mapping[str, Any], about: str) -> str:
+        """The body of the first response that is neither busy nor broken."""
+        wait, asked, trouble = PAUSE_S, 0.0, ""
+        for attempt in range(self._tries):
+            if attempt:
+                if self.stopped.wait(min(max(wait, asked), LONGEST_PAUSE_S)):
+                    break
+                wait *= 2
+            asked = 0.0
+            try:
+                response = self._client.post(self.url, json=request)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                trouble = f"{type(error).__name__}: {error}"
+                if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+                    break
+                continue
+            if response.is_success or (
+                response.status_code == 400 and _names_a_filter(response.text)
+            ):
+                return response.text
+            trouble = f"status {response.status_code} {response.text}"
+            if response.status_code not in (408, 429) and response.status_code < 500:
+                break
+            asked = _seconds(response.headers.get("Retry-After", ""))
+        raise EndpointError(
+            f"{about}: {self.where} gave no answer ({self._shown(trouble)}); is it running, does "
+            f"it know the model '{self.model}', and does {self._variable} hold its key? The same "
+            f"command goes on where it stopped."
+        )
+
+    def _read(self, body: str, about: str) -> Completion | None:
+        """A chat completion; None for anything else."""
+        try:
+            value = orjson.loads(body)
+            if "choices" not in value and _names_a_filter(body):
+                return Completion("", refused=True)
+            choice = value["choices"][0]
+            message = choice["message"]
+            said = message.get("content") or ""
+            refusal = message.get("refusal") or ""
+            filtered = choice.get("finish_reason") == "content_filter"
+            first = ((choice.get("logprobs") or {}).get("content") or [{}])[0]
+            logs = {one["token"]: float(one["logprob"]) for one in first.get("top_logprobs") or ()}
+            text = " ".join(_THOUGHT.sub("", said).split())
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return None
+        cost = self._cost(value.get("usage"), about)
+        if refusal or filtered:
+            return Completion(text or str(refusal), True, cost)
+        return Completion(text, False, cost, logs)
+
+    def _cost(self, usage: Any, about: str) -> float:
+        if not any(self._prices):
+            return 0.0
+        try:
+            tokens = (usage["prompt_tokens"], usage["completion_tokens"])
+            return sum(n * price for n, price in zip(tokens, self._prices, strict=True)) / 1e6
+        except (LookupError, TypeError):
+            raise EndpointError(
+                f"{about}: {self.where} does not say how many tokens it used, so what it costs "
+                f"cannot be counted; leave prices and limit out."
+            ) from None
+
+    def _check_cost(self, about: str) -> None:
+        if self._max_cost is not None and self.spent >= self._max_cost:
+            raise EndpointError(
+                f"{about}: not asked, because {self.model} has cost {self.spent:.2f} and the limit "
+                f"is {self._max_cost:.2f}; answers so far are kept. Raise the limit to go on."
+            )
+
+    def _shown(self, text: str) -> str:
+        """The beginning of a text, never with the key."""
+        short = " ".join((text.replace(self._key, "***") if self._key else text).split())
+        return short[:160] + ("..." if len(short) > 160 else "")
+
+
+def is_address(name: object) -> bool:
+    """Whether a model's name is one behind an endpoint, as in `http://host:8000/v1#gpt-4o`."""
+    return str(name).startswith(("http://", "https://"))
+
+
+def split_address(name: str) -> tuple[str, str]:
+    """Address and model of `http://host:8000/v1#gpt-4o`.
+
+    Raises:
+        RequestError: it names no model.
+    """
+    address, _, model = name.partition("#")
+    if not model or not is_address(address):
+        raise RequestError(
+            f"'{name}': a model behind an endpoint is written as http://host:8000/v1#its-name."
+        )
+    return address, model
+
+
+def host_of(address: str) -> str:
+    """Host and port of an address, without user and password."""
+    return re.sub(r"^\w+://(?:[^/@]*@)?|[/#].*", "", address)
+
+
+def digest(value: Any) -> str:
+    """A hash that is the same for the same value, whatever the order of its keys."""
+    options = orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY
+    return hashlib.sha256(orjson.dumps(value, option=options)).hexdigest()
+
+
+def _names_a_filter(body: str) -> bool:
+    """Whether a filter before the model refused the request."""
+    return any(name in body for name in _REFUSALS)
+
+
+def _seconds(retry_after: str) -> float:
+    """Seconds that a `Retry-After` header asks to wait: a number, or until a date."""
+    try:
+        return float(retry_after)
+    except ValueError:
+        pass
+    try:
+        return (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):
+        return 0.0

@@ -1,0 +1,59 @@
+"""Several boxes against several: which answer belongs to which truth, one to one."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.boxes import Boxes, iou, iou_hbb
+
+
+def overlaps(answers: Boxes, truth: Boxes, upright: bool = False) -> NDArray[np.float64]:
+    """IoU of every answer with every truth, (answers, truth).
+
+    Args:
+        answers: boxes in pixels.
+        truth: boxes in the same pixels.
+        upright: of the horizontal boxes around them.
+    """
+    rows, columns = np.indices((len(answers), len(truth))).reshape(2, -1)
+    pairs = (iou_hbb if upright else iou)(answers[rows], truth[columns])
+    return pairs.reshape(len(answers), len(truth))
+
+
+def greedy(overlap: NDArray[np.float64], least: float) -> int:
+    """How many pairs there are, taken by falling IoU, each box once.
+
+    Args:
+        overlap: (answers, truth) IoU.
+        least: IoU from which on two boxes may be a pair; a tie counts.
+    """
+    rest = np.where(overlap >= least, overlap, -1.0)
+    pairs = 0
+    while rest.size and rest.max() >= 0:
+        row, column = np.unravel_index(np.argmax(rest), rest.shape)
+        rest[row], rest[:, column] = -1.0, -1.0
+        pairs += 1
+    return pairs
+
+
+def most(overlap: NDArray[np.float64], least: float) -> int:
+    """How many pairs there can be at most, each box once (Kuhn's augmenting paths).
+
+    Args:
+        overlap: (answers, truth) IoU.
+        least: IoU from which on two boxes may be a pair; a tie counts.
+    """
+    partners = [np.flatnonzero(row >= least).tolist() for row in overlap]
+    answer_of: dict[int, int] = {}
+
+    def place(answer: int, tried: set[int]) -> bool:
+        for truth in partners[answer]:
+            if truth not in tried:
+                tried.add(truth)
+                if truth not in answer_of or place(answer_of[truth], tried):
+                    answer_of[truth] = answer
+                    return True
+        return False
+
+    return sum(place(answer, set()) for answer in range(len(partners)))

@@ -1,0 +1,1 @@
+"""Benchmarks as they are run: where the data lies, what is asked, how it is scored."""

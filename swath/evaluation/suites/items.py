@@ -1,0 +1,178 @@
+"""`Item`: a question of a benchmark with its truth, before it is put in words and measured."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from swath.annotations.pictures import UNMEASURED, absolute, few, is_clip, is_picture
+from swath.boxes import Boxes
+from swath.errors import AnnotationError, ImageryError
+from swath.evaluation.suites.table import Suite
+from swath.imagery.scene import open_scene
+from swath.imagery.video import frames_of
+from swath.instructions.conversation import Box, Conversation, Image, Part, Text, user
+from swath.instructions.grammar import spoken
+from swath.registry import Registry
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question.
+
+    Args:
+        id: as the benchmark numbers it, unique in the suite.
+        images: paths of its pictures, in order of time; they may be absent where only answers
+            are scored.
+        truth: what its task is scored against, boxes in pixels.
+        words: what fills the prompt's places: `phrase`, `names`, `question`.
+        asked: boxes in the question, pixels.
+        size_wh: of the pictures in pixels where the annotations say it.
+    """
+
+    id: str
+    images: tuple[str, ...]
+    truth: dict[str, Any]
+    words: dict[str, str] = field(default_factory=dict)
+    asked: Boxes | None = None
+    size_wh: tuple[int, int] = UNMEASURED
+
+
+Layout = Callable[[Path, Suite], Iterable[Item]]
+"""Reads the items of a suite's split from its folder."""
+
+LAYOUTS: Registry[Layout] = Registry("suite reader", "swath.suite_readers")
+
+
+class Pictures:
+    """Finds the pictures and clips a benchmark names, anywhere below its folder.
+
+    Args:
+        folder: of the data.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = absolute(folder if folder.is_dir() else folder.parent)
+
+    def __call__(self, name: str) -> str:
+        """Path of the picture of a name, whatever its suffix; a path in `images` if it is absent.
+
+        Raises:
+            AnnotationError: the name leads outside the folder, or fits two files.
+        """
+        wanted = Path(name.replace("\\", "/"))
+        if wanted.is_absolute() or ".." in wanted.parts:
+            raise AnnotationError(
+                f"{self.folder}: '{name}' lies outside it; name pictures by relative paths."
+            )
+        for place in (self.folder, self.folder / "images"):
+            if (place / wanted).is_file():
+                return str(place / wanted)
+        alike = self._named.get(wanted.name) or self._named.get(_bare(wanted.name)) or []
+        ends = [path for path in alike if path.parent.parts[-len(wanted.parts) + 1 :]
+                == wanted.parts[:-1]] if len(wanted.parts) > 1 else []  # fmt: skip
+        alike = ends or alike
+        if len(alike) > 1:
+            raise AnnotationError(
+                f"{self.folder}: '{name}' may be {alike[0]} or {alike[1]}; keep one of them."
+            )
+        return str(alike[0] if alike else self.folder / "images" / wanted)
+
+    @cached_property
+    def _named(self) -> dict[str, list[Path]]:
+        found: dict[str, list[Path]] = defaultdict(list)
+        for path in sorted(self.folder.rglob("*")):
+            if is_picture(path) or is_clip(path):
+                for name in {path.name, _bare(path.name)}:
+                    found[name].append(path)
+        return found
+
+
+def _bare(name: str) -> str:
+    path = Path(name)
+    return (path.stem if is_picture(path) or is_clip(path) else name).strip()
+
+
+def conversations(
+    suite: Suite, items: Sequence[Item], prompt: str, labels: Sequence[str] = ()
+) -> list[Conversation]:
+    """The items as questions, in their order.
+
+    Args:
+        suite: of the items.
+        items: with distinct ids.
+        prompt: the wording; its places are filled with the item's words.
+        labels: what {labels} lists.
+
+    Raises:
+        AnnotationError: two items share an id, or a place of the prompt stays empty.
+    """
+    listed = ", ".join(spoken(label) for label in labels)
+    seen: set[str] = set()
+    made = []
+    for item in items:
+        if item.id in seen:
+            raise AnnotationError(f"{suite.name}: two questions of the id '{item.id}'; keep one.")
+        seen.add(item.id)
+        words = prompt
+        for key, value in {"labels": listed, **item.words}.items():
+            words = words.replace(f"{{{key}}}", value)
+        before, box, after = words.partition("{box}")
+        if box and item.asked is None:
+            raise AnnotationError(f"{suite.name}: '{item.id}' asks about a box and has none.")
+        parts: list[Part] = [Image(path, item.size_wh) for path in item.images]
+        parts.append(Text("\n" + before))
+        if box and item.asked is not None:
+            parts += [Box(item.asked), *([Text(after)] if after else [])]
+        scene = item.images[0] if item.images else item.id
+        made.append(Conversation(item.id, suite.task, (user(*parts),), "test", scene, item.truth))
+    return made
+
+
+def measured(suite: Suite, asked: Sequence[Conversation], frames: int = 8) -> list[Conversation]:
+    """The questions with the sizes of their pictures, clips as frames.
+
+    Raises:
+        AnnotationError: pictures are absent or cannot be opened, or are not of the size that the
+            annotations claim; says where to get them.
+    """
+    paths = sorted({image.path for one in asked for image in one.images})
+    absent = [path for path in paths if not Path(path).is_file()]
+    if absent:
+        raise AnnotationError(
+            f"{suite.name}: {len(absent)} of {len(paths)} pictures are not there: {few(absent)}; "
+            f"get them from {suite.where or 'its authors'} (licence: {suite.licence})."
+        )
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        sizes = dict(zip(paths, pool.map(lambda path: _opened(path, frames), paths), strict=True))
+    failed = [size for size in sizes.values() if isinstance(size, str)]
+    if failed:
+        raise AnnotationError(f"{suite.name}: {len(failed)} pictures cannot be read: {few(failed)}")
+    return [replace(one, turns=(user(*_shown(one, sizes)),)) for one in asked]
+
+
+def _opened(path: str, frames: int) -> tuple[list[str], tuple[int, int]] | str:
+    try:
+        names = frames_of(path, frames) if is_clip(Path(path)) else [path]
+        return list(names), open_scene(names[0]).size_wh
+    except ImageryError as error:
+        return str(error)
+
+
+def _shown(one: Conversation, sizes: dict[str, Any]) -> Iterable[Part]:
+    for part in one.turns[0].parts:
+        if not isinstance(part, Image):
+            yield part
+            continue
+        names, size = sizes[part.path]
+        if part.size_wh not in (UNMEASURED, size):
+            raise AnnotationError(
+                f"{part.path}: annotated as {part.size_wh[0]} x {part.size_wh[1]} px, the file has "
+                f"{size[0]} x {size[1]} px; use the picture that was annotated."
+            )
+        yield from (Image(name, size) for name in names)

@@ -1,0 +1,128 @@
+"""`Suite`: a benchmark as one row: its data, split, question, task, score and where to get it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from swath.errors import RecipeError, RequestError
+from swath.recipe import Section
+from swath.registry import did_you_mean
+
+SHIPPED = Path(__file__).with_name("suites.yaml")
+ROOT = "SWATH_SUITES"
+"""Environment variable that names the folder holding a folder a suite."""
+
+
+class Suite(Section):
+    """A benchmark as swath runs it; one YAML mapping."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", description="As --suite names it.")
+    title: str = Field(description="As its paper names it.")
+    task: str = Field(description="What is scored: classify, caption, question, refer, count...")
+    reader: str = Field("images", description="Layout of the data; `images`: any that swath reads.")
+    split: str | None = Field(None, description="Which part is asked; nothing: all of it.")
+    prompt: str = Field(description="The question; {labels}, {phrase}, {names}, {box}, {question}.")
+    prompts: dict[str, str] = Field(default_factory=dict, description="Other prompts, by name.")
+    metric: str = Field(description="The one number it is judged by.")
+    mode: str = Field("strict", description="Rule by which answers are read and scored.")
+    protocol: str = Field("zero-shot", description="Published numbers of this one are comparable.")
+    source: str = Field("", description="The paper.")
+    version: str = Field("", description="Which release, and what is particular about it.")
+    licence: str = Field("not stated", description="Terms of the data.")
+    where: str = Field("", description="Who gives the data out, and where.")
+    status: Literal["run", "layout-tested", "own"] = Field(
+        "own", description="Run on real data, tested on small files of its layout, or your own."
+    )
+    n: int | None = Field(None, gt=0, description="Questions of the split, as its authors say.")
+    folder: str = Field("", description="Name of the data folder; nothing: the suite's.")
+    options: dict[str, Any] = Field(default_factory=dict, description="What its reader needs.")
+
+
+@cache
+def shipped() -> dict[str, Suite]:
+    """The suites that come with swath, by name."""
+    return {row["name"]: Suite(**row) for row in yaml.safe_load(SHIPPED.read_text("utf-8"))["rows"]}
+
+
+@cache
+def groups() -> dict[str, list[str]]:
+    """Names that stand for several suites."""
+    return dict(yaml.safe_load(SHIPPED.read_text("utf-8"))["groups"])
+
+
+def chosen(names: Sequence[str]) -> list[tuple[Suite, Path | None]]:
+    """Suites and the folders given for them.
+
+    Args:
+        names: of suites or groups, or YAML files of a row, separated by commas; `suite=FOLDER`
+            says where a suite's data is.
+
+    Raises:
+        RequestError: there is no such suite.
+        RecipeError: a YAML file holds no suite.
+    """
+    found: dict[str, tuple[Suite, Path | None]] = {}
+    for word in (part.strip() for name in names for part in name.split(",")):
+        name, _, folder = word.partition("=")
+        place = Path(folder) if folder else None
+        if name.endswith((".yaml", ".yml")):
+            suites = [read_row(Path(name))]
+        elif name in groups():
+            suites = [shipped()[one] for one in groups()[name]]
+        elif name in shipped():
+            suites = [shipped()[name]]
+        else:
+            raise RequestError(f"unknown suite '{name}'{did_you_mean(name, [*shipped(), *groups()])}")
+        found |= {suite.name: (suite, place) for suite in suites}
+    return list(found.values())
+
+
+def read_row(path: Path) -> Suite:
+    """The suite of a user's YAML file.
+
+    Raises:
+        RecipeError: it is absent, no YAML, or no suite; the nearest key is offered.
+    """
+    try:
+        row = yaml.safe_load(path.read_text("utf-8"))
+        return Suite.model_validate(row)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path}: cannot be read ({' '.join(str(error).split())}).") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        known = did_you_mean(key, Suite.model_fields) if first["type"] == "extra_forbidden" else "."
+        what = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
+        raise RecipeError(f"{path}: {key}: {what}{known}") from None
+
+
+def data_of(suite: Suite, given: Path | None, root: Path | None) -> Path:
+    """The folder of a suite's data.
+
+    Args:
+        suite: whose.
+        given: its own folder, if the user named one.
+        root: holds a folder a suite; nothing: where `SWATH_SUITES` points.
+
+    Raises:
+        RequestError: it is not there; says who gives the data out, and under which terms.
+    """
+    name = suite.folder or suite.name
+    root = root or (Path(os.environ[ROOT]) if os.environ.get(ROOT) else None)
+    places = [given] if given else [root / name] if root else []
+    for place in places:
+        if place.exists():
+            return place
+    looked = f"nothing at {places[0]}" if places else f"neither --data nor {ROOT} says where it is"
+    source = f" Get it from {suite.where}" if suite.where else ""
+    raise RequestError(
+        f"{suite.name}: {suite.title} is not here, {looked}.{source} (licence: {suite.licence}), "
+        f"then put it in FOLDER/{name} and say --data FOLDER, or --suite {suite.name}=FOLDER."
+    )

@@ -1,0 +1,126 @@
+"""Words for objects: what one, or several alike, are called in a phrase and in a sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is to be said of an object; None leaves it out.
+
+    Args:
+        name: its class.
+        colour: English name of its main colour.
+        size: "small" or "large" among its class.
+        place: cell of a 3 x 3 grid over the image, 0 to 8, row by row.
+        relation: ("inside" or "next to", class of the other object).
+    """
+
+    name: str
+    colour: str | None = None
+    size: str | None = None
+    place: int | None = None
+    relation: tuple[str, str] | None = None
+
+
+class English:
+    """Phrases and sentences in English; another language overrides what it says otherwise.
+
+    Sentences about groups of objects are templates, in which {0}, {1} stand for the groups.
+    """
+
+    space = " "
+    """What stands between two sentences."""
+
+    yes, no = "yes", "no"
+
+    places: Sequence[str] = (
+        *("at the top left", "at the top", "at the top right"),
+        *("on the left", "in the center", "on the right"),
+        *("at the bottom left", "at the bottom", "at the bottom right"),
+    )
+
+    def the(self, look: Look) -> str:
+        """The one object of that look: "the large white plane at the top right"."""
+        return f"the {self._words(look, spoken(look.name))}"
+
+    def one(self, look: Look) -> str:
+        """Some object of that look: "a large white plane at the top right"."""
+        return with_article(self._words(look, spoken(look.name)))
+
+    def group(self, look: Look, count: int) -> str:
+        """So many objects of that look: "2 large planes"."""
+        name = spoken(look.name)
+        return f"{count} {self._words(look, name if count == 1 else plural(name))}"
+
+    def all(self, name: str) -> str:
+        """The class as what all boxes are asked of: "planes"."""
+        return plural(spoken(name))
+
+    def is_there(self, name: str) -> str:
+        """Asks whether there is any object of a class."""
+        return f"Is there {with_article(spoken(name))}?"
+
+    def related(self, count: int, relation: str) -> str:
+        """That group 0 is inside or next to group 1."""
+        return f"{{0}} {_be(count)} {relation} {{1}}."
+
+    def placed(self, count: int, place: int) -> str:
+        """Where in the image group 0 is."""
+        return f"{{0}} {_be(count)} {self.places[place]}."
+
+    def there_are(self, counts: Sequence[int]) -> str:
+        """That there are these groups."""
+        slots = [f"{{{place}}}" for place in range(len(counts))]
+        listed = " and ".join(filter(None, (", ".join(slots[:-1]), slots[-1])))
+        return f"There {_be(counts[0])} {listed}."
+
+    def crowd(self, name: str) -> str:
+        """That there are too many of a class to point at each."""
+        return f"There are many {plural(spoken(name))}."
+
+    def _words(self, look: Look, noun: str) -> str:
+        words = [look.size, look.colour, noun]
+        if look.place is not None:
+            words.append(self.places[look.place])
+        if look.relation is not None:
+            words += [look.relation[0], with_article(spoken(look.relation[1]))]
+        return " ".join(word for word in words if word)
+
+
+ENGLISH = English()
+
+
+def spoken(label: str) -> str:
+    """A class as words: "BaseballField" and "baseball_field" both give "baseball field"."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[_\-\s]+", " ", label).strip()
+    return words if words.isupper() else words.lower()
+
+
+def plural(name: str) -> str:
+    """A class name in the plural, by English's common rules; Chinese has none."""
+    if is_chinese(name[-1:]):
+        return name
+    if name.endswith(("s", "x", "z", "ch", "sh")):
+        return name + "es"
+    if name.endswith("y") and name[-2:-1] not in "aeiou":
+        return name[:-1] + "ies"
+    return name + "s"
+
+
+def with_article(noun: str) -> str:
+    """The noun with "a" or "an"."""
+    vowel = re.match(r"[aeio]|u(?!ni|ti|s)", noun, re.IGNORECASE)
+    return f"{'an' if vowel else 'a'} {noun}"
+
+
+def is_chinese(text: str) -> bool:
+    """Whether any character of it is Chinese."""
+    return bool(re.search(r"[\u3400-\u4dbf\u4e00-\u9fff]", text))
+
+
+def _be(count: int) -> str:
+    return "is" if count == 1 else "are"

@@ -1,0 +1,147 @@
+"""What an engine answered, kept by the content of the question, so that nothing is asked twice."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from swath.boxes import Boxes
+from swath.endpoint import digest
+from swath.files import Journal
+from swath.imagery.scene import FRAME
+from swath.instructions.conversation import Conversation
+from swath.models.encoding import batches
+from swath.models.engine import Answer, LocalEngine, Progress
+from swath.models.loading import Loaded
+
+KIND = "replies"
+
+
+class Contents:
+    """Questions as what they hold: words, boxes and the bytes of their images, not their paths."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, str] = {}
+
+    def of(self, conversation: Conversation) -> list[Any]:
+        """The turns of a question, each image by its content."""
+        turns: list[Any] = conversation.to_row()["turns"]
+        for turn in turns:
+            for part in turn["parts"]:
+                if "image" in part:
+                    part["image"] = self._file(part["image"])
+        return turns
+
+    def _file(self, path: str) -> str:
+        """Hash of an image's bytes, of a clip with the frame; a lost file is the engine's to name."""
+        file, mark, frame = path.partition(FRAME)
+        if file not in self._files:
+            if not Path(file).is_file():
+                return path
+            with Path(file).open("rb") as stream:
+                self._files[file] = hashlib.file_digest(stream, "sha256").hexdigest()
+        return self._files[file] + mark + frame
+
+
+class RememberingEngine:
+    """A local engine that asks its model only what the journal does not hold.
+
+    Args:
+        engine: of the model.
+        journal: of its replies; a row is added after every few batches.
+    """
+
+    def __init__(self, engine: LocalEngine, journal: Journal) -> None:
+        self.engine, self._journal = engine, journal
+        self._identity, self._contents = identity(engine.loaded), Contents()
+        self._step = 8 * engine.batch_size
+
+    def answer(
+        self,
+        questions: Sequence[Conversation],
+        max_new_tokens: int = 64,
+        progress: Progress | None = None,
+    ) -> list[Answer]:
+        """The greedy answer to each question, in order."""
+
+        def ask(places: Sequence[int], step: Progress | None) -> list[dict[str, Any]]:
+            some = self.engine.answer([questions[i] for i in places], max_new_tokens, step)
+            return [
+                {"text": one.text, "boxes": None if one.boxes is None else one.boxes.quads}
+                for one in some
+            ]
+
+        rows = self._remembered(questions, [max_new_tokens] * len(questions), ask, progress)
+        return [
+            Answer(row["text"], None if row["boxes"] is None else Boxes(np.array(row["boxes"])))
+            for row in rows
+        ]
+
+    def score(
+        self,
+        questions: Sequence[Conversation],
+        candidates: Sequence[Sequence[str]],
+        progress: Progress | None = None,
+    ) -> list[NDArray[np.float64]]:
+        """Summed log-probability of each candidate as the answer to its question."""
+
+        def ask(places: Sequence[int], step: Progress | None) -> list[dict[str, Any]]:
+            some = [questions[i] for i in places], [candidates[i] for i in places]
+            return [{"logs": logs} for logs in self.engine.score(*some, step)]
+
+        options = [[self.engine.views, list(texts)] for texts in candidates]
+        rows = self._remembered(questions, options, ask, progress)
+        return [np.array(row["logs"], dtype=np.float64) for row in rows]
+
+    def _remembered(
+        self,
+        questions: Sequence[Conversation],
+        options: Sequence[Any],
+        ask: Callable[[Sequence[int], Progress | None], list[dict[str, Any]]],
+        progress: Progress | None,
+    ) -> list[dict[str, Any]]:
+        keys = [
+            digest([self._identity, self._contents.of(one), option])
+            for one, option in zip(questions, options, strict=True)
+        ]
+        missing = [place for place, key in enumerate(keys) if self._journal.get(key) is None]
+        done = len(keys) - len(missing)
+        if progress and not missing:
+            progress(done, len(keys))
+        for places in batches(missing, self._step):
+            step = _after(done, len(keys), progress)
+            for place, row in zip(places, ask(places, step), strict=True):
+                self._journal.put(keys[place], row)
+            done += len(places)
+        return [self._journal.get(key) or {} for key in keys]
+
+
+def identity(loaded: Loaded) -> str:
+    """A hash of everything that makes a model answer as it does: weights, words and pixels."""
+    weights = hashlib.sha256()
+    for name, tensor in sorted(loaded.model.state_dict().items()):
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        weights.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        weights.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
+    return digest(
+        [
+            weights.hexdigest(),
+            str(loaded.family),
+            loaded.tokenizer.get_vocab(),
+            loaded.tokenizer.chat_template,
+            loaded.imagery.model_dump(mode="json"),
+            [loaded.mean, loaded.std, loaded.limit],
+            [version(name) for name in ("swath", "torch", "transformers")],
+        ]
+    )
+
+
+def _after(before: int, total: int, progress: Progress | None) -> Progress | None:
+    return (lambda done, _: progress(before + done, total)) if progress else None

@@ -1,0 +1,233 @@
+"""The table of chat templates: how a family frames turns, for checkpoints that bring none.
+
+A template gets each turn's content as a string in which the image token stands where the image is.
+It ends every answer with the end token, without which a tuned model would never stop. A space
+before the answer belongs to the answer: a question that ended with one would be cut into other
+tokens than the same words in a whole conversation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import TemplateError
+
+from swath.registry import Registry
+
+
+@dataclass(frozen=True)
+class Template:
+    """One framing of turns.
+
+    Args:
+        jinja: the template, as `transformers` renders it.
+        tokens: control tokens it writes, which a tokenizer made for it must hold.
+        end: the token that ends an answer.
+    """
+
+    jinja: str
+    tokens: tuple[str, ...]
+    end: str = "</s>"
+
+
+TEMPLATES: Registry[Template] = Registry("chat template", "swath.templates")
+
+_LOOP = "{% for message in messages %}"
+_DONE = "{% endfor %}"
+_ANSWER = "{% generation %}{{ message['content'] + eos_token }}{% endgeneration %}"
+
+
+def _turns(begin: str, system: str, user: str, assistant: str, opening: str) -> str:
+    """A template of three kinds of turns; `assistant` stands before each answer."""
+    return (
+        f"{begin}{_LOOP}"
+        f"{{% if message['role'] == 'system' %}}{system}"
+        f"{{% elif message['role'] == 'user' %}}{user}"
+        f"{{% else %}}{assistant}{_ANSWER}{{% endif %}}{_DONE}"
+        f"{{% if add_generation_prompt %}}{opening}{{% endif %}}"
+    )
+
+
+_CONTENT = "{{ message['content'] }}"
+_VICUNA = (
+    "A chat between a curious human and an artificial intelligence assistant. The assistant gives "
+    "helpful, detailed, and polite answers to the human's questions."
+)
+
+TEMPLATES.add(
+    "nano",
+    Template(
+        _turns(
+            "{{ bos_token }}",
+            "<|system|>" + _CONTENT,
+            "<|user|>" + _CONTENT,
+            "<|assistant|>",
+            "<|assistant|>",
+        ),
+        ("<|system|>", "<|user|>", "<|assistant|>"),
+    ),
+)
+# LLaVA-1.5 and GeoChat (conv_mode llava_v1): a system turn replaces Vicuna's own.
+TEMPLATES.add(
+    "vicuna",
+    Template(
+        _turns(
+            "{{ bos_token }}{% if messages[0]['role'] != 'system' %}" + _VICUNA + "{% endif %}",
+            _CONTENT,
+            "{{ ' USER: ' + message['content'] }}",
+            "{{ ' ASSISTANT: ' }}",
+            " ASSISTANT:",
+        ),
+        (),
+    ),
+)
+# Mistral's own puts the system instruction before the last question, so a conversation's beginning
+# would change as it goes on; here it stands before the first.
+TEMPLATES.add(
+    "pixtral",
+    Template(
+        _turns(
+            "{{ bos_token }}",
+            "",
+            "{{ '[INST]' }}{% if loop.index0 == 1 and messages[0]['role'] == 'system' %}"
+            "{{ messages[0]['content'] + '\n\n' }}{% endif %}" + _CONTENT + "{{ '[/INST]' }}",
+            "",
+            "",
+        ),
+        ("[INST]", "[/INST]"),
+    ),
+)
+# MiniGPT-v2 and SkyEyeGPT.
+TEMPLATES.add(
+    "minigpt",
+    Template(
+        _turns(
+            "{{ bos_token }}",
+            "{{ message['content'] + ' ' }}",
+            "{{ '[INST] ' + (message['content'] | replace('<image>\n', '<Img><image></Img> ')) "
+            "+ ' [/INST]' }}",
+            " ",
+            "",
+        ),
+        (),
+    ),
+)
+TEMPLATES.add(
+    "glm",
+    Template(
+        _turns(
+            "[gMASK]<sop>",
+            "<|system|>\n" + _CONTENT,
+            "<|user|>\n" + _CONTENT,
+            "<|assistant|>\n",
+            "<|assistant|>\n",
+        ),
+        ("[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|endoftext|>"),
+        end="<|endoftext|>",
+    ),
+)
+TEMPLATES.add(
+    "qwen",
+    Template(
+        f"{_LOOP}{{{{ '<|im_start|>' + message['role'] + '\n' }}}}"
+        "{% if message['role'] == 'assistant' %}"
+        "{% generation %}{{ message['content'] + '<|im_end|>' }}{% endgeneration %}"
+        "{% else %}{{ (message['content'] | replace('<|image_pad|>\n', "
+        "'<|vision_start|><|image_pad|><|vision_end|>')) + '<|im_end|>' }}{% endif %}"
+        "{{ '\n' }}" + _DONE + "{% if add_generation_prompt %}"
+        "{{ '<|im_start|>assistant\n' }}{% endif %}",
+        ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"),
+        end="<|im_end|>",
+    ),
+)
+TEMPLATES.add(
+    "smolvlm",
+    Template(
+        "<|im_start|>" + _LOOP + "{{ message['role'] | capitalize }}"
+        "{% if message['content'].startswith('<image>') %}{{ ':' }}{% else %}{{ ': ' }}{% endif %}"
+        "{% if message['role'] == 'assistant' %}"
+        "{% generation %}{{ message['content'] + '<end_of_utterance>' }}{% endgeneration %}"
+        "{% else %}{{ (message['content'] | replace('<image>\n', '<image>')) "
+        "+ '<end_of_utterance>' }}{% endif %}"
+        "{{ '\n' }}" + _DONE + "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}",
+        ("<|im_start|>", "<end_of_utterance>"),
+        end="<end_of_utterance>",
+    ),
+)
+# Models made for one question and one answer: BLIP-2's wording, also for a decoder such as GPT-2.
+TEMPLATES.add(
+    "question",
+    Template(
+        _turns(
+            "{{ bos_token }}",
+            "{{ message['content'] + ' ' }}",
+            "{{ (message['content'] | replace('<image>\n', '<image>Question: ')) if '<image>' in "
+            "message['content'] else 'Question: ' + message['content'] }}",
+            "{{ ' Answer: ' }}",
+            " Answer:",
+        ),
+        (),
+    ),
+)
+
+
+def render(
+    tokenizer: Any,
+    turns: Sequence[tuple[str, str]],
+    ask: bool,
+    in_parts: bool = False,
+    image_token: str = "",
+) -> str:
+    """Turns of (role, content) as the tokenizer's chat template frames them.
+
+    Args:
+        ask: end with the opening of the assistant's turn.
+        in_parts: the template takes contents as lists of images and texts, not as strings.
+        image_token: what stands for an image in a content; in parts it becomes one of its own.
+    """
+    messages: list[dict[str, Any]] = []
+    for role, content in turns:
+        if not in_parts:
+            messages.append({"role": role, "content": content})
+            continue
+        pieces = content.split(image_token) if image_token else [content]
+        parts = [{"type": "image"}] * (len(pieces) - 1)
+        words = "".join(pieces).removeprefix("\n")
+        messages.append({"role": role, "content": [*parts, {"type": "text", "text": words}]})
+    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=ask))
+
+
+_PROBE = (("system", "qsystem"), ("user", "qfirst"), ("assistant", "qanswer"), ("user", "qlast"))
+
+
+def takes_parts(tokenizer: Any) -> bool:
+    """Whether the template reads contents as lists of parts: as a string, their words get lost."""
+    try:
+        return "qfirst" not in render(tokenizer, _PROBE[1:2], ask=True)
+    except (TemplateError, TypeError):
+        return True
+
+
+def serves(tokenizer: Any) -> bool:
+    """Whether a checkpoint's own template can be tuned with.
+
+    It must keep the system instruction, write a beginning the same way whatever follows, and end
+    an answer with a token that the tokenizer knows as special.
+    """
+    in_parts = takes_parts(tokenizer)
+    try:
+        asked, answered, on = (render(tokenizer, _PROBE[:n], n == 2, in_parts) for n in (2, 3, 4))
+    except (TemplateError, TypeError):
+        return False
+    steady = on.startswith(answered) and answered.startswith(asked)
+    return steady and "qsystem" in asked and bool(ending(tokenizer))
+
+
+def ending(tokenizer: Any) -> str:
+    """The token with which the template ends an answer; "" where it writes none."""
+    text = render(tokenizer, _PROBE[1:3], False, takes_parts(tokenizer))
+    after = text.partition("qanswer")[2]
+    places = {after.find(token): token for token in tokenizer.all_special_tokens if token in after}
+    return places[min(places)] if places else ""

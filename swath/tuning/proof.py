@@ -1,0 +1,48 @@
+"""The proof: the model read back from disk answers as the one that was tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from swath.instructions.conversation import Conversation
+from swath.models.engine import LocalEngine
+from swath.models.loading import Loaded, load
+
+LONGEST = 24
+"""Tokens of an answer that are compared."""
+
+
+def proof_questions(conversations: Sequence[Conversation], count: int) -> list[Conversation]:
+    """So many of the conversations, the tasks in turn."""
+    by_task: dict[str, list[Conversation]] = {}
+    for one in conversations:
+        by_task.setdefault(one.task, []).append(one)
+    in_turn = (
+        one for turn in range(count) for some in by_task.values() for one in some[turn : turn + 1]
+    )
+    return list(islice(in_turn, count))
+
+
+def answers_of(loaded: Loaded, questions: Sequence[Conversation]) -> list[str]:
+    """What a model says to each of the questions."""
+    return [one.text for one in LocalEngine(loaded).answer(questions, LONGEST)]
+
+
+def compare(
+    folder: Path, questions: Sequence[Conversation], tuned: Sequence[str]
+) -> dict[str, Any]:
+    """How many of the tuned model's answers the finished run repeats; `load` merges adapters.
+
+    Returns:
+        `questions`, `same`, and of the first that differs its `id`, `tuned` and `read_back`.
+    """
+    again = answers_of(load(folder), questions)
+    differs = [place for place, text in enumerate(tuned) if again[place] != text]
+    proof: dict[str, Any] = {"questions": len(tuned), "same": len(tuned) - len(differs)}
+    if differs:
+        place = differs[0]
+        proof |= {"id": questions[place].id, "tuned": tuned[place], "read_back": again[place]}
+    return proof

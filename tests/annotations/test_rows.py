@@ -1,0 +1,144 @@
+import json
+
+import pytest
+
+from swath.annotations.image import Question
+from swath.annotations.readers import read, recognise
+from swath.errors import AnnotationError
+from tests.imagery.making import write_clip
+
+
+def test_rows_of_one_picture_are_joined(folder):
+    folder.picture("port.png", (30, 20))
+    folder.picture("river.png")
+    folder.text(
+        "rows.csv",
+        "Image,caption,question,answer,split,label",
+        "port.png,Two ships in a port.,How many ships are there?,2,train,port",
+        "port.png,,Is there a bridge?,no,train,port",
+        'river.png,"A river, and a bridge.",,,test,',
+    )
+    assert recognise(folder.path).name == "rows"
+    port, river = read(folder.path)
+    assert (port.label, port.split, port.size_wh) == ("port", "train", (30, 20))
+    assert port.captions == ("Two ships in a port.",)
+    assert port.questions == (
+        Question("How many ships are there?", "2"),
+        Question("Is there a bridge?", "no"),
+    )
+    assert (river.captions, river.questions, river.label) == (("A river, and a bridge.",), (), None)
+
+
+def test_json_lines_give_numbers_truth_values_and_kinds(folder):
+    folder.picture("a.png")
+    rows = [
+        {"image": "a.png", "question": "How many?", "answer": 3, "type": "count"},
+        {"image": "a.png", "question": "Any?", "answer": True, "kind": "presence"},
+    ]
+    folder.text("rows.jsonl", *map(json.dumps, rows))
+    (image,) = read(folder.path)
+    assert image.questions == (
+        Question("How many?", "3", "count"),
+        Question("Any?", "yes", "presence"),
+    )
+
+
+def test_prompt_and_label_are_a_question_and_its_answer(folder):
+    folder.picture("UCM/1.png")
+    folder.json("zh.json", [{"img": "./UCM/1.png", "prompt": "这是什么？", "label": "农田。"}])
+    (image,) = read(folder.path)
+    assert (image.questions, image.label) == ((Question("这是什么？", "农田。"),), None)
+
+
+def test_a_caption_list_may_ask_too(folder):
+    folder.picture("a.png")
+    row = {"image": "a.png", "captions": ["a port"]}
+    row["questions"] = [{"question": "Any ship?", "answer": "no"}]
+    folder.json("captions.json", [row])
+    (image,) = read(folder.path)
+    assert recognise(folder.path).name == "captions"
+    assert image.questions == (Question("Any ship?", "no"),)
+
+
+def test_a_list_of_labels_alone_does_not_hide_class_folders(folder):
+    folder.picture("Port/a.png")
+    folder.text("list.csv", "filename,label", "Port/a.png,3")
+    assert recognise(folder.path).name == "folders"
+
+
+@pytest.mark.parametrize(
+    ("lines", "advice"),
+    [
+        (["image,question,answer", "a.png,Why?,"], r"rows.csv:2: a question without an answer"),
+        (["image,question,answer", "a.png,,No."], r"rows.csv:2: an answer alone; write both"),
+        (["image,caption", "a.png,A port, by day"], r"rows.csv:2: more fields .* put quotes"),
+        (["image,caption", "b.png,A port"], r"1 of 1 pictures are not in .*b.png"),
+        (["image,caption", "../../b.png,A port"], r"lies outside .*put the pictures beside"),
+        (["image,caption,label", "a.png,x,A", "a.png,y,B"], r"label 'B' here and 'A' before"),
+        (["image,caption,split", "a.png,x,evening"], r"unknown split 'evening'; write one of"),
+    ],
+)
+def test_a_wrong_row_is_named(folder, lines, advice):
+    folder.picture("a.png")
+    folder.text("rows.csv", *lines)
+    with pytest.raises(AnnotationError, match=advice):
+        read(folder.path)
+
+
+def test_text_that_is_not_utf8_and_json_that_breaks_off_are_named(folder):
+    folder.picture("a.png")
+    path = folder.path / "rows.csv"
+    path.write_bytes("image,caption\na.png,港口\n".encode("gbk"))
+    with pytest.raises(AnnotationError, match=r"not UTF-8 .*; save it as UTF-8"):
+        read(path)
+    path = folder.text("rows.jsonl", '{"image": "a.png", "caption": "x"}', '{"image": ')
+    with pytest.raises(AnnotationError, match=r"rows.jsonl:2: not valid JSON"):
+        read(path)
+
+
+def test_a_clip_list_becomes_sequences_of_frames(folder):
+    clip = write_clip(folder.path / "a.mp4", frames=10)
+    rows = [{"video": "a.mp4", "captions": ["It grows dark."], "label": "dusk", "split": "test"}]
+    folder.json("clips.json", rows)
+    (image,) = read(folder.path, frames=2)
+    # The middles of frames 0-4 and 5-9.
+    assert image.frames == (f"{clip}#frame=2", f"{clip}#frame=7")
+    assert (image.id, image.path, image.size_wh) == ("a", f"{clip}#frame=2", (32, 16))
+    assert (image.label, image.captions, image.split) == ("dusk", ("It grows dark.",), "test")
+
+
+def test_a_damaged_clip_is_refused_or_left_out(folder):
+    write_clip(folder.path / "a.mp4")
+    folder.text("b.mp4", "no clip")
+    folder.json("clips.json", [{"video": name, "captions": ["x"]} for name in ("a.mp4", "b.mp4")])
+    with pytest.raises(AnnotationError, match=r"1 of 2 images cannot be opened.*is it a video"):
+        read(folder.path)
+    assert [image.id for image in read(folder.path, unreadable="drop")] == ["a"]
+
+
+def test_listed_frames_are_a_sequence(folder):
+    paths = [str(folder.picture(f"frames/{name}.png", (20, 10))) for name in ("b", "a")]
+    rows = [{"id": "turn", "frames": ["frames/b.png", "frames/a.png"], "caption": "A car turns."}]
+    folder.json("sequences.json", rows)
+    (image,) = read(folder.path)
+    assert (image.id, image.path, list(image.frames)) == ("turn", paths[0], paths)
+    assert (image.size_wh, image.captions) == ((20, 10), ("A car turns.",))
+
+
+def test_frames_of_two_sizes_are_refused(folder):
+    folder.picture("a.png", (20, 10))
+    folder.picture("b.png", (30, 10))
+    folder.json("sequences.json", [{"frames": ["a.png", "b.png"], "caption": "A car turns."}])
+    with pytest.raises(AnnotationError, match=r"b.png: has 30 x 10 px and the first .* 20 x 10"):
+        read(folder.path)
+
+
+def test_the_real_sequence_is_read_in_order(data_folder, folder):
+    import shutil
+
+    names = [f"MOS{number}.png" for number in range(74, 86)]
+    for name in names:
+        shutil.copy(data_folder / "aerial_cars" / "images" / name, folder.path / name)
+    folder.json("sequences.json", [{"id": "munich", "frames": names, "caption": "Cars drive."}])
+    (image,) = read(folder.path)
+    assert (len(image.frames), image.size_wh) == (12, (684, 547))

@@ -1,0 +1,132 @@
+from collections import Counter
+
+import pytest
+
+from swath.annotations.lint import lint
+from swath.annotations.readers import read, recognise
+from swath.errors import AnnotationError
+
+
+def one_car(folder, line="0 0.5 0.25 0.2 0.1", classes=("car", "bus")):
+    folder.picture("images/a.png", (100, 40))
+    folder.text("labels/a.txt", line)
+    if classes:
+        folder.text("classes.txt", *classes)
+    return folder.path
+
+
+def test_relative_middle_and_size_become_corners_in_pixels(folder):
+    (image,) = read(one_car(folder))
+    assert recognise(folder.path).name == "yolo"
+    assert (image.id, image.names, image.size_wh) == ("images/a", ("car",), (100, 40))
+    # Middle (50, 10), 20 wide and 4 high.
+    assert image.boxes.quads.round(6).tolist() == [[[40, 8], [60, 8], [60, 12], [40, 12]]]
+
+
+def test_eight_coordinates_are_the_corners_of_an_oriented_box(folder):
+    (image,) = read(one_car(folder, "1 0.1 0.5 0.5 0.1 0.9 0.5 0.5 0.9"))
+    assert image.names == ("bus",)
+    assert image.boxes.quads.round(6).tolist() == [[[10, 20], [50, 4], [90, 20], [50, 36]]]
+
+
+def test_a_picture_without_labels_and_one_with_an_empty_file_have_no_objects(folder):
+    one_car(folder)
+    folder.picture("images/b.png")
+    folder.picture("images/c.png")
+    folder.text("labels/c.txt", "")
+    assert [len(image.boxes) for image in read(folder.path)] == [1, 0, 0]
+
+
+def test_splits_and_names_come_from_a_roboflow_export(folder):
+    for split in ("train", "valid", "test"):
+        folder.picture(f"{split}/images/{split}.png")
+        folder.text(f"{split}/labels/{split}.txt", "1 0.5 0.5 0.1 0.1")
+    folder.text("data.yaml", "train: ../train/images", "nc: 2", "names: ['car', 'bus']")
+    images = read(folder.path)
+    assert {image.id: image.split for image in images} == {
+        "train/images/train": "train",
+        "valid/images/valid": "val",
+        "test/images/test": "test",
+    }
+    assert {image.names for image in images} == {("bus",)}
+
+
+def test_split_folders_may_lie_inside_images_and_labels(folder):
+    folder.picture("images/val/a.png")
+    folder.text("labels/val/a.txt", "0 0.5 0.5 0.1 0.1")
+    folder.text("data.yaml", "names:", "  0: car")
+    (image,) = read(folder.path)
+    assert (image.split, image.names) == ("val", ("car",))
+
+
+def test_without_a_list_classes_are_called_by_their_number(folder):
+    (image,) = read(one_car(folder, "3 0.5 0.5 0.1 0.1", classes=()))
+    assert image.names == ("class 3",)
+
+
+def test_labelimg_keeps_its_list_of_classes_among_the_labels(folder):
+    one_car(folder, classes=())
+    folder.text("labels/classes.txt", "car")
+    (image,) = read(folder.path)
+    assert image.names == ("car",)
+
+
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("2 0.5 0.5 0.1 0.1", r"a.txt:1: class number '2' .* which names 2; .*add the class to"),
+        ("0 50 20 10 10", r"a.txt:1: coordinates far from 0 to 1.*were pixels written instead"),
+        ("0 0.5 0.5 0.1 wide", r"a.txt:1: expected numbers, got .*correct the line"),
+        ("0 0.5 nan 0.1 0.1", r"a.txt:1: expected numbers"),
+    ],
+)
+def test_a_wrong_line_is_named(folder, line, advice):
+    with pytest.raises(AnnotationError, match=advice):
+        read(one_car(folder, line))
+
+
+def test_a_line_of_another_length_is_named(folder):
+    one_car(folder)
+    folder.text("labels/a.txt", "0 0.5 0.5 0.1 0.1", "", "0 0.5 0.5 0.1 0.1 0.9")
+    with pytest.raises(AnnotationError, match=r"a.txt:3: .* got 6 fields; is this YOLO text"):
+        read(folder.path)
+
+
+def test_labels_without_a_picture_are_refused(folder):
+    one_car(folder)
+    folder.text("labels/lost.txt", "0 0.5 0.5 0.1 0.1")
+    with pytest.raises(AnnotationError, match=r"1 of 2 label files have no picture.*lost.txt"):
+        read(folder.path)
+
+
+def test_two_pictures_that_share_a_label_file_are_refused(folder):
+    one_car(folder)
+    folder.picture("images/a.jpg")
+    with pytest.raises(AnnotationError, match=r"shares its labels with a.jpg; remove or rename"):
+        read(folder.path)
+
+
+def test_a_picture_that_does_not_open_is_left_to_the_policy(folder):
+    one_car(folder)
+    folder.picture("images/b.png")
+    folder.text("images/a.png", "no picture")
+    with pytest.raises(AnnotationError, match="1 of 2 images cannot be opened"):
+        read(folder.path)
+    assert [image.id for image in read(folder.path, unreadable="drop")] == ["images/b"]
+
+
+def test_boxes_that_stick_out_are_kept_for_lint_to_find(folder):
+    images = read(one_car(folder, "0 0.95 0.5 0.2 0.2"))
+    assert images[0].boxes.hbb.round(6).tolist() == [[85, 16, 105, 24]]
+    assert any("5 px beyond the image" in found.what for found in lint(images))
+
+
+def test_real_cars_are_counted_as_their_page_says(data_folder):
+    images = read(data_folder / "aerial_cars")
+    counts = Counter(name for image in images for name in image.names)
+    assert len(images) == 41
+    assert counts == {"car": 754, "minibus": 42, "bus": 41, "truck": 4}
+    images = read(data_folder / "aerial_cars_416")
+    assert Counter(image.split for image in images) == {"train": 142, "val": 23, "test": 11}
+    counts = Counter(name for image in images for name in image.names)
+    assert counts == {"class 0": 4530, "class 1": 14, "class 2": 160, "class 3": 137}

@@ -1,0 +1,56 @@
+import pytest
+
+from swath.errors import EvaluationError
+from swath.evaluation import asking
+from swath.evaluation.asking import answers_of, stop_score
+from tests.making import small_set, tiny_recipe
+
+
+@pytest.fixture
+def built(tmp_path):
+    return small_set(tmp_path / "pictures")
+
+
+def stops(base, task, **stop):
+    """A recipe that stops by a task's score over training questions."""
+    return tiny_recipe(base, tuning={"stop": {"task": task, "split": "train", **stop}})
+
+
+def test_without_stop_there_is_no_score(tiny_base, built):
+    assert stop_score(built, tiny_recipe(tiny_base)) is None
+
+
+def test_the_score_is_the_headline_over_as_many_questions_as_wanted(
+    tiny, tiny_base, built, monkeypatch
+):
+    asked = []
+
+    def watched(loaded, questions, *rest):
+        asked.extend(one.truth["label"] for one in questions)
+        return answers_of(loaded, questions, *rest)
+
+    monkeypatch.setattr(asking, "answers_of", watched)
+    value = stop_score(built, stops(tiny_base, "classify", questions=6))(tiny)
+    assert asked == ["red land", "blue land", "green land"] * 2  # every second of twelve
+    right = sum(
+        one.label == one.truth["label"]
+        for one in answers_of(
+            tiny,
+            [one for one in built.split("train") if one.task == "classify"][::2],
+            built,
+            tiny_recipe(tiny_base),
+        )
+    )
+    assert value == pytest.approx(right / 6)
+
+
+@pytest.mark.parametrize(
+    ("task", "stop", "advice"),
+    [
+        ("classify", {"split": "val"}, r"task 'classify' has no question in the 'val' split; see "),
+        ("converse", {}, r"task 'converse' has no score"),
+    ],
+)
+def test_a_task_that_cannot_be_scored_is_named(tiny_base, built, task, stop, advice):
+    with pytest.raises(EvaluationError, match=advice):
+        stop_score(built, stops(tiny_base, task, **stop))

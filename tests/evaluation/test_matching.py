@@ -1,0 +1,86 @@
+import json
+
+import numpy as np
+import pytest
+
+from swath.boxes import Boxes
+from swath.evaluation import grounding, matching
+from swath.instructions.dialect import DIALECTS
+from tests.evaluation.making import predicted
+
+
+def squares(*corners, side=10):
+    boxes = Boxes.from_hbb([[x, y, x + side, y + side] for x, y in corners])
+    return boxes.quads.reshape(-1, 8).tolist()
+
+
+def test_greedy_pairs_may_be_fewer_than_there_can_be():
+    # The first answer overlaps both truths; taking its best leaves the second answer alone.
+    overlap = np.array([[0.9, 0.6], [0.7, 0.0]])
+    assert matching.greedy(overlap, 0.5) == 1
+    assert matching.most(overlap, 0.5) == 2
+
+
+def test_a_box_is_paired_once_and_a_tie_counts():
+    assert matching.greedy(np.array([[0.5], [0.9]]), 0.5) == 1
+    assert matching.greedy(np.array([[0.5]]), 0.5) == 1
+    assert matching.most(np.array([[0.49]]), 0.5) == 0
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0)])
+def test_no_box_on_one_side_is_no_pair(shape):
+    assert matching.greedy(np.zeros(shape), 0.5) == matching.most(np.zeros(shape), 0.5) == 0
+
+
+def test_precision_recall_and_f1_pool_the_boxes_of_all_answers():
+    some = [
+        # 2 of 3 found, and one box too many: 2 pairs, 3 answered, 3 meant.
+        predicted(
+            1,
+            "ground",
+            {"boxes": squares((0, 0), (20, 0), (40, 0))},
+            boxes=squares((0, 0), (20, 0), (70, 70)),
+        ),
+        predicted(2, "ground", {"boxes": squares((0, 0))}, boxes=None, problem="no box"),
+    ]
+    found = grounding.found(some)
+    assert found["precision@0.5"].value == pytest.approx(2 / 3)
+    assert found["recall@0.5"].value == pytest.approx(2 / 4)
+    assert found["f1@0.5"].value == pytest.approx(4 / 7)
+    assert found["f1@0.5_optimal"].value == pytest.approx(4 / 7)
+
+
+def test_a_turned_box_may_be_found_upright_only():
+    turned = Boxes.from_rotated([[50, 50, 40, 4, 45]])
+    frame = Boxes.from_hbb(turned.hbb).quads.reshape(-1, 8).tolist()
+    one = predicted(1, "ground", {"boxes": turned.quads.reshape(-1, 8).tolist()}, boxes=frame)
+    found = grounding.found([one])
+    assert (found["f1@0.5"].value, found["f1@0.5_hbb"].value) == (0, 1)
+
+
+def test_no_box_anywhere_is_zero_and_no_error():
+    one = predicted(1, "ground", {"boxes": squares((0, 0))}, boxes=None, problem="no box")
+    assert {measure.value for measure in grounding.found([one]).values()} == {0.0}
+
+
+def test_pairs_equal_the_vectors(vectors_folder):
+    vectors = json.loads((vectors_folder / "grounding_multi_obb.json").read_text())
+    sums = np.zeros((4, 3))
+    for case in vectors["cases"]:
+        answers = DIALECTS.get("geochat").read(case["answer"], (100, 100))
+        assert len(answers) == len(case["parsed"]), case["id"]
+        rows = np.reshape(case["gt"], (-1, 5))
+        low, high = rows[:, :2], rows[:, 2:4]
+        truth = Boxes.from_rotated(np.hstack([(low + high) / 2, high - low, rows[:, 4:]]))
+        overlap = matching.overlaps(answers, truth)
+        for row, (name, count) in enumerate(
+            (f"cw_{name}@{least}", count(overlap, least))
+            for least in (0.25, 0.5)
+            for name, count in (("greedy", matching.greedy), ("optimal", matching.most))
+        ):
+            tp = case["expected"][name][0]
+            assert count == tp, f"{case['id']}: {name}"
+            sums[row] += count, len(answers), len(truth)
+    names = ["cw_greedy@0.25", "cw_optimal@0.25", "cw_greedy@0.5", "cw_optimal@0.5"]
+    wanted = [vectors["expected_corpus"][name]["f1"] for name in names]
+    assert grounding.f1(sums) == pytest.approx(wanted)

@@ -1,0 +1,188 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from swath.annotations.image import AnnotatedImage
+from swath.boxes import Boxes
+from swath.errors import ImageryError, ShapeError
+from swath.instructions.attributes import (
+    Looks,
+    colour_name,
+    colours,
+    relations,
+    shared,
+    singling_out,
+)
+from swath.instructions.grammar import ENGLISH, Look
+
+
+def sized(*sides):
+    """A training image of squares of these sides, one class."""
+    boxes = Boxes.from_hbb([[0, 0, side, side] for side in sides])
+    return AnnotatedImage("t", "/t.png", (99, 99), boxes=boxes, names=("car",) * len(sides))
+
+
+@pytest.mark.parametrize(
+    ("rgb", "name"),
+    [
+        ((250, 250, 250), "white"), ((120, 122, 118), "gray"), ((20, 25, 20), "black"),
+        ((200, 40, 40), "red"), ((230, 130, 40), "orange"), ((122, 80, 50), "brown"),
+        ((225, 200, 60), "yellow"), ((60, 150, 60), "green"), ((50, 80, 190), "blue"),
+        ((130, 50, 160), "purple"), ((210, 30, 60), "red"),
+    ],
+)  # fmt: skip
+def test_colours_have_plain_names(rgb, name):
+    assert colour_name(*rgb) == name
+
+
+def test_the_largest_part_of_a_box_gives_its_colour(tmp_path):
+    pixels = np.zeros((40, 40, 3), dtype=np.uint8)
+    pixels[:] = (60, 150, 60)
+    pixels[10:30, 10:30] = (200, 40, 40)
+    pixels[10:16, 10:30] = (245, 245, 245)  # of 20 rows
+    pixels[27:30, 10:30] = (10, 10, 10)
+    path = tmp_path / "a.png"
+    Picture.fromarray(pixels).save(path)
+    boxes = Boxes.from_hbb([[10, 10, 30, 30], [0, 0, 8, 8]])
+    image = AnnotatedImage("a", str(path), (40, 40), boxes=boxes, names=("car", "tree"))
+    assert colours(image) == ["red", "green"]
+    assert colours(image) == colours(image)
+
+
+def test_an_oriented_box_is_sampled_as_it_lies(tmp_path):
+    # A thin diagonal bar: its upright box is mostly background.
+    pixels = np.full((60, 60, 3), 30, dtype=np.uint8)
+    for n in range(60):
+        pixels[n, max(0, n - 4) : n + 5] = (240, 240, 240)
+    path = tmp_path / "bar.png"
+    Picture.fromarray(pixels).save(path)
+    bar = Boxes.from_rotated([[30, 30, 70, 5, 45]])
+    lying = AnnotatedImage("b", str(path), (60, 60), boxes=bar, names=("bridge",))
+    upright = AnnotatedImage(
+        "b", str(path), (60, 60), boxes=Boxes.from_hbb(bar.hbb), names=("bridge",)
+    )
+    assert colours(lying) == ["white"]
+    assert colours(upright) == ["black"]
+
+
+def test_sizes_are_judged_within_the_class_by_its_training_objects(tmp_path):
+    path = tmp_path / "a.png"
+    Picture.new("RGB", (99, 99)).save(path)
+    boxes = Boxes.from_hbb([[0, 0, 5, 5], [0, 0, 30, 30], [0, 0, 50, 50]])
+    image = AnnotatedImage("a", str(path), (99, 99), boxes=boxes, names=("car",) * 3)
+    # Areas 100, 400, 900, 1600, 2500: the 20th percentile is 340, the 80th 1780.
+    looks = Looks([sized(10, 20, 30, 40, 50)]).of(image)
+    assert [look.size for look in looks] == ["small", None, "large"]
+    assert [look.size for look in Looks([sized(10, 20, 30, 40)]).of(image)] == [None] * 3
+    assert [look.size for look in Looks([sized(*[10] * 9)]).of(image)] == [None] * 3
+    assert [look.size for look in Looks().of(image)] == [None] * 3
+
+
+def test_places_are_the_cells_of_a_grid(tmp_path):
+    path = tmp_path / "a.png"
+    Picture.new("RGB", (90, 60)).save(path)
+    centres = [(10, 10), (80, 10), (45, 30), (10, 59), (95, 65)]
+    boxes = Boxes.from_hbb([[x - 1, y - 1, x + 1, y + 1] for x, y in centres])
+    image = AnnotatedImage("a", str(path), (90, 60), boxes=boxes, names=("car",) * 5)
+    assert [look.place for look in Looks().of(image)] == [0, 2, 4, 6, 8]
+    assert [ENGLISH.places[place] for place in (0, 2, 4, 6, 8)] == [
+        "at the top left", "at the top right", "in the center", "at the bottom left",
+        "at the bottom right",
+    ]  # fmt: skip
+
+
+def test_relations_are_containment_and_nearness_to_another_class():
+    boxes = Boxes.from_hbb(
+        [[0, 0, 40, 40], [5, 5, 15, 15], [44, 0, 54, 10], [80, 80, 90, 90], [91, 80, 99, 90]]
+    )
+    names = ("field", "car", "truck", "car", "car")
+    assert relations(boxes, names) == [
+        ("next to", "truck"),  # the car is inside it, not beside it
+        ("inside", "field"),
+        ("next to", "field"),  # a gap of 4, half of its side is 5
+        None,
+        None,  # a car beside a car
+    ]
+
+
+def test_the_shortest_words_that_single_an_object_out_come_first():
+    looks = (
+        Look("car", "red", None, 0, None),
+        Look("car", "white", None, 0, None),
+        Look("car", "white", None, 8, None),
+        Look("bus", "white", None, 8, None),
+    )
+    said = [[ENGLISH.the(look) for look in ways] for ways in singling_out(looks)]
+    assert said[0] == ["the red car", "the red car at the top left"]
+    assert said[1] == ["the white car at the top left"]
+    assert said[2] == ["the car at the bottom right", "the white car at the bottom right"]
+    assert said[3][0] == "the bus"
+
+
+def test_no_way_of_singling_out_fits_two_objects():
+    rng = np.random.default_rng(0)
+    colours, sizes = ["red", "white"], [None, "small"]
+    for _ in range(50):
+        looks = tuple(
+            Look("car", str(rng.choice(colours)), rng.choice(sizes), int(rng.integers(3)))
+            for _ in range(6)
+        )
+        said = Counter(way for ways in singling_out(looks) for way in ways)
+        assert all(count == 1 for count in said.values())
+        for way in said:
+            fits = [
+                all(
+                    getattr(way, field) in (None, getattr(look, field))
+                    for field in ("colour", "size", "place")
+                )
+                for look in looks
+            ]
+            assert sum(fits) == 1
+
+
+def test_a_group_is_described_by_what_all_of_it_share():
+    looks = [Look("car", "red", "small", 0), Look("car", "red", None, 0)]
+    assert shared(looks) == Look("car", "red", None, 0)
+    with pytest.raises(ShapeError, match="give at least one look"):
+        shared([])
+
+
+def test_a_picture_is_read_once_and_a_damaged_one_is_an_error(tmp_path):
+    path = tmp_path / "a.png"
+    Picture.new("RGB", (20, 20), (200, 40, 40)).save(path)
+    image = AnnotatedImage(
+        "a", str(path), (20, 20), boxes=Boxes.from_hbb([2, 2, 9, 9]), names=("c",)
+    )
+    looks = Looks()
+    first = looks.of(image)
+    path.write_bytes(b"no picture")
+    assert looks.of(image) is first
+    with pytest.raises(ImageryError, match=r"a\.png"):
+        Looks().of(image)
+
+
+def test_real_vehicles_get_looks(data_folder):
+    images = []
+    for path in sorted((data_folder / "aerial_cars" / "labels").glob("MOS*.txt")):
+        rows = np.loadtxt(path, ndmin=2)
+        with Picture.open(path.parents[1] / "images" / f"{path.stem}.png") as picture:
+            size = picture.size
+        corners = np.c_[rows[:, 1:3] - rows[:, 3:] / 2, rows[:, 1:3] + rows[:, 3:] / 2] * (
+            *size,
+            *size,
+        )
+        images.append(
+            AnnotatedImage(
+                path.stem,
+                str(path.parents[1] / "images" / f"{path.stem}.png"),
+                size,
+                boxes=Boxes.from_hbb(corners),
+                names=tuple(["car", "truck", "bus", "minibus"][int(row[0])] for row in rows),
+            )
+        )
+    looks = Looks(images)
+    found = [look for image in images for look in looks.of(image)]
+    assert {look.colour for look in found} >= {"white", "gray", "black", "red"}
+    assert {look.size for look in found if look.name == "car"} == {None, "small", "large"}

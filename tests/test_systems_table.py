@@ -1,0 +1,160 @@
+"""The recipes of the five systems, held against what the systems say of their own training.
+
+None stands where a paper or post says nothing; docs/systems says where each number was read.
+"""
+
+import pytest
+
+from swath.models.published import published_names
+from swath.recipes import load_recipe, shipped_recipes
+
+SYSTEMS = ("satgpt", "pixtral-aid", "geochat", "skyeyegpt", "remoteglm")
+
+# Of each stage: what trains, LoRA's rank, learning rate, images a step, epochs, steps.
+TRAINING = {
+    "satgpt": [(["vision", "projector", "language"], None, 5e-5, 4, 3, None)],
+    "pixtral-aid": [(["lora"], None, 1e-4, "auto", 2, None)],
+    "geochat": [(["lora"], 64, 2e-5, 144, None, 2400), (["lora"], 64, 2e-5, 144, None, 1600)],
+    "skyeyegpt": [
+        (["projector", "lora"], 64, 1e-5, 1, 35, None),
+        (["projector", "lora"], 64, 1e-5, 1, 5, None),
+    ],
+    "remoteglm": [(["lora"], 10, 1e-4, 8, None, 1500)],  # one image on each of eight devices
+}
+
+# Weight decay, share of steps to warm up, schedule.
+OTHER = {
+    "satgpt": (0, 0, "linear"),  # the library's defaults
+    "pixtral-aid": (0.1, 0.05, None),
+    "geochat": (0, None, None),
+    "skyeyegpt": (0.05, None, "cosine"),
+    "remoteglm": (None, 0.02, "cosine"),
+}
+
+# Side of the images, and the hub names of what is tuned.
+MODELS = {
+    "satgpt": (224, ["google/vit-base-patch16-224-in21k", "openai-community/gpt2"]),
+    "pixtral-aid": (None, ["mistral-community/pixtral-12b"]),
+    "geochat": (504, ["llava-hf/llava-1.5-7b-hf"]),
+    "skyeyegpt": (448, ["Salesforce/blip2-opt-2.7b", "meta-llama/Llama-2-7b-chat-hf"]),
+    "remoteglm": (224, ["Salesforce/blip2-opt-2.7b", "zai-org/glm-4-9b-chat-hf"]),
+}
+
+
+def names_of(models):
+    """Hub names that a recipe's `models` section would fetch."""
+    if models.parts is None:
+        return [models.base]
+    return [models.parts.vision, models.parts.language]
+
+
+def a_step(stage):
+    """Images whose gradients make one step."""
+    return "auto" if stage.batch_size == "auto" else stage.batch_size * stage.accumulate
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_system_is_trained_as_it_says(name):
+    stages = load_recipe(name).tuning.stages
+    assert len(stages) == len(TRAINING[name])
+    for stage, (train, rank, rate, batch, epochs, steps) in zip(
+        stages, TRAINING[name], strict=True
+    ):
+        assert sorted(stage.train) == sorted(train)
+        assert rank is None or stage.lora.rank == rank
+        assert stage.learning_rate == rate and not stage.learning_rates
+        assert a_step(stage) == batch
+        assert stage.steps == steps
+        assert epochs is None or stage.epochs == epochs
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_system_decays_and_warms_up_as_it_says(name):
+    decay, warmup, schedule = OTHER[name]
+    for stage in load_recipe(name).tuning.stages:
+        assert decay is None or stage.weight_decay == decay
+        assert warmup is None or stage.warmup == warmup
+        assert schedule is None or stage.schedule == schedule
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_system_is_made_of_its_own_parts_at_its_own_size(name):
+    side, names = MODELS[name]
+    recipe = load_recipe(name)
+    assert names_of(recipe.models) == names
+    assert side is None or side == (recipe.imagery.image_px or 224)  # 224 is ViT's own
+    assert recipe.imagery.fit == "pad"
+
+
+def test_satgpt_has_a_loss_on_the_image_too_and_the_trainers_own_settings():
+    (stage,) = load_recipe("satgpt").tuning.stages
+    assert stage.text_loss > 0 and stage.image_loss.label > 0
+    assert (stage.beta2, stage.clip, stage.rows_per_image) == (0.999, 1, 1)
+    assert load_recipe("satgpt").models.parts.connector == "cross-attention"
+
+
+def test_pixtral_aid_trains_on_four_of_five_images_and_answers_in_json():
+    recipe = load_recipe("pixtral-aid")
+    assert recipe.annotations.split == {"train": 0.8, "test": 0.2}  # 8,000 and 2,000
+    assert "{labels}" in recipe.instructions.system
+    assert all(key in recipe.instructions.system for key in ('"image_description"', '"label"'))
+    assert (recipe.instructions.answer, recipe.evaluation.closed) == ("json", True)
+
+
+def test_geochat_reads_2048_tokens_and_grounds_in_its_second_stage():
+    recipe = load_recipe("geochat")
+    first, second = recipe.tuning.stages
+    assert recipe.models.longest == 2048
+    assert first.lora.targets == second.lora.targets == ["q_proj", "v_proj"]
+    assert first.tasks is None
+    assert second.tasks == ["refer", "ground", "identify", "region", "describe"]
+    assert (recipe.instructions.phrasing, recipe.instructions.task_tokens) == ("geochat", True)
+    assert (recipe.evaluation.closed, recipe.evaluation.max_new_tokens) == (False, 256)
+
+
+def test_skyeyegpt_learns_single_tasks_then_mostly_conversations():
+    recipe = load_recipe("skyeyegpt")
+    first, second = recipe.tuning.stages
+    assert recipe.models.parts.connector == "merge4"
+    assert (recipe.models.template, recipe.models.dialect) == ("minigpt", "minigpt")
+    # MiniGPT-v2's adapter, which SkyEyeGPT takes over.
+    assert (first.lora.alpha, first.lora.dropout) == (16, 0.05)
+    assert first.lora.targets == ["q_proj", "v_proj"]
+    assert "converse" not in first.tasks
+    single = sum(share for task, share in second.mix.items() if task != "converse")
+    assert second.mix["converse"] > single
+    assert recipe.instructions.turns > 1
+
+
+def test_remoteglm_learns_one_chinese_description_an_image():
+    recipe = load_recipe("remoteglm")
+    assert recipe.models.parts.connector == "qformer"
+    assert recipe.instructions.tasks == ["caption"]
+    assert (recipe.instructions.phrasing, recipe.instructions.captions_per_image) == ("chinese", 1)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_system_runs_tiny_on_drawn_scenes_in_the_same_architecture(name):
+    full, tiny = load_recipe(name), load_recipe(name, tiny=True)
+    assert tiny.name == f"{name}-tiny"
+    assert (tiny.models.weights, full.models.weights) == ("tiny", "pretrained")
+    assert full.models.model_copy(update={"weights": "tiny"}) == tiny.models
+    assert full.annotations.drawn is None and tiny.annotations.drawn.count <= 100
+    # A first stage may stand for what the parts have learnt; the system's own stages follow.
+    own = [stage.name for stage in full.tuning.stages]
+    assert [stage.name for stage in tiny.tuning.stages][-len(own) :] == own
+    for one, other in zip(full.tuning.stages, tiny.tuning.stages[-len(own) :], strict=True):
+        assert (one.train, one.tasks, one.mix, one.lora) == (
+            other.train,
+            other.tasks,
+            other.mix,
+            other.lora,
+        )
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_every_shipped_recipe_loads_tiny_and_its_models_are_known_without_the_hub(name):
+    recipe = load_recipe(name, tiny=True)
+    assert recipe.models.weights == "tiny" and recipe.name.endswith("-tiny")
+    hub = set(names_of(recipe.models)) - {"swath-nano"}
+    assert hub <= set(published_names())
