@@ -80,17 +80,19 @@ def compared(answers: list[str], references: list[list[str]]) -> dict[str, Any]:
         )
     truth = dict(enumerate(others))
     given = {number: [text] for number, text in enumerate(words)}
+    held: list[ngrams.Sentences] = []
     pairs = {
+        "n-grams, for all three": (lambda: _counted(words, others, held), lambda: 0),
         "BLEU-4": (
-            lambda: _bleu(words, others),
+            lambda: _bleu(held[0]),
             lambda: _last(Bleu(4).compute_score(truth, given)),
         ),
         "ROUGE-L": (
-            lambda: ngrams.rouge_l(words, others),
+            lambda: ngrams.rouge_l(held[0]),
             lambda: Rouge().compute_score(truth, given)[1],
         ),
         "CIDEr": (
-            lambda: ngrams.cider(words, others),
+            lambda: ngrams.cider(held[0]),
             lambda: Cider().compute_score(truth, given)[1],
         ),
     }
@@ -110,8 +112,13 @@ def compared(answers: list[str], references: list[list[str]]) -> dict[str, Any]:
     return {"tokens": tokens, "measures": rows, "total": total}
 
 
-def _bleu(words: list[str], others: list[list[str]]) -> np.ndarray:
-    rows = ngrams.bleu_rows(words, others)
+def _counted(words: list[str], others: list[list[str]], held: list[ngrams.Sentences]) -> int:
+    held.append(ngrams.Sentences.of(words, others))
+    return len(held[0].grams) - ngrams.LONGEST
+
+
+def _bleu(some: ngrams.Sentences) -> np.ndarray:
+    rows = ngrams.bleu_rows(some)
     return np.append(ngrams.bleu(rows), ngrams.bleu(rows.sum(axis=0)))
 
 

@@ -18,6 +18,7 @@ import orjson
 
 from swath.errors import EndpointError, RequestError
 from swath.files import Journal
+from swath.recipe import Remote
 
 TRIES = 6
 """Requests made before an endpoint that is busy or away is given up."""
@@ -242,6 +243,23 @@ class Endpoint:
         return short[:160] + ("..." if len(short) > 160 else "")
 
 
+def reach(name: str, section: Remote, journal: Journal) -> Endpoint:
+    """The endpoint of `http://host:8000/v1#model`, asked as a recipe says.
+
+    Raises:
+        RequestError: the name holds no model.
+    """
+    address, model = split_address(name)
+    limits = (section.tries, section.timeout_s, section.prices, section.max_cost)
+    return Endpoint(address, model, section.key, journal, *limits)
+
+
+def request(section: Remote, messages: list[dict[str, Any]], **options: Any) -> dict[str, Any]:
+    """A request at temperature 0, with the recipe's further fields over its own."""
+    fields = {"temperature": 0, **options, **section.body}
+    return {"messages": messages} | {k: value for k, value in fields.items() if value is not None}
+
+
 def is_address(name: object) -> bool:
     """Whether a model's name is one behind an endpoint, as in `http://host:8000/v1#gpt-4o`."""
     return str(name).startswith(("http://", "https://"))
@@ -251,9 +269,14 @@ def split_address(name: str) -> tuple[str, str]:
     """Address and model of `http://host:8000/v1#gpt-4o`.
 
     Raises:
-        RequestError: it names no model.
+        RequestError: it names no model, or holds a password, which files and reports would show.
     """
     address, _, model = name.partition("#")
+    if "@" in address:
+        raise RequestError(
+            f"'{host_of(address)}': its address holds a password; put it into the environment "
+            f"variable that evaluation.remote.key names."
+        )
     if not model or not is_address(address):
         raise RequestError(
             f"'{name}': a model behind an endpoint is written as http://host:8000/v1#its-name."

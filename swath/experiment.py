@@ -2,7 +2,7 @@
 
     runs/<name>/set/         images.jsonl, conversations.jsonl, card.json      (build)
     runs/<name>/             recipe.yaml, run.json, losses.jsonl, model/       (tune)
-    runs/<name>/evaluation/  base/ and tuned/: predictions.jsonl, scores.json  (evaluate)
+    runs/<name>/evaluation/  base/, tuned/: replies, predictions, scores       (evaluate)
     runs/<name>/report.html                                                    (report)
 
 Each verb reads what the one before left there and can be run again.
@@ -24,15 +24,19 @@ from swath.annotations.lint import Finding, lint
 from swath.annotations.readers import check_classes
 from swath.errors import AnnotationError, EvaluationError, FormatError, ModelError, RequestError
 from swath.evaluation import baselines
-from swath.evaluation.asking import answers_of, stop_score
+from swath.evaluation.asking import answers_from, part_of, stop_score
 from swath.evaluation.predictions import Prediction, read_predictions, write_predictions
 from swath.evaluation.reading import Labels
 from swath.evaluation.report import ReportRun, write_report
 from swath.evaluation.score import read_scores, score, write_scores
+from swath.evaluation.sides import engine, side, sides
+from swath.evaluation.suites.running import read_results
 from swath.files import read_json, write_text
 from swath.imagery.scene import open_scene
 from swath.instructions.builder import InstructionSet, build, read_set, write_set
-from swath.models.loading import RUN_FILE, Loaded, load, load_base
+from swath.instructions.conversation import Conversation
+from swath.instructions.mixing import CONVERSE
+from swath.models.loading import RUN_FILE
 from swath.recipe import Recipe
 from swath.recipes import dump, load_recipe
 from swath.tuning.plan import Plan, plan
@@ -40,7 +44,6 @@ from swath.tuning.run import Parts, another_run, fingerprint, read_losses, start
 from swath.tuning.trainer import Report
 
 Progress = Callable[[int, int], None]
-SIDES = ("base", "tuned")
 LATE_SECTIONS = ("evaluation.", "export.")
 """Sections that do not change a finished run."""
 
@@ -102,6 +105,7 @@ class Experiment:
                 )
         recipe = load_recipe(folder / "recipe.yaml", overrides)
         if overrides:
+            sides(recipe)  # a mistyped one is not kept
             write_text(folder / "recipe.yaml", dump(recipe))
         return cls(recipe, folder)
 
@@ -239,35 +243,47 @@ class Experiment:
 
     @property
     def sides(self) -> tuple[str, ...]:
-        """What can be compared: "base" too, unless the recipe starts from nothing."""
-        return SIDES if self.recipe.models.weights == "pretrained" else ("tuned",)
+        """What is compared: "base" too, unless the recipe starts from nothing or says others."""
+        return sides(self.recipe)
 
-    def evaluate(self, side: str, progress: Progress | None = None) -> list[Prediction]:
-        """Ask the test questions of the base or the tuned model; write answers and scores."""
+    def evaluate(
+        self, name: str, progress: Progress | None = None, shard: str | None = None
+    ) -> list[Prediction]:
+        """Ask a side the test questions; write answers and scores.
+
+        Replies are kept as they come, so what was stopped is continued, and what was answered is
+        not asked again.
+
+        Args:
+            name: of the side, see `swath.evaluation.sides`.
+            shard: "1/3" asks the first third alone and writes replies only; once all are there,
+                evaluating without it puts them together.
+        """
         recipe, section, built = self.recipe, self.recipe.evaluation, self.tuned_set()
         asked = self.questions(built)
-        loaded = self._model(side)
-        answers = answers_of(loaded, asked, built, recipe, progress)
-        folder = self.folder / "evaluation" / side
+        folder = self.folder / "evaluation" / side(name).folder
+        replies = folder / (
+            f"replies-{shard.replace('/', '-of-')}.jsonl" if shard else "replies.jsonl"
+        )
+        if shard:
+            asked = part_of(asked, shard)
+        answering = engine(side(name), recipe, self.folder, replies, built.split("train"))
+        answers = answers_from(answering, asked, built, recipe, progress)
+        if shard:
+            return answers
         write_predictions(folder / "predictions.jsonl", answers)
         scores = score(answers, built.labels, section.resamples, recipe.seed)
         write_scores(folder / "scores.json", answers, built.labels, scores, section.resamples)
         return answers
 
-    def _model(self, side: str) -> Loaded:
-        recipe = self.recipe
-        if side == "tuned":
-            return load(self.folder)
-        return load_base(recipe.models, (), recipe.seed, recipe.imagery)
-
-    def questions(self, built: InstructionSet) -> list[Any]:
+    def questions(self, built: InstructionSet) -> list[Conversation]:
         """The conversations that evaluation asks.
 
         Raises:
             EvaluationError: the split holds none.
         """
         section = self.recipe.evaluation
-        asked = built.split(section.split)
+        asked = [one for one in built.split(section.split) if one.task != CONVERSE]
         if not asked:
             raise EvaluationError(
                 f"the set has no '{section.split}' rows; see annotations.split or evaluation.split."
@@ -281,23 +297,23 @@ class Experiment:
         return asked
 
     def runs(self) -> list[ReportRun]:
-        """Base and tuned as they were evaluated.
+        """The sides as they were evaluated.
 
         Raises:
             EvaluationError: `evaluate` has not been run.
         """
         runs = []
-        for side in self.sides:
-            folder = self.folder / "evaluation" / side
+        for name in self.sides:
+            folder = self.folder / "evaluation" / side(name).folder
             if not (folder / "scores.json").is_file():
                 raise EvaluationError(
                     f"{folder}: not evaluated yet; run `swath evaluate {self.folder}` first."
                 )
-            tuned = side == "tuned"
+            tuned = name == "tuned"
             stages = read_json(self.folder / RUN_FILE)["stages"] if tuned else []
             runs.append(
                 ReportRun(
-                    name=side,
+                    name=side(name).title,
                     predictions=list(read_predictions(folder / "predictions.jsonl")),
                     scores=read_scores(folder / "scores.json"),
                     losses=read_losses(self.folder) if tuned else (),
@@ -311,10 +327,10 @@ class Experiment:
         built = self.set()
         return dict(baselines.blind(built.split("train"), self.questions(built)))
 
-    def report(self, command: str) -> Path:
-        """Write `report.html` from what evaluation left."""
+    def report(self, command: str, to: Path | None = None) -> Path:
+        """Write `report.html`, or the file `to`, from what evaluation left."""
         built = self.tuned_set()
-        path = self.folder / "report.html"
+        path = to or self.folder / "report.html"
         write_report(
             path,
             self.recipe.name,
@@ -327,6 +343,7 @@ class Experiment:
             command=command,
             open_image=_rgb,
             resamples=self.recipe.evaluation.resamples,
+            suites=read_results(self.folder / "evaluation" / "suites"),
         )
         return path
 

@@ -165,7 +165,7 @@ class Journal:
     What is killed leaves at most its last row short, which the next reader cuts off.
 
     Args:
-        path: of the file; begun if it is not there.
+        path: of the file, begun if it is not there; None keeps rows in memory alone.
         kind: of the file's rows.
         others: journals of the same kind whose rows are known as well, and left as they are.
 
@@ -173,18 +173,20 @@ class Journal:
         FormatError: a file is of another kind, of a newer format, or damaged.
     """
 
-    def __init__(self, path: Path | str, kind: str, others: Iterable[Path] = ()) -> None:
-        path = Path(path)
+    def __init__(self, path: Path | None, kind: str, others: Iterable[Path] = ()) -> None:
+        self._rows: dict[str, dict[str, Any]] = {}
+        self._stream = None
+        self._lock = threading.Lock()
+        if path is None:
+            return
         whole = path.read_bytes().rfind(b"\n") + 1 if path.is_file() else 0
         if whole:
             os.truncate(path, whole)
         else:
             write_jsonl(path, kind, [])
-        self._rows: dict[str, dict[str, Any]] = {}
         for file in (*others, path):
             self._rows |= {row["key"]: row for row in read_jsonl(file, kind, whole=True)}
         self._stream = path.open("ab", buffering=0)
-        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -198,7 +200,8 @@ class Journal:
         line = orjson.dumps({"key": key, **row}, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
         with self._lock:
             self._rows[key] = orjson.loads(line)
-            self._stream.write(line)  # one write of a whole line
+            if self._stream:
+                self._stream.write(line)  # one write of a whole line
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows, oldest first."""
@@ -206,7 +209,8 @@ class Journal:
 
     def close(self) -> None:
         """Close the file."""
-        self._stream.close()
+        if self._stream:
+            self._stream.close()
 
 
 def _refuse_newer(value: dict[str, Any], where: str) -> None:

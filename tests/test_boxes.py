@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 
@@ -145,19 +143,3 @@ def test_moves_are_those_of_the_corners():
     assert box.scaled((2, 0.5)).hbb.tolist() == [[2, 1, 6, 2]]
     flip_left_right = [[-1, 0, 100], [0, 1, 0]]
     assert box.transformed(flip_left_right).hbb.tolist() == [[97, 2, 99, 4]]
-
-
-def test_reference_overlaps_of_polygons_are_reproduced(vectors_folder):
-    cases = json.loads((vectors_folder / "iou_polygon.json").read_text())["cases"]
-    assert len(cases) > 50
-    a, b = (Boxes(np.array([c[side] for c in cases]).reshape(-1, 4, 2)) for side in ("a", "b"))
-    want = [case["expected"]["iou"] or 0.0 for case in cases]
-    assert iou(a, b) == pytest.approx(want, abs=1e-6)
-
-
-def test_reference_overlaps_of_horizontal_boxes_are_reproduced(vectors_folder):
-    cases = json.loads((vectors_folder / "iou_horizontal.json").read_text())["cases"]
-    assert len(cases) > 100
-    a, b = (Boxes.from_hbb([case[side] for case in cases]) for side in ("a", "b"))
-    want = [case["expected"]["iou"] or 0.0 for case in cases]
-    assert iou_hbb(a, b) == pytest.approx(want, abs=1e-9)

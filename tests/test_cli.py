@@ -82,7 +82,7 @@ def test_build_tune_evaluate_report_ask_and_export_follow_each_other(own, swath,
     assert code == 0
     assert "of its start)" in out
     assert "read back from disk it gives 8 of 8 of its answers" in out
-    assert "stage tune: 2 steps; trains vision" in err
+    assert "stage tune: 2 steps" in err
     assert (folder / "model" / "model.safetensors").is_file()
 
     code, out, _ = swath("evaluate", folder)

@@ -238,3 +238,61 @@ def test_classes_that_no_answer_could_tell_apart_stop_the_build(tiny_base, sourc
     (source / "blue").rename(source / "art_museum")
     with pytest.raises(EvaluationError, match="cannot be told apart"):
         Experiment(recipe(tiny_base, source), tmp_path / "odd").build()
+
+
+def test_more_sides_stand_in_the_report_beside_base_and_tuned(experiment):
+    experiment.tune()
+    keys = ["evaluation.sides=[tuned, blind, few-shot, base]", "evaluation.shots=2"]
+    more = Experiment.of_run(experiment.folder, keys)
+    for name in more.sides:
+        more.evaluate(name)
+    assert [run.name for run in more.runs()] == ["base", "blind", "few-shot", "tuned"]
+    page = more.report("swath report").read_text()
+    assert "few-shot</th>" in page and "blind</th>" in page
+
+
+def test_evaluating_again_asks_nothing_and_says_the_same(experiment, monkeypatch):
+    from swath.models.engine import LocalEngine
+
+    experiment.tune()
+    first = experiment.evaluate("tuned")
+    scores = (experiment.folder / "evaluation/tuned/scores.json").read_bytes()
+
+    def refuses(*_):
+        raise AssertionError("the model is asked again")
+
+    monkeypatch.setattr(LocalEngine, "score", refuses)
+    monkeypatch.setattr(LocalEngine, "answer", refuses)
+    assert experiment.evaluate("tuned") == first
+    assert (experiment.folder / "evaluation/tuned/scores.json").read_bytes() == scores
+
+
+def test_shards_put_together_are_the_whole_evaluation(tiny_base, tmp_path, monkeypatch):
+    from swath.models.engine import LocalEngine
+
+    drawn = {"drawn": {"kinds": "quickstart", "count": 16, "size_px": 48}}
+    given = recipe(tiny_base, "unused", annotations=drawn)
+    experiment = Experiment(given, tmp_path / "drawn")
+    experiment.tune()
+    whole = experiment.evaluate("tuned")
+    folder = experiment.folder / "evaluation" / "tuned"
+    scores = (folder / "scores.json").read_bytes()
+    for file in folder.iterdir():
+        file.unlink()
+    parts = [experiment.evaluate("tuned", shard=f"{number}/2") for number in (1, 2)]
+    assert len(parts[0]) + len(parts[1]) == len(whole)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "replies-1-of-2.jsonl",
+        "replies-2-of-2.jsonl",
+    ]
+    monkeypatch.setattr(LocalEngine, "answer", None)  # nothing is left to ask
+    monkeypatch.setattr(LocalEngine, "score", None)
+    assert [one.answer for one in experiment.evaluate("tuned")] == [one.answer for one in whole]
+    assert (folder / "scores.json").read_bytes() == scores
+
+
+def test_a_mistyped_side_is_not_kept(experiment):
+    experiment.tune()
+    with pytest.raises(RequestError, match=r"'tunde' is none.*did you mean tuned"):
+        Experiment.of_run(experiment.folder, ["evaluation.sides=[tunde]"])
+    assert Experiment.of_run(experiment.folder).sides == ("base", "tuned")

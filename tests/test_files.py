@@ -6,6 +6,7 @@ import pytest
 
 from swath import files
 from swath.errors import FormatError
+from swath.files import Journal, read_jsonl, write_jsonl
 
 
 def names(folder: Path) -> list[str]:
@@ -164,3 +165,38 @@ def test_folder_in_place_of_a_file_is_named(tmp_path):
         list(files.read_jsonl(tmp_path, "rows"))
     with pytest.raises(FormatError, match="cannot be read: Is a directory"):
         files.read_json(tmp_path)
+
+
+def test_a_journal_goes_on_after_its_last_whole_row(tmp_path):
+    path = tmp_path / "j.jsonl"
+    Journal(path, "replies").put("a", {"value": 0.1})
+    with path.open("ab") as stream:
+        stream.write(b'{"key": "b", "val')
+    again = Journal(path, "replies")
+    again.put("c", {"value": [1, 2]})
+    again.close()
+    assert [row["key"] for row in read_jsonl(path, "replies")] == ["a", "c"]
+    assert again.get("a") == {"key": "a", "value": 0.1} and again.get("b") is None
+
+
+def test_a_journal_knows_the_rows_of_others_and_leaves_their_files_alone(tmp_path):
+    other = tmp_path / "other.jsonl"
+    Journal(other, "replies").put("a", {"value": 1})
+    with other.open("ab") as stream:
+        stream.write(b'{"key": "being wri')  # by another process, just now
+    before = other.read_bytes()
+    journal = Journal(tmp_path / "j.jsonl", "replies", [other])
+    assert journal.get("a")["value"] == 1 and len(journal) == 1
+    journal.put("b", {"value": 2})
+    assert other.read_bytes() == before
+    assert [row["key"] for row in read_jsonl(tmp_path / "j.jsonl", "replies")] == ["b"]
+
+
+def test_a_journal_of_another_kind_is_refused_and_one_without_a_file_forgets(tmp_path):
+    write_jsonl(tmp_path / "j.jsonl", "images", [])
+    with pytest.raises(FormatError, match="kind 'replies'"):
+        Journal(tmp_path / "j.jsonl", "replies")
+    journal = Journal(None, "replies")
+    journal.put("a", {"value": 1})
+    assert journal.rows() == [{"key": "a", "value": 1}]
+    journal.close()

@@ -215,7 +215,7 @@ def test_a_recipe_comes_back_from_its_dump(tmp_path, name):
     assert load_recipe(path) == recipe
 
 
-MAPPINGS = ("classes", "split", "mix", "learning_rates", "tiny")
+MAPPINGS = ("classes", "split", "mix", "learning_rates", "tiny", "body")
 
 
 def test_every_key_has_a_description_and_none_is_left_out():
@@ -250,3 +250,15 @@ def test_every_key_has_a_description_and_none_is_left_out():
 def test_a_name_that_would_leave_the_runs_folder_is_refused(name):
     with pytest.raises(RecipeError, match="name"):
         validate({"name": name}, "own.yaml")
+
+
+def test_an_override_of_one_stage_leaves_its_yaml_alias_alone(tmp_path):
+    (tmp_path / "own.yaml").write_text(
+        "tuning:\n  stages:\n    - {name: a, lora: &one {rank: 4}}\n    - {name: b, lora: *one}\n"
+    )
+    stages = load_recipe(
+        tmp_path / "own.yaml", ["tuning.stages.0.learning_rate=1e-3"]
+    ).tuning.stages
+    assert [stage.lora.rank for stage in stages] == [4, 4]
+    with pytest.raises(RecipeError, match="share one adapter"):
+        load_recipe(tmp_path / "own.yaml", ["tuning.stages.0.lora.rank=8"])

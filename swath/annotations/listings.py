@@ -54,7 +54,8 @@ def root_of(path: Path, file: Path) -> Path:
     """The set's folder: `path` if it is one, else the folder of the file, above `annotations`."""
     if path.is_dir():
         return absolute(path)
-    return file.parent.parent if file.parent.name == "annotations" else file.parent
+    folder = absolute(file.parent)
+    return folder.parent if folder.name == "annotations" else folder
 
 
 def split_named(word: object, where: str) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swath import __version__
-from swath.cli.console import bars, emit, findings_of, plan_of, say, scores_of, table, tuned
+from swath.cli.console import (
+    bars,
+    command,
+    emit,
+    findings_of,
+    plan_of,
+    say,
+    scores_of,
+    table,
+    tuned,
+)
 from swath.cli.convert import convert
+from swath.cli.judge import judge
+from swath.cli.score import evaluate, evaluate_sides, report, score, suites
 from swath.errors import RequestError, SwathError
 
 if TYPE_CHECKING:
@@ -108,8 +119,8 @@ def quickstart(
     write_text(file, text)
     say(f"This recipe is in {file}; edit it and run `swath tune {file}` to go on from here.", "")
     _tune(experiment, fresh=False)
-    _evaluate(experiment)
-    path = experiment.report(_command())
+    evaluate_sides(experiment)
+    path = experiment.report(command())
     table(experiment)
     _few_answers(experiment)
     say("", f"Report: {path}", f"Model:  {experiment.folder}")
@@ -217,37 +228,18 @@ def tune(
     _tune(_experiment(recipe, overrides, home, tiny), fresh)
 
 
-@app.command()
-def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run's folder.")],
-    overrides: Annotated[
-        list[str] | None, typer.Argument(help="evaluation keys, as in evaluation.views=8.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Ask base and tuned model the test questions, and score the answers."""
-    from swath.experiment import Experiment
-
-    experiment = Experiment.of_run(run, overrides or [])
-    _evaluate(experiment)
-    if json:
-        emit(scores_of(experiment))
-    else:
-        table(experiment)
-
-
-@app.command()
-def report(run: Annotated[Path, typer.Argument(help="An evaluated run's folder.")]) -> None:
-    """Write report.html: scores, what failed, pictures with answers, loss curve."""
-    from swath.experiment import Experiment
-
-    say(str(Experiment.of_run(run).report(_command())))
+app.command()(evaluate)
+app.command()(report)
+app.command()(score)
+app.command()(suites)
 
 
 @app.command()
 def ask(
-    model: Annotated[str, typer.Argument(help="A run, an exported folder or swath-nano.")],
-    image: Annotated[Path, typer.Argument(help="A picture or raster.")],
+    model: Annotated[
+        str, typer.Argument(help="A run, an exported folder, swath-nano or http://host/v1#model.")
+    ],
+    image: Annotated[Path, typer.Argument(help="A picture, raster or clip.")],
     question: Annotated[str, typer.Argument(help="What you want to know.")],
     choice: Annotated[
         list[str] | None, typer.Option(help="A possible answer; repeat it to name them all.")
@@ -285,6 +277,7 @@ def export(
 
 
 app.command()(convert)
+app.command()(judge)
 
 
 @app.command()
@@ -342,8 +335,9 @@ def _tune(experiment: Experiment, fresh: bool) -> None:
         steps: dict[str, Callable[..., None]] = {}
 
         def announce(stage: Any, total: int, parts: list[Any]) -> None:
-            what = ", ".join(f"{p.part} {p.trained:,} of {p.total:,}" for p in parts)
-            typer.echo(f"stage {stage.name}: {total} steps; trains {what}", err=True)
+            typer.echo(f"stage {stage.name}: {total} steps", err=True)
+            for part in parts:
+                typer.echo(f"  {part.part:<12}{part.trained:>16,} of {part.total:>16,}", err=True)
             steps[stage.name] = progress(f"tune {stage.name}")
 
         def step(row: dict[str, Any]) -> None:
@@ -354,12 +348,6 @@ def _tune(experiment: Experiment, fresh: bool) -> None:
         experiment.tune(step, announce, progress("build"), fresh)
     for line in tuned(experiment):
         say(line)
-
-
-def _evaluate(experiment: Experiment) -> None:
-    with bars() as progress:
-        for side in experiment.sides:
-            experiment.evaluate(side, progress(f"evaluate {side}"))
 
 
 def _few_answers(experiment: Experiment) -> None:
@@ -378,7 +366,3 @@ def _few_answers(experiment: Experiment) -> None:
 
 def _first_question(experiment: Experiment) -> str:
     return str(experiment.runs()[-1].predictions[0].question)
-
-
-def _command() -> str:
-    return shlex.join(["swath", *sys.argv[1:]])

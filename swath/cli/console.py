@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,11 @@ def emit(value: dict[str, Any]) -> None:
     import orjson
 
     typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY))
+
+
+def command() -> str:
+    """The command line that is running."""
+    return shlex.join(["swath", *sys.argv[1:]])
 
 
 @contextmanager
@@ -104,13 +111,13 @@ def table(experiment: Experiment) -> None:
     shown = Table("task", "metric", *(run.name for run in runs), "n", title=experiment.recipe.name)
     for task, metrics in runs[-1].scores.items():
         for name, last in metrics.items():
-            cells = [_cell(run.scores[task][name]) for run in runs]
+            cells = [_cell(run.scores.get(task, {}).get(name)) for run in runs]
             shown.add_row(task, name, *cells, str(last.n))
     Console().print(shown)
 
 
 def _cell(score: Any) -> str:
-    if score.value is None:
+    if score is None or score.value is None:
         return "undefined"
     if score.low is None:
         return f"{score.value:.3f}"

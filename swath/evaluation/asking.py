@@ -1,18 +1,22 @@
-"""A model asked as a recipe says: its answers, and the one number that tuning stops by."""
+"""A side asked as a recipe says: its answers, and the one number that tuning stops by."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from swath.errors import EvaluationError
+from swath.errors import EvaluationError, RequestError
 from swath.evaluation.metrics import HEADLINE, METRICS
 from swath.evaluation.predictions import Prediction
 from swath.evaluation.runner import Progress, predict
 from swath.evaluation.score import score
+from swath.evaluation.sides import Prompted
 from swath.instructions.builder import InstructionSet
-from swath.instructions.conversation import Conversation
-from swath.models.engine import LocalEngine
+from swath.instructions.conversation import Conversation, Text, Turn
+from swath.instructions.grammar import spoken
+from swath.models.engine import Engine, LocalEngine
 from swath.models.loading import Loaded
+from swath.models.remote import RemoteEngine
 from swath.recipe import Recipe
 
 
@@ -23,17 +27,58 @@ def answers_of(
     recipe: Recipe,
     progress: Progress | None = None,
 ) -> list[Prediction]:
-    """A model's answers to questions of a set, one a question, in their order."""
+    """A loaded model's answers to questions of a set, one a question, in their order."""
     section = recipe.evaluation
-    engine = LocalEngine(
-        loaded,
-        batch_size=section.batch_size,
-        views=section.views,
-        threads=recipe.tuning.threads,
-    )
+    engine = LocalEngine(loaded, section.batch_size, section.views, recipe.tuning.threads)
+    return answers_from(engine, asked, built, recipe, progress)
+
+
+def answers_from(
+    engine: Engine,
+    asked: Sequence[Conversation],
+    built: InstructionSet,
+    recipe: Recipe,
+    progress: Progress | None = None,
+) -> list[Prediction]:
+    """An engine's answers to questions of a set, one a question, in their order.
+
+    Tasks that the recipe closes are answered freely by a model elsewhere that cannot weigh the
+    choices; the classes are then listed in the question. `Prediction.closed` says which it was.
+    """
+    section = recipe.evaluation
     choices = built.choices if section.closed else {}
+    inner = engine.engine if isinstance(engine, Prompted) else engine
+    if isinstance(inner, RemoteEngine):
+        choices = {task: texts for task, texts in choices.items() if inner.weighs(len(texts))}
+        if "classify" not in choices:
+            engine = Prompted(engine, lambda one: _listing(one, built.labels))
     names, longest = built.card["names"], section.max_new_tokens
     return predict(engine, asked, built.labels, choices, longest, progress, names)
+
+
+def part_of(asked: Sequence[Conversation], shard: str) -> list[Conversation]:
+    """The questions of a shard, "2/3" being the second third.
+
+    Raises:
+        RequestError: there is no such shard.
+    """
+    number, _, of = shard.partition("/")
+    if not (number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of)):
+        raise RequestError(f"--shard {shard}: write it as 1/3, 2/3 or 3/3.")
+    first, last = (len(asked) * place // int(of) for place in (int(number) - 1, int(number)))
+    return list(asked[first:last])
+
+
+def _listing(question: Conversation, labels: Sequence[str]) -> Conversation:
+    """A classify question that names the classes, unless it does so anyway."""
+    names = [spoken(label) for label in labels]
+    words = question.text("system") + question.text("user")
+    if question.task != "classify" or all(name in words for name in names):
+        return question
+    last = question.turns[-1]
+    more = Text(f"\nAnswer with one of these and nothing else: {', '.join(names)}.")
+    turns = (*question.turns[:-1], Turn(last.role, (*last.parts, more)))
+    return replace(question, turns=turns)
 
 
 def stop_score(built: InstructionSet, recipe: Recipe) -> Callable[[Loaded], float] | None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from swath.evaluation.grounding import found
 from swath.evaluation.metrics import Measure, mean_of, share_of
-from swath.evaluation.ngrams import bleu, bleu_rows, cider, rouge_l
+from swath.evaluation.ngrams import Sentences, bleu, bleu_rows, cider, rouge_l
 from swath.evaluation.predictions import Prediction
 from swath.evaluation.ptb import tokenise
 from swath.evaluation.reading import numbers_of, without_boxes
@@ -35,10 +35,11 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
     answers = [tokenise(one.answer) for one in predictions]
     references = [[tokenise(text) for text in one.truth["captions"]] for one in predictions]
     scenes = tuple(one.scene for one in predictions)
+    some = Sentences.of(answers, references)
     measured = {
-        "bleu4": Measure(bleu_rows(answers, references), bleu, scenes),
-        "rouge_l": mean_of(rouge_l(answers, references), scenes),
-        "cider": mean_of(cider(answers, references), scenes),
+        "bleu4": Measure(bleu_rows(some), bleu, scenes),
+        "rouge_l": mean_of(rouge_l(some), scenes),
+        "cider": mean_of(cider(some), scenes),
     }
     classed = [one for one in predictions if one.truth.get("label")]
     if classed:

@@ -38,6 +38,39 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
     return measured
 
 
+def vleo(predictions: Sequence[Prediction]) -> dict[str, Measure]:
+    """Errors as vleo-bench has them, refusals as 0 and, `_answered`, without them; and refusals.
+
+    R2 is the squared correlation, and the relative error divides by 2e-16 where the truth is 0.
+    """
+    scenes = tuple(one.scene for one in predictions)
+    found = {"refused": mean_of([one.count is None for one in predictions], scenes)}
+    answered = [one for one in predictions if one.count is not None]
+    for some, end in ((predictions, ""), (answered, "_answered")):
+        if some:
+            where = tuple(one.scene for one in some)
+            truth = np.array([one.truth["count"] for one in some], dtype=np.float64)
+            counts = np.array([one.count or 0 for one in some], dtype=np.float64)
+            off = np.abs(counts - truth)
+            relative = off / np.maximum(truth, np.finfo(np.float64).eps)
+            found[f"mae{end}"], found[f"mape{end}"] = mean_of(off, where), mean_of(relative, where)
+            found[f"r2_pearson{end}"] = Measure(_products(truth, counts), _correlated, where)
+    return found
+
+
+def _products(one: NDArray[np.float64], two: NDArray[np.float64]) -> NDArray[np.float64]:
+    one, two = one - one.mean(), two - two.mean()  # so that their squares stay small
+    return np.stack([one, two, one**2, two**2, one * two, np.ones_like(one)], axis=1)
+
+
+def _correlated(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Squared correlation; 0 where one side is constant."""
+    one, two, ones, twos, both, n = np.moveaxis(sums, -1, 0)
+    spread = (ones - one**2 / n) * (twos - two**2 / n)
+    flat = spread <= 1e-12 * ones * twos
+    return np.where(flat, 0.0, (both - one * two / n) ** 2 / np.where(flat, 1.0, spread))
+
+
 def _explained(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """1 - squared errors / squared deviations of the truth; 0 where all truths are alike."""
     squared, total, squares, n = np.moveaxis(sums, -1, 0)

@@ -12,8 +12,8 @@ from typing import Any
 from PIL import Image
 
 from swath.errors import SwathError
-from swath.evaluation import captions, grounding, questions
-from swath.evaluation.ngrams import rouge_l
+from swath.evaluation import captions, grounding, questions, several
+from swath.evaluation.ngrams import Sentences, rouge_l
 from swath.evaluation.predictions import TRUTH, Prediction
 from swath.evaluation.ptb import tokenise
 from swath.evaluation.reading import without_boxes
@@ -47,7 +47,11 @@ def goodness(predictions: Sequence[Prediction]) -> list[float]:
     if task in _WORDED:
         answers = [tokenise(without_boxes(one.answer)) for one in predictions]
         references = [[tokenise(c) for c in one.truth["captions"]] for one in predictions]
-        return [float(value) for value in rouge_l(answers, references)]
+        return [float(value) for value in rouge_l(Sentences.of(answers, references))]
+    if task in ("classes", "damage"):
+        measure = several.classes if task == "classes" else several.damage
+        flags = [list(measure([one]).values())[-1].right for one in predictions]
+        return [float(flag is not None and flag[0]) for flag in flags]
     field, truth = _FIELDS[task]
     return [float(getattr(one, field) == one.truth[truth]) for one in predictions]
 

@@ -28,9 +28,9 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
     scenes = tuple(one.scene for one in predictions)
     oriented, upright = overlaps(predictions)
     return {
-        "acc@0.5": share_of(oriented >= THRESHOLD, scenes),
+        "acc@0.5": share_of(oriented >= THRESHOLD - matching.ROUNDING, scenes),
         "mean_iou": mean_of(oriented, scenes),
-        "acc@0.5_hbb": share_of(upright >= THRESHOLD, scenes),
+        "acc@0.5_hbb": share_of(upright >= THRESHOLD - matching.ROUNDING, scenes),
         "mean_iou_hbb": mean_of(upright, scenes),
     }
 
@@ -61,7 +61,7 @@ def hits(predictions: Sequence[Prediction]) -> NDArray[np.float64]:
     """(n, 5) of each answer: pairs by falling IoU, most pairs, upright pairs, answers, truths."""
     rows = np.zeros((len(predictions), 5))
     for row, one in zip(rows, predictions, strict=True):
-        answered, truth = _boxes(one.boxes or []), _boxes(one.truth.get("boxes") or [])
+        answered, truth = boxes_of(one.boxes or []), boxes_of(one.truth.get("boxes") or [])
         oriented = matching.overlaps(answered, truth)
         row[0] = matching.greedy(oriented, THRESHOLD)
         row[1] = matching.most(oriented, THRESHOLD)
@@ -72,7 +72,7 @@ def hits(predictions: Sequence[Prediction]) -> NDArray[np.float64]:
 
 def f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """F1 of sums (..., 3) of pairs, answers and truths; 0 without any box."""
-    return _share(2 * sums[..., 0], sums[..., 1] + sums[..., 2])
+    return share(2 * sums[..., 0], sums[..., 1] + sums[..., 2])
 
 
 def overlaps(
@@ -82,19 +82,38 @@ def overlaps(
     oriented, upright = np.zeros(len(predictions)), np.zeros(len(predictions))
     rows = [row for row, one in enumerate(predictions) if one.boxes]
     if rows:
-        answered = _boxes([(predictions[row].boxes or [])[0] for row in rows])
-        truth = _boxes([predictions[row].truth["boxes"][0] for row in rows])
+        answered = boxes_of([(predictions[row].boxes or [])[0] for row in rows])
+        truth = boxes_of([predictions[row].truth["boxes"][0] for row in rows])
         oriented[rows], upright[rows] = iou(answered, truth), iou_hbb(answered, truth)
     return oriented, upright
 
 
-def _over(column: int) -> Formula:
-    return lambda sums: _share(sums[..., 0], sums[..., column])
+def inclusive(answers: Boxes, truth: Boxes) -> NDArray[np.float64]:
+    """(n, 2) shared and united area of horizontal boxes whose last pixels count: +1 a side.
+
+    Source: computeIoU of VRSBench; it depends on the unit, so it is no default.
+    """
+    one, two = answers.hbb, truth.hbb
+    low, high = np.maximum(one[:, :2], two[:, :2]), np.minimum(one[:, 2:], two[:, 2:])
+    shared = np.prod(np.clip(high - low + 1, 0, None), axis=1)
+    areas = [np.prod(box[:, 2:] - box[:, :2] + 1, axis=1) for box in (one, two)]
+    return np.stack([shared, areas[0] + areas[1] - shared], axis=1)
 
 
-def _share(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.divide(above, below, out=np.zeros(above.shape), where=below > 0)
+def clipped(boxes: Boxes, size_wh: tuple[int, int]) -> Boxes:
+    """The horizontal boxes, cut at the border of the image."""
+    return Boxes.from_hbb(np.clip(boxes.hbb, 0, [*size_wh, *size_wh]))
 
 
-def _boxes(rows: Sequence[Sequence[float]]) -> Boxes:
+def share(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A part of a whole; 0 where the whole is 0."""
+    return np.divide(above, below, out=np.zeros(np.shape(above)), where=below > 0)
+
+
+def boxes_of(rows: Sequence[Sequence[float]]) -> Boxes:
+    """Boxes of rows of 8 pixel values."""
     return Boxes(np.asarray(rows, dtype=np.float64).reshape(-1, 4, 2))
+
+
+def _over(column: int) -> Formula:
+    return lambda sums: share(sums[..., 0], sums[..., column])

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from swath.boxes import Boxes, iou, iou_hbb
 
+ROUNDING = 1e-9
+"""Turned boxes that overlap by exactly one half may come out a little lower: they count as tied."""
+
 
 def overlaps(answers: Boxes, truth: Boxes, upright: bool = False) -> NDArray[np.float64]:
     """IoU of every answer with every truth, (answers, truth).
@@ -28,7 +31,7 @@ def greedy(overlap: NDArray[np.float64], least: float) -> int:
         overlap: (answers, truth) IoU.
         least: IoU from which on two boxes may be a pair; a tie counts.
     """
-    rest = np.where(overlap >= least, overlap, -1.0)
+    rest = np.where(overlap >= least - ROUNDING, overlap, -1.0)
     pairs = 0
     while rest.size and rest.max() >= 0:
         row, column = np.unravel_index(np.argmax(rest), rest.shape)
@@ -44,7 +47,7 @@ def most(overlap: NDArray[np.float64], least: float) -> int:
         overlap: (answers, truth) IoU.
         least: IoU from which on two boxes may be a pair; a tie counts.
     """
-    partners = [np.flatnonzero(row >= least).tolist() for row in overlap]
+    partners = [np.flatnonzero(row >= least - ROUNDING).tolist() for row in overlap]
     answer_of: dict[int, int] = {}
 
     def place(answer: int, tried: set[int]) -> bool:

@@ -1,18 +1,50 @@
-"""METEOR 1.5 from the statistics of its alignment: a formula on sums, like the other measures.
-
-Aligning a caption with its references takes the word lists of METEOR's own program; given the line
-that program returns, the score follows here.
-"""
+"""METEOR 1.5: its own Java program aligns the captions, and the score is a formula on sums."""
 
 from __future__ import annotations
 
+import importlib.util
+import shutil
+import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from swath.errors import EvaluationError
+
 _ALPHA, _BETA, _GAMMA, _DELTA = 0.85, 0.2, 0.6, 0.75  # English, `-l en -norm`
 _WEIGHTS = np.array([1.0, 0.6, 0.8, 0.6])  # exact, stem, synonym, paraphrase
+
+
+def lines(answers: Sequence[str], references: Sequence[Sequence[str]]) -> list[str]:
+    """What METEOR's program says of each caption and the reference that suits it best.
+
+    Args:
+        answers: n tokenised captions.
+        references: the tokenised references of each.
+
+    Raises:
+        EvaluationError: Java or the program is missing, or it failed.
+    """
+    package = importlib.util.find_spec("pycocoevalcap")
+    folders = package.submodule_search_locations if package else None  # it has no __init__
+    place = Path(next(iter(folders or ["."])), "meteor")
+    if not shutil.which("java") or not (place / "meteor-1.5.jar").is_file():
+        raise EvaluationError(
+            "METEOR needs Java and its own program; install a Java runtime and "
+            "`pip install swath[captions]`, or leave METEOR out."
+        )
+    asked = "".join(
+        " ||| ".join(["SCORE", *several, answer.replace("|||", "").replace("  ", " ")]) + "\n"
+        for answer, several in zip(answers, references, strict=True)
+    )
+    command = ["java", "-Xmx2G", "-jar", "meteor-1.5.jar", "-", "-", "-stdio", "-l", "en", "-norm"]
+    done = subprocess.run(command, cwd=place, input=asked, capture_output=True, text=True)
+    found = done.stdout.splitlines()
+    if done.returncode or len(found) != len(answers):
+        raise EvaluationError(f"METEOR's program failed: {done.stderr.strip()[-300:]}")
+    return found
 
 
 def meteor_rows(lines: Sequence[str]) -> NDArray[np.float64]:

@@ -234,6 +234,55 @@ METRICS: dict[str, Metric] = {
         "or plural), among images that have one.",
         unit="%",
     ),
+    "f1_classes": Metric(
+        "F1 of classes",
+        "2 right / (classes named + classes true), summed over all answers; a part of an answer "
+        "that is no class counts as named.",
+        unit="%",
+    ),
+    "exact_classes": Metric(
+        "All classes", "Share of all answers that name all true classes and nothing else.", unit="%"
+    ),
+    "mae_damage": Metric(
+        "Mean error",
+        "Mean absolute difference over the five counts of an answer (before, undamaged, minor, "
+        "major, destroyed); an answer that is no JSON of exactly these counts as 0 in each.",
+        scale=1.0,
+        rising=False,
+    ),
+    "exact_damage": Metric("All counts", "Share of all answers with all five counts.", unit="%"),
+    "acc@0.7_hbb": Metric("Acc@0.7, upright", "As Acc@0.5, upright, from IoU 0.7 on.", unit="%"),
+    "cum_iou": Metric(
+        "Cumulative IoU", "Shared area of all first boxes over their united area.", unit="%"
+    ),
+    "centre_px": Metric(
+        "Off centre", "Mean distance of the boxes' centres in pixels.", scale=1.0, rising=False
+    ),
+    "refused": Metric(
+        "Refused",
+        "Share of all answers that the mode's rule takes for none.",
+        unit="%",
+        rising=False,
+    ),
+    "r2_pearson": Metric("Squared correlation", "Of counts and true counts.", scale=1.0),
+    "mae_answered": Metric(
+        "Mean error, answered", "As mean error, without refusals.", scale=1.0, rising=False
+    ),
+    "mape_answered": Metric(
+        "Relative error, answered", "As relative error, without refusals.", unit="%", rising=False
+    ),
+    "r2_pearson_answered": Metric(
+        "Squared correlation, answered", "Of the answered counts.", scale=1.0
+    ),
+    "meteor": Metric("METEOR", "Corpus METEOR 1.5, English, by its Java program."),
+    "change_acc": Metric(
+        "Change seen",
+        "Share of pairs with change whose caption is no no-change sentence.",
+        unit="%",
+    ),
+    "no_change_acc": Metric(
+        "No change seen", "Share of pairs without change whose caption says so.", unit="%"
+    ),
 }
 """Every metric that is computed, by the name it has in `scores.json`."""
 
@@ -247,5 +296,7 @@ HEADLINE = {
     "caption": "cider",
     "region": "cider",
     "describe": "f1@0.5",
+    "classes": "f1_classes",
+    "damage": "mae_damage",
 }
 """The metric a task is judged by where one number must do."""

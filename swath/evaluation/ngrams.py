@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ LONGEST = 4
 _BETA = 1.2  # of ROUGE-L: recall counts more
 _SIGMA = 6.0  # of CIDEr-D, in bigrams
 
-Ints = NDArray[np.int64]
+Ints = NDArray[np.signedinteger]
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
@@ -53,18 +54,20 @@ class Sentences:
         sizes = np.array([1 + len(several) for several in references], dtype=np.int64)
         answered = np.zeros(len(texts), dtype=bool)
         answered[np.cumsum(sizes) - sizes] = True
-        joined = " \n ".join(texts)
-        if joined.count("\n") >= max(1, len(texts)):  # a text holds a line break of its own
-            joined = " \n ".join(" ".join(text.split()) for text in texts)
-        split = joined.split(" ")
-        number = {word: place for place, word in enumerate(dict.fromkeys(["", "\n", *split]))}
-        numbers = np.fromiter(map(number.__getitem__, split), np.int32, len(split))
-        kept = numbers > 1
-        sentence = np.cumsum(numbers == 1, dtype=np.int32)[kept]
+        once = {text: place for place, text in enumerate(dict.fromkeys(texts))}  # many come again
+        split = [text.split() for text in once]
+        number = {word: place for place, word in enumerate(dict.fromkeys(chain(*split)))}
+        words = np.fromiter(map(number.__getitem__, chain(*split)), np.int32)
+        lengths = np.fromiter(map(len, split), np.int32, len(split))
+        which = np.fromiter(map(once.__getitem__, texts), np.int32, len(texts))
+        shift = (np.cumsum(lengths) - lengths)[which]  # from each sentence to its words
+        lengths = lengths[which]
+        shift -= np.cumsum(lengths) - lengths
+        sentence = np.repeat(np.arange(len(texts), dtype=np.int32), lengths)
         return cls(
-            words=(numbers[kept] - 2),
+            words=words[np.arange(len(sentence)) + shift[sentence]],
             sentence=sentence,
-            lengths=np.bincount(sentence, minlength=len(texts)),
+            lengths=lengths,
             image=np.repeat(np.arange(len(answers), dtype=np.int32), sizes),
             answered=answered,
         )

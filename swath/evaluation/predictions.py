@@ -20,10 +20,13 @@ TRUTH = {
     "region": "captions",
     "describe": "captions",
     "question": "answer",
+    "classes": "labels",
+    "damage": "counts",
 }
 """The tasks that are scored, and what their truth must hold."""
 
 EMPTY = "empty"
+REFUSED = "refused"
 UNPARSABLE = "unparsable"
 NOT_A_LABEL = "not a label"
 NO_NUMBER = "no number"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.evaluation.metrics import Measure, share_of
+from swath.evaluation.metrics import Measure, mean_of, share_of
 from swath.evaluation.predictions import Prediction
 from swath.evaluation.reading import numbers_as_digits, read_count
 
@@ -25,12 +25,23 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
 
     Source: overall and average accuracy as in RSVQA (arXiv:2003.07333).
     """
+    measured = shares(predictions, [exact(one) for one in predictions])
+    scenes = measured["exact_answer"].scenes
+    return measured | {"lenient_answer": share_of([lenient(one) for one in predictions], scenes)}
+
+
+def shares(
+    predictions: Sequence[Prediction], right: Sequence[bool] | Sequence[float]
+) -> dict[str, Measure]:
+    """The share that is right, and of several kinds the mean of their shares.
+
+    Args:
+        predictions: of task "question".
+        right: of each; or how much of it, 0 to 1.
+    """
     scenes = tuple(one.scene for one in predictions)
-    right = [exact(one) for one in predictions]
-    measured = {
-        "exact_answer": share_of(right, scenes),
-        "lenient_answer": share_of([lenient(one) for one in predictions], scenes),
-    }
+    whole = all(isinstance(hit, bool) for hit in right)
+    measured = {"exact_answer": (share_of if whole else mean_of)(right, scenes)}
     kinds = kinds_of(predictions)
     if len(kinds) > 1:
         rows = np.zeros((len(predictions), 2, len(kinds)))  # right, asked

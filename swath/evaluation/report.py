@@ -21,6 +21,8 @@ from swath.evaluation.questions import per_kind
 from swath.evaluation.score import by_task, compare, score
 from swath.evaluation.statistics import RESAMPLES, Difference
 from swath.evaluation.style import CSS
+from swath.evaluation.suites import page
+from swath.evaluation.suites.running import Result
 from swath.files import write_text
 
 Scores = Mapping[str, Mapping[str, Score]]
@@ -34,6 +36,8 @@ TITLES = {
     "caption": "Captions",
     "region": "Captions of regions",
     "describe": "Descriptions with boxes",
+    "classes": "All classes that apply",
+    "damage": "Damage by degree",
 }
 _MACHINE = {"format", "choices", "words"}  # of the card: what only programs read
 _STYLES = ["tuned", "base", "c2", "c3", "c4"]
@@ -72,6 +76,7 @@ def write_report(
     examples: int = 12,
     open_image: OpenImage | None = None,
     resamples: int = RESAMPLES,
+    suites: Sequence[Result] = (),
 ) -> None:
     """Write the report of some runs, the last of which it is about.
 
@@ -89,6 +94,7 @@ def write_report(
         examples: most failures, and most other answers, to show a task.
         open_image: opens the picture of a path; Pillow by default.
         resamples: of the bootstrap, for baselines and differences.
+        suites: results on benchmarks, beside published numbers.
 
     Raises:
         EvaluationError: there is no run, two share a name, or they answered different questions.
@@ -106,6 +112,7 @@ def write_report(
     sections = {
         "Scores": _scores(runs, floors, gaps),
         "By class": _by_class(runs, labels),
+        "Benchmarks": page.section(suites),
         "Training": _training(runs),
         "What failed": _examples(runs, examples, open_image, failures=True),
         "What went right": _examples(runs, examples, open_image, failures=False),

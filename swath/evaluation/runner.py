@@ -10,8 +10,17 @@ import numpy as np
 
 from swath.boxes import Boxes
 from swath.errors import EvaluationError
-from swath.evaluation.predictions import EMPTY, NO_BOX, SEVERAL_BOXES, TRUTH, Prediction
+from swath.evaluation.predictions import (
+    EMPTY,
+    NO_BOX,
+    REFUSED,
+    SEVERAL_BOXES,
+    TRUTH,
+    UNPARSABLE,
+    Prediction,
+)
 from swath.evaluation.reading import Labels, Names, read_count
+from swath.evaluation.rules import strict_damage
 from swath.instructions.conversation import Box, Conversation
 
 if TYPE_CHECKING:
@@ -75,6 +84,10 @@ def predict(
         step = _onward(progress, len(done), len(conversations))
         answers = engine.answer(questions, max_new_tokens=max_new_tokens, progress=step)
         for row, answer in zip(rows, answers, strict=True):
+            if answer.refused:
+                blank = unanswered(conversations[row])
+                done[row] = replace(blank, answer=answer.text, problem=REFUSED)
+                continue
             done[row] = read(conversations[row], answer.text, answer.boxes, label_set, name_set)
     return [done[row] for row in every]
 
@@ -108,6 +121,8 @@ def read(
         count, problem = read_count(answer)
         return replace(blank, answer=answer, count=count, problem=problem)
     problem = None if answer.strip() else EMPTY
+    if conversation.task == "damage" and strict_damage(answer) is None:
+        problem = problem or UNPARSABLE
     if conversation.task not in ("refer", "ground", "describe"):
         return replace(blank, answer=answer, problem=problem)
     rows = _rows(boxes) if boxes is not None else []
@@ -196,6 +211,9 @@ def _closed(
     scores = engine.score(questions, [candidates] * len(questions), progress=progress)
     predictions = []
     for conversation, logs in zip(conversations, scores, strict=True):
+        if not np.isfinite(logs).any():  # of a model elsewhere, which named none of them
+            predictions.append(unanswered(conversation))
+            continue
         shares = np.exp(logs - np.max(logs))  # (candidates,)
         best = int(np.argmax(shares))
         read_as: dict[str, Any] = (

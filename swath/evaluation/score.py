@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from swath.errors import EvaluationError, FormatError
-from swath.evaluation import captions, classification, counting, grounding, ptb, questions
+from swath.evaluation import (
+    captions,
+    classification,
+    counting,
+    grounding,
+    ptb,
+    questions,
+    several,
+)
 from swath.evaluation.metrics import METRICS, Measure, Score
 from swath.evaluation.predictions import TRUTH, Prediction
 from swath.evaluation.statistics import RESAMPLES, Difference, difference, interval
@@ -28,6 +36,8 @@ TASKS: dict[str, Callable[[Sequence[Prediction], Sequence[str]], dict[str, Measu
     "caption": captions.measures,
     "region": captions.measures,
     "describe": captions.described,
+    "classes": several.classes,
+    "damage": several.damage,
 }
 """What is measured of each task."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from math import comb
+from math import comb, erfc, exp, lgamma, log, log1p, sqrt
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -94,21 +95,68 @@ def resampled(measure: Measure, resamples: int = RESAMPLES, seed: int = 0) -> ND
     return np.concatenate(values)
 
 
-def mcnemar(only_one: int, only_two: int) -> float:
-    """Exact two-sided McNemar p of the counts right in only one of two runs; 1 if both are 0."""
+def mcnemar(only_one: int, only_two: int, mid: bool = False) -> float:
+    """Exact two-sided McNemar p of the counts right in only one of two runs; 1 if both are 0.
+
+    With `mid` the outcome itself counts half, which is less cautious.
+    """
     n, least = only_one + only_two, min(only_one, only_two)
-    tail = sum(comb(n, k) for k in range(least + 1))
+    tail = sum(comb(n, k) for k in range(least + 1)) - mid * comb(n, least) / 2
     return min(1.0, tail / 2 ** (n - 1)) if n else 1.0
 
 
-def calibration(confidence: ArrayLike, right: ArrayLike, bins: int = 15) -> NDArray[np.float64]:
+def mcnemar_chi2(only_one: int, only_two: int, corrected: bool = True) -> tuple[float, float]:
+    """McNemar's statistic, with its correction for continuity, and its p: for many samples."""
+    n = only_one + only_two
+    off = abs(only_one - only_two) - corrected
+    value = off**2 / n if n else 0.0
+    return value, erfc(sqrt(value / 2))
+
+
+def wilson(right: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval of a share of independent samples: for a slice without scenes to draw."""
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share, extra = right / n, z**2 / n
+    half = z * sqrt(share * (1 - share) / n + extra / (4 * n))
+    return (share + extra / 2 - half) / (1 + extra), (share + extra / 2 + half) / (1 + extra)
+
+
+def clopper_pearson(right: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """The exact interval of a share: 0 of 2,000 invalid answers is at most 0.18 %."""
+    tail = (1 - level) / 2
+
+    def end(hits: int) -> float:
+        """The share at which more than `hits` of n come with probability `tail`, or less so."""
+        low, high = 0.0, 1.0
+        for _ in range(60):
+            middle = (low + high) / 2
+            above = sum(_binomial(n, k, middle) for k in range(hits, n + 1))
+            low, high = (middle, high) if above < tail else (low, middle)
+        return low
+
+    return end(right) if right else 0.0, 1 - end(n - right) if right < n else 1.0
+
+
+def _binomial(n: int, hits: int, share: float) -> float:
+    logs = lgamma(n + 1) - lgamma(hits + 1) - lgamma(n - hits + 1)
+    return exp(logs + hits * log(share) + (n - hits) * log1p(-share))
+
+
+def calibration(
+    confidence: ArrayLike, right: ArrayLike, bins: int = 15, closed: str = "right"
+) -> NDArray[np.float64]:
     """What each sample adds to the expected calibration error: (n, bins + 1).
 
     Its confidence minus its rightness, in the column of its bin (lo, hi] of confidence; and a 1 in
-    the last. A confidence of exactly 0 falls in no bin (Guo et al., arXiv:1706.04599).
+    the last. A confidence of exactly 0 falls in no bin (Guo et al., arXiv:1706.04599). Bins closed
+    on the "left" are [lo, hi), the last one closed.
     """
     sure, hits = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=np.float64)
-    place = np.searchsorted(np.linspace(0, 1, bins + 1), sure, side="left") - 1
+    edges = np.linspace(0, 1, bins + 1)
+    if closed == "left":
+        place = np.minimum(np.searchsorted(edges, sure, side="right") - 1, bins - 1)
+    else:
+        place = np.searchsorted(edges, sure, side="left") - 1
     held = place[:, None] == np.arange(bins)  # (n, bins)
     return np.concatenate([held * (sure - hits)[:, None], np.ones((len(sure), 1))], axis=1)
 
@@ -117,3 +165,45 @@ def calibration_error(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """Expected calibration error of summed `calibration` rows."""
     gaps: NDArray[np.float64] = np.abs(sums[..., :-1]).sum(axis=-1) / sums[..., -1]
     return gaps
+
+
+@dataclass(frozen=True, eq=False)
+class Coverage:
+    """How right answers are if only the surest are given, and "unsure" instead of the others.
+
+    Args:
+        thresholds: (k,) confidences from which on an answer is given, falling.
+        coverage: (k,) share of answers given.
+        accuracy: (k,) share of those that are right.
+    """
+
+    thresholds: NDArray[np.float64]
+    coverage: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+
+    def threshold(self, accuracy: float) -> float | None:
+        """The lowest threshold that reaches an accuracy; None if none does.
+
+        Choose it on validation answers: on those that it is judged by it flatters.
+        """
+        enough = np.flatnonzero(self.accuracy >= accuracy)
+        return float(self.thresholds[enough[-1]]) if len(enough) else None
+
+    def at(self, threshold: float) -> tuple[float, float | None]:
+        """Coverage at a threshold, and accuracy; None where no answer is sure enough."""
+        given = int((self.thresholds >= threshold).sum())
+        return (self.coverage[given - 1], self.accuracy[given - 1]) if given else (0.0, None)
+
+
+def coverage(confidence: ArrayLike, right: ArrayLike) -> Coverage:
+    """The accuracy-coverage curve: answers of equal confidence are given together.
+
+    Source: risk and coverage of selective prediction (El-Yaniv and Wiener, 2010).
+    """
+    sure, hits = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=np.float64)
+    order = np.argsort(-sure, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(sure[order])), len(sure) - 1)[: len(sure)]
+    given = last + 1
+    return Coverage(
+        sure[order][last], given / max(1, len(sure)), np.cumsum(hits[order])[last] / given
+    )

@@ -62,6 +62,7 @@ def export(run: Path | str, target: Path | str, dtype: str = "float32", prove_on
         manifest = {
             "family": family_of(loaded.model.config),
             "imagery": recipe.imagery.model_dump(mode="json"),
+            "system": loaded.system,
             "models": recipe.models.model_dump(include={"dialect", "longest"}),
             "made_from": read_json(run / RUN_FILE)["base"],
             "dtype": dtype,

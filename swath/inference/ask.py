@@ -9,11 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from swath.boxes import Boxes
-from swath.errors import RequestError
+from swath.endpoint import is_address
+from swath.errors import ModelError, RequestError
 from swath.imagery.scene import open_scene
-from swath.instructions.conversation import Conversation, Image, user
-from swath.models.engine import LocalEngine
+from swath.imagery.video import SUFFIXES, frames_of
+from swath.instructions.conversation import Conversation, Image, system, user
+from swath.models.engine import Engine, LocalEngine
 from swath.models.loading import load
+from swath.models.remote import RemoteEngine
+from swath.recipe import Imagery, Remote
 
 
 @dataclass(frozen=True)
@@ -38,27 +42,36 @@ class Assistant:
     """A loaded model.
 
     Args:
-        model: a run, an exported folder or "swath-nano".
+        model: a run, an exported folder, "swath-nano", or a model behind an OpenAI-compatible
+            endpoint, as in `http://host:8000/v1#gpt-4o`, whose key is in OPENAI_API_KEY.
         threads: CPU threads; None leaves torch's choice.
 
     Raises:
         ModelError: there is no such model, or it is damaged.
+        RequestError: an address that names no model.
     """
 
     def __init__(self, model: str | Path, threads: int | None = None) -> None:
-        self.engine = LocalEngine(load(model), threads=threads)
+        self.engine: Engine
+        self._imagery, self._system = Imagery(), ""
+        if is_address(model):
+            self.engine = RemoteEngine(str(model), Remote(logprobs=True))
+        else:
+            loaded = load(model)
+            self.engine = LocalEngine(loaded, threads=threads)
+            self._imagery, self._system = loaded.imagery, loaded.system or ""
 
     def ask(
         self,
-        image: str | Path,
+        image: str | Path | Sequence[str | Path],
         question: str,
         choices: Sequence[str] = (),
         max_new_tokens: int = 64,
     ) -> Reply:
-        """The model's answer to a question about a picture.
+        """The answer to a question about a picture, after the instruction the model was tuned with.
 
         Args:
-            image: a picture or raster file.
+            image: a picture, raster or clip; or several pictures, in order of time.
             question: in the words the model was tuned on, if it is small.
             choices: with them, the answer is the most probable of these and nothing else.
             max_new_tokens: longest free answer.
@@ -66,19 +79,30 @@ class Assistant:
         Raises:
             ImageryError: the file is absent or cannot be read.
             RequestError: the question is empty.
+            ModelError: a model elsewhere names none of the choices.
         """
         if not question.strip():
             raise RequestError("the question is empty; say what you want to know.")
-        path = str(Path(image).absolute())
-        asked = Conversation(
-            id=path,
-            task="ask",
-            turns=(user(Image(path, open_scene(path).size_wh), "\n" + question.strip()),),
-        )
+        several = [image] if isinstance(image, str | Path) else image
+        paths = [path for one in several for path in self._pictures(Path(one).absolute())]
+        if not paths:
+            raise RequestError("no picture is asked about; name at least one.")
+        pictures = [Image(path, open_scene(path).size_wh) for path in paths]
+        turns = [system(self._system)] if self._system else []
+        turns.append(user(*pictures, "\n" + question.strip()))
+        asked = Conversation(id=paths[0], task="ask", turns=tuple(turns))
         if not choices:
             answer = self.engine.answer([asked], max_new_tokens)[0]
             return Reply(answer.text, answer.boxes)
         logs = self.engine.score([asked], [list(choices)])[0]
+        if not np.isfinite(logs).any():
+            raise ModelError(f"it names none of {', '.join(choices)}; ask without choices.")
         best = int(logs.argmax())
         shares = np.exp(logs - logs.max())
         return Reply(choices[best], None, float(shares[best] / shares.sum()))
+
+    def _pictures(self, path: Path) -> list[str]:
+        """A picture is one; of a clip, as many frames as the model was tuned on."""
+        if path.suffix.lower() not in SUFFIXES:
+            return [str(path)]
+        return frames_of(path, self._imagery.frames)

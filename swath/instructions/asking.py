@@ -39,6 +39,12 @@ class Setting:
     names: tuple[str, ...]
     looks: Looks = field(default_factory=Looks)
 
+    @property
+    def system(self) -> str | None:
+        """The instruction before the first question, its classes listed."""
+        text = self.section.system
+        return text and text.replace("{labels}", ", ".join(self.labels))
+
 
 Task = Callable[[AnnotatedImage, Setting, random.Random], Iterator[Conversation]]
 """Conversations of one image; the generator is seeded by set and image."""
@@ -79,9 +85,8 @@ def ask(
         parts.insert(0, Text("\n"))
     paths = (all_frames and image.frames) or (image.path,)
     turns = [user(*(Image(path, image.size_wh) for path in paths), *parts), answer]
-    if setting.section.system:
-        labels = ", ".join(setting.labels)
-        turns.insert(0, system(setting.section.system.replace("{labels}", labels)))
+    if setting.system:
+        turns.insert(0, system(setting.system))
     words = " ".join(part.text for part in (*parts, *answer.parts) if isinstance(part, Text))
     return Conversation(
         id=f"{image.id}#{task}{number}",

@@ -148,6 +148,7 @@ def _card(
         "licences": dict(
             sorted(Counter(image.licence or "not stated" for image in images).items())
         ),
+        "system": setting.system,
         "instructions": setting.section.model_dump(mode="json"),
         "seed": seed,
         **notes,

@@ -84,6 +84,13 @@ class Conversation:
         return tuple(p for turn in self.turns for p in turn.parts if isinstance(p, Image))
 
     @property
+    def frame(self) -> int:
+        """Which image the boxes of an answer lie in: the first of the last turn that shows any."""
+        shown = [sum(isinstance(part, Image) for part in turn.parts) for turn in self.turns]
+        last = max((place for place, number in enumerate(shown) if number), default=0)
+        return sum(shown[:last])
+
+    @property
     def question(self) -> Conversation:
         """The same without its last assistant turn: what a model is asked."""
         turns = self.turns[:-1] if self.turns[-1].role == "assistant" else self.turns

@@ -214,6 +214,11 @@ PHRASINGS.add(
         prepare=in_chinese,
     ),
 )
+# One fixed prompt for captions, as RemoteGLM tunes with.
+PHRASINGS.add(
+    "remoteglm",
+    replace(PHRASINGS.get("chinese"), caption=PHRASINGS.get("chinese").caption[:1]),
+)
 PHRASINGS.add(
     "chinese-short",
     replace(

@@ -30,10 +30,12 @@ class Answer:
     Args:
         text: its words, special tokens left out.
         boxes: boxes it named, pixels of the question's image; None where none was readable.
+        refused: it, or a filter before it, would not answer.
     """
 
     text: str
     boxes: Boxes | None = None
+    refused: bool = False
 
 
 class Engine(Protocol):
@@ -107,7 +109,7 @@ class LocalEngine:
                     [asked[i] for i in some], [views[i] for i in some], max_new_tokens
                 )
                 for place, text in zip(some, texts, strict=True):
-                    answers[place] = self._read(text, views[place])
+                    answers[place] = self._read(text, views[place][questions[place].frame])
             if progress:
                 progress(len(answers), len(questions))
         return [answers[i] for i in range(len(questions))]
@@ -164,8 +166,7 @@ class LocalEngine:
             by_length.setdefault(len(one.ids), []).append(place)
         return list(by_length.values())
 
-    def _read(self, text: str, views: Sequence[View]) -> Answer:
-        view = views[0]
+    def _read(self, text: str, view: View) -> Answer:
         boxes = self._dialect.read(text, (view.pixels.shape[1], view.pixels.shape[0]))
         return Answer(text, view.to_image(boxes) if len(boxes) else None)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from swath.errors import ModelError
 from swath.registry import Registry
 
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
@@ -42,16 +43,16 @@ class Family:
         many_images: a conversation may show several images.
     """
 
-    vision: str
-    projector: tuple[str, ...]
-    language: str
     side: Callable[[Any], int]
     patch: Callable[[Any], int]
     image_tokens: Callable[[Any, int], int]
-    image_token: str
     template: str
-    dialect: str
-    regions: str
+    vision: str = "model.vision_tower"
+    projector: tuple[str, ...] = ("model.multi_modal_projector",)
+    language: str = "model.language_model"
+    image_token: str = "<image>"
+    dialect: str = "geochat"
+    regions: str = "geochat-region"
     written: Callable[[str, int], str] = str.__mul__
     tokens: tuple[str, ...] = ()
     mean: tuple[float, float, float] = CLIP[0]
@@ -85,16 +86,10 @@ def _smolvlm_frame(token: str, count: int) -> str:
 FAMILIES.add(
     "swath_nano",
     Family(
-        vision="model.vision_tower",
-        projector=("model.multi_modal_projector",),
-        language="model.language_model",
         side=lambda config: int(config.image_size),
         patch=lambda config: 16,
         image_tokens=lambda config, side: _grid(side, 16),
-        image_token="<image>",
         template="nano",
-        dialect="geochat",
-        regions="geochat-region",
         mean=(0.4, 0.4, 0.4),
         std=(0.22, 0.22, 0.22),
     ),
@@ -102,25 +97,16 @@ FAMILIES.add(
 FAMILIES.add(
     "llava",
     Family(
-        vision="model.vision_tower",
-        projector=("model.multi_modal_projector",),
-        language="model.language_model",
         side=lambda config: int(config.vision_config.image_size),
         patch=lambda config: int(config.vision_config.patch_size),
         image_tokens=lambda config, side: _grid(side, config.vision_config.patch_size),
-        image_token="<image>",
         template="vicuna",
-        dialect="geochat",
-        regions="geochat-region",
     ),
 )
 # LLaVA's class around Pixtral's tower: any size of image, rows of the grid ended by a token.
 FAMILIES.add(
     "pixtral",
     Family(
-        vision="model.vision_tower",
-        projector=("model.multi_modal_projector",),
-        language="model.language_model",
         side=lambda config: min(512, int(config.vision_config.image_size)),
         patch=lambda config: int(config.vision_config.patch_size),
         image_tokens=lambda config, side: _grid(side, config.vision_config.patch_size),
@@ -128,8 +114,6 @@ FAMILIES.add(
         written=_pixtral_rows,
         tokens=("[IMG_BREAK]", "[IMG_END]"),
         template="pixtral",
-        dialect="geochat",
-        regions="geochat-region",
         pixels="sized",
         processor="PixtralImageProcessor",
         any_side=True,
@@ -138,16 +122,10 @@ FAMILIES.add(
 FAMILIES.add(
     "swath_composed",
     Family(
-        vision="model.vision_tower",
-        projector=("model.multi_modal_projector",),
-        language="model.language_model",
         side=lambda config: int(config.image_size),
         patch=lambda config: int(config.vision_config.patch_size),
         image_tokens=lambda config, side: int(config.image_tokens),
-        image_token="<image>",
         template="minigpt",
-        dialect="geochat",
-        regions="geochat-region",
     ),
 )
 FAMILIES.add(
@@ -155,7 +133,6 @@ FAMILIES.add(
     Family(
         vision="model.visual",
         projector=("model.visual.merger",),
-        language="model.language_model",
         side=lambda config: 448,
         patch=lambda config: (
             int(config.vision_config.patch_size) * int(config.vision_config.spatial_merge_size)
@@ -165,8 +142,6 @@ FAMILIES.add(
         ),
         image_token="<|image_pad|>",
         template="qwen",
-        dialect="geochat",
-        regions="geochat-region",
         pixels="patches",
         processor="Qwen2VLImageProcessor",
         any_side=True,
@@ -185,12 +160,9 @@ for _name in ("smolvlm", "idefics3"):
             image_tokens=lambda config, side: _grid(
                 side, config.vision_config.patch_size * config.scale_factor
             ),
-            image_token="<image>",
             written=_smolvlm_frame,
             tokens=("<fake_token_around_image>", "<global-img>"),
             template="smolvlm",
-            dialect="geochat",
-            regions="geochat-region",
             mean=HALF[0],
             std=HALF[1],
             pixels="rows",
@@ -206,7 +178,6 @@ FAMILIES.add(
         side=lambda config: int(config.vision_config.image_size),
         patch=lambda config: int(config.vision_config.patch_size),
         image_tokens=lambda config, side: int(config.num_query_tokens),
-        image_token="<image>",
         template="question",
         dialect="minigpt",
         regions="minigpt",
@@ -243,3 +214,19 @@ def family_of(config: Any) -> str:
     """The row's name for a config: its type, but Pixtral's tower inside LLaVA has its own row."""
     tower = getattr(getattr(config, "vision_config", None), "model_type", "")
     return "pixtral" if (config.model_type, tower) == ("llava", "pixtral") else config.model_type
+
+
+def family_row(config: Any, base: str) -> Family:
+    """The row of a model's family.
+
+    Raises:
+        ModelError: swath does not know it.
+    """
+    name = family_of(config)
+    if name not in FAMILIES:
+        known = ", ".join(name for name, _ in FAMILIES.items())
+        raise ModelError(
+            f"{base} is of the family '{name}', which this swath cannot encode yet "
+            f"(known: {known}); start from swath-nano with models.base=swath-nano."
+        )
+    return FAMILIES.get(name)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import (
@@ -24,9 +22,11 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+import swath.models.composed  # noqa: F401 (registers itself with transformers)
 from swath.errors import ModelError
 from swath.files import read_json
-from swath.models.family import FAMILIES, Family, family_of
+from swath.models.family import FAMILIES, Family, family_row
+from swath.models.hub import fetched, first_line, reading
 from swath.models.nano import NanoConfig, NanoForConditionalGeneration
 from swath.models.templates import TEMPLATES, ending, serves
 from swath.models.vocabulary import train_tokenizer
@@ -60,6 +60,7 @@ class Loaded:
         imagery: how it was shown pixels, which is how it is shown them again.
         mean, std: of pixel values, subtracted and divided.
         limit: tokens a row may have, where that is less than the model can read.
+        system: the instruction it was tuned with, for whoever asks it.
     """
 
     model: Any
@@ -70,6 +71,7 @@ class Loaded:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     limit: int | None = None
+    system: str | None = None
 
     def __post_init__(self) -> None:
         self.mean = self.mean or self.family.mean
@@ -232,16 +234,19 @@ def load_folder(folder: Path | str, base: str, dtype: str = "auto") -> Loaded:
     section = Models(**manifest.get("models", {}))
     loaded = Loaded(model, tokenizer, family, base, imagery, *_colours(folder))
     _check_image_token(loaded)
-    return fitted(loaded, section, imagery)
+    return replace(fitted(loaded, section, imagery), system=manifest.get("system"))
 
 
-def read_weights(folder: Path, config: PretrainedConfig, dtype: str, kind: Any = None) -> Any:
+def read_weights(
+    folder: Path, config: PretrainedConfig, dtype: str, kind: Any = None, new: str | None = None
+) -> Any:
     """The weights of a folder in evaluation mode; none may be missing.
 
     Args:
         config: its configuration.
         dtype: "float32", "bfloat16", or "auto": bfloat16 on an accelerator, else float32.
         kind: class to read them with; nothing: the family's.
+        new: what the names of weights hold that may be missing, and are random then.
 
     Raises:
         ModelError: weights are missing.
@@ -254,10 +259,11 @@ def read_weights(folder: Path, config: PretrainedConfig, dtype: str, kind: Any =
         else AutoModelForImageTextToText
     )
     model, report = kind.from_pretrained(
-        folder, dtype=getattr(torch, dtype), output_loading_info=True
+        folder, config=config, dtype=getattr(torch, dtype), output_loading_info=True
     )
-    if report["missing_keys"]:  # transformers would go on with random numbers there
-        missing = ", ".join(sorted(report["missing_keys"])[:3])
+    lost = sorted(key for key in report["missing_keys"] if new is None or new not in key)
+    if lost:  # transformers would go on with random numbers there
+        missing = ", ".join(lost[:3])
         raise ModelError(
             f"{folder}: its weights are not whole or of another architecture, {missing} is "
             f"missing; copy it anew."
@@ -280,31 +286,6 @@ def finish_tokenizer(tokenizer: Any, family: Family, where: Path | str) -> None:
                 f"different lengths cannot be joined; set pad_token in tokenizer_config.json."
             )
         tokenizer.pad_token = tokenizer.eos_token  # padding is masked, so any token does
-
-
-@contextmanager
-def reading(folder: Path | str) -> Iterator[None]:
-    """What `transformers` raises on damaged files becomes one error."""
-    try:
-        yield
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"{folder}: cannot be loaded ({first_line(error)}).") from None
-
-
-def family_row(config: PretrainedConfig, base: str) -> Family:
-    """The row of a model's family.
-
-    Raises:
-        ModelError: swath does not know it.
-    """
-    name = family_of(config)
-    if name not in FAMILIES:
-        known = ", ".join(name for name, _ in FAMILIES.items())
-        raise ModelError(
-            f"{base} is of the family '{name}', which this swath cannot encode yet "
-            f"(known: {known}); start from swath-nano with models.base=swath-nano."
-        )
-    return FAMILIES.get(name)
 
 
 def _check_image_token(loaded: Loaded) -> None:
@@ -348,52 +329,19 @@ def _load_run(folder: Path) -> Loaded:
             f"{folder}: this run has not finished; `swath tune` with the same recipe continues it."
         )
     recipe = load_recipe(folder / "recipe.yaml")
+    card = folder / "set" / "card.json"
+    system = read_json(card).get("system") if card.is_file() else None
     if (folder / "model" / "config.json").is_file():
-        return fitted(load_folder(folder / "model", str(folder)), recipe.models, recipe.imagery)
+        whole = load_folder(folder / "model", str(folder))
+        return replace(fitted(whole, recipe.models, recipe.imagery), system=system)
     loaded = load_base(recipe.models, (), recipe.seed, recipe.imagery)
     try:
-        model = PeftModel.from_pretrained(loaded.model, str(folder / "adapter"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft reads a name of old
+            model = PeftModel.from_pretrained(loaded.model, str(folder / "adapter"))
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"{folder}/adapter does not fit its base {run['base']} ({first_line(error)})."
         ) from None
     merged = model.merge_and_unload().eval()
-    return replace(loaded, model=merged, base=str(folder))
-
-
-def fetched(name: str, revision: str | None, any_kind: bool = False) -> Path:
-    """The folder of a Hub model, downloaded if need be.
-
-    Args:
-        any_kind: a part of a model, which need not be of a known family.
-
-    Raises:
-        ModelError: there is no such repository, it cannot be reached, or swath cannot encode it.
-    """
-    if name.count("/") != 1 or Path(name).parent.is_dir():
-        raise ModelError(f"'{name}': there is no such run or folder, and it is no Hub name either.")
-    from huggingface_hub import hf_hub_download, snapshot_download
-
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    patterns = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
-    try:
-        # The small file first: a family that swath cannot encode is refused before gigabytes.
-        file = hf_hub_download(name, "config.json", revision=revision)
-        if not any_kind:
-            family_row(AutoConfig.from_pretrained(file), name)
-        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
-    except HFValidationError:
-        raise ModelError(
-            f"'{name}': there is no such folder or run, and it is no Hub name either."
-        ) from None
-    except (HfHubHTTPError, OSError, ValueError) as error:
-        raise ModelError(
-            f"'{name}' is no folder here and cannot be fetched from the Hub "
-            f"({first_line(error)}); with no network, use models.base=swath-nano or a folder."
-        ) from None
-
-
-def first_line(error: Exception) -> str:
-    """The first line of what an error says."""
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].rstrip(".")[:200]
+    return replace(loaded, model=merged, base=str(folder), system=system)

@@ -20,8 +20,10 @@ from transformers import (
 from swath.errors import ModelError
 from swath.models.composed import compose
 from swath.models.family import FAMILIES
-from swath.models.loading import Loaded, fetched, finish_tokenizer, read_weights, reading
+from swath.models.hub import fetched, reading
+from swath.models.loading import Loaded, finish_tokenizer, read_weights
 from swath.models.positions import bake_positions
+from swath.models.shrink import encoder_decoder
 from swath.recipe import Imagery, Models
 
 TOWERS: dict[str, Any] = {
@@ -49,9 +51,15 @@ def put_together(section: Models, imagery: Imagery, seed: int) -> Loaded:
     if parts.connector == "cross-attention":
         family = FAMILIES.get("vision-encoder-decoder")
         with reading(vision):
-            model = VisionEncoderDecoderModel.from_encoder_decoder_pretrained(
-                str(vision), str(language)
+            config = encoder_decoder(
+                AutoConfig.from_pretrained(vision), AutoConfig.from_pretrained(language)
             )
+            encoder = read_weights(vision, config.encoder, section.dtype, AutoModel)
+        with reading(language):  # its attention to the image is new
+            decoder = read_weights(
+                language, config.decoder, section.dtype, AutoModelForCausalLM, new="cross"
+            )
+        model: Any = VisionEncoderDecoderModel(config=config, encoder=encoder, decoder=decoder)
         finish_tokenizer(tokenizer, family, language)
         start_words(model, tokenizer)
         return Loaded(model.eval(), tokenizer, family, base)
@@ -60,6 +68,8 @@ def put_together(section: Models, imagery: Imagery, seed: int) -> Loaded:
     with reading(vision):
         config = AutoConfig.from_pretrained(vision)
         kind = TOWERS.get(config.model_type, AutoModel)
+        if config.model_type in ("clip", "siglip"):
+            config = config.vision_config
         seeing = read_weights(vision, config, section.dtype, kind)
     tower = getattr(seeing, "vision_model", seeing)
     if imagery.image_px is not None and imagery.image_px != tower.config.image_size:

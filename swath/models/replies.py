@@ -40,7 +40,7 @@ class Contents:
         return turns
 
     def _file(self, path: str) -> str:
-        """Hash of an image's bytes, of a clip with the frame; a lost file is the engine's to name."""
+        """Hash of an image's bytes, a clip's with the frame; a lost file stays its name."""
         file, mark, frame = path.partition(FRAME)
         if file not in self._files:
             if not Path(file).is_file():
@@ -133,7 +133,7 @@ def identity(loaded: Loaded) -> str:
     return digest(
         [
             weights.hexdigest(),
-            str(loaded.family),
+            [value for value in vars(loaded.family).values() if not callable(value)],
             loaded.tokenizer.get_vocab(),
             loaded.tokenizer.chat_template,
             loaded.imagery.model_dump(mode="json"),

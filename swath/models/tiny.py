@@ -20,8 +20,8 @@ from transformers import (
 
 from swath.errors import ModelError
 from swath.models.composed import composed_config
-from swath.models.family import Family, family_of
-from swath.models.loading import EMBEDDED, Loaded, family_row, load_folder
+from swath.models.family import Family, family_of, family_row
+from swath.models.loading import EMBEDDED, Loaded, load_folder
 from swath.models.parts import start_words
 from swath.models.published import published_config
 from swath.models.shrink import encoder_decoder, shrink

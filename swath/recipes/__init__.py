@@ -34,6 +34,15 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = (), tiny: bool = Fa
     if tiny:
         values = _merged(values, values.pop("tiny", {}))
         values = _merged(values, {"name": f"{values['name']}-tiny", "models": {"weights": "tiny"}})
+    return overridden(values, overrides, path.name)
+
+
+def overridden(values: dict[str, Any], overrides: Sequence[str], where: str) -> Recipe:
+    """The recipe of a mapping with dotted keys replaced.
+
+    Raises:
+        RecipeError: a key or value is refused.
+    """
     for override in overrides:
         key, sign, value = override.partition("=")
         if not sign:
@@ -41,7 +50,7 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = (), tiny: bool = Fa
         _set(values, key.split("."), _yaml(value, f"override {key}"), override)
         if key == "annotations.source":  # one's own images instead of drawn ones
             values["annotations"].pop("drawn", None)
-    return validate(values, path.name)
+    return validate(values, where)
 
 
 def find_recipe(name: str | Path) -> Path:
@@ -137,13 +146,20 @@ def _merged(below: Any, above: Any) -> Any:
 
 def _yaml(text: str, where: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return _apart(yaml.safe_load(text))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise RecipeError(
             f"{where}{line}: not valid YAML ({getattr(error, 'problem', error)})."
         ) from None
+
+
+def _apart(value: Any) -> Any:
+    """The same with nothing shared: an override of one stage is not one of its YAML alias too."""
+    if isinstance(value, dict):
+        return {key: _apart(one) for key, one in value.items()}
+    return [_apart(one) for one in value] if isinstance(value, list) else value
 
 
 def _set(values: dict[str, Any], keys: list[str], value: Any, override: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -9,6 +11,9 @@ from torch.nn import functional
 from swath.models.encoding import IGNORED
 from swath.recipe import ImageLoss
 from swath.tuning.rows import Targets
+
+CONTRAST_WIDTH = 64
+"""Numbers in which an image and a caption are compared."""
 
 
 class ImageHeads(nn.Module):
@@ -24,7 +29,12 @@ class ImageHeads(nn.Module):
         super().__init__()
         self.section = section
         self.label = nn.Linear(width, max(1, len(targets.labels)))
-        self.words = nn.Linear(width, max(1, len(targets.words)))
+        count = max(1, len(targets.words))
+        self.words = nn.Linear(width, count)
+        if section.contrast:
+            self.image = nn.Linear(width, CONTRAST_WIDTH, bias=False)
+            self.caption = nn.Linear(count, CONTRAST_WIDTH, bias=False)
+            self.scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
     def forward(self, features: Tensor, scenes: Tensor | None, words: Tensor | None) -> Tensor:
         """The weighted sum of the losses the batch has targets for.
@@ -45,7 +55,22 @@ class ImageHeads(nn.Module):
             loss = loss + self.section.words * functional.binary_cross_entropy_with_logits(
                 self.words(mean), words
             )
+            if self.section.contrast:
+                loss = loss + self.section.contrast * self._contrast(mean, words)
         return loss
+
+    def _contrast(self, mean: Tensor, words: Tensor) -> Tensor:
+        """CLIP's loss (arXiv:2103.00020) of images against the words of the batch's captions.
+
+        Images whose captions have the same words are not to be told apart.
+        """
+        image = functional.normalize(self.image(mean), dim=1)
+        caption = functional.normalize(self.caption(words), dim=1)
+        logits = self.scale.exp().clamp(max=100) * image @ caption.T
+        same = (words[:, None] == words[None]).all(dim=2).float()
+        wanted = same / same.sum(1, keepdim=True)
+        of_images, of_captions = logits.log_softmax(1), logits.T.log_softmax(1)
+        return -(wanted * (of_images + of_captions)).sum(1).mean() / 2
 
 
 def text_loss(

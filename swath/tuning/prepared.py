@@ -221,7 +221,7 @@ class Prepared:
 
 
 def _heads(inputs: Inputs, stage: Stage, targets: Targets) -> ImageHeads | None:
-    if not (stage.image_loss.label or stage.image_loss.words):
+    if not stage.image_loss.wanted:
         return None
     loaded = inputs.loaded
     tower = loaded.model.get_submodule(loaded.family.vision)

@@ -119,7 +119,7 @@ class Batcher:
                 row[1 : 1 + len(some)] = torch.tensor(some)
         if stage.image_loss.label and self._place:
             batch["scenes"] = torch.from_numpy(np.stack([self._scene(one) for one in owners]))
-        if stage.image_loss.words and self._words:
+        if (stage.image_loss.words or stage.image_loss.contrast) and self._words:
             batch["words"] = torch.from_numpy(np.stack([self._spoken(one) for one in owners]))
         if stage.image_loss.mixup and not encoded:
             share = float(rng.beta(stage.image_loss.mixup, stage.image_loss.mixup))

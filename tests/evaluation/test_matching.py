@@ -1,11 +1,8 @@
-import json
-
 import numpy as np
 import pytest
 
 from swath.boxes import Boxes
 from swath.evaluation import grounding, matching
-from swath.instructions.dialect import DIALECTS
 from tests.evaluation.making import predicted
 
 
@@ -61,26 +58,3 @@ def test_a_turned_box_may_be_found_upright_only():
 def test_no_box_anywhere_is_zero_and_no_error():
     one = predicted(1, "ground", {"boxes": squares((0, 0))}, boxes=None, problem="no box")
     assert {measure.value for measure in grounding.found([one]).values()} == {0.0}
-
-
-def test_pairs_equal_the_vectors(vectors_folder):
-    vectors = json.loads((vectors_folder / "grounding_multi_obb.json").read_text())
-    sums = np.zeros((4, 3))
-    for case in vectors["cases"]:
-        answers = DIALECTS.get("geochat").read(case["answer"], (100, 100))
-        assert len(answers) == len(case["parsed"]), case["id"]
-        rows = np.reshape(case["gt"], (-1, 5))
-        low, high = rows[:, :2], rows[:, 2:4]
-        truth = Boxes.from_rotated(np.hstack([(low + high) / 2, high - low, rows[:, 4:]]))
-        overlap = matching.overlaps(answers, truth)
-        for row, (name, count) in enumerate(
-            (f"cw_{name}@{least}", count(overlap, least))
-            for least in (0.25, 0.5)
-            for name, count in (("greedy", matching.greedy), ("optimal", matching.most))
-        ):
-            tp = case["expected"][name][0]
-            assert count == tp, f"{case['id']}: {name}"
-            sums[row] += count, len(answers), len(truth)
-    names = ["cw_greedy@0.25", "cw_optimal@0.25", "cw_greedy@0.5", "cw_optimal@0.5"]
-    wanted = [vectors["expected_corpus"][name]["f1"] for name in names]
-    assert grounding.f1(sums) == pytest.approx(wanted)

@@ -18,6 +18,7 @@ BOX = [[10.0, 10, 20, 10, 20, 20, 10, 20]]
 class Answer:
     text: str
     boxes: Boxes | None = None
+    refused: bool = False
 
 
 class Parrot:

@@ -5,6 +5,7 @@ from swath.errors import EvaluationError, FormatError
 from swath.evaluation.metrics import HEADLINE, METRICS
 from swath.evaluation.predictions import TRUTH
 from swath.evaluation.report import TITLES
+from swath.evaluation.rules import DAMAGE
 from swath.evaluation.score import TASKS, compare, read_scores, score, write_scores
 from tests.evaluation.making import named, predicted
 
@@ -66,6 +67,7 @@ def test_every_task_has_measures_a_truth_and_a_headline_that_is_among_its_measur
     box = [0.0, 0.0, 9.0, 0.0, 9.0, 9.0, 0.0, 9.0]
     truth = {"label": "Beach", "captions": ["sand"], "boxes": [box], "count": 1}
     truth |= {"name": "ship", "answer": "yes", "kind": "presence"}
+    truth |= {"labels": ["Beach"], "counts": dict.fromkeys(DAMAGE, 1)}
     assert TASKS.keys() == TRUTH.keys() == HEADLINE.keys() == TITLES.keys()
     some = [predicted(i, task, truth, boxes=[box]) for i, task in enumerate(TASKS)]
     for task, values in score(some, LABELS, resamples=20).items():

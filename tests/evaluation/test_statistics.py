@@ -87,3 +87,24 @@ def test_seven_answers_set_right_and_none_spoilt_is_significant():
 def test_runs_on_different_samples_cannot_be_paired():
     with pytest.raises(EvaluationError, match="got 1 and 2; evaluate both runs on one test set"):
         difference(mean_of([1], ["a"]), mean_of([1, 2], ["a", "b"]))
+
+
+def test_answers_are_given_surest_first_and_equal_ones_together():
+    # Surest first: right; then two at 0.8, one right; then wrong.
+    curve = statistics.coverage([0.8, 0.9, 0.5, 0.8], [1, 1, 0, 0])
+    assert curve.thresholds.tolist() == [0.9, 0.8, 0.5]
+    assert curve.coverage.tolist() == [0.25, 0.75, 1.0]
+    assert curve.accuracy == pytest.approx([1, 2 / 3, 1 / 2])
+
+
+def test_the_lowest_threshold_that_is_accurate_enough_is_chosen():
+    curve = statistics.coverage([0.8, 0.9, 0.5, 0.8], [1, 1, 0, 0])
+    assert (curve.threshold(0.6), curve.threshold(0.95)) == (0.8, 0.9)
+    assert statistics.coverage([0.9], [0]).threshold(0.5) is None
+    assert curve.at(0.7) == (0.75, pytest.approx(2 / 3))
+    assert curve.at(0.95) == (0.0, None)
+
+
+def test_no_wrong_answer_of_2000_is_at_most_a_fifth_of_a_percent():
+    low, high = statistics.clopper_pearson(0, 2000)
+    assert (low, high) == (0, pytest.approx(1 - 0.025 ** (1 / 2000)))

@@ -92,3 +92,21 @@ def test_a_relative_path_is_asked_of_like_an_absolute_one(model, picture, tmp_pa
 def test_a_model_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ModelError, match="no model folder and no run"):
         Assistant(tmp_path)
+
+
+def test_a_run_is_asked_after_the_instruction_it_was_tuned_with(tiny_base, tmp_path, monkeypatch):
+    from swath.instructions.builder import write_set
+    from swath.tuning.run import tune
+    from tests.making import annotated, small_set, tiny_recipe
+
+    built = small_set(tmp_path / "images", system="Be one of {labels}.")
+    run = tune(built, tiny_recipe(tiny_base), tmp_path / "run")
+    write_set(run / "set", annotated(tmp_path / "images"), built)
+    assistant = Assistant(run)
+    asked = []
+    answer = assistant.engine.answer
+    monkeypatch.setattr(
+        assistant.engine, "answer", lambda some, most: asked.extend(some) or answer(some, most)
+    )
+    assistant.ask(built.conversations[0].images[0].path, "What is it?")
+    assert asked[0].text("system") == "Be one of blue land, green land, red land."

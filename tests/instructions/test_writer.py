@@ -1,7 +1,4 @@
-import json
 import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -10,6 +7,7 @@ from swath.annotations.image import AnnotatedImage
 from swath.errors import EndpointError
 from swath.instructions.writer import note, rewrite_captions
 from swath.recipe import Writer
+from tests.endpoints import endpoint
 
 FIVE = ("A plane.", "One plane parks.", "Planes.", "An airport.", "Grass.")
 
@@ -21,52 +19,8 @@ def images(count=3):
     ]
 
 
-class Stand:
-    """A model that answers with `reply(prompt)`, and what it was asked."""
-
-    def __init__(self, reply):
-        self.reply, self.prompts, self.headers, self.bodies = reply, [], [], []
-        self.lock = threading.Lock()
-
-
-@contextmanager
-def endpoint(reply):
-    """An OpenAI-compatible endpoint; a reply is text, a (status, body) pair or a whole object."""
-    stand = Stand(reply)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            prompt = body["messages"][0]["content"]
-            with stand.lock:
-                stand.prompts.append(prompt)
-                stand.bodies.append((self.path, body))
-                stand.headers.append(dict(self.headers))
-                reply = stand.reply(prompt)
-            status, answer = reply if isinstance(reply, tuple) else (200, reply)
-            if isinstance(answer, str) and status == 200:
-                answer = {"choices": [{"message": {"role": "assistant", "content": answer}}]}
-            raw = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw)
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    stand.section = lambda **values: Writer(
-        endpoint=f"http://127.0.0.1:{server.server_port}/v1/", model="qwen", **values
-    )
-    try:
-        yield stand
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+def section(stand, **values):
+    return Writer(endpoint=stand.address + "/", model="qwen", **values)
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +39,7 @@ def test_five_captions_are_joined_and_translated(tmp_path):
     seen = []
     with endpoint(translator) as stand:
         written = rewrite_captions(
-            [*images(2), bare], stand.section(), tmp_path / "w.jsonl", lambda *n: seen.append(n)
+            [*images(2), bare], section(stand), tmp_path / "w.jsonl", lambda *n: seen.append(n)
         )
     assert [one.captions for one in written] == [("停机坪上有飞机。",)] * 2 + [()]
     assert [one.id for one in written] == ["airport_0", "airport_1", "bare"]
@@ -101,14 +55,14 @@ def test_five_captions_are_joined_and_translated(tmp_path):
 
 def test_rewriting_keeps_each_caption_and_takes_the_recipe_s_prompt(tmp_path):
     with endpoint(lambda prompt: prompt.upper()) as stand:
-        section = stand.section(steps=["rewrite"], prompt="Vary: {text}")
-        (one,) = rewrite_captions(images(1), section, tmp_path / "w.jsonl")
+        given = section(stand, steps=["rewrite"], prompt="Vary: {text}")
+        (one,) = rewrite_captions(images(1), given, tmp_path / "w.jsonl")
     assert one.captions[0] == "VARY: A PLANE." and len(one.captions) == 5
 
 
 def test_thinking_aloud_is_left_out(tmp_path):
     with endpoint(lambda _: "<think>hm\nhm</think>\n\nA  plane.\n") as stand:
-        (one,) = rewrite_captions(images(1), stand.section(steps=["join"]), tmp_path / "w.jsonl")
+        (one,) = rewrite_captions(images(1), section(stand, steps=["join"]), tmp_path / "w.jsonl")
     assert one.captions == ("A plane.",)
 
 
@@ -119,34 +73,34 @@ def test_an_endpoint_that_fails_twice_is_asked_again(tmp_path):
         return (left.pop(), {"error": "busy"}) if left else translator(prompt)
 
     with endpoint(reply) as stand:
-        section = stand.section(steps=["join"])
-        (one,) = rewrite_captions(images(1), section, tmp_path / "w.jsonl")
+        given = section(stand, steps=["join"])
+        (one,) = rewrite_captions(images(1), given, tmp_path / "w.jsonl")
     assert one.captions == ("Planes and grass.",)
     assert len(stand.prompts) == 3
 
 
 def test_an_endpoint_that_stays_away_is_given_up(tmp_path):
     with endpoint(lambda _: (503, {"error": "loading"})) as stand:
-        section = stand.section(at_once=1)
+        given = section(stand, at_once=1)
         with pytest.raises(EndpointError, match=r"airport_0: .*status 503.*goes on where it"):
-            rewrite_captions(images(1), section, tmp_path / "w.jsonl")
+            rewrite_captions(images(1), given, tmp_path / "w.jsonl")
         assert len(stand.prompts) == http.TRIES
     with pytest.raises(EndpointError, match=r"gave no answer .*is it running"):
-        rewrite_captions(images(1), section, tmp_path / "w.jsonl")
+        rewrite_captions(images(1), given, tmp_path / "w.jsonl")
 
 
 def test_a_refused_key_or_model_is_not_asked_again(tmp_path):
     with endpoint(lambda _: (401, {"error": "bad key"})) as stand:
         with pytest.raises(EndpointError, match="does OPENAI_API_KEY hold its key"):
-            rewrite_captions(images(1), stand.section(), tmp_path / "w.jsonl")
+            rewrite_captions(images(1), section(stand), tmp_path / "w.jsonl")
         assert len(stand.prompts) == 1
 
 
 @pytest.mark.parametrize("address", ["ftp://x/v1", "127.0.0.1/v1", "http://[::1/v1"])
 def test_an_address_that_is_none_is_named_at_once(tmp_path, address):
-    section = Writer(endpoint=address, model="qwen")
+    given = Writer(endpoint=address, model="qwen")
     with pytest.raises(EndpointError, match="gave no answer"):
-        rewrite_captions(images(1), section, tmp_path / "w.jsonl")
+        rewrite_captions(images(1), given, tmp_path / "w.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -158,9 +112,9 @@ def test_an_address_that_is_none_is_named_at_once(tmp_path, address):
 )  # fmt: skip
 def test_rubbish_is_one_error_that_names_the_image(tmp_path, rubbish):
     with endpoint(lambda _: (200, rubbish) if not isinstance(rubbish, str) else rubbish) as stand:
-        section = stand.section(steps=["translate"], at_once=1)
+        given = section(stand, steps=["translate"], at_once=1)
         with pytest.raises(EndpointError, match=r"^airport_0: qwen at .*3 times.*take another"):
-            rewrite_captions(images(1), section, tmp_path / "w.jsonl")
+            rewrite_captions(images(1), given, tmp_path / "w.jsonl")
         assert len(stand.prompts) == http.ASKS
     assert len((tmp_path / "w.jsonl").read_text().splitlines()) == 1  # the header alone
 
@@ -168,14 +122,14 @@ def test_rubbish_is_one_error_that_names_the_image(tmp_path, rubbish):
 def test_long_rubbish_is_shortened(tmp_path):
     rubbish = (200, ("x" * 5000).encode())
     with endpoint(lambda _: rubbish) as stand, pytest.raises(EndpointError) as error:
-        rewrite_captions(images(1), stand.section(), tmp_path / "w.jsonl")
+        rewrite_captions(images(1), section(stand), tmp_path / "w.jsonl")
     assert len(str(error.value)) < 500
 
 
 def test_another_language_may_use_any_script(tmp_path):
     with endpoint(lambda _: "Ein Flugzeug.") as stand:
-        section = stand.section(steps=["translate"], language="German")
-        (one,) = rewrite_captions(images(1), section, tmp_path / "w.jsonl")
+        given = section(stand, steps=["translate"], language="German")
+        (one,) = rewrite_captions(images(1), given, tmp_path / "w.jsonl")
     assert set(one.captions) == {"Ein Flugzeug."}
 
 
@@ -188,11 +142,11 @@ def test_a_stopped_build_goes_on_without_asking_again(tmp_path):
         return (400, {}) if len(asked) > 2 else f"Text {len(asked)}."
 
     with endpoint(dies_at_the_third) as stand, pytest.raises(EndpointError):
-        rewrite_captions(images(4), stand.section(steps=["join"], at_once=1), cache)
+        rewrite_captions(images(4), section(stand, steps=["join"], at_once=1), cache)
     with cache.open("ab") as stream:
         stream.write(b'{"key": "cut sh')  # as a killed process leaves it
     with endpoint(lambda _: "Later.") as stand:
-        written = rewrite_captions(images(4), stand.section(steps=["join"]), cache)
+        written = rewrite_captions(images(4), section(stand, steps=["join"]), cache)
         assert len(stand.prompts) == 2
     assert [one.captions[0] for one in written] == ["Text 1.", "Text 2.", "Later.", "Later."]
     away = Writer(endpoint="http://127.0.0.1:9/v1", model="qwen", steps=["join"])
@@ -202,8 +156,8 @@ def test_a_stopped_build_goes_on_without_asking_again(tmp_path):
 
 def test_another_model_is_asked_anew(tmp_path):
     with endpoint(lambda _: "One.") as stand:
-        rewrite_captions(images(1), stand.section(steps=["join"]), tmp_path / "w.jsonl")
-        other = stand.section(steps=["join"]).model_copy(update={"model": "glm"})
+        rewrite_captions(images(1), section(stand, steps=["join"]), tmp_path / "w.jsonl")
+        other = section(stand, steps=["join"]).model_copy(update={"model": "glm"})
         rewrite_captions(images(1), other, tmp_path / "w.jsonl")
         assert len(stand.prompts) == 2
 
@@ -213,13 +167,13 @@ def test_the_key_is_sent_and_never_shown(tmp_path, monkeypatch, caplog):
     with endpoint(lambda _: (400, {"error": "wrong key sk-secret-42"})) as stand:
         caplog.set_level("DEBUG")
         with pytest.raises(EndpointError) as error:
-            rewrite_captions(images(1), stand.section(key="MY_KEY"), tmp_path / "w.jsonl")
+            rewrite_captions(images(1), section(stand, key="MY_KEY"), tmp_path / "w.jsonl")
     assert stand.headers[0]["Authorization"] == "Bearer sk-secret-42"
     assert "sk-secret" not in str(error.value) and "***" in str(error.value)
     assert "sk-secret" not in caplog.text
     assert "sk-secret" not in (tmp_path / "w.jsonl").read_text()
     with endpoint(lambda _: "fine") as stand:
-        rewrite_captions(images(1), stand.section(steps=["join"]), tmp_path / "w.jsonl")
+        rewrite_captions(images(1), section(stand, steps=["join"]), tmp_path / "w.jsonl")
         assert "Authorization" not in stand.headers[0]
 
 
@@ -231,7 +185,7 @@ def test_requests_are_under_way_at_the_same_time(tmp_path):
 
     with endpoint(reply) as stand:
         stand.lock = _Meeting(both)
-        rewrite_captions(images(2), stand.section(steps=["join"], at_once=2), tmp_path / "w.jsonl")
+        rewrite_captions(images(2), section(stand, steps=["join"], at_once=2), tmp_path / "w.jsonl")
     assert not both.broken
 
 
@@ -249,8 +203,8 @@ class _Meeting:
 
 
 def test_the_card_says_who_wrote_the_captions():
-    section = Writer(endpoint="https://me:pw@llm.example.org:8443/v1", model="qwen")
-    assert note(section) == "captions written by qwen at llm.example.org: join, translate"
+    given = Writer(endpoint="https://me:pw@llm.example.org:8443/v1", model="qwen")
+    assert note(given) == "captions written by qwen at llm.example.org: join, translate"
 
 
 def test_a_build_writes_its_captions_once_and_says_so_on_the_card(tmp_path):
@@ -259,11 +213,11 @@ def test_a_build_writes_its_captions_once_and_says_so_on_the_card(tmp_path):
     from swath.recipes import validate
 
     def experiment(stand):
-        section = stand.section().model_dump(mode="json")
+        given = section(stand).model_dump(mode="json")
         values = {
             "name": "rs",
             "annotations": {"drawn": {"count": 4, "size_px": 48}},
-            "instructions": {"tasks": ["caption"], "phrasing": "chinese", "writer": section},
+            "instructions": {"tasks": ["caption"], "phrasing": "chinese", "writer": given},
         }
         return Experiment(validate(values, "rs.yaml"), tmp_path / "rs")
 

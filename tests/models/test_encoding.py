@@ -247,7 +247,7 @@ def test_conversations_of_one_picture_come_together_in_order():
 
 def test_a_conversation_without_a_picture_is_refused():
     without = Conversation("bare", "classify", (user("Hello?"), assistant("Hello.")))
-    with pytest.raises(InstructionError, match="bare: no image; .* leave it out"):
+    with pytest.raises(InstructionError, match=r"bare: no image; .* leave it out"):
         by_image([without])
 
 

@@ -79,9 +79,7 @@ def plain_logs(model, conversation, views):
     """Log-probability of every token by a forward pass of one row, nothing shared or left out."""
     inputs = Inputs(model)
     encoded = inputs.encoder.encode(conversation, views)
-    batch = inputs.training([join([encoded])])
-    for name in ("labels", "segments"):
-        batch.pop(name)
+    batch = inputs.asking([encoded])
     pixels = inputs.pixels(inputs.tensor(views), [len(views)])
     with torch.inference_mode():
         logits = model.model(**batch, **pixels).logits
@@ -127,7 +125,7 @@ def test_an_image_becomes_as_many_tokens_as_features(model, tmp_path):
 
 
 def test_the_answer_depends_on_the_image(model, tmp_path):
-    paths = [rectangle(tmp_path / "a.png", (0, 0, 31, 31)), rectangle(tmp_path / "b.png", (0, 0, 4, 4))]
+    paths = [rectangle(tmp_path / f"{side}.png", (0, 0, side, side)) for side in (31, 4)]
     logs = [plain_logs(model, asked(path), [view_of(model, path)])[0] for path in paths]
     assert (logs[0] - logs[1]).abs().max() > 1e-5
 
@@ -226,7 +224,7 @@ def test_several_images_are_read_or_refused(model, tmp_path):
     both = Conversation("both", "caption", (user(*images, "\nWhat moved?"), assistant("a field")))
     engine = LocalEngine(model)
     if not model.family.many_images:
-        with pytest.raises(ModelError, match="both: 2 images, and .* reads one at a time"):
+        with pytest.raises(ModelError, match=r"both: 2 images, and .* reads one at a time"):
             engine.answer([both.question])
         return
     mixed = [both.question, asked(paths[0]).question]

@@ -106,3 +106,27 @@ def test_the_tower_learns_through_the_mean_of_its_tokens():
     heads(features, torch.tensor([[1.0, 0.0]]), None).backward()
     assert features.grad.abs().sum() > 0
     assert torch.allclose(features.grad[0, 0], features.grad[0, 3])
+
+
+def test_contrast_is_low_where_each_image_is_nearest_to_its_own_caption():
+    torch.manual_seed(0)
+    heads = ImageHeads(4, Targets((), ("ship", "plane", "car")), ImageLoss(contrast=1))
+    features, words = torch.eye(4)[:3, None], torch.eye(3)
+    with torch.no_grad():
+        heads.image.weight.zero_()
+        heads.caption.weight.zero_()
+        heads.image.weight[:3, :3] = heads.caption.weight[:3, :3] = torch.eye(3)
+    right = float(heads(features, None, words).detach())
+    swapped = float(heads(features[[1, 2, 0]], None, words).detach())
+    assert right == pytest.approx(0, abs=1e-3)
+    assert swapped == pytest.approx(1 / 0.07, rel=1e-3)
+
+
+def test_contrast_does_not_tell_equal_captions_apart():
+    torch.manual_seed(0)
+    heads = ImageHeads(4, Targets((), ("ship",)), ImageLoss(contrast=1))
+    with torch.no_grad():
+        heads.image.weight.fill_(0.5)
+    # Every caption is every image's: the best there is, is to spread evenly over all three.
+    alike = heads(torch.ones(3, 2, 4), None, torch.ones(3, 1))
+    assert float(alike.detach()) == pytest.approx(math.log(3), abs=1e-5)

@@ -388,5 +388,5 @@ def test_rows_longer_than_the_context_are_left_out_whole_and_counted(tiny_base, 
     folder = tune(more, recipe(tiny_base, stage()), tmp_path / "run")
     assert read_json(folder / "run.json")["left_out"] == ["long"]
     only = InstructionSet((long,), built.card)
-    with pytest.raises(TuningError, match="every row is longer than the 256 tokens .* first long"):
+    with pytest.raises(TuningError, match=r"every row is longer than the 256 tokens .* first long"):
         tune(only, recipe(tiny_base, stage()), tmp_path / "other")

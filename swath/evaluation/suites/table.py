@@ -31,7 +31,9 @@ class Suite(Section):
     prompt: str = Field(description="The question; {labels}, {phrase}, {names}, {box}, {question}.")
     prompts: dict[str, str] = Field(default_factory=dict, description="Other prompts, by name.")
     metric: str = Field(description="The one number it is judged by.")
-    mode: str = Field("strict", description="Rule by which answers are read and scored.")
+    modes: list[str] = Field(
+        default_factory=list, description="Papers' own rules it is scored by as well."
+    )
     protocol: str = Field("zero-shot", description="Published numbers of this one are comparable.")
     source: str = Field("", description="The paper.")
     version: str = Field("", description="Which release, and what is particular about it.")
@@ -79,7 +81,9 @@ def chosen(names: Sequence[str]) -> list[tuple[Suite, Path | None]]:
         elif name in shipped():
             suites = [shipped()[name]]
         else:
-            raise RequestError(f"unknown suite '{name}'{did_you_mean(name, [*shipped(), *groups()])}")
+            raise RequestError(
+                f"unknown suite '{name}'{did_you_mean(name, [*shipped(), *groups()])}"
+            )
         found |= {suite.name: (suite, place) for suite in suites}
     return list(found.values())
 

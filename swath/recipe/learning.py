@@ -1,122 +1,12 @@
-"""Everything that can be configured: one section a stage, under the stage's name.
-
-A recipe is a YAML file. It may build on another one (`extends: pixtral-aid`) and be overridden by
-dotted keys (`tuning.stages.0.epochs=3`), see `swath.recipes`. Unknown keys are refused.
-"""
+"""Sections on what learns, and how: models and tuning."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-
-class Section(BaseModel):
-    """A part of a recipe: frozen, and refusing keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Imagery(Section):
-    """How pixels reach the model."""
-
-    cache_px: int = Field(
-        128, ge=32, le=2048, description="Longest side, in pixels, at which images are held."
-    )
-    image_px: int | None = Field(
-        None,
-        ge=16,
-        le=4096,
-        description="Side the model sees; nothing: the base's own.",
-    )
-    fit: Literal["pad", "centre_crop"] = Field(
-        "pad", description="How an oblong image becomes square; `centre_crop` loses its ends."
-    )
-    frames: int = Field(8, gt=0, le=64, description="Frames taken of a video, evenly spaced.")
-
-
-class Drawn(Section):
-    """Scenes drawn by swath itself, with everything in them known."""
-
-    kinds: Literal["base", "quickstart"] = Field("base", description="Which scene kinds to draw.")
-    frames: int = Field(
-        1,
-        ge=1,
-        le=16,
-        description="Frames a scene; more than 1: sequences in which things move.",
-    )
-    count: int = Field(800, gt=0, description="How many scenes.")
-    size_px: int = Field(112, ge=48, le=1024, description="Side of a scene in pixels.")
-
-
-class Annotations(Section):
-    """Where images and labels come from, and how they are split."""
-
-    source: str | list[str] | None = Field(
-        None, description="Folder or file of the annotations, or several; nothing for drawn scenes."
-    )
-    format: str = Field("auto", description="Reader; `auto` recognises it by looking.")
-    drawn: Drawn | None = Field(None, description="Draw scenes instead of reading a source.")
-    classes: dict[str, str | None] = Field(
-        default_factory=dict, description="Rename classes; null leaves a class out."
-    )
-    split: dict[str, float] = Field(
-        default_factory=lambda: {"train": 0.8, "val": 0.0, "test": 0.2},
-        description="Shares of the splits when the source does not bring its own.",
-    )
-    keep_given_split: bool = Field(True, description="Use the source's own split where it has one.")
-    limit: int | None = Field(None, gt=0, description="At most so many images, evenly taken.")
-    limit_per_class: int | None = Field(None, gt=0, description="At most so many images a class.")
-    unreadable: Literal["refuse", "drop"] = Field(
-        "refuse", description="What to do with images that cannot be opened; dropped are listed."
-    )
-    allow_leakage: bool = Field(
-        False, description="Tune although identical images stand in train and test; it is reported."
-    )
-
-
-class Writer(Section):
-    """A language model behind an OpenAI-compatible endpoint that rewrites what people wrote."""
-
-    endpoint: str = Field(description="Its address, as in http://127.0.0.1:8000/v1.")
-    model: str = Field(description="Name of the model there.")
-    steps: tuple[Literal["join", "rewrite", "translate"], ...] = Field(
-        ("join", "translate"),
-        min_length=1,
-        description="`join` makes one text of an image's captions, `rewrite` varies each.",
-    )
-    language: str = Field("Chinese", description="What `translate` writes.")
-    prompt: str | None = Field(
-        None, description="Instead of swath's own instruction to `rewrite`; {text} is the caption."
-    )
-    key: str = Field("OPENAI_API_KEY", description="Environment variable that holds the key.")
-    at_once: int = Field(4, gt=0, le=64, description="Requests under way at the same time.")
-
-
-class Instructions(Section):
-    """Which questions are asked about the images."""
-
-    tasks: list[str] = Field(
-        default_factory=lambda: ["classify", "caption", "refer", "count"],
-        description="Rows of the task table; those without annotations are left out.",
-    )
-    phrasing: str = Field("plain", description="Row of the phrasing table: how questions are put.")
-    system: str | None = Field(
-        None, description="Instruction before the first question; {labels} lists the classes."
-    )
-    answer: Literal["text", "json"] = Field(
-        "text", description="`json`: classify answers with `image_description` and `label`."
-    )
-    captions_per_image: int = Field(5, gt=0, description="At most so many captions an image.")
-    boxes_per_image: int = Field(4, gt=0, description="At most so many refer questions an image.")
-    counts_per_image: int = Field(2, gt=0, description="At most so many count questions an image.")
-    turns: int = Field(
-        1, gt=0, description="Join training rows of one image into conversations of so many turns."
-    )
-    task_tokens: bool = Field(
-        True, description="Whether questions carry task tokens such as [refer]."
-    )
-    writer: Writer | None = Field(None, description="Rewrite captions with a language model.")
+from swath.recipe.section import Section
 
 
 class Parts(Section):
@@ -188,11 +78,19 @@ class ImageLoss(Section):
 
     label: float = Field(0.0, ge=0, description="Weight of predicting the scene class.")
     words: float = Field(0.0, ge=0, description="Weight of predicting the caption's words.")
+    contrast: float = Field(
+        0.0, ge=0, description="Weight of telling which caption of the batch is whose, as in CLIP."
+    )
     smoothing: float = Field(0.1, ge=0, lt=1, description="Label smoothing of the class.")
     vocabulary: int = Field(200, gt=0, description="How many of the commonest caption words.")
     mixup: float = Field(
         0.0, ge=0, description="Beta(a, a) of image mixing in steps without text loss; 0: none."
     )
+
+    @property
+    def wanted(self) -> bool:
+        """Whether any of the losses has a weight."""
+        return bool(self.label or self.words or self.contrast)
 
 
 class Augment(Section):
@@ -257,7 +155,7 @@ class Stage(Section):
 
     @model_validator(mode="after")
     def _sensible(self) -> Stage:
-        if self.text_loss == 0 and self.image_loss.label == 0 and self.image_loss.words == 0:
+        if self.text_loss == 0 and not self.image_loss.wanted:
             raise ValueError("text_loss and image_loss are all 0, so nothing would be learnt")
         if {"language", "lora"} <= set(self.train):
             raise ValueError("train names both language and lora; an adapter needs it frozen")
@@ -306,48 +204,3 @@ class Tuning(Section):
         if any(one != adapters[0] for one in adapters):
             raise ValueError("stages that train lora share one adapter; give all the same lora")
         return self
-
-
-class Evaluation(Section):
-    """How the tuned model is measured."""
-
-    split: Literal["train", "val", "test"] = Field("test", description="Which part is asked.")
-    closed: bool = Field(
-        True, description="Answer classify by scoring the labels: no answer can be invalid."
-    )
-    views: int = Field(
-        1, ge=1, le=8, description="Turned and flipped views whose scores are averaged (closed)."
-    )
-    max_new_tokens: int = Field(48, gt=0, description="Longest open answer.")
-    batch_size: int = Field(32, gt=0, description="Questions answered at once.")
-    captions_limit: int | None = Field(None, gt=0, description="Caption at most so many images.")
-    resamples: int = Field(1000, gt=0, description="Bootstrap resamples behind an interval.")
-
-
-class Export(Section):
-    """How the model leaves swath."""
-
-    dtype: Literal["float32", "float16", "bfloat16"] = Field("float32", description="Of weights.")
-    prove_on: int = Field(16, gt=0, description="Questions a fresh process must answer alike.")
-
-
-class Recipe(Section):
-    """One experiment, from images to report."""
-
-    name: str = Field(
-        pattern=r"^[^/\\.\x00-\x1f][^/\\\x00-\x1f]*$",
-        description="Names the run's folder: no slash, no leading dot.",
-    )
-    about: str = Field("", description="What it is for, in a sentence.")
-    seed: int = Field(0, ge=0, description="Of drawing, splitting, phrasing and tuning.")
-    imagery: Imagery = Field(default_factory=Imagery)
-    annotations: Annotations = Field(default_factory=Annotations)
-    instructions: Instructions = Field(default_factory=Instructions)
-    models: Models = Field(default_factory=Models)
-    tuning: Tuning = Field(default_factory=Tuning)
-    evaluation: Evaluation = Field(default_factory=Evaluation)
-    export: Export = Field(default_factory=Export)
-    tiny: dict[str, Any] = Field(
-        default_factory=dict,
-        description="Keys that --tiny changes, for a small random model of the same architecture.",
-    )

@@ -1,0 +1,65 @@
+"""Published numbers beside a user's own: only of a suite's protocol, unless all are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from swath.evaluation.suites.table import Suite
+
+FILE = Path(__file__).parent.parent / "published.yaml"
+_ABOUT = ("system", "source", "protocol", "note")
+
+
+@dataclass(frozen=True)
+class Published:
+    """One system's numbers on a suite.
+
+    Args:
+        system: as its source calls it.
+        source: where the numbers are printed.
+        protocol: under which they were measured.
+        note: what else differs.
+        values: metric or kind of question to the number, as printed (x 100).
+    """
+
+    system: str
+    source: str
+    protocol: str
+    note: str = ""
+    values: dict[str, float] = field(default_factory=dict)
+
+    def to_row(self) -> dict[str, Any]:
+        """The numbers as a JSON object."""
+        about = {"system": self.system, "source": self.source, "protocol": self.protocol}
+        return about | ({"note": self.note} if self.note else {}) | {"values": self.values}
+
+
+@cache
+def _all() -> dict[str, Any]:
+    return dict(yaml.safe_load(FILE.read_text("utf-8")))
+
+
+def published(suite: Suite, every: bool = False) -> list[Published]:
+    """What is published on a suite, in the order of the file.
+
+    Args:
+        suite: the row.
+        every: of any protocol, and not only of the suite's.
+    """
+    table = _all()
+    return [
+        Published(
+            row["system"],
+            table["sources"][row["source"]],
+            row["protocol"],
+            row.get("note", ""),
+            {key: float(value) for key, value in row.items() if key not in _ABOUT},
+        )
+        for row in table.get(suite.name, ())
+        if every or row["protocol"] == suite.protocol
+    ]

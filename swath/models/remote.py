@@ -1,0 +1,193 @@
+"""A model behind an OpenAI-compatible endpoint, asked like one in this process."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Picture
+
+from swath.boxes import Boxes
+from swath.endpoint import Completion, digest, reach, request
+from swath.errors import EndpointError
+from swath.files import Journal
+from swath.imagery.scene import open_scene
+from swath.instructions.conversation import Box, Conversation, Image, Turn
+from swath.instructions.dialect import DIALECTS
+from swath.models.engine import Answer, Progress
+from swath.models.replies import KIND, Contents
+from swath.recipe import Remote
+
+LETTERS = "ABCDEFGHIJKLMNOPQRST"
+"""Choices that can be weighed: endpoints tell the 20 likeliest tokens."""
+
+_BOXED = ("refer", "ground", "describe")
+_MIDDLE = 0.25, 0.25, 0.75, 0.75
+
+
+class RemoteEngine:
+    """An engine behind an address.
+
+    Args:
+        name: `http://host:8000/v1#model`.
+        section: how it is asked.
+        journal: file of its answers, kept and added to; None keeps none.
+        others: further such files, looked up.
+        blind: send no picture.
+
+    Raises:
+        RequestError: the name holds no model, or the dialect does not exist.
+    """
+
+    many_images = True
+
+    def __init__(
+        self,
+        name: str,
+        section: Remote,
+        journal: Path | None = None,
+        others: Sequence[Path] = (),
+        blind: bool = False,
+    ) -> None:
+        self.section, self.blind = section, blind
+        self._dialect = DIALECTS.get(section.dialect)
+        self._contents = Contents()
+        self._endpoint = reach(name, section, Journal(journal, KIND, others))
+
+    def weighs(self, candidates: int) -> bool:
+        """Whether so many candidates can be scored; else they are listed and the answer is free."""
+        return self.section.logprobs and candidates <= len(LETTERS)
+
+    def answer(
+        self,
+        questions: Sequence[Conversation],
+        max_new_tokens: int = 64,
+        progress: Progress | None = None,
+    ) -> list[Answer]:
+        """The answer to each question, in order.
+
+        Raises:
+            EndpointError: the endpoint refuses, stays away, or has cost too much; answers so far
+                are kept.
+        """
+
+        def ask(question: Conversation) -> Answer:
+            hint = self._notation() if question.task in _BOXED else ""
+            came = self._completed(question, hint, {"max_tokens": max_new_tokens})
+            if not question.images:
+                return Answer(came.answer, None, came.refused)
+            image = question.images[question.frame]
+            size = self._sent(image)
+            boxes = self._dialect.read(came.answer, size)
+            boxes = boxes.scaled((image.size_wh[0] / size[0], image.size_wh[1] / size[1]))
+            return Answer(came.answer, boxes if len(boxes) else None, came.refused)
+
+        return self._endpoint.each(ask, questions, self.section.at_once, progress)
+
+    def score(
+        self,
+        questions: Sequence[Conversation],
+        candidates: Sequence[Sequence[str]],
+        progress: Progress | None = None,
+    ) -> list[NDArray[np.float64]]:
+        """Log-probability of each candidate's letter as the first token of the answer.
+
+        A letter that is not among the likeliest tokens gets the least probability of these; -inf
+        all over where the model named none, or refused.
+
+        Raises:
+            EndpointError: as in `answer`; too many candidates, or no probabilities came.
+        """
+
+        def ask(pair: tuple[Conversation, Sequence[str]]) -> NDArray[np.float64]:
+            question, texts = pair
+            if not self.weighs(len(texts)):
+                raise EndpointError(
+                    f"{question.id}: {len(texts)} choices cannot be weighed at {self._where}; set "
+                    f"evaluation.remote.logprobs (at most {len(LETTERS)}), or ask freely."
+                )
+            listed = "\n".join(
+                f"{letter}. {text}" for letter, text in zip(LETTERS, texts, strict=False)
+            )
+            hint = f"\n{listed}\nAnswer with one letter."
+            asked = {"max_tokens": 1, "logprobs": True, "top_logprobs": len(LETTERS)}
+            came = self._completed(question, hint, asked)
+            if not came.logprobs and not came.refused:
+                raise EndpointError(
+                    f"{question.id}: {self._where} answered without probabilities; set "
+                    f"evaluation.remote.logprobs=false, which lists the labels instead."
+                )
+            found = np.full(len(texts), -np.inf)
+            for token, log in came.logprobs.items():
+                place = LETTERS.find(token.strip()) if len(token.strip()) == 1 else -1
+                if 0 <= place < len(texts):
+                    found[place] = np.logaddexp(found[place], log)
+            if np.isfinite(found).any():
+                found[np.isinf(found)] = min(came.logprobs.values())
+            return found
+
+        pairs = list(zip(questions, candidates, strict=True))
+        return self._endpoint.each(ask, pairs, self.section.at_once, progress)
+
+    @property
+    def _where(self) -> str:
+        return f"{self._endpoint.model} at {self._endpoint.where}"
+
+    def _completed(self, question: Conversation, hint: str, options: dict[str, Any]) -> Completion:
+        section = self.section
+        pixels = None if self.blind else [section.image_px, section.image_format]
+        words = self._contents.of(question)
+        who = [self._endpoint.url, self._endpoint.model]
+        fields = request(section, [], **options)
+        key = digest([who, words, hint, fields, pixels, section.dialect])
+
+        def body() -> dict[str, Any]:
+            last = len(question.turns) - 1
+            messages = [
+                self._message(question, turn, hint if place == last else "")
+                for place, turn in enumerate(question.turns)
+            ]
+            return request(section, messages, **options)
+
+        return self._endpoint.complete(body, question.id, key)
+
+    def _message(self, question: Conversation, turn: Turn, hint: str) -> dict[str, Any]:
+        images, text = [], ""
+        for part in turn.parts:
+            if isinstance(part, Image):
+                images.append(part)
+            elif isinstance(part, Box):
+                image = question.images[part.image]
+                size = self._sent(image)
+                ratio = (size[0] / image.size_wh[0], size[1] / image.size_wh[1])
+                text += self._dialect.write(part.boxes.scaled(ratio), size)
+            else:
+                text += part.text
+        text = text.strip() + hint
+        if not images or self.blind:
+            return {"role": turn.role, "content": text}
+        shown = [{"type": "image_url", "image_url": {"url": self._url(one)}} for one in images]
+        return {"role": turn.role, "content": [*shown, {"type": "text", "text": text}]}
+
+    def _sent(self, image: Image) -> tuple[int, int]:
+        """Width and height at which an image is sent."""
+        scale = min(1.0, self.section.image_px / max(image.size_wh))
+        return max(1, round(image.size_wh[0] * scale)), max(1, round(image.size_wh[1] * scale))
+
+    def _url(self, image: Image) -> str:
+        pixels = open_scene(image.path).read_rgb(size_wh=self._sent(image))
+        stream = io.BytesIO()
+        Picture.fromarray(pixels).save(stream, self.section.image_format, quality=95)
+        encoded = base64.b64encode(stream.getvalue()).decode()
+        return f"data:image/{self.section.image_format};base64,{encoded}"
+
+    def _notation(self) -> str:
+        """How boxes are written, which a model tuned elsewhere does not know."""
+        size = (1000, 1000)
+        example = self._dialect.write(Boxes.from_hbb(np.array(_MIDDLE) * 1000), size)
+        return f"\nWrite a box as in {example}, which is the middle of the picture, half its size."

@@ -1,0 +1,125 @@
+"""Sections on what is learnt from: imagery, annotations, instructions."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from swath.recipe.section import Section
+
+
+class Imagery(Section):
+    """How pixels reach the model."""
+
+    cache_px: int = Field(
+        128, ge=32, le=2048, description="Longest side, in pixels, at which images are held."
+    )
+    image_px: int | None = Field(
+        None,
+        ge=16,
+        le=4096,
+        description="Side the model sees; nothing: the base's own.",
+    )
+    fit: Literal["pad", "centre_crop"] = Field(
+        "pad", description="How an oblong image becomes square; `centre_crop` loses its ends."
+    )
+    frames: int = Field(8, gt=0, le=64, description="Frames taken of a video, evenly spaced.")
+
+
+class Drawn(Section):
+    """Scenes drawn by swath itself, with everything in them known."""
+
+    kinds: Literal["base", "quickstart"] = Field("base", description="Which scene kinds to draw.")
+    frames: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="Frames a scene; more than 1: sequences in which things move.",
+    )
+    count: int = Field(800, gt=0, description="How many scenes.")
+    size_px: int = Field(112, ge=48, le=1024, description="Side of a scene in pixels.")
+
+
+class Annotations(Section):
+    """Where images and labels come from, and how they are split."""
+
+    source: str | list[str] | None = Field(
+        None, description="Folder or file of the annotations, or several; nothing for drawn scenes."
+    )
+    format: str = Field("auto", description="Reader; `auto` recognises it by looking.")
+    drawn: Drawn | None = Field(None, description="Draw scenes instead of reading a source.")
+    classes: dict[str, str | None] = Field(
+        default_factory=dict, description="Rename classes; null leaves a class out."
+    )
+    split: dict[str, float] = Field(
+        default_factory=lambda: {"train": 0.8, "val": 0.0, "test": 0.2},
+        description="Shares of the splits when the source does not bring its own.",
+    )
+    keep_given_split: bool = Field(True, description="Use the source's own split where it has one.")
+    split_by: Literal["image", "scene", "place"] = Field(
+        "scene", description="What stays in one split when dealt here; `place`: blocks of ground."
+    )
+    block_m: float = Field(2000.0, gt=0, description="Side of a block of ground in metres.")
+    licence: str | dict[str, str] | None = Field(
+        None, description="Where files do not say it: of all sources, or {source: licence}."
+    )
+    tile_px: int | None = Field(
+        None, ge=16, description="Cut larger images into tiles of this side, after splitting."
+    )
+    overlap_px: int = Field(0, ge=0, description="Pixels that neighbouring tiles share at least.")
+    visible: float = Field(
+        0.5, gt=0, le=1, description="Least share of an object's box that a tile keeps it for."
+    )
+    limit: int | None = Field(None, gt=0, description="At most so many images, evenly taken.")
+    limit_per_class: int | None = Field(None, gt=0, description="At most so many images a class.")
+    unreadable: Literal["refuse", "drop"] = Field(
+        "refuse", description="What to do with images that cannot be opened; dropped are listed."
+    )
+    allow_leakage: bool = Field(
+        False, description="Tune although identical images stand in train and test; it is reported."
+    )
+
+
+class Writer(Section):
+    """A language model behind an OpenAI-compatible endpoint that rewrites what people wrote."""
+
+    endpoint: str = Field(description="Its address, as in http://127.0.0.1:8000/v1.")
+    model: str = Field(description="Name of the model there.")
+    steps: tuple[Literal["join", "rewrite", "translate"], ...] = Field(
+        ("join", "translate"),
+        min_length=1,
+        description="`join` makes one text of an image's captions, `rewrite` varies each.",
+    )
+    language: str = Field("Chinese", description="What `translate` writes.")
+    prompt: str | None = Field(
+        None, description="Instead of swath's own instruction to `rewrite`; {text} is the caption."
+    )
+    key: str = Field("OPENAI_API_KEY", description="Environment variable that holds the key.")
+    at_once: int = Field(4, gt=0, le=64, description="Requests under way at the same time.")
+
+
+class Instructions(Section):
+    """Which questions are asked about the images."""
+
+    tasks: list[str] = Field(
+        default_factory=lambda: ["classify", "caption", "refer", "count"],
+        description="Rows of the task table; those without annotations are left out.",
+    )
+    phrasing: str = Field("plain", description="Row of the phrasing table: how questions are put.")
+    system: str | None = Field(
+        None, description="Instruction before the first question; {labels} lists the classes."
+    )
+    answer: Literal["text", "json"] = Field(
+        "text", description="`json`: classify answers with `image_description` and `label`."
+    )
+    captions_per_image: int = Field(5, gt=0, description="At most so many captions an image.")
+    boxes_per_image: int = Field(4, gt=0, description="At most so many refer questions an image.")
+    counts_per_image: int = Field(2, gt=0, description="At most so many count questions an image.")
+    turns: int = Field(
+        1, gt=0, description="Join training rows of one image into conversations of so many turns."
+    )
+    task_tokens: bool = Field(
+        True, description="Whether questions carry task tokens such as [refer]."
+    )
+    writer: Writer | None = Field(None, description="Rewrite captions with a language model.")

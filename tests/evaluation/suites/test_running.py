@@ -1,0 +1,120 @@
+"""Suites asked of a model, their files, and the report and command line on top of them."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from swath.boxes import Boxes
+from swath.cli import app
+from swath.errors import RequestError
+from swath.evaluation.report import ReportRun, write_report
+from swath.evaluation.score import score
+from swath.evaluation.suites.running import answer, ask, read_results, write_result
+from swath.evaluation.suites.table import chosen, shipped
+from swath.models.engine import Answer
+from swath.recipes import overridden
+from tests.evaluation.making import named
+from tests.making import rectangle
+
+RECIPE = overridden({"name": "suites"}, ["evaluation.closed=false"], "test")
+
+
+class Parrot:
+    """An engine that always says the same, with a box."""
+
+    def __init__(self, text):
+        self.text, self.longest = text, 0
+
+    def answer(self, questions, max_new_tokens=64, progress=None):
+        self.longest = max_new_tokens
+        return [Answer(self.text, Boxes.from_hbb([0, 0, 16, 16])) for _ in questions]
+
+
+@pytest.fixture
+def aid(tmp_path):
+    """Two scenes of AID's layout, an airport and a beach."""
+    for name in ("Airport/a", "Beach/b"):
+        rectangle(tmp_path / "data" / "aid" / f"{name}.png")
+    return tmp_path / "data"
+
+
+def test_result_lies_in_its_folder_and_is_read_back(tmp_path, aid):
+    asked = ask(shipped()["aid"], aid / "aid")
+    answers = answer(Parrot("Beach"), asked, RECIPE)
+    written = write_result(tmp_path / "out" / "aid", asked, answers, {"model": "parrot"})
+    (back,) = read_results(tmp_path / "out")
+    assert back.scores == written.scores
+    assert back.scores["classify"]["accuracy"].value == 0.5
+    assert back.labels == ["Airport", "Beach"]
+    assert back.notes == {"model": "parrot"}
+    assert back.modes == {"geochat-scene": {"accuracy": 0.5}}
+    assert read_results(tmp_path / "nothing") == []
+
+
+def test_answers_with_many_boxes_get_more_room_than_the_recipe_gives(tmp_path):
+    rectangle(tmp_path / "images" / "a.png")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text("0 .25 .25 .5 .5")
+    parrot = Parrot("{<0><0><50><50>}")
+    (one,) = answer(parrot, ask(shipped()["boxes"], tmp_path), RECIPE)
+    assert parrot.longest == 256
+    assert score([one], resamples=0)["ground"]["f1@0.5"].value == 1.0
+
+
+def test_report_shows_suites_beside_published_rows_of_the_same_protocol(tmp_path, aid):
+    asked = ask(shipped()["aid"], aid / "aid")
+    result = write_result(tmp_path / "aid", asked, answer(Parrot("Beach"), asked, RECIPE))
+    rows = [named(0, "Beach", "Beach")]
+    run = ReportRun("tuned", rows, score(rows, ["Beach"], resamples=10))
+    write_report(tmp_path / "r.html", "t", [run], ["Beach"], suites=[result], resamples=10)
+    page = (tmp_path / "r.html").read_text()
+    assert '<h2 id="benchmarks">' in page
+    assert "<th>GeoChat-7B</th><td>72.03</td>" in page
+    assert "GeoChat Table 5 (arXiv:2311.15826); 20 % split" in page
+    assert "Pixtral-12B" not in page  # supervised
+
+
+def run(*words):
+    return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+
+
+def test_command_evaluates_a_model_on_suites(tmp_path, aid):
+    out = tmp_path / "out"
+    done = run("evaluate", "swath-nano", "--suite", "aid", "--data", aid, "--out", out, "--json")
+    shown = json.loads(done.stdout)["aid"]
+    assert shown["scores"]["accuracy"]["n"] == 2
+    assert shown["published"][0]["system"] == "Qwen-VL"
+    names = {path.name for path in (out / "aid").iterdir()}
+    assert {"predictions.jsonl", "scores.json", "suite.json", "replies.jsonl"} <= names
+    with pytest.raises(RequestError, match="--out"):
+        run("evaluate", "swath-nano", "--suite", "aid", "--data", aid)
+
+
+def test_command_scores_answers_made_elsewhere(tmp_path, aid):
+    file = tmp_path / "answers.jsonl"
+    file.write_text(json.dumps({"question_id": "airport/a.png", "answer": "airport"}))
+    done = run("score", file, "--suite", "aid", "--data", aid, "--out", tmp_path / "s", "--json")
+    shown = json.loads(done.stdout)["aid"]
+    assert shown["scores"]["accuracy"]["value"] == 0.5  # the missing one is wrong
+    assert shown["notes"]["missing"] == {"count": 1, "first": ["Beach/b"]}
+    said = run("score", file, "--suite", "aid", "--data", aid).stdout
+    assert "missing: 1 answers, first Beach/b" in said
+
+
+def test_command_compares_results_by_paired_differences(tmp_path, aid):
+    asked = ask(shipped()["aid"], aid / "aid")
+    for name, said in (("one", "Beach"), ("two", "Airport")):
+        write_result(tmp_path / name, asked, answer(Parrot(said), asked, RECIPE))
+    done = run("report", tmp_path / "one", tmp_path / "two", "--json", "--to", tmp_path / "c.html")
+    gap = json.loads(done.stdout)["classify"]["accuracy"]
+    assert (gap["value"], gap["p_mcnemar"]) == (0.0, 1.0)
+    assert (tmp_path / "c.html").is_file()
+
+
+def test_command_lists_suites_and_groups():
+    said = run("suites").stdout
+    assert "dior-rsvg            refer       7,500  layout-tested DIOR-RSVG" in said
+    assert "geochat: aid, ucm" in said
+    rows = json.loads(run("suites", "--json").stdout)
+    assert rows["groups"]["vleo"] == [suite.name for suite, _ in chosen(["vleo"])]
