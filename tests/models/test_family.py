@@ -1,5 +1,7 @@
 """Every family by the same questions: a tiny random model of its true architecture."""
 
+import copy
+import dataclasses
 import functools
 
 import numpy as np
@@ -23,7 +25,8 @@ from swath.models.engine import LocalEngine
 from swath.models.inputs import Inputs, answers_only, head_of
 from swath.models.loading import Loaded, load_base, load_folder
 from swath.models.pixels import PixelStore
-from swath.recipe import Imagery, Models
+from swath.recipe import Imagery, Models, Stage
+from swath.tuning.stages import count_parts, prepare
 from tests.making import rectangle
 
 EVA, GLM = "Salesforce/blip2-opt-2.7b", "zai-org/glm-4-9b-chat-hf"
@@ -252,3 +255,93 @@ def test_a_larger_picture_side_is_baked_into_the_tower(tmp_path):
     assert np.array_equal(one, other)
     with pytest.raises(ModelError, match="image_px: 90 is no multiple of 14"):
         load_base(section, seed=1, imagery=Imagery(image_px=90))
+
+
+# Abilities, and that each test of one fails where its mechanism is broken
+
+
+def last_logits(model, prompts, views, mask=None):
+    """Logits of the token after each prompt, all prompts in one batch."""
+    inputs = Inputs(model)
+    batch = inputs.asking(prompts)
+    if mask is not None:
+        name = next(key for key in batch if key.endswith("attention_mask"))
+        batch[name] = mask(batch[name])
+    pixels = inputs.pixels(inputs.tensor(views), [1] * len(views))
+    with torch.inference_mode():
+        return model.model(**batch, **pixels).logits[:, -1]
+
+
+def test_padding_on_the_left_changes_nothing_and_unmasked_it_would(model, tmp_path):
+    if not model.family.left_padding:
+        pytest.skip("the family declares no left padding")
+    path = rectangle(tmp_path / "a.png")
+    view, encoder = view_of(model, path), Inputs(model).encoder
+    prompts = [
+        encoder.encode(asked(path, text="Which field is this" * n).question, [view], ask=True)
+        for n in (1, 4)
+    ]
+    alone = last_logits(model, prompts[:1], [view])[0]
+    together = last_logits(model, prompts, [view, view])[0]
+    assert torch.allclose(alone, together, atol=1e-4)
+    unmasked = last_logits(model, prompts, [view, view], mask=torch.ones_like)[0]
+    assert not torch.allclose(alone, unmasked, atol=1e-3)
+
+
+def test_questions_on_one_image_are_as_apart_and_without_the_mask_would_not_be(model, tmp_path):
+    if not model.family.shared_prefix:
+        pytest.skip("the family declares no shared prefix")
+    path = rectangle(tmp_path / "a.png")
+    view, inputs = view_of(model, path), Inputs(model)
+    some = [asked(path), asked(path, text="Which colour?", answer="as red as a field can be")]
+    batch = inputs.training([join([inputs.encoder.encode(one, [view]) for one in some])])
+    labels, segments = batch.pop("labels"), batch.pop("segments")
+    pixels = inputs.pixels(inputs.tensor([view]), [1])
+
+    def losses(**changed):
+        with torch.inference_mode(), answers_only(head_of(model.model, model), labels):
+            logits = model.model(**batch | changed, **pixels).logits
+        wanted = labels[:, 1:] != IGNORED
+        each = -functional.cross_entropy(logits.double(), labels[:, 1:][wanted], reduction="none")
+        of = segments[:, 1:][wanted]
+        return torch.stack([each[of == number].sum() for number in (1, 2)])
+
+    alone = []
+    for one in some:
+        logs, marks = plain_logs(model, one, [view])
+        alone.append(logs[marks].sum())
+    assert torch.allclose(losses(), torch.stack(alone), atol=1e-3)
+    length = labels.shape[1]
+    causal = torch.ones(1, 1, length, length, dtype=torch.bool).tril()
+    assert not torch.allclose(losses(attention_mask=causal), torch.stack(alone), atol=1e-2)
+
+
+def test_a_merged_adapter_answers_as_the_adapter_and_otherwise_than_the_base(model, tmp_path):
+    path = rectangle(tmp_path / "a.png")
+    question, texts = asked(path).question, ["red field", "blue land", "nothing"]
+    base = LocalEngine(model).score([question], [texts])[0]
+    targets = ["c_attn"] if model.family.pixels == "encoder" else ["q_proj", "v_proj"]
+    stage = Stage(train=["lora"], lora={"rank": 4, "targets": targets})
+    copied = dataclasses.replace(model, model=copy.deepcopy(model.model))
+    adapted = prepare(copied.model, copied, stage)
+    trained = [name for name, one in adapted.named_parameters() if one.requires_grad]
+    place = f"base_model.model.{model.family.language}."
+    assert trained and all(name.startswith(place) and ".lora_" in name for name in trained)
+    torch.manual_seed(0)
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.5)
+    before = LocalEngine(dataclasses.replace(copied, model=adapted.eval())).score(
+        [question], [texts]
+    )[0]
+    merged = dataclasses.replace(copied, model=adapted.merge_and_unload().eval())
+    after = LocalEngine(merged).score([question], [texts])[0]
+    assert np.allclose(before, after, atol=1e-3)
+    assert not np.allclose(before, base, atol=1e-2)
+
+
+def test_every_parameter_belongs_to_one_part(model):
+    parts = {part.part: part.total for part in count_parts(model.model, model)}
+    assert sum(parts.values()) == sum(p.numel() for p in model.model.parameters())
+    assert parts["vision"] and parts["language"]
+    assert bool(parts.get("projector")) is (model.family.pixels != "encoder")
