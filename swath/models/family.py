@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from swath.errors import ModelError
@@ -36,7 +36,9 @@ class Family:
         tokens: control tokens that `written` holds beside the image's.
         mean, std: of pixel values from 0 to 1, where the checkpoint does not say.
         pixels: how they are handed over.
-        processor: class of `transformers`' image processor, named in saved folders.
+        image_processor: class of `transformers`' image processor, named in saved folders.
+        processor: class of its processor of images and words, if it has one.
+        processing: more settings of the two, "pixels" and "words", from config and side.
         any_side: the tower reads pictures of any side, without a table of positions to resize.
         shared_prefix: several questions may share one image prefix under a block mask.
         left_padding: prompts of different lengths may be answered in one batch.
@@ -58,7 +60,9 @@ class Family:
     mean: tuple[float, float, float] = CLIP[0]
     std: tuple[float, float, float] = CLIP[1]
     pixels: Pixels = "images"
-    processor: str = "CLIPImageProcessor"
+    image_processor: str = "CLIPImageProcessor"
+    processor: str = ""
+    processing: dict[str, Callable[[Any, int], dict[str, Any]]] = field(default_factory=dict)
     any_side: bool = False
     shared_prefix: bool = True
     left_padding: bool = True
@@ -101,6 +105,14 @@ FAMILIES.add(
         patch=lambda config: int(config.vision_config.patch_size),
         image_tokens=lambda config, side: _grid(side, config.vision_config.patch_size),
         template="vicuna",
+        processor="LlavaProcessor",
+        processing={
+            "words": lambda config, side: {
+                "patch_size": int(config.vision_config.patch_size),
+                "vision_feature_select_strategy": config.vision_feature_select_strategy,
+                "num_additional_image_tokens": 1,
+            }
+        },
     ),
 )
 # LLaVA's class around Pixtral's tower: any size of image, rows of the grid ended by a token.
@@ -115,7 +127,15 @@ FAMILIES.add(
         tokens=("[IMG_BREAK]", "[IMG_END]"),
         template="pixtral",
         pixels="sized",
-        processor="PixtralImageProcessor",
+        image_processor="PixtralImageProcessor",
+        processor="PixtralProcessor",
+        processing={
+            "pixels": lambda config, side: {
+                "size": {"longest_edge": side},
+                "patch_size": int(config.vision_config.patch_size),
+            },
+            "words": lambda config, side: {"patch_size": int(config.vision_config.patch_size)},
+        },
         any_side=True,
     ),
 )
@@ -143,7 +163,16 @@ FAMILIES.add(
         image_token="<|image_pad|>",
         template="qwen",
         pixels="patches",
-        processor="Qwen2VLImageProcessor",
+        image_processor="Qwen2VLImageProcessor",
+        processor="Qwen2_5_VLProcessor",
+        processing={
+            "pixels": lambda config, side: {
+                "size": {"shortest_edge": side * side, "longest_edge": side * side},
+                "patch_size": int(config.vision_config.patch_size),
+                "merge_size": int(config.vision_config.spatial_merge_size),
+                "temporal_patch_size": int(config.vision_config.temporal_patch_size),
+            }
+        },
         any_side=True,
         shared_prefix=False,  # an image's positions are threefold
     ),
@@ -166,7 +195,20 @@ for _name in ("smolvlm", "idefics3"):
             mean=HALF[0],
             std=HALF[1],
             pixels="rows",
-            processor="SmolVLMImageProcessor",
+            image_processor="SmolVLMImageProcessor",
+            processor="Idefics3Processor",
+            processing={
+                "pixels": lambda config, side: {
+                    "do_image_splitting": False,
+                    "size": {"longest_edge": side},
+                    "max_image_size": {"longest_edge": side},
+                },
+                "words": lambda config, side: {
+                    "image_seq_len": _grid(
+                        side, config.vision_config.patch_size * config.scale_factor
+                    )
+                },
+            },
         ),
     )
 FAMILIES.add(
@@ -178,10 +220,12 @@ FAMILIES.add(
         side=lambda config: int(config.vision_config.image_size),
         patch=lambda config: int(config.vision_config.patch_size),
         image_tokens=lambda config, side: int(config.num_query_tokens),
-        template="question",
+        template="blip",
         dialect="minigpt",
         regions="minigpt",
-        processor="BlipImageProcessor",
+        image_processor="BlipImageProcessor",
+        processor="Blip2Processor",
+        processing={"words": lambda config, side: {"num_query_tokens": config.num_query_tokens}},
         shared_prefix=False,  # OPT counts positions from the mask
     ),
 )
@@ -202,7 +246,7 @@ FAMILIES.add(
         mean=HALF[0],
         std=HALF[1],
         pixels="encoder",
-        processor="ViTImageProcessor",
+        image_processor="ViTImageProcessor",
         shared_prefix=False,
         left_padding=False,
         many_images=False,

@@ -100,22 +100,33 @@ class Loaded:
         return ending(self.tokenizer)
 
     def save(self, folder: Path) -> None:
-        """Write weights, tokenizer and pixel values so that `load_folder` reads them back."""
+        """Write weights, tokenizer and processor so that swath and `transformers` read them."""
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
-        side = {"height": self.image_size, "width": self.image_size}
-        values = {
-            "image_processor_type": self.family.processor,
-            "do_resize": True,
-            "size": side,
-            "do_center_crop": False,
-            "do_rescale": True,
-            "rescale_factor": 1 / 255,
-            "do_normalize": True,
-            "image_mean": list(self.mean),
-            "image_std": list(self.std),
-        }
-        (folder / PROCESSOR).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+        for name, values in processor_files(self).items():
+            text = json.dumps(values, indent=2) + "\n"
+            (folder / name).write_text(text, encoding="utf-8")
+
+
+def processor_files(loaded: Loaded) -> dict[str, dict[str, Any]]:
+    """What `transformers`' own processor must know to hand over a square picture as swath does."""
+    family, config, side = loaded.family, loaded.model.config, loaded.image_size
+    pixels: dict[str, Any] = {
+        "image_processor_type": family.image_processor,
+        "size": {"height": side, "width": side},
+        "do_center_crop": False,
+        "image_mean": list(loaded.mean),
+        "image_std": list(loaded.std),
+    }
+    pixels |= family.processing.get("pixels", lambda config, side: {})(config, side)
+    if not family.processor:
+        return {PROCESSOR: pixels}
+    words = {"processor_class": family.processor}
+    words |= family.processing.get("words", lambda config, side: {})(config, side)
+    return {
+        PROCESSOR: pixels | {"processor_class": family.processor},
+        "processor_config.json": words,
+    }
 
 
 def load_base(

@@ -34,15 +34,29 @@ class Template:
 
 TEMPLATES: Registry[Template] = Registry("chat template", "swath.templates")
 
-_LOOP = "{% for message in messages %}"
 _DONE = "{% endfor %}"
-_ANSWER = "{% generation %}{{ message['content'] + eos_token }}{% endgeneration %}"
+_ANSWER = "{% generation %}{{ said.text + eos_token }}{% endgeneration %}"
 
 
-def _turns(begin: str, system: str, user: str, assistant: str, opening: str) -> str:
+def _loop(image: str = "<image>") -> str:
+    """Over messages, `said.text` being the words: of strings, or of the lists that others send."""
+    parts = (
+        "{% for part in message['content'] %}{% set said.text = said.text + "
+        f"('{image}\n' if part['type'] == 'image' else part['text']) %}}{{% endfor %}}"
+    )
+    return (
+        "{% set said = namespace(text='') %}{% for message in messages %}"
+        "{% if message['content'] is string %}{% set said.text = message['content'] %}"
+        f"{{% else %}}{{% set said.text = '' %}}{parts}{{% endif %}}"
+    )
+
+
+def _turns(
+    begin: str, system: str, user: str, assistant: str, opening: str, image: str = "<image>"
+) -> str:
     """A template of three kinds of turns; `assistant` stands before each answer."""
     return (
-        f"{begin}{_LOOP}"
+        f"{begin}{_loop(image)}"
         f"{{% if message['role'] == 'system' %}}{system}"
         f"{{% elif message['role'] == 'user' %}}{user}"
         f"{{% else %}}{assistant}{_ANSWER}{{% endif %}}{_DONE}"
@@ -50,7 +64,7 @@ def _turns(begin: str, system: str, user: str, assistant: str, opening: str) -> 
     )
 
 
-_CONTENT = "{{ message['content'] }}"
+_CONTENT = "{{ said.text }}"
 _VICUNA = (
     "A chat between a curious human and an artificial intelligence assistant. The assistant gives "
     "helpful, detailed, and polite answers to the human's questions."
@@ -76,7 +90,7 @@ TEMPLATES.add(
         _turns(
             "{{ bos_token }}{% if messages[0]['role'] != 'system' %}" + _VICUNA + "{% endif %}",
             _CONTENT,
-            "{{ ' USER: ' + message['content'] }}",
+            "{{ ' USER: ' + said.text }}",
             "{{ ' ASSISTANT: ' }}",
             " ASSISTANT:",
         ),
@@ -95,6 +109,7 @@ TEMPLATES.add(
             "{{ messages[0]['content'] + '\n\n' }}{% endif %}" + _CONTENT + "{{ '[/INST]' }}",
             "",
             "",
+            "[IMG]",
         ),
         ("[INST]", "[/INST]"),
     ),
@@ -105,8 +120,8 @@ TEMPLATES.add(
     Template(
         _turns(
             "{{ bos_token }}",
-            "{{ message['content'] + ' ' }}",
-            "{{ '[INST] ' + (message['content'] | replace('<image>\n', '<Img><image></Img> ')) "
+            "{{ said.text + ' ' }}",
+            "{{ '[INST] ' + (said.text | replace('<image>\n', '<Img><image></Img> ')) "
             "+ ' [/INST]' }}",
             " ",
             "",
@@ -131,10 +146,10 @@ TEMPLATES.add(
 TEMPLATES.add(
     "qwen",
     Template(
-        f"{_LOOP}{{{{ '<|im_start|>' + message['role'] + '\n' }}}}"
+        f"{_loop('<|image_pad|>')}{{{{ '<|im_start|>' + message['role'] + '\n' }}}}"
         "{% if message['role'] == 'assistant' %}"
-        "{% generation %}{{ message['content'] + '<|im_end|>' }}{% endgeneration %}"
-        "{% else %}{{ (message['content'] | replace('<|image_pad|>\n', "
+        "{% generation %}{{ said.text + '<|im_end|>' }}{% endgeneration %}"
+        "{% else %}{{ (said.text | replace('<|image_pad|>\n', "
         "'<|vision_start|><|image_pad|><|vision_end|>')) + '<|im_end|>' }}{% endif %}"
         "{{ '\n' }}" + _DONE + "{% if add_generation_prompt %}"
         "{{ '<|im_start|>assistant\n' }}{% endif %}",
@@ -145,26 +160,40 @@ TEMPLATES.add(
 TEMPLATES.add(
     "smolvlm",
     Template(
-        "<|im_start|>" + _LOOP + "{{ message['role'] | capitalize }}"
-        "{% if message['content'].startswith('<image>') %}{{ ':' }}{% else %}{{ ': ' }}{% endif %}"
+        "<|im_start|>" + _loop() + "{{ message['role'] | capitalize }}"
+        "{% if said.text.startswith('<image>') %}{{ ':' }}{% else %}{{ ': ' }}{% endif %}"
         "{% if message['role'] == 'assistant' %}"
-        "{% generation %}{{ message['content'] + '<end_of_utterance>' }}{% endgeneration %}"
-        "{% else %}{{ (message['content'] | replace('<image>\n', '<image>')) "
+        "{% generation %}{{ said.text + '<end_of_utterance>' }}{% endgeneration %}"
+        "{% else %}{{ (said.text | replace('<image>\n', '<image>')) "
         "+ '<end_of_utterance>' }}{% endif %}"
         "{{ '\n' }}" + _DONE + "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}",
         ("<|im_start|>", "<end_of_utterance>"),
         end="<end_of_utterance>",
     ),
 )
-# Models made for one question and one answer: BLIP-2's wording, also for a decoder such as GPT-2.
+# Models made for one question and one answer, such as a ViT before GPT-2.
 TEMPLATES.add(
     "question",
     Template(
         _turns(
             "{{ bos_token }}",
-            "{{ message['content'] + ' ' }}",
-            "{{ (message['content'] | replace('<image>\n', '<image>Question: ')) if '<image>' in "
-            "message['content'] else 'Question: ' + message['content'] }}",
+            "{{ said.text + ' ' }}",
+            "{{ 'Question: ' + said.text }}",
+            "{{ ' Answer: ' }}",
+            " Answer:",
+        ),
+        (),
+    ),
+)
+# BLIP-2's: the image stands before the beginning of the words.
+TEMPLATES.add(
+    "blip",
+    Template(
+        _turns(
+            "",
+            "{{ said.text + ' ' }}",
+            "{{ (said.text | replace('<image>\n', '<image>' + bos_token + 'Question: ')) if "
+            "'<image>' in said.text else 'Question: ' + said.text }}",
             "{{ ' Answer: ' }}",
             " Answer:",
         ),

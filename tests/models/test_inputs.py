@@ -1,14 +1,25 @@
 """Pixels and prompts against what the families' own processors in `transformers` make of them."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image as Picture
-from transformers import AutoTokenizer, CLIPImageProcessorPil, PixtralImageProcessorPil
+from transformers import (
+    AutoImageProcessor,
+    AutoTokenizer,
+    Blip2Processor,
+    CLIPImageProcessorPil,
+    Idefics3Processor,
+    LlavaProcessor,
+    PixtralImageProcessorPil,
+)
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 
 from swath.errors import ModelError
+from swath.instructions.conversation import Conversation, Image, user
 from swath.models.inputs import Inputs
 from swath.models.loading import EMBEDDED, finish_tokenizer
 from swath.models.pixels import PixelStore
@@ -119,3 +130,30 @@ def test_a_tokenizer_with_neither_is_refused(tokenizer):
     tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}<|user|>{% endfor %}"
     with pytest.raises(ModelError, match=r"neither a padding nor an end token.* set pad_token"):
         finish_tokenizer(tokenizer, _made("llava").family, "here")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("llava", LlavaProcessor), ("smolvlm", Idefics3Processor), ("blip-2", Blip2Processor)],
+)
+def test_a_saved_folder_s_own_processor_gives_the_same_prompt_and_pixels(name, kind, tmp_path):
+    model, ours, picture = seen(name, tmp_path / "a.png")
+    model.save(tmp_path / "saved")
+    pixels = AutoImageProcessor.from_pretrained(tmp_path / "saved", backend="pil")
+    words = json.loads((tmp_path / "saved" / "processor_config.json").read_text())
+    words.pop("processor_class")
+    processor = kind(pixels, AutoTokenizer.from_pretrained(tmp_path / "saved"), **words)
+    asked = [{"type": "image"}, {"type": "text", "text": "What is it?"}]
+    prompt = processor.tokenizer.apply_chat_template(
+        [{"role": "user", "content": asked}], tokenize=False, add_generation_prompt=True
+    )
+    if name == "blip-2":  # its processor puts the image in front by itself
+        prompt = prompt.replace("<image>", "")
+    theirs = processor(text=prompt, images=picture, return_tensors="pt", add_special_tokens=False)
+    size = picture.size
+    turns = (user(Image(str(tmp_path / "a.png"), size), "\nWhat is it?"),)
+    inputs = Inputs(model)
+    view = PixelStore(model.image_size, model.image_size).plain(str(tmp_path / "a.png"))
+    encoded = inputs.encoder.encode(Conversation("a", "ask", turns), [view], ask=True)
+    assert theirs["input_ids"][0].tolist() == list(encoded.ids)
+    assert torch.allclose(theirs["pixel_values"][:1], ours["pixel_values"][:1], atol=1e-5)
