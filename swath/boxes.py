@@ -102,7 +102,7 @@ class Boxes:
                 np.allclose(quad[0] + quad[2], quad[1] + quad[3], atol=1e-6)
                 and abs(edge_a @ edge_b) <= 1e-6 * max(1.0, abs(edge_a).max() ** 2)
             ):
-                quad = _rectangle_around(quad)
+                quad = rectangle_around(quad)
                 edge_a, edge_b = quad[1] - quad[0], quad[2] - quad[1]
             width, height = np.hypot(*edge_a), np.hypot(*edge_b)
             if width < height:  # the longer edge has the surer direction; one may be a point
@@ -129,9 +129,9 @@ class Boxes:
         return Boxes(self.quads * np.asarray(by_xy, dtype=np.float64))
 
 
-def _rectangle_around(quad: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(4, 2) corners of the smallest rectangle around any four points."""
-    around = shapely.oriented_envelope(shapely.MultiPoint(quad))
+def rectangle_around(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(4, 2) corners of the smallest rectangle around (n, 2) points; flat if they lie in a line."""
+    around = shapely.oriented_envelope(shapely.MultiPoint(points))
     corners: NDArray[np.float64] = shapely.get_coordinates(around)
     if isinstance(around, shapely.Polygon):
         return corners[:4]

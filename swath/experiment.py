@@ -15,12 +15,14 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from swath.annotations.finding import LEAKS, Finding
 from swath.annotations.gather import gather
-from swath.annotations.image import AnnotatedImage
-from swath.annotations.lint import Finding, lint
+from swath.annotations.ledger import ledger, verdict
+from swath.annotations.lint import lint, readable, usable
 from swath.annotations.readers import check_classes
 from swath.errors import AnnotationError, EvaluationError, FormatError, ModelError, RequestError
 from swath.evaluation import baselines
@@ -33,11 +35,12 @@ from swath.evaluation.sides import engine, side, sides
 from swath.evaluation.suites.running import read_results
 from swath.files import read_json, write_text
 from swath.imagery.scene import open_scene
+from swath.instructions import review
 from swath.instructions.builder import InstructionSet, build, read_set, write_set
 from swath.instructions.conversation import Conversation
 from swath.instructions.mixing import CONVERSE
 from swath.models.loading import RUN_FILE
-from swath.recipe import Recipe
+from swath.recipe import Recipe, Rendering
 from swath.recipes import dump, load_recipe
 from swath.tuning.plan import Plan, plan
 from swath.tuning.run import Parts, another_run, fingerprint, read_losses, started, tune
@@ -61,7 +64,7 @@ class Checked:
     Args:
         images: split to number of images.
         findings: of lint and leakage.
-        leaks: how many of them put the same picture into train and test.
+        leaks: how many of them put what is tested into what is trained on.
     """
 
     images: dict[str, int]
@@ -115,12 +118,13 @@ class Experiment:
         Raises:
             AnnotationError: nothing usable is there.
         """
-        images = self._gather(None).images
-        findings = lint(images, progress)
+        gathered = self._gather(None)
+        images = gathered.images
+        findings = [*lint(images, progress), *gathered.found]
         return Checked(
             dict(Counter(str(image.split) for image in images)),
             tuple(findings),
-            sum(finding.kind == "leak" for finding in findings),
+            sum(finding.kind in LEAKS for finding in findings),
         )
 
     def plan(self, progress: Progress | None = None) -> Plan:
@@ -143,15 +147,16 @@ class Experiment:
         if recipe.annotations.drawn is None:
             if "classify" in recipe.instructions.tasks and any(image.label for image in images):
                 check_classes(images)
-            findings = lint(images, progress)
-            images = _readable(images, findings, recipe.annotations.unreadable)
-            leaks = [finding for finding in findings if finding.kind == "leak"]
+            findings = [*lint(images, progress), *gathered.found]
+            images = readable(images, findings, recipe.annotations.unreadable)
+            leaks = [finding for finding in findings if finding.kind in LEAKS]
             if leaks and not recipe.annotations.allow_leakage:
                 raise AnnotationError(
                     f"{len(leaks)} pictures stand in train and test alike, first {leaks[0].where} "
-                    f"({leaks[0].what}); `swath check` lists them. Remove them, or say "
+                    f"({leaks[0].what}); `swath check` lists them. Now {leaks[0].action}, or say "
                     f"annotations.allow_leakage=true, which every report will repeat."
                 )
+            images = tuple(map(usable, images))
             notes["findings"] = [asdict(finding) for finding in findings]
             notes["leaks"] = len(leaks)
         if recipe.instructions.writer is not None:
@@ -160,7 +165,13 @@ class Experiment:
             section, cache = recipe.instructions.writer, self.folder / "writer.jsonl"
             images = tuple(writer.rewrite_captions(images, section, cache, progress))
             notes["captions"] = writer.note(section)
-        built = build(images, recipe.instructions, recipe.seed, notes)
+        notes["ledger"] = rows = ledger(images)
+        notes["use"] = verdict(rows)
+        reviewed = review.Review(self.folder / review.FILE)
+        built = build(images, recipe.instructions, recipe.seed, notes, reviewed.replayed)
+        reviewed.close()
+        if state := review.state(reviewed.path):
+            built.card["review"] = {**reviewed.counts, "digest": state}
         Labels(built.labels)  # refuses classes that no answer could tell apart
         if self._run_of_another(built):
             raise another_run(self.folder)
@@ -172,7 +183,8 @@ class Experiment:
         if (self.folder / "set" / "card.json").is_file():
             built = read_set(self.folder / "set")
             asked = self.recipe.model_dump(mode="json")
-            if all(
+            said = built.card.get("review", {}).get("digest", "")
+            if said == review.state(self.folder / review.FILE) and all(
                 built.card[key] == asked[key] for key in ("annotations", "instructions", "seed")
             ):
                 return built
@@ -341,7 +353,7 @@ class Experiment:
             card=built.card,
             versions=read_json(self.folder / RUN_FILE)["versions"],
             command=command,
-            open_image=_rgb,
+            open_image=partial(_rgb, rendering=self.recipe.imagery.rendering),
             resamples=self.recipe.evaluation.resamples,
             suites=read_results(self.folder / "evaluation" / "suites"),
         )
@@ -356,24 +368,10 @@ class Experiment:
         return gather(recipe.annotations, recipe.seed, drawings, progress, workers, frames)
 
 
-def _rgb(path: str) -> Any:
+def _rgb(path: str, rendering: Rendering) -> Any:
     from PIL import Image
 
     scene = open_scene(path)
     scale = min(1.0, PICTURE_PX / max(scene.size_wh))
     width, height = (max(1, round(side * scale)) for side in scene.size_wh)
-    return Image.fromarray(scene.read_rgb(size_wh=(width, height)))
-
-
-def _readable(
-    images: Sequence[AnnotatedImage], findings: Sequence[Finding], policy: str
-) -> tuple[AnnotatedImage, ...]:
-    """The images that lint could decode; a sound header may stand before damaged pixels."""
-    damaged = {finding.where: finding.what for finding in findings if finding.kind == "unreadable"}
-    if damaged and policy == "refuse":
-        where, what = next(iter(damaged.items()))
-        raise AnnotationError(
-            f"{len(damaged)} of {len(images)} images cannot be read, first {where} ({what}); "
-            f"copy them again, or leave them out with annotations.unreadable=drop."
-        )
-    return tuple(image for image in images if image.id not in damaged)
+    return Image.fromarray(scene.read_rgb(size_wh=(width, height), rendering=rendering))

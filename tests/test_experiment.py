@@ -296,3 +296,51 @@ def test_a_mistyped_side_is_not_kept(experiment):
     with pytest.raises(RequestError, match=r"'tunde' is none.*did you mean tuned"):
         Experiment.of_run(experiment.folder, ["evaluation.sides=[tunde]"])
     assert Experiment.of_run(experiment.folder).sides == ("base", "tuned")
+
+
+def test_verdicts_of_a_review_are_replayed_by_the_next_build(experiment):
+    from swath.instructions.review import FILE, Review
+
+    first = experiment.set()
+    review = Review(experiment.folder / FILE, first.choices["classify"])
+    gone, kept = first.conversations[:2]
+    review.give(gone, "reject")
+    review.give(kept, "accept")
+    review.close()
+    again = experiment.set()
+    assert len(again.conversations) == len(first.conversations) - 1
+    assert gone.id not in {one.id for one in again.conversations}
+    said = dict(again.card["review"])
+    assert (said.pop("digest"), said) != ("", {}) and said == {"rejected": 1, "accepted": 1}
+    card = experiment.folder / "set" / "card.json"
+    before = card.stat().st_mtime_ns
+    experiment.set()
+    assert card.stat().st_mtime_ns == before
+
+
+def test_the_card_says_what_the_result_may_be_used_for(tiny_base, source, tmp_path):
+    experiment = Experiment(recipe(tiny_base, source), tmp_path / "runs" / "own")
+    assert experiment.build().card["use"].startswith("Ask first: no licence")
+    values = experiment.recipe.model_dump()
+    values["annotations"]["licence"] = "CC BY-NC 4.0"
+    card = Experiment(type(experiment.recipe)(**values), experiment.folder).build().card
+    assert card["use"].startswith("Research only, because of own (CC BY-NC 4.0)")
+    assert [row["images"] for row in card["ledger"]] == [12]
+
+
+def test_leakage_that_was_allowed_stands_on_top_of_the_report(tiny_base, source, tmp_path):
+    import shutil
+
+    for split in ("train", "test"):
+        shutil.copytree(source, tmp_path / "leaky" / split)
+    given = recipe(tiny_base, tmp_path / "leaky")
+    with pytest.raises(AnnotationError, match=r"12 pictures stand in train and test alike"):
+        Experiment(given, tmp_path / "runs" / "leaky").build()
+    values = given.model_dump()
+    values["annotations"]["allow_leakage"] = True
+    experiment = Experiment(type(given)(**values), tmp_path / "runs" / "leaky")
+    experiment.tune()
+    for side in experiment.sides:
+        experiment.evaluate(side)
+    text = experiment.report("swath report leaky").read_text("utf-8")
+    assert "Leakage was allowed:</b> 12 findings" in text

@@ -10,7 +10,7 @@ import swath
 
 PACKAGE = Path(swath.__file__).parent
 
-GROUND_FLOOR = ("boxes", "recipe", "recipes", "registry", "errors", "files", "endpoint")
+GROUND_FLOOR = ("boxes", "boxtext", "recipe", "recipes", "registry", "errors", "files", "endpoint")
 STAGES = (
     "imagery",
     "annotations",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
-from swath.annotations.image import AnnotatedImage
-from swath.annotations.listings import matching_files, root_of, split_named
+from swath.annotations.image import AnnotatedImage, Question
+from swath.annotations.listings import first as first_of
+from swath.annotations.listings import matching_files, root_of, split_in, split_named
+from swath.annotations.masks import CHANGE, CHANGE_ASKED
 from swath.annotations.pictures import (
     UNMEASURED,
     PictureFinder,
@@ -16,6 +19,9 @@ from swath.annotations.pictures import (
 )
 from swath.annotations.questions import questions_of
 from swath.errors import AnnotationError
+
+_NAME = ("image", "filename", "img", "imged_id")
+_CAPERA = "English_caption"
 
 
 def recognises(path: Path) -> bool:
@@ -27,9 +33,13 @@ def read(path: Path) -> list[AnnotatedImage]:
     """One image an entry, with its captions, and its scene class and split where given.
 
     Understands `{"images": [{"filename", "split", "sentences": [{"raw"}, ...]}, ...]}` (UCM,
-    Sydney, RSICD; a sentence without "raw" is joined from its "tokens") and
-    `[{"image" or "filename", "scene", "split", "captions"}, ...]`. Captions are kept as they are,
-    questions are read as `questions_of` says.
+    Sydney, RSICD, RSITMD; a sentence without "raw" is joined from its "tokens"), `{class:
+    [{"filename", "raw", "raw_1", ...}]}` (NWPU), `{"ERA_caption": [{"video_id", "annotation":
+    {"English_caption"}}]}` (CapERA) and lists of `{"image" or "filename", "scene", "split",
+    "captions"}`, where one string under `caption` holds sentences parted by two spaces. Rows with
+    `changeflag` (LEVIR-CC) are of the pictures `<split>/A/<name>` and `<split>/B/<name>`, and the
+    flag answers whether anything has changed. Captions are kept as they are, questions are read
+    as `questions_of` says.
 
     Args:
         path: the JSON file, or the folder holding one or several.
@@ -42,24 +52,31 @@ def read(path: Path) -> list[AnnotatedImage]:
     for file, content in matching_files(path, _fits):
         root = root_of(path, file)
         finder, listed = PictureFinder(root, file), official_splits(root)
-        rows = content["images"] if isinstance(content, dict) else content
+        rows = caption_rows(content)
         for number, row in enumerate(rows):
             where = f"{file}: entry {number}"
             if not isinstance(row, dict):
                 raise AnnotationError(f"{where}: expected an object, got {type(row).__name__}.")
-            picture = finder.find(row.get("image") or row.get("filename"))
-            if picture is None:
+            pictures = [finder.find(name) for name in names_of(row)]
+            if None in pictures:
                 continue
+            first = pictures[0]
+            assert first is not None
+            flag = row.get("changeflag")
+            asked = Question(CHANGE_ASKED, "yes" if flag else "no", CHANGE)
             images.append(
                 AnnotatedImage(
-                    id=image_id(picture, root),
-                    path=str(picture),
+                    id=image_id(first, root),
+                    path=str(first),
                     size_wh=UNMEASURED,
                     label=_label(row, where),
-                    captions=_captions(row, where),
-                    split=split_named(row.get("split"), where) or listed(picture),
+                    captions=captions_of(row, where),
+                    split=split_named(row.get("split") or row.get("filepath"), where)
+                    or listed(first)
+                    or split_in(file),
                     source=root.name,
-                    questions=questions_of(row, where),
+                    frames=tuple(map(str, pictures)) if len(pictures) > 1 else (),
+                    questions=(*questions_of(row, where), *([] if flag is None else [asked])),
                 )
             )
         finder.refuse_missing(len(rows))
@@ -67,14 +84,41 @@ def read(path: Path) -> list[AnnotatedImage]:
     return images
 
 
+def names_of(row: dict[str, Any]) -> list[Any]:
+    """The pictures, or the clip, of a row of `caption_rows`."""
+    name = first_of(row, _NAME)
+    if "changeflag" not in row:
+        return [name]
+    inner = row.get("filepath") or row.get("split") or "."
+    return [f"{inner}/{side}/{name}" for side in "AB"]
+
+
+def caption_rows(content: Any) -> list[Any]:
+    """Rows of a caption file, whatever they stand under; NWPU's with their class as `scene`."""
+    if not isinstance(content, dict):
+        return list(content)
+    if "ERA_caption" in content:
+        return [
+            {"image": row.get("video_id"), "caption": (row.get("annotation") or {}).get(_CAPERA)}
+            for row in content["ERA_caption"]
+        ]
+    if "images" in content:
+        return list(content["images"])
+    return [{"scene": name, **row} for name, rows in content.items() for row in rows]
+
+
 def _fits(content: Any) -> bool:
-    if isinstance(content, dict):
-        rows, key = content.get("images"), "sentences"
-    else:
-        rows, key = content, "captions"
+    if isinstance(content, dict) and not {"ERA_caption", "images"} & content.keys():
+        rows = next(iter(content.values()), None)
+        row = rows[0] if isinstance(rows, list) and rows else None
+        return isinstance(row, dict) and {"filename", "raw"} <= row.keys()
+    if isinstance(content, dict) and "ERA_caption" in content:
+        return bool(content["ERA_caption"])
+    rows = content["images"] if isinstance(content, dict) else content
     if not isinstance(rows, list) or not rows or not isinstance(rows[0], dict):
         return False
-    return key in rows[0] and bool(rows[0].keys() & {"image", "filename"})
+    keys = {"sentences"} if isinstance(content, dict) else {"captions"}
+    return "imged_id" in rows[0] or bool(rows[0].keys() & keys and rows[0].keys() & {*_NAME})
 
 
 def _label(row: dict[str, Any], where: str) -> str | None:
@@ -84,8 +128,18 @@ def _label(row: dict[str, Any], where: str) -> str | None:
     return label
 
 
-def _captions(row: dict[str, Any], where: str) -> tuple[str, ...]:
+def captions_of(row: dict[str, Any], where: str) -> tuple[str, ...]:
+    """The sentences of a row.
+
+    Raises:
+        AnnotationError: there are none, or one is no text.
+    """
     given = row.get("sentences", row.get("captions"))
+    if given is None and isinstance(said := row.get("caption"), str | list):
+        parts = said.split("  ") if isinstance(said, str) else said
+        given = [one.strip() for one in parts if isinstance(one, str) and one.strip()]
+    if given is None:
+        given = [text for key, text in row.items() if re.fullmatch(r"raw(_\d+)?", key)] or None
     if not isinstance(given, list):
         raise AnnotationError(
             f"{where}: expected a list of captions under 'sentences' or 'captions', got {given!r}."

@@ -11,9 +11,8 @@ import shapely
 from numpy.typing import NDArray
 
 from swath.annotations.image import AnnotatedImage
-from swath.annotations.listings import matching_files, root_of
+from swath.annotations.listings import matching_files, root_of, split_in
 from swath.annotations.pictures import (
-    SPLITS,
     UNMEASURED,
     PictureFinder,
     few,
@@ -75,7 +74,7 @@ def _read_file(file: Path, content: dict[str, Any], root: Path) -> list[Annotate
                 size_wh=(int(size[0]), int(size[1])) if all(size) else UNMEASURED,
                 boxes=Boxes(np.array(quads)) if quads else Boxes.empty(),
                 names=tuple(name for _, name in objects.get(row["id"], [])),
-                split=_split_of(file) or listed(picture),
+                split=split_in(file) or listed(picture),
                 source=root.name,
                 licence=licences.get(row.get("license")),
             )
@@ -91,12 +90,6 @@ def _fits(content: Any) -> bool:
     if not all(isinstance(rows, list) for rows in lists) or not content["images"]:
         return False
     return all(isinstance(row, dict) and "bbox" in row for row in content["annotations"][:1])
-
-
-def _split_of(file: Path) -> str | None:
-    words = file.stem.lower().replace("-", "_").split("_")
-    words += [file.parent.name.lower()]
-    return next((SPLITS[w] for word in words if (w := word.rstrip("0123456789")) in SPLITS), None)
 
 
 def _objects(file: Path, content: dict[str, Any]) -> dict[Any, list[tuple[Quad, str]]]:

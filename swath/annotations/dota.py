@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.labelfiles import first_fields, labelled, lines_of, numbers
-from swath.annotations.pictures import UNMEASURED, absolute, image_id, refuse_repeats
+from swath.annotations.pictures import UNMEASURED, absolute, image_id
 from swath.boxes import Boxes
 from swath.errors import AnnotationError
 
@@ -24,6 +25,15 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path) -> list[AnnotatedImage]:
+    """All images that `stream` gives.
+
+    Raises:
+        AnnotationError: see `stream`.
+    """
+    return list(stream(path))
+
+
+def stream(path: Path) -> Iterator[AnnotatedImage]:
     """One image a picture; one without a label file has no objects.
 
     Lines are `x1 y1 x2 y2 x3 y3 x4 y4 class difficult` in pixels, after header lines on source
@@ -37,7 +47,6 @@ def read(path: Path) -> list[AnnotatedImage]:
         AnnotationError: a line is not of this form, or a label file has no picture.
     """
     root = absolute(path)
-    images = []
     for picture, file, split in labelled(root, FOLDER):
         quads, names = [], []
         for where, fields in lines_of(file) if file else ():
@@ -50,16 +59,12 @@ def read(path: Path) -> list[AnnotatedImage]:
                 )
             quads.append(np.array(numbers(fields[:8], where)).reshape(4, 2))
             names.append(fields[8])
-        images.append(
-            AnnotatedImage(
-                id=image_id(picture, root),
-                path=str(picture),
-                size_wh=UNMEASURED,
-                boxes=Boxes(np.array(quads)) if quads else Boxes.empty(),
-                names=tuple(names),
-                split=split,
-                source=root.name,
-            )
+        yield AnnotatedImage(
+            id=image_id(picture, root),
+            path=str(picture),
+            size_wh=UNMEASURED,
+            boxes=Boxes(np.array(quads)) if quads else Boxes.empty(),
+            names=tuple(names),
+            split=split,
+            source=root.name,
         )
-    refuse_repeats(images, root)
-    return images

@@ -40,6 +40,7 @@ def draw_set(
     progress: Progress | None = None,
     suffix: str = ".png",
     frames: int = 1,
+    change: bool = False,
 ) -> list[AnnotatedImage]:
     """Draw a set into a folder, or read back the one that the same arguments drew there.
 
@@ -58,6 +59,7 @@ def draw_set(
         suffix: ".png", or ".jpg" for smaller files (quality 92).
         frames: of each scene; more than 1 make sequences that say what moves, and boxes are
             those of the first frame.
+        change: draw pairs before and after that say what changed, in two frames.
 
     Raises:
         RequestError: no kind, no scene or another suffix was asked for.
@@ -69,6 +71,7 @@ def draw_set(
             f"one scene and one kind, as {' or '.join(_SUFFIXES)}."
         )
     folder = absolute(Path(folder))
+    frames = 2 if change else frames
     asked = {
         "swath": version("swath"),
         "kinds": list(kinds),
@@ -77,7 +80,7 @@ def draw_set(
         "size_px": size_px,
         "suffix": suffix,
         "frames": frames,
-    }
+    } | ({"change": True} if change else {})
     before = _drawn_before(folder, asked, suffix)
     if before is not None:
         return before
@@ -88,7 +91,7 @@ def draw_set(
     for kind in kinds:
         (folder / "images" / _dashed(kind)).mkdir(parents=True, exist_ok=True)
     images = []
-    for image in _drawn(places, workers, folder, seed, size_px, suffix, len(kinds), frames):
+    for image in _drawn(places, workers, folder, seed, size_px, suffix, len(kinds), frames, change):
         images.append(image)
         if progress is not None:
             progress(len(images), count)
@@ -147,13 +150,16 @@ def _draw_one(
     suffix: str,
     turns: int,
     frames: int,
+    change: bool,
 ) -> AnnotatedImage:
     from swath.imagery import synthetic
 
     kind, number = place
     # One seed a scene, unrelated to its neighbours' and to those of another set's seed.
     own_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-    if frames > 1:
+    if change:
+        scenes, said, _ = synthetic.draw_change(kind, own_seed, size_px)
+    elif frames > 1:
         scenes, said = synthetic.draw_sequence(kind, own_seed, size_px, frames)
     else:
         scenes = [synthetic.draw(kind, own_seed, size_px)]

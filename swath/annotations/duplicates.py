@@ -11,8 +11,11 @@ from PIL import Image
 NEAR_BITS = 6
 """Fingerprint bits in which near duplicates may differ, of 64.
 
-Of 330 AID scenes saved again as JPEG of quality 50, 329 stay within 6 bits and 319 within 3;
-resized to 224 px, all and 308. No two different scenes of 3,300 come closer than 12.
+Distances are even as a rule. Of 3,300 AID scenes 3,296 stay within 6 bits when saved again as JPEG
+of quality 50, 3,300 when resized to 224 px, 3,294 when made 15 % brighter, 3,238 when halved and
+saved at quality 60; cut to their middle 90 %, only 129. Of their 5,443,350 pairs one is within 10
+bits (the same file twice), 18 are within 12 and 130 within 14, none of these 129 showing one place:
+a bound of 10 would find 3,293 of the halved ones, and with 100,000 images thousands of wrong pairs.
 """
 
 _EDGE = 32  # pixels the fingerprint is computed from, each way

@@ -10,17 +10,18 @@ from swath.annotations.pictures import (
     SPLITS,
     UNMEASURED,
     absolute,
+    files_below,
     image_id,
+    is_clip,
     is_picture,
     official_splits,
-    pictures_below,
     refuse_repeats,
     subfolders,
 )
 
 # Folders of change pairs, detection and segmentation sets, which say nothing about a scene.
 _NO_CLASS = {"a", "b", "annotations", "images", "img", "imgs", "jpegimages"}
-_NO_CLASS |= {"label", "labels", "labeltxt", "mask", "masks", "splits"}
+_NO_CLASS |= {"label", "labels", "labeltxt", "mask", "masks", "splits", "videos"}
 
 
 def recognises(path: Path) -> bool:
@@ -29,7 +30,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path) -> list[AnnotatedImage]:
-    """One image a picture, labelled with its class folder's name.
+    """One image a picture or clip, labelled with its class folder's name.
 
     Understands `ROOT/<class>/...`, `ROOT/images/<class>/...`, `ROOT/<split>/<class>/...` and a
     single folder around any of these. Lists like `ROOT/splits/test.txt` set the split.
@@ -53,7 +54,8 @@ def read(path: Path) -> list[AnnotatedImage]:
             source=source,
         )
         for folder, split in _classes(root)
-        for picture in pictures_below(folder)
+        for picture in files_below(folder)
+        if _shows(picture)
     ]
     refuse_repeats(images, root)
     return images
@@ -73,9 +75,17 @@ def _classes(root: Path) -> Iterator[tuple[Path, str | None]]:
     elif len(folders) == 1 and not any(map(is_picture, folders[0].iterdir())):
         yield from _classes(folders[0])
     else:
-        full = [folder for folder in folders if any(map(is_picture, _files_below(folder)))]
+        full = [
+            folder
+            for folder in folders
+            if any(is_picture(one) or is_clip(one) for one in _files_below(folder))
+        ]
         if not all(folder.name.lower() in _NO_CLASS for folder in full):
             yield from ((folder, None) for folder in full)
+
+
+def _shows(path: Path) -> bool:
+    return is_picture(path) or is_clip(path)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""From a recipe to split images: read or draw, rename classes, limit, split."""
+"""From a recipe to split images: read or draw, rename classes, limit, split, cut."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from swath.annotations.cutting import cut
 from swath.annotations.drawn import draw_set
+from swath.annotations.finding import Finding
+from swath.annotations.ground import footprint, overlapping
 from swath.annotations.image import AnnotatedImage
+from swath.annotations.ledger import licence_of
+from swath.annotations.noting import noted
 from swath.annotations.readers import read
-from swath.annotations.splits import complete_splits, limit_per_class, split_by_scene
+from swath.annotations.splits import complete_splits, limit_per_class, split_images
 from swath.errors import AnnotationError, RecipeError
 from swath.imagery.synthetic import BASE_KINDS, QUICKSTART_KINDS
 from swath.recipe import Annotations
@@ -25,10 +30,12 @@ class Gathered:
     Args:
         images: each with a split.
         notes: what was renamed, left out or split, for the card.
+        found: what the readers left out or chose.
     """
 
     images: tuple[AnnotatedImage, ...]
     notes: dict[str, object]
+    found: tuple[Finding, ...] = ()
 
 
 def gather(
@@ -58,6 +65,7 @@ def gather(
             "annotations: name either `source` (your folder) or `drawn` (scenes drawn by swath); "
             "for example annotations.source=path/to/images."
         )
+    found: list[Finding] = []
     if section.drawn is not None:
         drawn = section.drawn
         parts = [
@@ -71,13 +79,18 @@ def gather(
                 progress,
                 ".jpg",
                 drawn.frames,
+                drawn.change,
             )
         ]
     else:
         given = [section.source] if isinstance(section.source, str) else section.source or []
         sources = [Path(source) for source in given]
-        parts = [read(one, section.format, section.unreadable, frames) for one in sources]
+        with noted() as found:
+            parts = [
+                read(one, section.format, section.unreadable, frames, drawings) for one in sources
+            ]
         parts = _told_apart(parts, sources)
+        parts = _licensed(parts, sources, section.licence)
     part_of = {image.id: number for number, part in enumerate(parts) for image in part}
     images = [image for part in parts for image in part]
     images, renamed = _renamed(images, section.classes)
@@ -88,9 +101,15 @@ def gather(
         images = limit_per_class(images, section.limit_per_class, seed)
     images, origin = _split(images, section, seed, part_of)
     notes: dict[str, object] = {"split_from": origin}
+    if section.split_by == "place" and origin != "the source":
+        images, notes["left_out_at_borders"] = _clear_borders(images)
     if renamed:
         notes["classes_changed"] = renamed
-    return Gathered(tuple(images), notes)
+    if section.tile_px:
+        whole = len(images)
+        images = list(cut(images, section.tile_px, section.overlap_px, section.visible))
+        notes["cut"] = {"images": whole, "tiles": len(images)}
+    return Gathered(tuple(images), notes, tuple(found))
 
 
 def _told_apart(
@@ -109,6 +128,47 @@ def _told_apart(
     ]
 
 
+def _licensed(
+    parts: list[list[AnnotatedImage]],
+    sources: Sequence[Path],
+    given: str | dict[str, str] | None,
+) -> list[list[AnnotatedImage]]:
+    """The images with the licence that the annotations, the recipe or the source's files state."""
+    known = {image.source for part in parts for image in part}
+    if isinstance(given, dict) and (unknown := sorted(set(given) - known)):
+        raise AnnotationError(
+            f"annotations.licence: there is no source '{unknown[0]}'; the sources are called "
+            f"{', '.join(sorted(known))}."
+        )
+    done = []
+    for part, source in zip(parts, sources, strict=True):
+        stated = licence_of(source)
+        done.append(
+            [
+                replace(
+                    one,
+                    licence=one.licence
+                    or (given.get(one.source) if isinstance(given, dict) else given)
+                    or stated,
+                )
+                for one in part
+            ]
+        )
+    return done
+
+
+def _clear_borders(images: list[AnnotatedImage]) -> tuple[list[AnnotatedImage], int]:
+    """The images without those that share ground with a split that is more for testing."""
+    rank = {"train": 0, "val": 1, "test": 2}
+    outlines = [footprint(image.path) for image in images]
+    gone: set[int] = set()
+    for pair in overlapping(outlines):
+        one, other = sorted(pair[:2], key=lambda row: rank[str(images[row].split)])
+        if images[one].split != images[other].split and other not in gone:
+            gone.add(one)
+    return [image for row, image in enumerate(images) if row not in gone], len(gone)
+
+
 def _split(
     images: list[AnnotatedImage], section: Annotations, seed: int, part_of: dict[str, int]
 ) -> tuple[list[AnnotatedImage], str]:
@@ -117,10 +177,12 @@ def _split(
     A source that brings a split keeps it beside one whose images are dealt by the seed.
     """
     shares = {name: share for name, share in section.split.items() if share > 0}
+    by, block_m = section.split_by, section.block_m
+    how = "" if by == "scene" else f", {by} by {by}"
     if not section.keep_given_split:
         images = [replace(image, split=None) for image in images]
     if all(image.split is None for image in images):
-        return split_by_scene(images, shares, seed), f"drawn by seed {seed}"
+        return split_images(images, shares, seed, by, block_m), f"drawn by seed {seed}{how}"
     split_of: dict[str, str | None] = {}
     dealt = ""
     for number in sorted(set(part_of.values())):
@@ -132,7 +194,8 @@ def _split(
                 f"split anew with annotations.keep_given_split=false."
             )
         if without:
-            part, dealt = split_by_scene(part, shares, seed), f"; others drawn by seed {seed}"
+            part = split_images(part, shares, seed, by, block_m)
+            dealt = f"; others drawn by seed {seed}{how}"
         split_of.update((image.id, image.split) for image in part)
     images = [replace(image, split=split_of[image.id]) for image in images]
     given = set(split_of.values())
@@ -143,7 +206,8 @@ def _split(
         )
     missing = [name for name in shares if name not in given]
     for name in missing:
-        images = complete_splits(images, shares[name] / sum(shares.values()), seed, name)
+        share = shares[name] / sum(shares.values())
+        images = complete_splits(images, share, seed, name, by, block_m)
     carved = f"; {' and '.join(missing)} carved from its train" if missing else ""
     return list(images), f"the source{dealt}{carved}"
 

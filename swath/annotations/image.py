@@ -49,6 +49,7 @@ class AnnotatedImage:
         frames: paths of all images of a sequence in order of time, `path` being the first;
             boxes lie in that one. Empty for one image.
         questions: what is asked about the image, with the answers.
+        faults: kind and words of what the reader found wrong in the source, for lint.
 
     Raises:
         ShapeError: boxes, names and phrases differ in length, or `path` is not the first frame.
@@ -68,6 +69,7 @@ class AnnotatedImage:
     licence: str | None = None
     frames: tuple[str, ...] = ()
     questions: tuple[Question, ...] = ()
+    faults: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.phrases:
@@ -102,6 +104,7 @@ class AnnotatedImage:
             "licence": self.licence,
             "frames": list(self.frames),
             "questions": [[one.question, one.answer, one.kind] for one in self.questions],
+            "faults": [list(one) for one in self.faults],
         }
 
     @classmethod
@@ -128,6 +131,7 @@ class AnnotatedImage:
                 licence=row["licence"],
                 frames=tuple(row.get("frames", ())),  # absent from files of older versions
                 questions=tuple(Question(*one) for one in row.get("questions", ())),
+                faults=tuple((kind, what) for kind, what in row.get("faults", ())),
             )
         except ShapeError as error:
             raise FormatError(f"image row {row.get('id', '?')}: {error}") from None

@@ -10,6 +10,8 @@ from swath.annotations.pictures import (
     SPLITS,
     absolute,
     few,
+    files_below,
+    is_picture,
     official_splits,
     pictures_below,
     subfolders,
@@ -46,22 +48,29 @@ def labelled(root: Path, folder: str) -> Iterator[tuple[Path, Path | None, str |
     """
     listed = official_splits(root)
     for images, labels, split in _pairs(root, folder):
-        files = {file.relative_to(labels).with_suffix(""): file for file in _label_files(labels)}
-        taken: dict[Path, Path] = {}
-        for picture in pictures_below(images):
-            name = picture.relative_to(images).with_suffix("")
-            if name in taken:
+        here, taken, used = images, dict[str, str](), 0  # names of one folder at a time are held
+        for picture in filter(is_picture, files_below(images)):
+            if picture.parent != here:
+                here, taken = picture.parent, {}
+            if picture.stem in taken:
                 raise AnnotationError(
-                    f"{picture}: shares its labels with {taken[name].name}; "
+                    f"{picture}: shares its labels with {taken[picture.stem]}; "
                     f"remove or rename one of them."
                 )
-            taken[name] = picture
-            inner = SPLITS.get(name.parts[0].lower()) if len(name.parts) > 1 else None
-            yield picture, files.get(name), split or inner or listed(picture)
-        alone = sorted(str(file) for name, file in files.items() if name not in taken)
-        if alone:
+            taken[picture.stem] = picture.name
+            inside = here.relative_to(images)
+            file = labels / inside / f"{picture.stem}.txt"
+            there = file.name != "classes.txt" and file.is_file()
+            used += there
+            inner = SPLITS.get(inside.parts[0].lower()) if inside.parts else None
+            yield picture, file if there else None, split or inner or listed(picture)
+        total = sum(1 for _ in _label_files(labels))
+        if total > used:
+            names = {one.relative_to(images).with_suffix("") for one in pictures_below(images)}
+            alone = [str(file) for file in _label_files(labels)
+                     if file.relative_to(labels).with_suffix("") not in names]  # fmt: skip
             raise AnnotationError(
-                f"{labels}: {len(alone)} of {len(files)} label files have no picture in {images}: "
+                f"{labels}: {len(alone)} of {total} label files have no picture in {images}: "
                 f"{few(alone)}; put the pictures there, or remove the files."
             )
 
@@ -103,10 +112,10 @@ def _pairs(root: Path, folder: str) -> Iterator[tuple[Path, Path, str | None]]:
             yield base / "images", base / folder, split
 
 
-def _label_files(labels: Path) -> list[Path]:
+def _label_files(labels: Path) -> Iterator[Path]:
     # labelImg writes its list of classes among the labels.
-    return sorted(
+    return (
         file
-        for file in labels.rglob("*.txt")
-        if file.name != "classes.txt" and not file.name.startswith(".")
+        for file in files_below(labels)
+        if file.suffix == ".txt" and file.name != "classes.txt" and not file.name.startswith(".")
     )

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from swath.annotations.duplicates import fingerprint, near_pairs
-from swath.annotations.image import AnnotatedImage
+from swath.annotations.finding import Finding
+from swath.annotations.image import AnnotatedImage, Question
+from swath.annotations.leaks import Look, copies, leaks, look
 from swath.annotations.pictures import few
-from swath.errors import ImageryError
-from swath.imagery.scene import is_frame, open_scene
-from swath.imagery.tiling import tiles
+from swath.errors import AnnotationError
+
+__all__ = ["Finding", "lint", "readable", "text_faults", "usable"]
 
 SMALL_CLASS = 5
 """A class with fewer images is pointed out."""
@@ -26,166 +26,123 @@ OUTSIDE_SHARE = 0.02
 """Share of the longer side that a corner may reach beyond: an oriented box of an object at the
 border does."""
 
-_TILE_PX = 4096  # larger scenes are decoded in tiles of this edge, which bounds memory
+_WORD = re.compile(r"[^\W\d_]")
+_MISSING_NOUN = re.compile(
+    r"\b(?:many|much|more|less|an?|any|the|of)\s{2,}(?:in|on|at|is|are|of|than|and|or|there|this)\b"
+    r"|\b(?:many|an?|the|of)\s*\?|\bthe\s+(?:in|on|at|is|are|than)\b|\bmany\s+(?:in|on|at)\b",
+    re.IGNORECASE,
+)
+_BOX_TEXT = re.compile(r"\{((?:<-?\d+(?:\.\d+)?>){4})(?:\|<(-?\d+(?:\.\d+)?)>)?\}")
+_GRID = 100  # of GeoChat's and MiniGPT-v2's box text
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing to look at.
-
-    Args:
-        kind: what sort of thing; the same words for the same sort.
-        where: the image's id, the class or the source it is about.
-        what: what is wrong there.
-        action: what to do about it.
-    """
-
-    kind: str
-    where: str
-    what: str
-    action: str
 
 
 def lint(images: Sequence[AnnotatedImage], progress: Progress | None = None) -> list[Finding]:
     """What to look at in a set, gravest first: leaks, bad files, bad rows, then the set at large.
 
     Every image and frame is decoded whole; sequences look alike if their first frames do. Kinds:
-    "leak", "near duplicate", "split scene", "unreadable", "two labels", "duplicate",
-    "box outside", "box without area", "empty caption", "empty question", "spelling",
-    "small class", "no licence".
+    "leak", "split scene", "overlap", "near duplicate", "unreadable", "two labels", "duplicate",
+    "box outside", "box without area", "empty caption", "empty question", "missing noun",
+    "angle out of range", "beyond the grid", "spelling", "small class", "no licence", and those of
+    the images' own `faults`.
 
     Args:
         images: the set, split or not.
         progress: called with images decoded and images in all.
     """
-    looks: list[_Look | str] = []
+    looks: list[Look | str] = []
     with ThreadPoolExecutor(max_workers=2) as pool:
-        for look in pool.map(_look, images):
-            looks.append(look)
+        for seen in pool.map(look, images):
+            looks.append(seen)
             if progress is not None:
                 progress(len(looks), len(images))
-    copies = list(_copies(images, looks))
     return [
-        *(finding for finding in copies if finding.kind == "leak"),
-        *_near_copies(images, looks),
-        *_split_scenes(images),
+        *leaks(images, looks),
         *_unreadable(images, looks),
-        *(finding for finding in copies if finding.kind != "leak"),
+        *copies(images, looks),
         *_bad_boxes(images),
         *_empty_captions(images),
-        *_empty_questions(images),
+        *_bad_questions(images),
+        *_faults(images),
         *_spellings(images),
         *_small_classes(images),
         *_no_licence(images),
     ]
 
 
-@dataclass(frozen=True)
-class _Look:
-    """What is kept of a decoded image."""
-
-    digest: bytes
-    print: np.uint64
-
-
-def _look(image: AnnotatedImage) -> _Look | str:
-    """Digest and fingerprint of an image, or why it, or one of its frames, cannot be decoded."""
-    digest = hashlib.sha256()
-    prints = []
-    try:
-        for path in image.frames or (image.path,):
-            scene = open_scene(path)
-            if max(scene.size_wh) <= _TILE_PX:
-                pixels = scene.read_rgb()
-            else:
-                for tile in tiles(scene.id, scene.size_wh, _TILE_PX):
-                    scene.read_rgb(tile)
-                pixels = scene.read_rgb(size_wh=(256, 256))
-            if is_frame(path):
-                digest.update(pixels.tobytes())
-            else:
-                with Path(path).open("rb") as stream:
-                    digest.update(hashlib.file_digest(stream, "sha256").digest())
-            prints.append(fingerprint(pixels))
-    except ImageryError as error:
-        return str(error)
-    return _Look(digest.digest(), prints[0])
+def usable(image: AnnotatedImage) -> AnnotatedImage:
+    """The image without what lint says is left out: boxes, captions and questions of no use."""
+    kept = np.flatnonzero((image.boxes.areas > 0) & ~_wholly_outside(image))
+    captions = tuple(one for one in image.captions if _WORD.search(one))
+    questions = tuple(one for one in image.questions if not _problem(one))
+    if (len(kept), len(captions), len(questions)) == (
+        len(image.boxes),
+        len(image.captions),
+        len(image.questions),
+    ):
+        return image
+    return replace(
+        image,
+        boxes=image.boxes[kept],
+        names=tuple(image.names[row] for row in kept),
+        phrases=tuple(image.phrases[row] for row in kept),
+        captions=captions,
+        questions=questions,
+    )
 
 
-def _copies(images: Sequence[AnnotatedImage], looks: Sequence[_Look | str]) -> Iterator[Finding]:
-    """Equal files: within a split, across splits, under two labels."""
-    same: dict[bytes, list[AnnotatedImage]] = defaultdict(list)
-    for image, look in zip(images, looks, strict=True):
-        if not isinstance(look, str):
-            same[look.digest].append(image)
-    for copies in same.values():
-        if len(copies) == 1:
-            continue
-        first, others = copies[0], copies[1:]
-        listed = few([image.id for image in others])
-        if len({image.split for image in copies}) > 1:
-            placed = few([f"{image.id} ({image.split or 'no split'})" for image in others])
-            yield Finding(
-                "leak",
-                first.id,
-                f"the same file is in {first.split or 'no split'} here and again as {placed}",
-                "keep one of them, or give them one scene so that they share a split",
-            )
-        else:
-            yield Finding(
-                "duplicate", first.id, f"the same file again as {listed}", "keep one of them"
-            )
-        labels = sorted({image.label for image in copies if image.label is not None})
-        if len(labels) > 1:
-            yield Finding(
-                "two labels",
-                first.id,
-                f"the same file is labelled {' and '.join(labels)} (again as {listed})",
-                "decide for one label and remove the other file",
-            )
+def readable(
+    images: Sequence[AnnotatedImage], findings: Sequence[Finding], policy: str
+) -> tuple[AnnotatedImage, ...]:
+    """The images that lint could decode; a sound header may stand before damaged pixels.
+
+    Args:
+        images: as linted.
+        findings: of lint.
+        policy: "refuse" raises, "drop" leaves the others out.
+
+    Raises:
+        AnnotationError: some are damaged and the policy is to refuse.
+    """
+    damaged = {finding.where: finding.what for finding in findings if finding.kind == "unreadable"}
+    if damaged and policy == "refuse":
+        where, what = next(iter(damaged.items()))
+        raise AnnotationError(
+            f"{len(damaged)} of {len(images)} images cannot be read, first {where} ({what}); "
+            f"copy them again, or leave them out with annotations.unreadable=drop."
+        )
+    return tuple(image for image in images if image.id not in damaged)
 
 
-def _near_copies(
-    images: Sequence[AnnotatedImage], looks: Sequence[_Look | str]
-) -> Iterator[Finding]:
-    """Pictures of different splits that look the same without being the same file."""
-    seen = [(image, look) for image, look in zip(images, looks, strict=True)]
-    sound = [(image, look) for image, look in seen if isinstance(look, _Look)]
-    prints = np.array([look.print for _, look in sound], dtype=np.uint64)
-    for one, other in near_pairs(prints):
-        (first, look), (second, again) = sound[one], sound[other]
-        if first.split != second.split and look.digest != again.digest:
-            yield Finding(
-                "near duplicate",
-                first.id,
-                f"looks like {second.id}; one is in {first.split or 'no split'}, "
-                f"the other in {second.split or 'no split'}",
-                "compare them; if they show one place, give them one scene and split again",
-            )
+def text_faults(text: str) -> list[tuple[str, str]]:
+    """Kind and words of what is wrong with boxes written as `{<x1><y1><x2><y2>|<angle>}`.
+
+    Coordinates count from 0 to 100 and angles from 0 to 360 degrees.
+    """
+    faults = []
+    for box in _BOX_TEXT.finditer(text):
+        corners = [float(value) for value in re.findall(r"<([^>]+)>", box[1])]
+        if box[2] and not 0 <= float(box[2]) <= 360:
+            faults.append(("angle out of range", f"angle {box[2]} in {box[0]}"))
+        if min(corners) < 0 or max(corners) > _GRID:
+            faults.append(("beyond the grid", f"{box[0]} leaves 0 to {_GRID}"))
+        if corners[0] >= corners[2] or corners[1] >= corners[3]:
+            faults.append(("box without area", f"{box[0]} covers nothing"))
+    return faults
 
 
-def _split_scenes(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
-    splits: dict[str, set[str]] = defaultdict(set)
-    for image in images:
-        splits[image.scene].add(image.split or "no split")
-    for scene, names in splits.items():
-        if len(names) > 1:
-            yield Finding(
-                "split scene",
-                scene,
-                f"its images lie in {' and '.join(sorted(names))}",
-                "put all images of a scene into one split",
-            )
+def _unreadable(images: Sequence[AnnotatedImage], looks: Sequence[Look | str]) -> Iterator[Finding]:
+    for image, seen in zip(images, looks, strict=True):
+        if isinstance(seen, str):
+            yield Finding("unreadable", image.id, seen, "copy it again, or remove it")
 
 
-def _unreadable(
-    images: Sequence[AnnotatedImage], looks: Sequence[_Look | str]
-) -> Iterator[Finding]:
-    for image, look in zip(images, looks, strict=True):
-        if isinstance(look, str):
-            yield Finding("unreadable", image.id, look, "copy it again, or remove it")
+def _wholly_outside(image: AnnotatedImage) -> NDArray[np.bool_]:
+    """(n,) whether a box shows nothing of the image."""
+    hbb, (width, height) = image.boxes.hbb, image.size_wh
+    edges = [hbb[:, 0] >= width, hbb[:, 1] >= height, hbb[:, 2] <= 0, hbb[:, 3] <= 0]
+    return np.logical_or.reduce(edges)
 
 
 def _bad_boxes(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
@@ -197,12 +154,15 @@ def _bad_boxes(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
         outside = int((beyond.max(axis=(1, 2)) > allowed).sum())
         if outside:
             width, height = image.size_wh
+            lost = int(_wholly_outside(image).sum())
             yield Finding(
                 "box outside",
                 image.id,
                 f"{outside} of {len(image.boxes)} boxes reach up to {beyond.max():.0f} px beyond "
-                f"the image of {width} x {height} px",
+                f"the image of {width} x {height} px"
+                + (f", {lost} lie wholly outside" if lost else ""),
                 "check that boxes and picture have the same size, or clip the boxes",
+                outside,
             )
         flat = int((image.boxes.areas <= 0).sum())
         if flat:
@@ -211,36 +171,61 @@ def _bad_boxes(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
                 image.id,
                 f"{flat} of {len(image.boxes)} boxes cover nothing",
                 "correct or remove them",
+                flat,
             )
 
 
 def _empty_captions(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
     for image in images:
-        empty = [caption for caption in image.captions if not re.search(r"[^\W\d_]", caption)]
+        empty = [caption for caption in image.captions if not _WORD.search(caption)]
         if empty:
             yield Finding(
                 "empty caption",
                 image.id,
                 f"{len(empty)} of {len(image.captions)} captions hold no word: {few(empty)!r}",
                 "write a sentence, or remove the caption",
+                len(empty),
             )
 
 
-def _empty_questions(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
+def _problem(one: Question) -> str:
+    """The kind of finding that leaves a question out, "" for a sound one."""
+    if not _WORD.search(one.question) or not one.answer.strip():
+        return "empty question"
+    return "missing noun" if _MISSING_NOUN.search(one.question) else ""
+
+
+_QUESTIONS = {
+    "empty question": (
+        "questions ask nothing or have no answer",
+        "write both, or remove the question",
+    ),
+    "missing noun": ("questions lack the word they ask for", "write it, or remove the question"),
+}
+
+
+def _bad_questions(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
     for image in images:
-        empty = [
-            one.question
-            for one in image.questions
-            if not re.search(r"[^\W\d_]", one.question) or not one.answer.strip()
-        ]
-        if empty:
-            yield Finding(
-                "empty question",
-                image.id,
-                f"{len(empty)} of {len(image.questions)} questions ask nothing or have no answer: "
-                f"{few(empty)!r}",
-                "write both, or remove the question",
-            )
+        for kind, (what, action) in _QUESTIONS.items():
+            bad = [one.question for one in image.questions if _problem(one) == kind]
+            if bad:
+                told = f"{len(bad)} of {len(image.questions)} {what}: {few(bad)!r}"
+                yield Finding(kind, image.id, told, action, len(bad))
+
+
+def _faults(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
+    """What readers noted, and boxes written in texts that no image can hold."""
+    for image in images:
+        texts = [text for one in image.questions for text in (one.question, one.answer)]
+        texts += [*image.captions, *(phrase for phrase in image.phrases if phrase)]
+        found: dict[str, list[str]] = defaultdict(list)
+        for kind, what in (
+            *image.faults,
+            *(fault for text in texts for fault in text_faults(text)),
+        ):
+            found[kind].append(what)
+        for kind, said in found.items():
+            yield Finding(kind, image.id, few(said), "correct the row, or remove it", len(said))
 
 
 def _spellings(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
@@ -258,7 +243,8 @@ def _spellings(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
                     "spelling",
                     spellings[0],
                     f"one class spelled in {len(spellings)} ways: {few(said)}",
-                    "rename all to one of them",
+                    "rename all to one of them, as with annotations.classes",
+                    sum(counts[name] for name in spellings),
                 )
 
 
@@ -271,6 +257,7 @@ def _small_classes(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
                 label,
                 f"{count} image{'s' if count > 1 else ''} only",
                 f"add images up to {SMALL_CLASS} or more, merge the class or leave it out",
+                count,
             )
 
 
@@ -281,5 +268,7 @@ def _no_licence(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
             "no licence",
             source,
             f"{count} images state no licence",
-            "find out whether the model may be shared before sharing it",
+            "find out whether the model may be shared before sharing it, and say it in "
+            "annotations.licence",
+            count,
         )

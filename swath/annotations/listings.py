@@ -1,8 +1,12 @@
-"""JSON files of annotations in a data folder: which there are, and what is in them."""
+"""Files of annotations in a data folder: which there are, and what is in them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import csv
+import re
+import xml.etree.ElementTree as Xml
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,12 @@ import orjson
 
 from swath.annotations.pictures import SPLITS, absolute
 from swath.errors import AnnotationError
+
+LARGEST_JSON = 2 * 1024**3
+"""Bytes of a JSON file, which is read as a whole; JSON Lines are streamed and may be larger."""
+
+LARGEST_XML = 64 * 1024**2
+"""Bytes of an XML file of one picture's annotations."""
 
 _PLACES = ("*.json", "annotations/*.json", "*/_annotations.coco.json")
 
@@ -40,11 +50,111 @@ def load(path: Path) -> Any:
         AnnotationError: it cannot be read, or is not JSON.
     """
     try:
-        return orjson.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+        if (size := path.stat().st_size) > LARGEST_JSON:
+            raise AnnotationError(
+                f"{path}: {size / 1024**3:.1f} GB of JSON in one piece, more than fits the memory "
+                f"of most; write it as JSON Lines, an object a line."
+            )
+        return _parsed(path, size, path.stat().st_mtime_ns)
     except orjson.JSONDecodeError as error:
         raise AnnotationError(
             f"{path}: not valid JSON ({error}); was it cut short? Copy it again, or move it away "
             f"if it has nothing to do with the pictures."
+        ) from None
+    except OSError as error:
+        raise AnnotationError(f"{path}: cannot be read ({error.strerror}).") from None
+
+
+@lru_cache(maxsize=4)
+def _parsed(path: Path, size: int, changed_ns: int) -> Any:
+    """Kept while readers look in turn whether a file is theirs; `forget` lets go of it."""
+    return orjson.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+
+
+def forget() -> None:
+    """Let go of the files that `load` has kept."""
+    _parsed.cache_clear()
+
+
+def rows_of(file: Path) -> Iterator[tuple[str, Any]]:
+    """Where each row of a table stands, and the row; tables and JSON Lines are streamed.
+
+    Understands CSV and TSV under a header (keys in lower case, None for an empty field), JSON
+    Lines, a JSON list, and a JSON object that numbers its rows (`id` then holds the number) or
+    keeps them under a name; nothing where a JSON file holds something else.
+
+    Raises:
+        AnnotationError: the file is absent or damaged.
+    """
+    suffix, number = file.suffix.lower(), 0
+    if suffix == ".json":
+        yield from ((f"{file}: entry {n}", row) for n, row in enumerate(_entries(load(file))))
+        return
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            if suffix == ".jsonl":
+                for number, line in enumerate(stream, 1):
+                    if line.strip():
+                        yield f"{file}:{number}", orjson.loads(line)
+                return
+            csv.field_size_limit(1 << 28)  # VLMEvalKit writes pictures into its tables
+            table = csv.DictReader(stream, delimiter="\t" if suffix == ".tsv" else ",")
+            for row in table:
+                where = f"{file}:{table.line_num}"
+                if None in row:
+                    raise AnnotationError(
+                        f"{where}: more fields than the header names; put quotes around texts that "
+                        f"hold the separator."
+                    )
+                yield where, {key.strip().lower(): value or None for key, value in row.items()}
+    except orjson.JSONDecodeError as error:
+        raise AnnotationError(f"{file}:{number}: not valid JSON ({error}); correct it.") from None
+    except UnicodeDecodeError as error:
+        raise AnnotationError(
+            f"{file}: not UTF-8 ({error.reason}); save it as UTF-8 or move it away."
+        ) from None
+    except csv.Error as error:
+        raise AnnotationError(f"{file}:{table.line_num}: not CSV ({error}); correct it.") from None
+    except OSError as error:
+        raise AnnotationError(f"{file}: cannot be read ({error.strerror}).") from None
+
+
+def _entries(content: Any) -> Iterable[Any]:
+    if isinstance(content, dict):
+        for value in content.values():
+            if isinstance(value, list) and value and isinstance(value[0], dict):
+                return value
+        return [{"id": key, **row} for key, row in content.items() if isinstance(row, dict)]
+    return content if isinstance(content, list) else ()
+
+
+def first(row: dict[str, Any], keys: Iterable[str]) -> Any:
+    """The first of some fields that a row has, None without any."""
+    return next((row[key] for key in keys if row.get(key) not in (None, "")), None)
+
+
+def load_xml(path: Path) -> Xml.Element:
+    """The root of an XML file, which may declare no entities: they can unfold into gigabytes.
+
+    Raises:
+        AnnotationError: it cannot be read, is no XML, too large, or declares a document type.
+    """
+    try:
+        if path.stat().st_size > LARGEST_XML:
+            raise AnnotationError(
+                f"{path}: {path.stat().st_size} bytes, too large for annotations."
+            )
+        content = path.read_bytes()
+        # Compared without the zero bytes of UTF-16, in which a declaration could hide.
+        if re.search(rb"<!(DOCTYPE|ENTITY)", content.replace(b"\0", b""), re.IGNORECASE):
+            raise AnnotationError(
+                f"{path}: declares a document type, as files that unfold in memory do; remove the "
+                f"lines `<!DOCTYPE ...>`."
+            )
+        return Xml.fromstring(content)
+    except (Xml.ParseError, LookupError, ValueError) as error:
+        raise AnnotationError(
+            f"{path}: not valid XML ({error}); was it cut short? Copy it again, or move it away."
         ) from None
     except OSError as error:
         raise AnnotationError(f"{path}: cannot be read ({error.strerror}).") from None
@@ -56,6 +166,12 @@ def root_of(path: Path, file: Path) -> Path:
         return absolute(path)
     folder = absolute(file.parent)
     return folder.parent if folder.name == "annotations" else folder
+
+
+def split_in(file: Path) -> str | None:
+    """The split that a word of a file's name, or its folder's, says."""
+    words = [*file.stem.lower().replace("-", "_").split("_"), file.parent.name.lower()]
+    return next((SPLITS[w] for word in words if (w := word.rstrip("0123456789")) in SPLITS), None)
 
 
 def split_named(word: object, where: str) -> str | None:

@@ -15,6 +15,7 @@ from typing import Literal
 from swath.annotations.image import AnnotatedImage
 from swath.errors import AnnotationError, ImageryError
 from swath.imagery.scene import is_frame, open_scene
+from swath.imagery.series import coregistered
 from swath.imagery.video import SUFFIXES as CLIP_SUFFIXES
 from swath.imagery.video import frames_of
 
@@ -54,11 +55,28 @@ def is_clip(path: Path) -> bool:
 
 def pictures_below(folder: Path) -> list[Path]:
     """Every picture in a folder and in the folders in it, sorted."""
-    found: list[Path] = []
+    return sorted(path for path in files_below(folder) if is_picture(path))
+
+
+def files_below(folder: Path, *endings: str) -> Iterator[Path]:
+    """Every file in a folder and in the folders in it; a link back to a folder above is not taken.
+
+    Hidden folders and archivers' leftovers are passed over.
+
+    Args:
+        folder: where to look.
+        endings: of names, in lower case; all files without any.
+    """
     for here, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not _is_clutter(name))
-        found += [path for name in names if is_picture(path := Path(here, name))]
-    return sorted(found)
+        above = {one.resolve() for one in (Path(here), *Path(here).parents)}
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not _is_clutter(name)
+            and not ((link := Path(here, name)).is_symlink() and link.resolve() in above)
+        )
+        wanted = [one for one in names if one.lower().endswith(endings)] if endings else names
+        yield from (Path(here, name) for name in sorted(wanted))
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -175,10 +193,13 @@ class PictureFinder:
                 f"{self.source}: '{name}' lies outside {self.root}; "
                 f"put the pictures beside the annotations and name them by relative paths."
             )
-        alike = self._by_name.get(Path(name.replace("\\", "/")).name, [])
+        wanted = Path(name.replace("\\", "/"))
+        alike = self._by_name.get(wanted.name) or self._by_name.get(_bare(wanted.name)) or []
+        ends = [one for one in alike if one.parts[-len(wanted.parts) : -1] == wanted.parts[:-1]]
+        alike = ends or alike
         if len(alike) > 1:
             raise AnnotationError(
-                f"{self.source}: '{name}' may be {alike[0]} or {alike[1]}; "
+                f"{self.source}: '{name}' may be {alike[0]} or {alike[1]}; keep one of them, or "
                 f"name pictures by their path relative to {self.root}."
             )
         if alike:
@@ -199,19 +220,31 @@ class PictureFinder:
             )
 
     @cached_property
+    def pictures(self) -> list[Path]:
+        """Every picture and clip in the set's folder."""
+        return [path for path in files_below(self.root) if is_picture(path) or is_clip(path)]
+
+    @cached_property
     def _by_name(self) -> dict[str, list[Path]]:
         found: dict[str, list[Path]] = defaultdict(list)
-        for path in pictures_below(self.root):
-            found[path.name].append(path)
+        for path in self.pictures:
+            for name in {path.name, _bare(path.name)}:
+                found[name].append(path)
         return found
+
+
+def _bare(name: str) -> str:
+    """A file's name without the suffix of a picture or clip: some annotations leave it out."""
+    path = Path(name.strip())
+    return path.stem if is_picture(path) or is_clip(path) else path.name
 
 
 def official_splits(root: Path) -> Callable[[Path], str | None]:
     """A function giving the split that lists like `splits/test.txt` put a picture in, or None.
 
-    Lists lie in a folder `splits` in `root` or beside it and hold one picture a line: its path
-    relative to the folder holding `splits` or to `root`, or its name alone; a suffix may be
-    left out.
+    Lists lie in a folder `splits` in `root` or beside it, or in VOC's `ImageSets/Main`, and hold
+    one picture a line: its path relative to the folder holding `splits` or to `root`, or its name
+    alone; a suffix may be left out.
 
     Raises:
         AnnotationError: a picture is in two lists.
@@ -228,6 +261,8 @@ def official_splits(root: Path) -> Callable[[Path], str | None]:
                 )
 
     def split_of(picture: Path) -> str | None:
+        if not listed:
+            return None
         names = [image_id(picture, base) for base in bases if picture.is_relative_to(base)]
         return next((listed[name] for name in [*names, picture.stem] if name in listed), None)
 
@@ -236,9 +271,10 @@ def official_splits(root: Path) -> Callable[[Path], str | None]:
 
 def _split_files(bases: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     for base in bases:
-        for path in sorted((base / "splits").glob("*.txt")):
-            if path.stem.lower() in SPLITS:
-                yield path, SPLITS[path.stem.lower()]
+        for folder in (base / "splits", base / "ImageSets" / "Main"):
+            for path in sorted(folder.glob("*.txt")):
+                if path.stem.lower() in SPLITS:
+                    yield path, SPLITS[path.stem.lower()]
 
 
 def _without_suffix(name: str) -> str:
@@ -255,6 +291,8 @@ def _framed_and_size(
             names = frames_of(image.path, frames)
             image = replace(image, path=names[0], frames=tuple(names))
         size = open_scene(image.path).size_wh
+        if image.frames:
+            image = replace(image, frames=coregistered(image.frames))
         for path in image.frames[1:]:
             if not is_frame(path) and (other := open_scene(path).size_wh) != size:
                 return (

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from swath.annotations.image import AnnotatedImage, Question
+from swath.annotations.listings import first
 from swath.annotations.pictures import (
     UNMEASURED,
     absolute,
@@ -58,7 +59,7 @@ def with_questions(images: Sequence[AnnotatedImage], path: Path) -> list[Annotat
     asked: dict[str, list[Question]] = defaultdict(list)
     for file in _files(path, named):
         missing, total = [], 0
-        for total, (where, picture, question) in enumerate(_lines(file), 1):  # noqa: B007
+        for total, (where, picture, question) in enumerate(lines(file), 1):  # noqa: B007
             found = named.get(picture, [])
             if len(found) > 1:
                 raise AnnotationError(
@@ -82,10 +83,30 @@ def with_questions(images: Sequence[AnnotatedImage], path: Path) -> list[Annotat
     ]
 
 
+def lines(file: Path) -> Iterator[tuple[str, str, Question]]:
+    """Where each line of RSIVQA's text stands, the picture it names and what it asks.
+
+    Raises:
+        AnnotationError: a line is not of this form.
+    """
+    text = file.read_text(encoding="utf-8-sig", errors="replace")
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        parts = _LINE.fullmatch(line.strip())
+        if parts is None:
+            raise AnnotationError(
+                f"{file}:{number}: expected picture:question?answer, got '{line[:60]}'; correct it."
+            )
+        picture, question, answer = (part.strip() for part in parts.groups())
+        yield f"{file}:{number}", picture.replace("\\", "/"), Question(question, answer)
+
+
 def questions_of(row: dict[str, Any], where: str) -> tuple[Question, ...]:
     """The questions of a row: its `question` and `answer`, and those listed under `questions`.
 
-    `prompt` stands for the question and then `label` for the answer too, `type` for `kind`.
+    `prompt` stands for the question and then `label` for the answer too; GeoChat-Bench's `text` is
+    a question and `ground_truth` an answer; `type` and `question_type` stand for `kind`.
 
     Raises:
         AnnotationError: a question has no answer, or an answer no question.
@@ -95,7 +116,8 @@ def questions_of(row: dict[str, Any], where: str) -> tuple[Question, ...]:
         raise AnnotationError(f"{where}: expected a list of objects under 'questions'; correct it.")
     found = []
     for one in [row, *listed]:
-        question, answer = one.get("question"), one.get("answer")
+        question = one.get("question") or one.get("text")
+        answer = one.get("ground_truth") if one.get("answer") is None else one["answer"]
         if "prompt" in one and question is None:
             question, answer = one["prompt"], one.get("label") if answer is None else answer
         asked, said = (_text(value, where) for value in (question, answer))
@@ -105,7 +127,8 @@ def questions_of(row: dict[str, Any], where: str) -> tuple[Question, ...]:
                 f"write both 'question' and 'answer', or neither."
             )
         if asked:
-            found.append(Question(asked, said, _text(one.get("kind") or one.get("type"), where)))
+            kind = first(one, ("kind", "type", "question_type"))
+            found.append(Question(asked, said, _text(kind, where)))
     return tuple(found)
 
 
@@ -120,21 +143,6 @@ def _text(value: object, where: str) -> str:
     return str(value).strip()
 
 
-def _lines(file: Path) -> Iterator[tuple[str, str, Question]]:
-    """Where a line stands, the picture it names and what it asks."""
-    text = file.read_text(encoding="utf-8-sig", errors="replace")
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        parts = _LINE.fullmatch(line.strip())
-        if parts is None:
-            raise AnnotationError(
-                f"{file}:{number}: expected picture:question?answer, got '{line[:60]}'; correct it."
-            )
-        picture, question, answer = (part.strip() for part in parts.groups())
-        yield f"{file}:{number}", picture.replace("\\", "/"), Question(question, answer)
-
-
 def _files(path: Path, named: dict[str, list[str]]) -> list[Path]:
     """Text files at a place whose first line asks about a picture."""
     found = []
@@ -142,8 +150,8 @@ def _files(path: Path, named: dict[str, list[str]]) -> list[Path]:
         if file.suffix.lower() != ".txt" or file.name.startswith("."):
             continue
         with file.open(encoding="utf-8-sig", errors="replace") as stream:
-            first = next((line.strip() for line in stream if line.strip()), "")
-        parts = _LINE.fullmatch(first)
+            head = next((line.strip() for line in stream if line.strip()), "")
+        parts = _LINE.fullmatch(head)
         if parts and (parts["picture"].strip() in named or is_picture(Path(parts["picture"]))):
             found.append(absolute(file))
     return found

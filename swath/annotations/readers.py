@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from swath.annotations import captions, coco, dota, folders, questions, rows, yolo
+from swath.annotations import (
+    captions,
+    coco,
+    dota,
+    folders,
+    grounded,
+    llava,
+    masks,
+    questions,
+    rows,
+    rsvqa,
+    vectors,
+    voc,
+    xbd,
+    yolo,
+)
 from swath.annotations.image import AnnotatedImage
+from swath.annotations.listings import forget
 from swath.annotations.pictures import Unreadable, few, measured, pictures_below
 from swath.errors import AnnotationError
 from swath.registry import Registry
@@ -23,18 +39,47 @@ class Reader:
         recognises: whether a folder or file is of this format.
         read: the images in it, sizes left `UNMEASURED` or as the annotations claim.
         says: what the format looks like, for the error when none fits.
+        stream: the images one at a time, where the format can be read so.
+        unpacks: whether `read` takes, as `pictures`, a folder for pictures held in the rows.
     """
 
     name: str
     recognises: Callable[[Path], bool]
-    read: Callable[[Path], list[AnnotatedImage]]
+    read: Callable[..., list[AnnotatedImage]]
     says: str
+    unpacks: bool = False
+    stream: Callable[[Path], Iterator[AnnotatedImage]] | None = None
 
 
 READERS: Registry[Reader] = Registry("reader", "swath.readers")
 """Formats in the order they are tried: the first that fits says most about the pictures."""
 
 for _row in (
+    Reader(
+        "xbd",
+        xbd.recognises,
+        xbd.read,
+        "<place>_pre_disaster.json and <place>_post_disaster.json and their pictures",
+    ),
+    Reader(
+        "rsvqa",
+        rsvqa.recognises,
+        rsvqa.read,
+        "<name>_split_<split>_questions.json and _answers.json and pictures <id>.tif",
+    ),
+    Reader(
+        "grounded",
+        grounded.recognises,
+        grounded.read,
+        "a JSON a picture: VRSBench's objects, or a GeoPixelD caption with polygons",
+    ),
+    Reader(
+        "llava",
+        llava.recognises,
+        llava.read,
+        "LLaVA JSON (image, conversations), or JSON Lines of OpenAI's and Mistral's messages",
+        unpacks=True,
+    ),
     Reader(
         "captions",
         captions.recognises,
@@ -48,6 +93,12 @@ for _row in (
         "a COCO JSON of boxes, also in annotations/ or as <split>/_annotations.coco.json",
     ),
     Reader(
+        "voc",
+        voc.recognises,
+        voc.read,
+        "an XML file of boxes a picture: Pascal VOC, DIOR, DIOR-RSVG or FAIR1M",
+    ),
+    Reader(
         "yolo",
         yolo.recognises,
         yolo.read,
@@ -58,18 +109,38 @@ for _row in (
         dota.recognises,
         dota.read,
         "images/ beside labelTxt/ with a DOTA text file a picture, also in train/, val/ and test/",
+        stream=dota.stream,
+    ),
+    Reader(
+        "masks",
+        masks.recognises,
+        masks.read,
+        "A/, B/ and label/ with change masks, or images/ beside masks/ of classes",
+    ),
+    Reader(
+        "vectors",
+        vectors.recognises,
+        vectors.read,
+        "a GeoJSON, GeoPackage or Shapefile beside the rasters it lies on",
     ),
     Reader(
         "rows",
         rows.recognises,
         rows.read,
-        "a CSV, JSON or JSONL table of image, video or frames with caption, question and answer",
+        "a CSV, JSON or JSONL table of image, video or frames with caption, question or box",
+        stream=rows.stream,
     ),
     Reader(
         "folders",
         folders.recognises,
         folders.read,
-        "one folder of pictures a class, also below images/ or train/, val/ and test/",
+        "one folder of pictures or clips a class, also below images/ or train/, val/ and test/",
+    ),
+    Reader(
+        "classes",
+        rows.recognises_classes,
+        rows.read,
+        "a CSV, JSON or JSONL table of image and label",
     ),
     Reader(
         "questions",
@@ -97,8 +168,11 @@ def recognise(path: Path | str) -> Reader:
         raise AnnotationError(
             f"{path}: holds no images, found {_found(path)}; is it the folder you meant?"
         )
-    formats = "; ".join(f"{name}: {reader.says}" for name, reader in READERS.items())
-    raise AnnotationError(f"{path}: expected one of ({formats}), found {_found(path)}.")
+    raise AnnotationError(
+        f"{path}: found {_found(path)}, which is none of the formats swath reads: "
+        f"{', '.join(name for name, _ in READERS.items())}; docs/formats shows what each looks "
+        f"like. Most simply put each class's pictures in a folder of its name."
+    )
 
 
 def read(
@@ -106,6 +180,7 @@ def read(
     format: str = "auto",
     unreadable: Unreadable = "refuse",
     frames: int = 8,
+    pictures: Path | None = None,
 ) -> list[AnnotatedImage]:
     """The annotated images of a folder or file, each with its size in pixels.
 
@@ -117,6 +192,7 @@ def read(
         unreadable: whether a picture that cannot be opened is refused or left out; a damaged
             one whose header is sound is found by `lint`.
         frames: how many are taken of a clip, evenly spaced.
+        pictures: folder that pictures held in the rows (data URLs) are written to.
 
     Raises:
         AnnotationError: the format is not recognised, or the annotations are wrong.
@@ -129,7 +205,8 @@ def read(
         reader = READERS.get(format)
         if not path.exists():
             raise AnnotationError(f"{path}: no such folder or file; check the path.")
-    images = reader.read(path)
+    images = reader.read(path, pictures) if reader.unpacks else reader.read(path)
+    forget()
     if not images:
         raise AnnotationError(
             f"{path}: holds no images that the reader '{reader.name}' understands, which expects "
@@ -138,6 +215,20 @@ def read(
     if path.is_dir():
         images = questions.with_questions(images, path)
     return measured(images, unreadable, frames)
+
+
+def stream(path: Path | str, format: str = "auto") -> Iterator[AnnotatedImage]:
+    """The images as they are read, sizes `UNMEASURED` or as claimed, without holding them.
+
+    Formats that cannot be read piece by piece are held whole, as `read` does; questions beside
+    the format and the check that each image has an id of its own are left out.
+
+    Raises:
+        AnnotationError: the format is not recognised, or the annotations are wrong.
+        RequestError: there is no reader of that name.
+    """
+    reader = recognise(path) if format == "auto" else READERS.get(format)
+    return (reader.stream or (lambda place: iter(reader.read(place))))(Path(path))
 
 
 def check_classes(images: Sequence[AnnotatedImage]) -> None:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from swath.annotations.image import AnnotatedImage
-from swath.annotations.listings import load, root_of, split_named
+from swath.annotations.listings import first, root_of, rows_of, split_in, split_named
 from swath.annotations.pictures import UNMEASURED, PictureFinder, image_id, official_splits
 from swath.annotations.questions import questions_of
-from swath.errors import AnnotationError
+from swath.annotations.values import OBJECT, boxes_of, class_of, put
+from swath.boxes import Boxes
+from swath.errors import AnnotationError, ImageryError
+from swath.imagery.scene import open_scene
 
-_PICTURE = ("image", "img", "filename", "file_name", "video")
-_SAYS = {"caption", "captions", "question", "questions", "prompt", "video", "frames"}
+_PICTURE = (
+    *("image", "img", "filename", "file_name", "image_path", "images", "image_id", "video"),
+)
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_BOX = ("boxes", "bbox", "box", "gt_bbox", "polygons", "polygon", "geometry")
+_PHRASE = ("phrase", "expression", "referring_sentence", "description")
+_CLASS = ("scene", "label", "class")
+_NAME = ("obj_cls", "name", "class", "category", "label")
+_SAYS = {"caption", "captions", "question", "questions", "prompt", "video", "frames", "phrase"}
+_SAYS |= {"ground_truth", "description", "xmin", *_BOX}
 _SUFFIXES = (".json", ".jsonl", ".csv", ".tsv")
 
 
@@ -26,14 +33,22 @@ def recognises(path: Path) -> bool:
     return bool(_tables(path))
 
 
+def recognises_classes(path: Path) -> bool:
+    """Whether a file is a table of pictures and scene classes alone, or a folder holds one."""
+    return bool(_tables(path, {*_CLASS}))
+
+
 def read(path: Path) -> list[AnnotatedImage]:
     """One image for all rows about it, one sequence for a clip or a list of frames.
 
     A row is an object of a JSON list or of JSON Lines, or a line of CSV or TSV under a header. It
-    names a picture (`image`, `img`, `filename`, `file_name`), a clip (`video`) or the pictures of a
-    sequence (`frames`, in order of time) and gives any of `caption`, `captions`, `question` with
-    `answer` and `kind`, `label` (scene class or event) and `split`. RemoteGLM's `img`, `prompt`
-    and `label` are a picture, a question and its answer.
+    names a picture (`image`, `img`, `filename`, `file_name`, `image_path`, `image_id`), a clip
+    (`video`) or the pictures of a sequence (`frames` or `images`, in order of time) and gives any
+    of `caption`, `captions`, `question` with `answer` and `kind`, `label` (scene class or event)
+    and `split`, or an object: `xmin` to `ymax`, `bbox`, `polygon` or `geometry` as WKT, in pixels,
+    with `label` its class and `phrase` what singles it out. RemoteGLM's `img`, `prompt` and
+    `label` are a picture, a question and its answer; FloodNet's and GeoChat-Bench's `ground_truth`
+    is the answer, or the box of the phrase, or the phrase of the box, that the question is.
 
     Args:
         path: the table, or the folder holding one or several, also in `annotations`.
@@ -42,42 +57,74 @@ def read(path: Path) -> list[AnnotatedImage]:
         AnnotationError: a row is not of this form, names what is not there, or contradicts another.
     """
     images: dict[str, AnnotatedImage] = {}
-    for file in _tables(path):
-        root = root_of(path, file)
-        finder, listed = PictureFinder(root, file), official_splits(root)
-        total = 0
-        for where, row in _rows(file):
-            if not isinstance(row, dict):
-                raise AnnotationError(f"{where}: expected an object, got {row!r}; correct it.")
-            several = row.get("frames")
-            names = several or [next((row[key] for key in _PICTURE if row.get(key)), None)]
-            if not isinstance(names, list):
-                raise AnnotationError(f"{where}: expected a list under 'frames'; correct it.")
-            total += len(names)
-            found = [picture for name in names if (picture := finder.find(name)) is not None]
-            if len(found) < len(names):
-                continue
-            own_id = str(row["id"]) if several and row.get("id") else image_id(found[0], root)
-            image = AnnotatedImage(
-                id=own_id,
-                path=str(found[0]),
-                size_wh=UNMEASURED,
-                label=_label(row, where),
-                captions=_captions(row, where),
-                split=split_named(row.get("split"), where) or listed(found[0]),
-                source=root.name,
-                frames=tuple(map(str, found)) if several else (),
-                questions=questions_of(row, where),
-            )
-            images[image.id] = (
-                _joined(images[image.id], image, where) if image.id in images else image
-            )
-        finder.refuse_missing(total)
+    for where, image in _images(path):
+        put(images, image, where)
     return list(images.values())
 
 
-def _tables(path: Path) -> list[Path]:
-    """Files at a place whose first row is one of ours."""
+def stream(path: Path) -> Iterator[AnnotatedImage]:
+    """The same, holding one image at a time: rows about an image must follow one another.
+
+    An image that comes up again later is given again. A JSON list is held whole, JSON Lines, CSV
+    and TSV are not.
+
+    Raises:
+        AnnotationError: see `read`.
+    """
+    held: dict[str, AnnotatedImage] = {}
+    for where, image in _images(path):
+        if held and image.id not in held:
+            yield from held.values()
+            held = {}
+        put(held, image, where)
+    yield from held.values()
+
+
+def _images(path: Path) -> Iterator[tuple[str, AnnotatedImage]]:
+    """What each row says, and where it stands."""
+    for file in _tables(path) or _tables(path, {*_CLASS}):
+        root = root_of(path, file)
+        finder, listed = PictureFinder(root, file), official_splits(root)
+        total, split = 0, split_in(Path(file.name))
+        before, found, own_id = list[Any](), list[Path](), ""
+        for where, given in rows_of(file):
+            if not isinstance(given, dict):
+                raise AnnotationError(f"{where}: expected an object, got {given!r}; correct it.")
+            row = {str(key).lower(): value for key, value in given.items()}
+            several = row.get("frames") or row.get("images")
+            names = several or [first(row, _PICTURE)]
+            if not isinstance(names, list):
+                raise AnnotationError(f"{where}: expected a list under 'frames'; correct it.")
+            total += len(names)
+            if names != before or not found:  # many rows in turn are about one picture
+                found = [picture for name in names if (picture := finder.find(name)) is not None]
+                if len(found) < len(names):
+                    found = []
+                    continue
+                before, own_id = names, image_id(found[0], root)
+            boxes, phrase, row = _object(row, found[0], where)
+            name = first(row, _NAME) if len(boxes) else None
+            image = AnnotatedImage(
+                id=str(row["id"]) if several and row.get("id") else own_id,
+                path=str(found[0]),
+                size_wh=UNMEASURED,
+                label=None if len(boxes) else _label(row, where),
+                captions=_captions(row, where),
+                boxes=boxes,
+                names=(str(name or (class_of(phrase) if phrase else OBJECT)),) * len(boxes),
+                # A phrase that several boxes answer singles out none of them.
+                phrases=(phrase if len(boxes) == 1 else None,) * len(boxes),
+                split=split_named(row.get("split"), where) or listed(found[0]) or split,
+                source=root.name,
+                frames=tuple(map(str, found)) if len(found) > 1 else (),
+                questions=questions_of(row, where),
+            )
+            yield where, image
+        finder.refuse_missing(total)
+
+
+def _tables(path: Path, says: Set[str] = _SAYS) -> list[Path]:
+    """Files at a place whose first row names a picture and says something of it."""
     if path.is_dir():
         files = [file for place in ("*", "annotations/*") for file in sorted(path.glob(place))]
     else:
@@ -85,51 +132,53 @@ def _tables(path: Path) -> list[Path]:
     return [
         file
         for file in files
-        if file.suffix.lower() in _SUFFIXES and not file.name.startswith(".") and _fits(file)
+        if file.suffix.lower() in _SUFFIXES and not file.name.startswith(".") and _fits(file, says)
     ]
 
 
-def _fits(file: Path) -> bool:
-    _, row = next(_rows(file), ("", {}))
-    return isinstance(row, dict) and bool(row.keys() & {*_PICTURE, "frames"} and row.keys() & _SAYS)
+def _fits(file: Path, says: Set[str]) -> bool:
+    _, row = next(rows_of(file), ("", {}))
+    keys = {str(key).lower() for key in row} if isinstance(row, dict) else set()
+    return bool(keys & {*_PICTURE, "frames"} and keys & says)
 
 
-def _rows(file: Path) -> Iterator[tuple[str, Any]]:
-    """Where each row stands, and the row; nothing where a JSON file holds no list."""
-    if file.suffix.lower() == ".json":
-        content = load(file)
-        for number, row in enumerate(content if isinstance(content, list) else ()):
-            yield f"{file}: entry {number}", row
-        return
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            if file.suffix.lower() == ".jsonl":
-                for number, line in enumerate(stream, 1):
-                    if line.strip():
-                        yield f"{file}:{number}", orjson.loads(line)
-                return
-            table = csv.DictReader(stream, delimiter="\t" if file.suffix.lower() == ".tsv" else ",")
-            for row in table:
-                where = f"{file}:{table.line_num}"
-                if None in row:
-                    raise AnnotationError(
-                        f"{where}: more fields than the header names; put quotes around texts that "
-                        f"hold the separator."
-                    )
-                yield where, {key.strip().lower(): value or None for key, value in row.items()}
-    except orjson.JSONDecodeError as error:
-        raise AnnotationError(f"{file}:{number}: not valid JSON ({error}); correct it.") from None
-    except UnicodeDecodeError as error:
-        raise AnnotationError(
-            f"{file}: not UTF-8 ({error.reason}); save it as UTF-8 or move it away."
-        ) from None
-    except csv.Error as error:
-        raise AnnotationError(f"{file}:{table.line_num}: not CSV ({error}); correct it.") from None
+def _object(
+    row: dict[str, Any], picture: Path, where: str
+) -> tuple[Boxes, str | None, dict[str, Any]]:
+    """Boxes of a row, the phrase about them, and the row without what was used for them."""
+    truth, asked = row.get("ground_truth"), row.get("question")
+    phrase = first(row, _PHRASE)
+    if all(row.get(key) not in (None, "") for key in _CORNERS) and not row.get("geometry"):
+        try:
+            value: Any = [float(row[key]) for key in _CORNERS]
+        except (TypeError, ValueError):
+            raise AnnotationError(f"{where}: expected numbers from xmin to ymax.") from None
+    elif (value := first(row, _BOX)) is not None:
+        pass
+    elif isinstance(truth, list) or _is_box(truth):
+        value, phrase, row = truth, asked, {**row, "question": None, "ground_truth": None}
+    elif _is_box(asked):
+        value, phrase, row = asked, truth, {**row, "question": None, "ground_truth": None}
+    else:
+        if phrase and "description" in row:
+            row = {**row, "captions": row.get("captions") or phrase}
+        return Boxes.empty(), None, row
+    size = UNMEASURED
+    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
+        try:
+            size = open_scene(picture).size_wh
+        except ImageryError as error:
+            raise AnnotationError(f"{where}: {error}") from None
+    phrase = str(phrase).strip() or None if phrase is not None else None
+    return boxes_of(value, size, where), phrase, row
+
+
+def _is_box(value: object) -> bool:
+    return isinstance(value, str) and value.lstrip().startswith("{<")
 
 
 def _label(row: dict[str, Any], where: str) -> str | None:
-    keys = ("scene", "class") if "prompt" in row else ("scene", "label", "class")
-    label = next((row[key] for key in keys if row.get(key)), None)
+    label = first(row, ("scene", "class") if "prompt" in row else _CLASS)
     if label is not None and not isinstance(label, str):
         raise AnnotationError(f"{where}: expected the class as text, got {label!r}; correct it.")
     return label
@@ -141,21 +190,3 @@ def _captions(row: dict[str, Any], where: str) -> tuple[str, ...]:
     if not isinstance(captions, list) or not all(isinstance(one, str) for one in captions):
         raise AnnotationError(f"{where}: expected captions as text, got {given!r}; correct it.")
     return tuple(captions)
-
-
-def _joined(one: AnnotatedImage, other: AnnotatedImage, where: str) -> AnnotatedImage:
-    """What two rows say of one image."""
-    for key in ("path", "label", "split", "frames"):
-        first, second = getattr(one, key), getattr(other, key)
-        if first and second and first != second:
-            raise AnnotationError(
-                f"{where}: {one.id} has {key} {second!r} here and {first!r} before; "
-                f"correct one of them."
-            )
-    return replace(
-        one,
-        label=one.label or other.label,
-        split=one.split or other.split,
-        captions=tuple(dict.fromkeys((*one.captions, *other.captions))),
-        questions=tuple(dict.fromkeys((*one.questions, *other.questions))),
-    )

@@ -1,4 +1,4 @@
-"""Splits: whole scenes dealt to train, val and test, class by class, by a seed."""
+"""Splits: pictures, scenes or blocks of ground dealt to train, val and test, class by class."""
 
 from __future__ import annotations
 
@@ -10,32 +10,39 @@ from zlib import crc32
 
 import numpy as np
 
+from swath.annotations.ground import blocks
 from swath.annotations.image import AnnotatedImage
 from swath.errors import AnnotationError, RequestError
 
 NAMES = ("train", "val", "test")
 """Names of the splits."""
 
-By = Literal["label", "source"]
+By = Literal["image", "scene", "place"]
 
 
-def split_by_scene(
-    images: Sequence[AnnotatedImage], shares: Mapping[str, float], seed: int, by: By = "label"
+def split_images(
+    images: Sequence[AnnotatedImage],
+    shares: Mapping[str, float],
+    seed: int,
+    by: By = "scene",
+    block_m: float = 2000.0,
 ) -> list[AnnotatedImage]:
-    """The images, each with a split; images of one scene share it, classes are spread evenly.
+    """The images, each with a split; what belongs together shares it, classes are spread evenly.
 
-    Splits that the images already have are kept if all have one. Of a class with two scenes or
-    more, each split asked for gets one, test before train before val, as far as they go.
+    Splits that the images already have are kept if all have one. Of a class with two groups or
+    more, each split asked for gets one, test before train before val, as far as they go. Images
+    without a class count as of the rarest object in them.
 
     Args:
         images: in any order, which is kept.
         shares: share of the images for each split, by name; they sum to 1.
         seed: same images and seed, same splits.
-        by: what is spread evenly.
+        by: what belongs together: one file, whatever is said of it; one scene; one block of ground.
+        block_m: side of a block of ground in metres.
 
     Raises:
         RequestError: the shares name another split or do not sum to 1.
-        AnnotationError: some images have a split and others none.
+        AnnotationError: some images have a split and others none, or a place is not known.
     """
     _check_shares(shares)
     given = sum(image.split is not None for image in images)
@@ -46,33 +53,41 @@ def split_by_scene(
             f"{given} of {len(images)} images come with a split and the others without; "
             f"list every image in a split, or remove the lists to have all dealt anew."
         )
-    split_of = _dealt(images, shares, seed, by)
-    return [replace(image, split=split_of[image.scene]) for image in images]
+    groups = _together(images, by, block_m)
+    split_of = _dealt(images, groups, shares, seed)
+    return [
+        replace(image, split=split_of[group]) for image, group in zip(images, groups, strict=True)
+    ]
 
 
 def complete_splits(
-    images: Sequence[AnnotatedImage], share: float, seed: int, split: str = "val"
+    images: Sequence[AnnotatedImage],
+    share: float,
+    seed: int,
+    split: str = "val",
+    by: By = "scene",
+    block_m: float = 2000.0,
 ) -> list[AnnotatedImage]:
-    """The images with a missing split carved out of train, whole scenes, class by class.
+    """The images with a missing split carved out of train, whole groups, class by class.
 
     Args:
         images: each with a split; returned as they are if one is in `split` already.
         share: share of train that moves, above 0 and below 1.
         seed: same images and seed, same splits.
         split: the split to make.
+        by: what belongs together, as in `split_images`.
+        block_m: side of a block of ground in metres.
 
     Raises:
         RequestError: `share` is out of range.
     """
-    _check_shares({"train": 1 - share, split: share})
+    shares = {"train": 1 - share, split: share}
+    _check_shares(shares)
     if any(image.split == split for image in images):
         return list(images)
-    train = [image for image in images if image.split == "train"]
-    split_of = _dealt(train, {"train": 1 - share, split: share}, seed, "label")
-    return [
-        replace(image, split=split_of[image.scene]) if image.split == "train" else image
-        for image in images
-    ]
+    train = [replace(image, split=None) for image in images if image.split == "train"]
+    dealt = iter(split_images(train, shares, seed, by, block_m))
+    return [next(dealt) if image.split == "train" else image for image in images]
 
 
 def limit_per_class(
@@ -112,19 +127,43 @@ def _check_shares(shares: Mapping[str, float]) -> None:
         )
 
 
+def _together(images: Sequence[AnnotatedImage], by: By, block_m: float) -> list[str]:
+    """Name of the group that each image is dealt with; one file is always in one group."""
+    if by == "image":
+        return [image.path for image in images]
+    names = [image.scene for image in images] if by == "scene" else blocks(images, block_m)
+    first: dict[str, str] = {}  # group of each file, then of each group that such files join
+
+    def found(name: str) -> str:
+        while (above := first.get(name, name)) != name:
+            name = above
+        return name
+
+    of_file: dict[str, str] = {}
+    for image, name in zip(images, names, strict=True):
+        one, other = found(of_file.setdefault(image.path, name)), found(name)
+        first[max(one, other)] = min(one, other)
+    return [found(name) for name in names]
+
+
 def _dealt(
-    images: Sequence[AnnotatedImage], shares: Mapping[str, float], seed: int, by: By
+    images: Sequence[AnnotatedImage],
+    groups: Sequence[str],
+    shares: Mapping[str, float],
+    seed: int,
 ) -> dict[str, str]:
-    """Split of each scene."""
+    """Split of each group."""
+    objects = Counter(name for image in images for name in image.names)
     values: dict[str, Counter[str]] = defaultdict(Counter)
-    for image in images:
-        values[image.scene][(image.label if by == "label" else image.source) or ""] += 1
-    scenes = sorted(values)
-    commonest = [values[scene].most_common(1)[0][0] for scene in scenes]
+    for image, group in zip(images, groups, strict=True):
+        rarest = min(image.names, key=lambda name: (objects[name], name), default="")
+        values[group][image.label or rarest] += 1
+    names = sorted(values)
+    commonest = [values[name].most_common(1)[0][0] for name in names]
     split_of: dict[str, str] = {}
     for value, rows in _grouped(commonest).items():
-        order = [scenes[rows[place]] for place in _rng(seed, str(value)).permutation(len(rows))]
-        split_of.update(_deal(order, [values[scene].total() for scene in order], shares))
+        order = [names[rows[place]] for place in _rng(seed, str(value)).permutation(len(rows))]
+        split_of.update(_deal(order, [values[name].total() for name in order], shares))
     return split_of
 
 

@@ -23,7 +23,9 @@ from swath.cli.console import (
     tuned,
 )
 from swath.cli.convert import convert
+from swath.cli.data import data
 from swath.cli.judge import judge
+from swath.cli.review import review
 from swath.cli.score import evaluate, evaluate_sides, report, score, suites
 from swath.errors import RequestError, SwathError
 
@@ -239,17 +241,27 @@ def ask(
     model: Annotated[
         str, typer.Argument(help="A run, an exported folder, swath-nano or http://host/v1#model.")
     ],
-    image: Annotated[Path, typer.Argument(help="A picture, raster or clip.")],
+    image: Annotated[str, typer.Argument(help="A picture, raster, clip or a raster's address.")],
     question: Annotated[str, typer.Argument(help="What you want to know.")],
     choice: Annotated[
         list[str] | None, typer.Option(help="A possible answer; repeat it to name them all.")
     ] = None,
+    then: Annotated[
+        list[str] | None, typer.Option(help="A later picture beside it; repeat it for more.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Ask a model about a picture."""
+    """Ask a model about a picture, or about several in order of time."""
     import swath
+    from swath.imagery.scene import is_address
 
-    reply = swath.load(model).ask(image, question, choice or ())
+    assistant = swath.load(model)
+    pictures = [image, *(then or [])]
+    for picture in filter(is_address, pictures):
+        from swath.imagery.raster import allow
+
+        allow(picture)
+    reply = assistant.ask(pictures, question, choice or ())
     corners = None if reply.boxes is None else reply.boxes.quads.round(1).tolist()
     if json:
         emit({"answer": reply.text, "confidence": reply.confidence, "boxes": corners})
@@ -276,7 +288,9 @@ def export(
     say(f"{to}: written; a fresh process gave the same {proven} answers.")
 
 
+app.command()(review)
 app.command()(convert)
+app.add_typer(data, name="data")
 app.command()(judge)
 
 

@@ -131,7 +131,8 @@ def findings_of(found: Checked) -> None:
     for finding in found.findings:
         kinds.setdefault(finding.kind, []).append(finding)
     for kind, some in kinds.items():
-        say(f"{kind}: {len(some)}")
+        rows = sum(one.count for one in some)
+        say(f"{kind}: {len(some)} ({rows} rows; {some[0].effect})")
         say(*(f"  {one.where}: {one.what}; {one.action}" for one in some[:5]))
         if len(some) > 5:
             say(f"  ... and {len(some) - 5} more (--json lists all)")
@@ -152,7 +153,7 @@ def tuned(experiment: Experiment) -> list[str]:
         last = sum(few) / len(few)
         lines.append(f"loss {texts[0]:.3f} to {last:.3f} ({last / texts[0]:.0%} of its start)")
     if left := run.get("left_out"):
-        lines.append(f"left out, longer than the model reads: {len(left)} rows, first {left[0]}")
+        lines.append(f"left out, too long or not in the picture: {len(left)} rows, first {left[0]}")
     if proof := run.get("proof"):
         lines.append(
             f"read back from disk it gives {proof['same']} of {proof['questions']} of its answers"

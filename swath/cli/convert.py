@@ -1,4 +1,4 @@
-"""`swath convert`: an original checkpoint becomes a model folder."""
+"""`swath convert`: an original checkpoint becomes a model folder, annotations another format."""
 
 from __future__ import annotations
 
@@ -20,8 +20,22 @@ def convert(
     image_px: Annotated[
         int | None, typer.Option(help="Side of the images; nothing: the system's own.")
     ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="SOURCE is annotations: coco, yolo-obb, dota, geojson, geopackage."),
+    ] = None,
 ) -> None:
-    """Bring a checkpoint of GeoChat, LLaVA, MiniGPT-v2 or SkyEyeGPT into a model folder."""
+    """Bring a checkpoint of GeoChat, LLaVA, MiniGPT-v2 or SkyEyeGPT into a model folder.
+
+    With --labels, bring the boxes of annotations into another format instead.
+    """
+    if labels is not None:
+        from swath.annotations.readers import read
+        from swath.annotations.writers import write as write_labels
+
+        count = write_labels(to, read(source), labels)
+        say(f"{to}: {count} boxes written as {labels}.")
+        return
     from swath.models.converting import convert as write
 
     done = write(source, to, language, vision, image_px)

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from swath.annotations.listings import first, rows_of
 from swath.annotations.pictures import UNMEASURED, few, is_picture
+from swath.annotations.values import boxes_of
 from swath.boxes import Boxes
 from swath.errors import EvaluationError, RequestError
 from swath.evaluation.predictions import Prediction
@@ -17,7 +19,6 @@ from swath.evaluation.reading import Labels, Names, letters
 from swath.evaluation.runner import read, unanswered
 from swath.evaluation.suites.items import Item, conversations
 from swath.evaluation.suites.pictures import quads_of
-from swath.evaluation.suites.questions import boxes_of, first, rows_of
 from swath.evaluation.suites.running import Asked
 from swath.evaluation.suites.table import Suite
 from swath.instructions.conversation import Conversation
@@ -100,14 +101,14 @@ def read_answers(path: Path) -> tuple[str, list[Given]]:
         raise RequestError(
             f"{path}: a spreadsheet; save it as TSV or JSON first, from where it was made."
         )
-    rows = list(rows_of(path))
+    rows = [row for _, row in rows_of(path) if isinstance(row, dict)]
     if rows and rows[0].get("kind") == "predictions" and "format" in rows[0]:
         given = [
             Given(row["answer"], row["id"], row["image"], row["question"], _known(row), row["task"])
             for row in rows[1:]
         ]
         return "swath predictions", given
-    rows = [{key.lower(): value for key, value in row.items()} for row in rows]
+    rows = [{str(key).lower(): value for key, value in row.items()} for row in rows]
     if not any(key in row for row in rows for key in _TEXT):
         fields = ", ".join(rows[0]) if rows else "no row"
         raise RequestError(

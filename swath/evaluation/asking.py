@@ -14,6 +14,7 @@ from swath.evaluation.sides import Prompted
 from swath.instructions.builder import InstructionSet
 from swath.instructions.conversation import Conversation, Text, Turn
 from swath.instructions.grammar import spoken
+from swath.instructions.tasks import answer_schema
 from swath.models.engine import Engine, LocalEngine
 from swath.models.loading import Loaded
 from swath.models.remote import RemoteEngine
@@ -53,7 +54,9 @@ def answers_from(
         if "classify" not in choices:
             engine = Prompted(engine, lambda one: _listing(one, built.labels))
     names, longest = built.card["names"], section.max_new_tokens
-    return predict(engine, asked, built.labels, choices, longest, progress, names)
+    schema = answer_schema(built.labels, recipe.instructions) if section.schema_bound else None
+    schemas = {"classify": schema} if schema else {}
+    return predict(engine, asked, built.labels, choices, longest, progress, names, schemas)
 
 
 def part_of(asked: Sequence[Conversation], shard: str) -> list[Conversation]:

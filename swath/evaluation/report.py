@@ -134,7 +134,8 @@ def write_report(
         "img-src data:; style-src 'unsafe-inline'\">"
         f"<title>{escape(title)}</title><style>{CSS}</style></head><body>"
         f'<header><p class="kicker">swath report</p><h1>{escape(title)}</h1>{facts}'
-        f"<nav>{links}</nav></header><main>{_summary(runs, gaps)}{body}</main>"
+        f"<nav>{links}</nav></header><main>{_leaking(card or {})}{_summary(runs, gaps)}"
+        f"{body}</main>"
         "<footer>Every test sample is in every denominator; an answer that could not be read is "
         "wrong. Intervals are 95 % percentile bootstrap over scenes.</footer></body></html>\n",
     )
@@ -145,6 +146,17 @@ def series_of(runs: Sequence[ReportRun]) -> list[Series]:
     styles = _STYLES[1 : len(runs)] if len(runs) <= len(_STYLES) else []
     styles = styles or ["c2"] * (len(runs) - 1)
     return [Series(run.name, style) for run, style in zip(runs, [*styles, _STYLES[0]], strict=True)]
+
+
+def _leaking(card: Mapping[str, Any]) -> str:
+    """What a reader has to know first: the scores were taken on what was trained on."""
+    leaks = card.get("leaks")
+    if not leaks:
+        return ""
+    return (
+        f'<p class="lead"><b>Leakage was allowed:</b> {leaks:,} findings put the same pictures, '
+        "scenes or ground into train and test, so these scores say too much.</p>"
+    )
 
 
 def _summary(runs: Sequence[ReportRun], gaps: Mapping[str, Mapping[str, Difference]]) -> str:

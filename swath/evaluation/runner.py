@@ -37,6 +37,7 @@ def predict(
     max_new_tokens: int = 64,
     progress: Progress | None = None,
     names: Sequence[str] = (),
+    schemas: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Prediction]:
     """Predictions of an engine, one a conversation, in their order.
 
@@ -50,12 +51,13 @@ def predict(
         max_new_tokens: longest free answer.
         progress: called with (answered, all).
         names: the object names that an answer to "identify" may give.
+        schemas: of tasks that are answered in JSON: {task: JSON schema}.
 
     Raises:
         EvaluationError: no conversation, a truth that is missing or outside the labels, or a task
             that cannot be closed.
     """
-    choices = choices or {}
+    choices, schemas = choices or {}, schemas or {}
     label_set = Labels(labels)
     asks_names = any(one.task == "identify" for one in conversations)
     name_set = Names(names if asks_names else ())
@@ -73,16 +75,20 @@ def predict(
 
     done: dict[int, Prediction] = {}
     every = range(len(conversations))
-    for task, texts in choices.items():
-        rows = [row for row in every if conversations[row].task == task]
-        asked = [conversations[row] for row in rows]
-        step = _onward(progress, len(done), len(conversations))
-        done.update(zip(rows, _closed(engine, asked, texts, step), strict=True))
-    rows = [row for row in every if row not in done]
-    if rows:
+    rows = [row for row in every if conversations[row].task in choices]
+    asked = [conversations[row] for row in rows]
+    step = _onward(progress, 0, len(conversations))
+    done.update(zip(rows, _closed(engine, asked, choices, step), strict=True))
+    kinds: dict[str | None, list[int]] = {}
+    for row in every:
+        if row not in done:
+            task = conversations[row].task
+            kinds.setdefault(task if task in schemas else None, []).append(row)
+    for kind, rows in kinds.items():
         questions = [conversations[row].question for row in rows]
         step = _onward(progress, len(done), len(conversations))
-        answers = engine.answer(questions, max_new_tokens=max_new_tokens, progress=step)
+        schema: dict[str, Any] = {} if kind is None else {"schema": schemas[kind]}
+        answers = engine.answer(questions, max_new_tokens, step, **schema)
         for row, answer in zip(rows, answers, strict=True):
             if answer.refused:
                 blank = unanswered(conversations[row])
@@ -201,14 +207,15 @@ def _check(conversation: Conversation, labels: Labels, names: Labels) -> None:
 def _closed(
     engine: Engine,
     conversations: Sequence[Conversation],
-    texts: Mapping[str, str],
+    choices: Mapping[str, Mapping[str, str]],
     progress: Progress | None,
 ) -> list[Prediction]:
     if not conversations:
         return []
-    names, candidates = list(texts), list(texts.values())
     questions = [conversation.question for conversation in conversations]
-    scores = engine.score(questions, [candidates] * len(questions), progress=progress)
+    candidates = {task: list(texts.values()) for task, texts in choices.items()}
+    each = [candidates[conversation.task] for conversation in conversations]
+    scores = engine.score(questions, each, progress=progress)
     predictions = []
     for conversation, logs in zip(conversations, scores, strict=True):
         if not np.isfinite(logs).any():  # of a model elsewhere, which named none of them
@@ -216,15 +223,14 @@ def _closed(
             continue
         shares = np.exp(logs - np.max(logs))  # (candidates,)
         best = int(np.argmax(shares))
+        name = list(choices[conversation.task])[best]
         read_as: dict[str, Any] = (
-            {"label": names[best]}
-            if conversation.task == "classify"
-            else {"count": int(names[best])}
+            {"label": name} if conversation.task == "classify" else {"count": int(name)}
         )
         predictions.append(
             replace(
                 unanswered(conversation),
-                answer=candidates[best],
+                answer=candidates[conversation.task][best],
                 closed=True,
                 problem=None,
                 confidence=float(shares[best] / shares.sum()),

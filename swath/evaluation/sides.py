@@ -21,6 +21,7 @@ from swath.models.engine import Answer, Engine, LocalEngine, Progress
 from swath.models.loading import Loaded, load, load_base
 from swath.models.remote import RemoteEngine
 from swath.models.replies import KIND, RememberingEngine
+from swath.models.schema import Schema
 from swath.recipe import Recipe
 from swath.registry import did_you_mean
 
@@ -112,7 +113,7 @@ def engine(
     others = sorted(set(replies.parent.glob("replies*.jsonl")) - {replies})
     if is_address(one.who):
         answering: Engine = RemoteEngine(
-            one.who, section.remote, replies, others, blind=one.how == "blind"
+            one.who, section.remote, replies, others, one.how == "blind", recipe.imagery.rendering
         )
         many, change = True, None
     else:
@@ -141,11 +142,11 @@ class Prompted:
         questions: Sequence[Conversation],
         max_new_tokens: int = 64,
         progress: Progress | None = None,
+        schema: Schema | None = None,
     ) -> list[Answer]:
         """The answer to each changed question."""
-        return self.engine.answer(
-            [self._change(one) for one in questions], max_new_tokens, progress
-        )
+        changed = [self._change(one) for one in questions]
+        return self.engine.answer(changed, max_new_tokens, progress, schema)
 
     def score(
         self,

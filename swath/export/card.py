@@ -29,7 +29,13 @@ def model_card(run: Path) -> str:
         f"| {stage['seconds']:.0f} s |"
         for number, stage in enumerate(record["stages"])
     )
-    licences = "\n".join(f"- {name}: {count} images" for name, count in card["licences"].items())
+    licences = (
+        "\n".join(
+            f"- {row['source']}: {row['licence']}, {row['images']} images" for row in card["ledger"]
+        )
+        if "ledger" in card
+        else "\n".join(f"- {name}: {count} images" for name, count in card["licences"].items())
+    )
     random = recipe.models.weights == "random"
     origin = f"random weights of `{record['base']}`" if random else f"`{record['base']}`"
     leaks = card.get("leaks", "none by construction, each scene is drawn from its own seed")
@@ -51,7 +57,7 @@ Made from {origin} by `swath tune {recipe.name}`. Load it with
 Images: {_counts(card["images"])}. Sources: {", ".join(card["sources"])}.
 Pictures standing in train and test alike: {leaks}.
 
-Licences the sources state; the model may be used only as all of them allow:
+What it may be used for: {card.get("use", "only what all licences below allow.")}
 
 {licences}
 

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import re
 import struct
-import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from swath.errors import ImageryError
-from swath.imagery.rendering import Pixels, resized, stretch_limits, stretched
-from swath.imagery.tiling import Tile
+from swath.imagery.georeference import Georeference
+from swath.imagery.rendering import (
+    PLAIN,
+    Limits,
+    Pixels,
+    Seen,
+    Values,
+    in_decibels,
+    percentile_limits,
+    rendered,
+    stretch_of,
+)
+from swath.imagery.tiling import Tile, tiles
+from swath.recipe import Rendering
+from swath.registry import did_you_mean
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -28,6 +39,15 @@ LARGEST_READ_PX = 2 * 89_478_485
 
 FRAME = "#frame="
 """Stands between a clip's path and the number of a frame in it, counted from 0."""
+
+GRID = "#grid="
+"""Stands between a raster's path and that of another, on whose pixels it is shown."""
+
+TILE = "#tile="
+"""Stands between a scene's path and the x, y, width and height in it of a tile."""
+
+ADDRESSES = ("https://", "http://", "s3://")
+"""What names of rasters elsewhere begin with."""
 
 _STRETCH_SAMPLE_PX = 1024  # longest edge of the decimated read the percentiles are taken from
 _DRIVERS = {  # first bytes of a file, and what GDAL calls its format
@@ -39,27 +59,11 @@ _DRIVERS = {  # first bytes of a file, and what GDAL calls its format
     b"\xff\x4f\xff\x51": "JP2OpenJPEG",
     b"EHFA": "HFA",
 }
-_PICTURES = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM")  # not EPS, which Ghostscript would run
-_ORIENTATION = 0x0112  # EXIF tag
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_WIDE_MODES = {"I;16": "uint16", "I;16B": "uint16", "I;16L": "uint16", "I": "int32", "F": "float32"}
-
 # What decoders raise on damaged input; Pillow's PNG reader does raise SyntaxError.
 _DAMAGE = (
     *(OSError, EOFError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError),
     *(SyntaxError, RuntimeError, AssertionError, MemoryError, struct.error, zlib.error),
 )
-
-# A picture up to LARGEST_READ_PX is read; above it Pillow raises, which we pass on as our own.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 Window = tuple[int, int, int, int]  # x, y, width, height in scene pixels
 
@@ -70,42 +74,69 @@ class Scene:
 
     Args:
         id: the file's name without suffix.
-        path: the file.
+        path: the file, or its address.
         size_wh: width and height in pixels, as `read_rgb` shows it.
         bands: bands in the file, an alpha band included.
         dtype: numpy name of the stored values.
-        crs: coordinate reference system as authority code or WKT, None without one.
-        transform: pixels to CRS units, None without one.
+        names: what each band is called: by the file, and as a colour.
+        shown: bands shown where a rendering names none, counted from 1.
+        georeference: where it lies, None where the file does not say.
     """
 
     id: str
-    path: Path
+    path: Path | str
     size_wh: tuple[int, int]
     bands: int
     dtype: str
-    crs: str | None = None
-    transform: Affine | None = None
+    names: tuple[tuple[str, ...], ...] = (("red",), ("green",), ("blue",))
+    shown: tuple[int, ...] = (1, 2, 3)
+    georeference: Georeference | None = None
+
+    @property
+    def crs(self) -> str | None:
+        """Coordinate reference system as authority code or WKT, None without one."""
+        return self.georeference.crs if self.georeference else None
+
+    @property
+    def transform(self) -> Affine | None:
+        """Pixels to CRS units, None where there is none or points take its place."""
+        return self.georeference.transform if self.georeference else None
+
+    @property
+    def gsd_m(self) -> float | None:
+        """Metres of ground a pixel measures at the centre, None where that is not known."""
+        return self.georeference.gsd_m if self.georeference else None
+
+    @property
+    def footprint(self) -> Any:
+        """The ground shown, a shapely shape of longitude and latitude, None if not known."""
+        return self.georeference.footprint if self.georeference else None
 
     def read_rgb(
-        self, window: Tile | None = None, size_wh: tuple[int, int] | None = None
+        self,
+        window: Tile | None = None,
+        size_wh: tuple[int, int] | None = None,
+        rendering: Rendering = PLAIN,
     ) -> Pixels:
         """The scene, or a window of it, as colours.
 
-        8-bit values stay as they are, a palette is looked up. Others are stretched between the
-        2nd and 98th percentile of the observed values of the whole scene, band by band, so that
-        neighbouring tiles agree. One band is shown grey; of several, those declared red, green
-        and blue, else the first three. Pixels never observed (nodata, NaN, alpha 0) are black.
+        Unless the rendering says otherwise, 8-bit values stay as they are, a palette is looked
+        up, and others are stretched between the 2nd and 98th percentile of the observed values
+        of the whole scene, band by band, so that neighbouring tiles agree. One band is shown
+        grey; of several, those declared red, green and blue, else the first three. Pixels never
+        observed (nodata, NaN, alpha 0) are black.
 
         Args:
             window: the part to read; all of the scene if None.
             size_wh: width and height of the result; those of the window if None.
+            rendering: bands and contrast.
 
         Returns:
             (height, width, 3) uint8.
 
         Raises:
-            ImageryError: the file is damaged, the window leaves the scene, or the result
-                would hold more than `LARGEST_READ_PX` pixels.
+            ImageryError: the file is damaged, has no such band, the window leaves the scene, or
+                the result would hold more than `LARGEST_READ_PX` pixels.
         """
         area = self._window(window)
         if size_wh is None:
@@ -115,8 +146,65 @@ class Scene:
                 f"{self.path}: cannot be read as {size_wh[0]} x {size_wh[1]} px; "
                 f"read it tile by tile, or give a size of at most {LARGEST_READ_PX} px in all."
             )
-        with _decoding(self.path):
-            return self._read(area, size_wh)
+        numbers = self.numbers(rendering)
+        stretch = stretch_of(rendering, self.dtype)
+        with decoding(self.path):
+            values, seen = self._values(area, size_wh, numbers, stretch != "none")
+            values, seen = in_decibels(values, seen, rendering)
+            limits = partial(self._limits, rendering, numbers)
+            return rendered(values, seen, rendering, stretch, limits)
+
+    def windows(
+        self, tile_px: int, overlap_px: int = 0, rendering: Rendering = PLAIN
+    ) -> Iterator[tuple[Tile, Pixels]]:
+        """Tiles covering the scene with their colours, one at a time: the scene is never held.
+
+        Raises:
+            ImageryError: see `read_rgb`.
+            TilingError: see `swath.imagery.tiling.starts`.
+        """
+        for tile in tiles(self.id, self.size_wh, tile_px, overlap_px):
+            yield tile, self.read_rgb(tile, rendering=rendering)
+
+    def numbers(self, rendering: Rendering) -> tuple[int, ...] | None:
+        """The bands a rendering names, counted from 1; None where it leaves them to the file.
+
+        Raises:
+            ImageryError: there is no such band, or a name means several.
+        """
+        if rendering.bands is None:
+            return None
+        return tuple(self._number(band) for band in rendering.bands)
+
+    def _number(self, band: int | str) -> int:
+        wanted = _plain(band) if isinstance(band, str) else ""
+        called = [[_plain(one) for one in names] for names in self.names]
+        found = [place for place, names in enumerate(called, 1) if place == band or wanted in names]
+        if len(found) == 1:
+            return found[0]
+        has = ", ".join(" ".join((str(i), *some)) for i, some in enumerate(self.names, 1))
+        near = did_you_mean(wanted, [one for some in called for one in some]) if wanted else "."
+        what = "several bands are called" if found else "has no band"
+        raise ImageryError(
+            f"{self.path}: {what} {band}{near} It has {has}; see imagery.rendering.bands."
+        )
+
+    def _limits(self, rendering: Rendering, numbers: tuple[int, ...] | None) -> Limits:
+        """Values shown black and white, from a decimated read of the whole scene."""
+        key = (rendering.percentiles, rendering.decibel, numbers)
+        if key not in self._known_limits:
+            width, height = self.size_wh
+            shrink = max(1.0, max(width, height) / _STRETCH_SAMPLE_PX)
+            sample_wh = (max(1, round(width / shrink)), max(1, round(height / shrink)))
+            whole = (0, 0, width, height)
+            values, seen = self._values(whole, sample_wh, numbers, True, nearest=True)
+            values, seen = in_decibels(values, seen, rendering)
+            self._known_limits[key] = percentile_limits(values, seen, rendering.percentiles)
+        return self._known_limits[key]
+
+    @cached_property
+    def _known_limits(self) -> dict[Any, Limits]:
+        return {}
 
     def _window(self, window: Tile | None) -> Window:
         width, height = self.size_wh
@@ -130,46 +218,87 @@ class Scene:
             )
         return x, y, w, h
 
-    def _read(self, area: Window, size_wh: tuple[int, int]) -> Pixels:
+    def _values(
+        self,
+        area: Window,
+        size_wh: tuple[int, int],
+        numbers: tuple[int, ...] | None,
+        scaled: bool,
+        nearest: bool = False,
+    ) -> tuple[Values, Seen]:
+        """Values of the bands, and which were observed.
+
+        Args:
+            area: what part of the scene.
+            size_wh: at which size.
+            numbers: of the bands; None: those shown, a palette's colours.
+            scaled: whether the file's scale and offset are applied.
+            nearest: whether to sample rather than average.
+        """
         raise NotImplementedError
 
 
 def open_scene(path: Path | str) -> Scene:
-    """The scene in a file, or the frame of a clip (`clip.mp4#frame=120`); its header is read.
+    """The scene in a file, a frame of a clip or a raster on another's pixels; its header is read.
 
-    TIFF, JPEG 2000, Imagine and `.vrt` files go through GDAL and keep their georeference
-    (control points and rational polynomials are not turned into one); other pictures go
-    through Pillow, turned upright as their EXIF says.
+    TIFF, JPEG 2000, Imagine and `.vrt` files go through GDAL and keep their georeference; other
+    pictures go through Pillow, turned upright as their EXIF says. `clip.mp4#frame=120` is a
+    frame, `after.tif#grid=before.tif` a raster as it would look on the pixels of another, and
+    an address is read in pieces if `swath.imagery.raster.allow` was given it.
 
     Raises:
         ImageryError: there is no such file, it is empty, damaged, too large or no image.
     """
-    path = Path(path)
-    if is_frame(path):
+    if is_address(path):
+        from swath.imagery.raster import open_address
+
+        return open_address(str(path))
+    file, mark, rest = parts_of(path)
+    if mark == FRAME:
         from swath.imagery.video import open_frame
 
         return open_frame(path)
-    with _decoding(path):
-        driver = _driver(path)
+    if mark == GRID:
+        from swath.imagery.series import open_on_grid
+
+        return open_on_grid(open_scene(file), open_scene(rest))
+    if mark == TILE:
+        from swath.imagery.windows import open_tile
+
+        return open_tile(file, rest)
+    path = Path(path)
+    with decoding(path):
+        driver = driver_of(path)
         if driver is not None:
-            return _open_raster(path, driver)
-        with Image.open(path, formats=_PICTURES) as picture:
-            return Picture(
-                id=path.stem,
-                path=path,
-                size_wh=_upright_size(picture),
-                bands=len(picture.getbands()),
-                dtype=_WIDE_MODES.get(picture.mode, "uint8"),
-            )
+            from swath.imagery.raster import open_raster
+
+            return open_raster(path, str(path), driver)
+        from swath.imagery.picture import open_picture
+
+        return open_picture(path)
+
+
+def parts_of(path: Path | str) -> tuple[str, str, str]:
+    """The file a name stands on, then FRAME, GRID or TILE and what follows, "" and "" of a file."""
+    for mark in (GRID, TILE, FRAME):
+        file, found, rest = str(path).partition(mark)
+        if found:
+            return file, mark, rest
+    return str(path), "", ""
 
 
 def is_frame(path: Path | str) -> bool:
-    """Whether a path names one frame of a clip, as `clip.mp4#frame=120` does."""
-    return FRAME in str(path)
+    """Whether a path names a view of a file: a clip's frame, a raster on another grid, a tile."""
+    return bool(parts_of(path)[1])
+
+
+def is_address(path: Path | str) -> bool:
+    """Whether a path is an address of the web or of S3."""
+    return str(path).startswith(ADDRESSES)
 
 
 @contextmanager
-def _decoding(path: Path) -> Iterator[None]:
+def decoding(path: Path | str) -> Iterator[None]:
     """Turn whatever a decoder raises on a bad file into an `ImageryError` naming it."""
     try:
         yield
@@ -186,16 +315,17 @@ def _decoding(path: Path) -> Iterator[None]:
         raise ImageryError(_explained(path, error)) from error
 
 
-def _explained(path: Path, error: Exception) -> str:
+def _explained(name: Path | str, error: Exception) -> str:
+    path = Path(name)
     if path.is_dir():
         return f"{path}: a folder, expected an image file."
     if path.is_file() and path.stat().st_size == 0:
         return f"{path}: the file is empty; copy it again."
     reason = " ".join(str(error).split()) or type(error).__name__
-    return f"{path}: cannot be read ({reason}); is it an image, and was it copied whole?"
+    return f"{name}: cannot be read ({reason}); is it an image, and was it copied whole?"
 
 
-def _driver(path: Path) -> str | None:
+def driver_of(path: Path) -> str | None:
     """GDAL's name of the format, None for what Pillow reads."""
     with path.open("rb") as stream:  # GDAL would also take a folder or an address: this does not
         start = stream.read(8)
@@ -205,172 +335,6 @@ def _driver(path: Path) -> str | None:
     return next((name for magic, name in _DRIVERS.items() if start.startswith(magic)), None)
 
 
-# Pictures: JPEG, PNG, WebP, BMP, GIF, through Pillow
-
-
-@dataclass(frozen=True, eq=False)
-class Picture(Scene):
-    """A scene that Pillow reads."""
-
-    def _read(self, area: Window, size_wh: tuple[int, int]) -> Pixels:
-        x, y, width, height = area
-        if (width, height) != self.size_wh:
-            return resized(self._upright[y : y + height, x : x + width], size_wh)
-        with Image.open(self.path, formats=_PICTURES) as picture:
-            turned = _orientation(picture) >= 5
-            # A JPEG decodes at 1/2, 1/4 or 1/8 for a fraction of the time.
-            picture.draft(None, size_wh[::-1] if turned else size_wh)
-            return resized(_picture_rgb(picture), size_wh)
-
-    @cached_property
-    def _upright(self) -> Pixels:
-        """All pixels, kept because neighbouring tiles are read from the same picture."""
-        with Image.open(self.path, formats=_PICTURES) as picture:
-            return _picture_rgb(picture)
-
-
-def _orientation(picture: Image.Image) -> int:
-    """EXIF's 1 to 8: how the stored pixels lie; 5 and above swap width and height."""
-    # Pillow decodes a whole PNG to look for EXIF behind the pixels, where hardly anyone puts it.
-    if picture.format == "PNG" and "exif" not in picture.info:
-        return 1
-    found = picture.getexif().get(_ORIENTATION, 1)
-    return found if found in _TURNS else 1
-
-
-def _upright_size(picture: Image.Image) -> tuple[int, int]:
-    width, height = picture.size
-    return (height, width) if _orientation(picture) >= 5 else (width, height)
-
-
-def _picture_rgb(picture: Image.Image) -> Pixels:
-    turn = _TURNS.get(_orientation(picture))
-    if picture.mode in _WIDE_MODES:
-        values = np.asarray(picture)[None]
-        low_high = stretch_limits(values, np.ones(values.shape[1:], dtype=bool))
-        picture = Image.fromarray(stretched(values, low_high)[0])
-    if picture.has_transparency_data:
-        rgba = np.array(picture.convert("RGBA"))
-        rgba[rgba[..., 3] == 0] = 0
-        picture = Image.fromarray(rgba[..., :3])
-    elif picture.mode != "RGB":
-        picture = picture.convert("RGB")
-    return np.asarray(picture if turn is None else picture.transpose(turn))
-
-
-# Rasters: GeoTIFF and its like, through GDAL
-
-
-@dataclass(frozen=True, eq=False)
-class Raster(Scene):
-    """A scene that GDAL reads.
-
-    Args:
-        driver: GDAL's name of the file format.
-        rgb_bands: the one or three bands shown, counted from 1.
-        palette: (256, 3) colours of a palette band, or None.
-        masked: whether some pixels may never have been observed.
-    """
-
-    driver: str = "GTiff"
-    rgb_bands: tuple[int, ...] = (1,)
-    palette: Pixels | None = None
-    masked: bool = False
-
-    def _read(self, area: Window, size_wh: tuple[int, int]) -> Pixels:
-        values, seen = self._values(area, size_wh)
-        if self.palette is not None:
-            shown = np.moveaxis(self.palette[values[0]], -1, 0)
-        elif self.dtype == "uint8":
-            shown = values
-        else:
-            shown = stretched(values, self._stretch)
-        rgb = np.empty((*shown.shape[1:], 3), dtype=np.uint8)
-        rgb[:] = np.moveaxis(shown, 0, -1)
-        rgb[~seen] = 0
-        return rgb
-
-    @cached_property
-    def _stretch(self) -> NDArray[np.float64]:
-        """(bands, 2) values shown black and white, from a decimated read of the whole scene."""
-        width, height = self.size_wh
-        shrink = max(1.0, max(width, height) / _STRETCH_SAMPLE_PX)
-        sample_wh = (max(1, round(width / shrink)), max(1, round(height / shrink)))
-        return stretch_limits(*self._values((0, 0, width, height), sample_wh, nearest=True))
-
-    def _values(
-        self, area: Window, size_wh: tuple[int, int], nearest: bool = False
-    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """(bands, height, width) stored values, and (height, width) whether they were observed."""
-        from rasterio.enums import Resampling
-        from rasterio.windows import Window as RasterWindow
-
-        shape, window = size_wh[::-1], RasterWindow(*area)
-        method = Resampling.bilinear
-        if size_wh[0] < area[2] or size_wh[1] < area[3]:
-            method = Resampling.average
-        # The mean of two palette entries is a third colour; complex values have no mean here.
-        if nearest or self.palette is not None or self.dtype.startswith("complex"):
-            method = Resampling.nearest
-        with _opened(self.path, self.driver) as raster:
-            values = raster.read(
-                self.rgb_bands,
-                window=window,
-                out_shape=(len(self.rgb_bands), *shape),
-                resampling=method,
-            )
-            seen = np.ones(shape, dtype=bool)
-            if self.masked:
-                seen = raster.dataset_mask(window=window, out_shape=shape) > 0
-        if values.dtype.kind == "c":
-            values = np.abs(values)
-        if values.dtype.kind == "f":
-            seen = seen & np.isfinite(values).all(axis=0)
-        return values, seen
-
-
-def _open_raster(path: Path, driver: str) -> Raster:
-    from rasterio.enums import ColorInterp, MaskFlags
-
-    with _opened(path, driver) as raster:
-        meaning = list(raster.colorinterp)
-        colours = [i for i, band in enumerate(meaning, 1) if band != ColorInterp.alpha] or [1]
-        declared = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
-        palette = None
-        if meaning[0] == ColorInterp.palette and raster.dtypes[0] == "uint8":
-            palette = np.zeros((256, 3), dtype=np.uint8)
-            for value, colour in raster.colormap(1).items():
-                palette[value] = colour[:3]
-            colours = [1]
-        elif all(band in meaning for band in declared):
-            colours = [meaning.index(band) + 1 for band in declared]
-        else:
-            colours = colours[:3] if len(colours) >= 3 else colours[:1]
-        located = raster.crs is not None or not raster.transform.is_identity
-        return Raster(
-            id=path.stem,
-            path=path,
-            size_wh=(raster.width, raster.height),
-            bands=raster.count,
-            dtype=raster.dtypes[colours[0] - 1],
-            crs=raster.crs.to_string() if raster.crs else None,
-            transform=raster.transform if located else None,
-            driver=driver,
-            rgb_bands=tuple(colours),
-            palette=palette,
-            masked=any(MaskFlags.all_valid not in flags for flags in raster.mask_flag_enums),
-        )
-
-
-@contextmanager
-def _opened(path: Path, driver: str) -> Iterator[Any]:
-    """GDAL's view of a file, without its warning that it lies nowhere, as most pictures do."""
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
-
-    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
-    try:
-        with rasterio.open(path, driver=driver) as raster:
-            yield raster
-    except RasterioError as error:  # no OSError of itself, and not imported outside
-        raise OSError(str(error.__cause__ or error)) from None
+def _plain(name: str) -> str:
+    """A band's name as it is compared: B04 and b4 are one, and what follows a comma is a remark."""
+    return re.sub(r"(?<=[a-z])0+(?=\d)", "", name.split(",")[0].strip().lower())

@@ -22,7 +22,7 @@ from swath.imagery.drawing.nature import NATURE
 from swath.imagery.drawing.palette import PAINTS, paint, shade
 from swath.imagery.drawing.town import TOWN
 from swath.imagery.drawing.transport import TRANSPORT
-from swath.imagery.drawing.wording import captions, movements, phrases
+from swath.imagery.drawing.wording import captions, changes, movements, phrases
 from swath.imagery.drawing.works import WORKS
 from swath.registry import did_you_mean
 
@@ -119,6 +119,49 @@ def draw_sequence(
         canvas.stamp(parts, (x, y), 0.0, radius, 1.5, 1, "balloon", colour)
         scenes.append(_described(kind, canvas, seed))
     return scenes, movements(kind, f"{colour} balloon", eighth)
+
+
+def draw_change(
+    kind: str, seed: int, size_px: int = 112
+) -> tuple[list[DrawnScene], tuple[str, ...], Boxes]:
+    """A scene before and after, sentences saying what changed, and the boxes of what did.
+
+    One to three tents of one colour were put up or taken down; in one pair of four nothing was,
+    whether tents stand there or not. The boxes are in pixels of the picture that shows the tents.
+
+    Args:
+        kind: as for `draw`.
+        seed: as for `draw`.
+        size_px: as for `draw`.
+
+    Raises:
+        ImageryError: there is no such kind.
+    """
+    rng = np.random.default_rng((zlib.crc32(kind.encode()), seed % 2**64, 0))
+    colour = str(rng.choice(list(PAINTS)))
+    rgb, count, radius = paint(rng, colour), int(rng.integers(1, 4)), float(rng.uniform(6.5, 8))
+    turn = int(rng.integers(8))
+    shown = ((False, True), (True, False))[turn % 2] if turn < 6 else (turn == 6, turn == 6)
+    # Each in a column of its own, so that they do not overlap.
+    columns, angle = rng.permutation(3)[:count], float(rng.uniform(0, np.pi))
+    places = [
+        ((100 * column + rng.uniform(30, 70)) / 3, float(rng.uniform(12, 88))) for column in columns
+    ]
+    parts = [
+        (rectangle(2.0, 1.4), rgb),
+        (rectangle(2.0, 0.7, 0, 0.35), shade(rgb, 0.7)),
+        (rectangle(2.0, 0.12), shade(rgb, 1.3)),
+    ]
+    scenes = []
+    for standing in shown:
+        canvas = _painted(kind, seed, size_px)
+        for at in places if standing else ():
+            canvas.stamp(parts, at, angle, radius, 0.6, 1, "tent", colour)
+        scenes.append(_described(kind, canvas, seed))
+    sides = [scene.boxes.quads[[name == "tent" for name in scene.names]] for scene in scenes]
+    changed = sides[shown.index(True)] if shown[0] != shown[1] else np.zeros((0, 4, 2))
+    put_up = None if shown[0] == shown[1] else shown[1]
+    return scenes, changes(kind, f"{colour} tent", count, put_up), Boxes(changed)
 
 
 def _painted(kind: str, seed: int, size_px: int) -> Canvas:

@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 
 from swath.errors import ImageryError
+from swath.imagery.picture import Picture
 from swath.imagery.rendering import Pixels, resized
-from swath.imagery.scene import FRAME, Scene, Window
+from swath.imagery.scene import FRAME, Window
 
 SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"})
 """File name endings taken for clips."""
 
 
 @dataclass(frozen=True, eq=False)
-class Frame(Scene):
+class Frame(Picture):
     """One frame of a clip.
 
     Args:
@@ -30,13 +31,13 @@ class Frame(Scene):
 
     number: int = 0
 
-    def _read(self, area: Window, size_wh: tuple[int, int]) -> Pixels:
+    def _part(self, area: Window, size_wh: tuple[int, int]) -> Pixels:
         x, y, width, height = area
         return resized(self._pixels[y : y + height, x : x + width], size_wh)
 
     @cached_property
     def _pixels(self) -> Pixels:
-        with _opened(self.path) as (container, stream):
+        with _opened(Path(self.path)) as (container, stream):
             rate = _rate(self.path, stream)
             # A frame is shown until the next: half a frame early is surely before it and no other.
             target = (stream.start_time or 0) * stream.time_base + (
@@ -102,7 +103,7 @@ def _length(path: Path) -> int:
         return max(1, int(Fraction(container.duration or 0, 1_000_000) * _rate(path, stream)))
 
 
-def _rate(path: Path, stream: Any) -> Fraction:
+def _rate(path: Path | str, stream: Any) -> Fraction:
     """Frames a second."""
     rate = stream.average_rate or stream.guessed_rate
     if not rate:

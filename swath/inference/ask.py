@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from swath.boxes import Boxes
-from swath.endpoint import is_address
+from swath.endpoint import is_address as is_model_address
 from swath.errors import ModelError, RequestError
-from swath.imagery.scene import open_scene
+from swath.imagery.scene import is_address, open_scene
+from swath.imagery.series import coregistered
 from swath.imagery.video import SUFFIXES, frames_of
 from swath.instructions.conversation import Conversation, Image, system, user
 from swath.models.engine import Engine, LocalEngine
@@ -54,7 +55,7 @@ class Assistant:
     def __init__(self, model: str | Path, threads: int | None = None) -> None:
         self.engine: Engine
         self._imagery, self._system = Imagery(), ""
-        if is_address(model):
+        if is_model_address(model):
             self.engine = RemoteEngine(str(model), Remote(logprobs=True))
         else:
             loaded = load(model)
@@ -66,12 +67,14 @@ class Assistant:
         image: str | Path | Sequence[str | Path],
         question: str,
         choices: Sequence[str] = (),
-        max_new_tokens: int = 64,
+        max_new_tokens: int = 256,
     ) -> Reply:
         """The answer to a question about a picture, after the instruction the model was tuned with.
 
         Args:
-            image: a picture, raster or clip; or several pictures, in order of time.
+            image: a picture, raster or clip; or several pictures, in order of time. Rasters that
+                say where they lie are shown on the pixels of the first. Addresses are read after
+                `swath.imagery.raster.allow`.
             question: in the words the model was tuned on, if it is small.
             choices: with them, the answer is the most probable of these and nothing else.
             max_new_tokens: longest free answer.
@@ -84,9 +87,10 @@ class Assistant:
         if not question.strip():
             raise RequestError("the question is empty; say what you want to know.")
         several = [image] if isinstance(image, str | Path) else image
-        paths = [path for one in several for path in self._pictures(Path(one).absolute())]
+        paths = [path for one in several for path in self._pictures(one)]
         if not paths:
             raise RequestError("no picture is asked about; name at least one.")
+        paths = [*coregistered(paths, apart=True)]
         pictures = [Image(path, open_scene(path).size_wh) for path in paths]
         turns = [system(self._system)] if self._system else []
         turns.append(user(*pictures, "\n" + question.strip()))
@@ -101,8 +105,11 @@ class Assistant:
         shares = np.exp(logs - logs.max())
         return Reply(choices[best], None, float(shares[best] / shares.sum()))
 
-    def _pictures(self, path: Path) -> list[str]:
+    def _pictures(self, name: str | Path) -> list[str]:
         """A picture is one; of a clip, as many frames as the model was tuned on."""
+        if is_address(name):
+            return [str(name)]
+        path = Path(name).absolute()
         if path.suffix.lower() not in SUFFIXES:
             return [str(path)]
         return frames_of(path, self._imagery.frames)

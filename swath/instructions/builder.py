@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ def build(
     section: Instructions,
     seed: int,
     notes: dict[str, Any] | None = None,
+    review: Callable[[list[Conversation]], list[Conversation]] = list,
 ) -> InstructionSet:
     """Ask every task of every image.
 
@@ -67,6 +68,7 @@ def build(
         seed: of wordings and choices; each image has its own stream, so adding one image
             leaves the others' questions alone.
         notes: further entries of the card, such as lint findings.
+        review: what is kept of an image's rows, before they are joined into conversations.
 
     Raises:
         InstructionError: no task found anything to ask.
@@ -88,6 +90,7 @@ def build(
             for name, task in tasks.items()
             for conversation in task(image, setting, random.Random(f"{seed}/{image.id}/{name}"))
         ]
+        rows = review(rows)
         conversations += rows
         if section.turns > 1:
             conversations += join_turns(rows, section.turns, seed)

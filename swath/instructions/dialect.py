@@ -7,7 +7,6 @@ come out in pixels of the image whose `size_wh` is given.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,10 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.boxes import Boxes, iou
+from swath.boxtext import GRID, HORIZONTAL, ORIENTED, from_grid, numbers
 from swath.registry import Registry
-
-GRID = 100
-"""GeoChat and MiniGPT-v2 count 0 to 100 along the width and along the height."""
 
 DELIMITER = "<delim>"
 
@@ -57,7 +54,7 @@ def write_geochat(boxes: Boxes, size_wh: tuple[int, int]) -> str:
         exact = _on_grid(box, size_wh)
         turned = [_on_grid(whole, size_wh) for whole in _whole_angles(box)]
         near = np.concatenate([_integers_near(grid) for grid in turned])
-        best = _closest(near, exact, _from_grid(near, size_wh), boxes[row])
+        best = _closest(near, exact, from_grid(near, size_wh), boxes[row])
         x1, y1, x2, y2, angle = near[best]
         texts.append(f"{{<{x1}><{y1}><{x2}><{y2}>|<{angle}>}}")
     return DELIMITER.join(texts)
@@ -69,7 +66,7 @@ def read_geochat(text: str, size_wh: tuple[int, int]) -> Boxes:
     Released files hold numbers outside 0 to 100, any angle and swapped corners: all are read. Four
     numbers without an angle are a horizontal box.
     """
-    return _from_grid(_numbers(_ORIENTED, text), size_wh)
+    return from_grid(numbers(ORIENTED, text), size_wh)
 
 
 def write_minigpt(boxes: Boxes, size_wh: tuple[int, int]) -> str:
@@ -89,45 +86,20 @@ def write_minigpt(boxes: Boxes, size_wh: tuple[int, int]) -> str:
         if not len(near):  # it reaches over the border
             near = _inside(exact)
         truth = Boxes.from_hbb([x1, y1, x2, y2])
-        corners = near[_closest(near, exact, _from_grid(near, size_wh), truth), :4]
+        corners = near[_closest(near, exact, from_grid(near, size_wh), truth), :4]
         texts.append("{" + "".join(f"<{number}>" for number in corners) + "}")
     return DELIMITER.join(texts)
 
 
 def read_minigpt(text: str, size_wh: tuple[int, int]) -> Boxes:
     """Horizontal boxes of a text; one with an angle is not of this dialect and is left out."""
-    return _from_grid(_numbers(_HORIZONTAL, text), size_wh)
+    return from_grid(numbers(HORIZONTAL, text), size_wh)
 
 
 DIALECTS.add("geochat", Dialect(oriented=True, write=write_geochat, read=read_geochat))
 DIALECTS.add("minigpt", Dialect(oriented=False, write=write_minigpt, read=read_minigpt))
 # Regions in a GeoChat question come from a drawn mask and hold no angle.
 DIALECTS.add("geochat-region", Dialect(oriented=False, write=write_minigpt, read=read_minigpt))
-
-
-# Digits are bounded so that no answer, however odd, becomes a number that is not finite.
-_NUMBER = r"<\s*(-?[0-9]{1,5}(?:\.[0-9]{1,9})?)\s*>\s*"
-_ORIENTED = re.compile(rf"\{{\s*{_NUMBER * 4}(?:\|\s*{_NUMBER})?\}}")
-_HORIZONTAL = re.compile(rf"\{{\s*{_NUMBER * 4}\}}")
-
-
-def _numbers(pattern: re.Pattern[str], text: str) -> NDArray[np.float64]:
-    """(n, 5) grid numbers and angle of every match; the angle is 0 where the text has none."""
-    found = [[float(number or 0) for number in match.groups()] for match in pattern.finditer(text)]
-    rows = np.zeros((len(found), 5))
-    for row, numbers in zip(rows, found, strict=True):
-        row[: len(numbers)] = numbers
-    return rows
-
-
-def _from_grid(rows: NDArray[np.generic], size_wh: tuple[int, int]) -> Boxes:
-    """Boxes in pixels from (n, 5) rows x1, y1, x2, y2 on the grid and angle in degrees."""
-    values = np.asarray(rows, dtype=np.float64)
-    scale = np.asarray(size_wh, dtype=np.float64) / GRID
-    one, two = values[:, :2] * scale, values[:, 2:4] * scale
-    return Boxes.from_rotated(
-        np.concatenate([(one + two) / 2, np.abs(two - one), values[:, 4:]], axis=1)
-    )
 
 
 def _on_grid(box: NDArray[np.float64], size_wh: tuple[int, int]) -> NDArray[np.float64]:

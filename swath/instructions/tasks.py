@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from swath.annotations.image import AnnotatedImage, Question
 from swath.instructions.asking import Setting, Task, ask, wording
@@ -109,3 +110,12 @@ def answer_for(label: str, section: Instructions) -> str:
         return spoken(label)
     description = f"An aerial view of a {spoken(label)}"
     return json.dumps({"image_description": description, "label": label}, ensure_ascii=False)
+
+
+def answer_schema(labels: Sequence[str], section: Instructions) -> dict[str, Any] | None:
+    """The JSON schema of an answer that names one of the classes; None where it is in words."""
+    if section.answer == "text":
+        return None
+    keys = {"image_description": {"type": "string"}, "label": {"enum": list(labels)}}
+    closed = {"required": list(keys), "additionalProperties": False}
+    return {"type": "object", "properties": keys, **closed}

@@ -184,16 +184,10 @@ class Encoder:
         return text.replace(token, self.family.written(token, self.image_tokens)) if token else text
 
 
-def join(conversations: Sequence[Encoded], into_answers: bool = False) -> Row:
-    """One row of several conversations, their longest common beginning standing once.
-
-    Args:
-        into_answers: a beginning that the answers have in common stands once as well, its loss
-            counted once, the last common token's with the first conversation; for candidates of
-            one question.
-    """
+def join(conversations: Sequence[Encoded]) -> Row:
+    """One row of several conversations, what all begin with before any answer standing once."""
     first = conversations[0]
-    shortest = min(len(one.ids) if into_answers else _first_answer(one) for one in conversations)
+    shortest = min(_first_answer(one) for one in conversations)
     shared = next(
         (place for place in range(shortest) if len({one.ids[place] for one in conversations}) > 1),
         shortest,
@@ -201,20 +195,13 @@ def join(conversations: Sequence[Encoded], into_answers: bool = False) -> Row:
     # The token before a continuation predicts its first token, so it must be the
     # continuation's own: one shared token cannot predict several at once.
     shared = max(0, shared - 1)
-    row = Row(
-        ids=list(first.ids[:shared]),
-        positions=list(range(shared)),
-        segments=[0] * shared,
-        answer=list(first.answer[:shared]),
-    )
+    row = Row(list(first.ids[:shared]), list(range(shared)), [0] * shared, [False] * shared)
     for number, one in enumerate(conversations, start=1):
         own = len(one.ids) - shared
         row.ids.extend(one.ids[shared:])
         row.positions.extend(range(shared, shared + own))
         row.segments.extend([number] * own)
         row.answer.extend(one.answer[shared:])
-        if number > 1:  # only in the first does the token before it stand before this copy
-            row.answer[-own] = False
     return row
 
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from swath.boxes import Boxes
 from swath.errors import ModelError
 from swath.instructions.conversation import Conversation, Turn, assistant
 from swath.instructions.dialect import DIALECTS
-from swath.models.encoding import IGNORED, Encoded, batches, join
-from swath.models.inputs import Inputs, answers_only, head_of
+from swath.models.encoding import Encoded, batches
+from swath.models.inputs import Inputs, to_device
 from swath.models.loading import Loaded
 from swath.models.pixels import PixelStore, View
+from swath.models.schema import Grammar, Schema
+from swath.models.scoring import log_probabilities
+from swath.models.seen import Seen
 
 Progress = Callable[[int, int], None]
 
@@ -46,8 +48,9 @@ class Engine(Protocol):
         questions: Sequence[Conversation],
         max_new_tokens: int = 64,
         progress: Progress | None = None,
+        schema: Schema | None = None,
     ) -> list[Answer]:
-        """The greedy answer to each question, in order."""
+        """The greedy answer to each question, in order; JSON of a schema, where there is one."""
 
     def score(
         self,
@@ -84,8 +87,9 @@ class LocalEngine:
         self.loaded = loaded
         self.batch_size = batch_size
         self.views = views
+        imagery = loaded.imagery
         self.store = PixelStore(
-            loaded.image_size, loaded.imagery.cache_px, 2 * batch_size, loaded.imagery.fit
+            loaded.image_size, imagery.cache_px, 2 * batch_size, imagery.fit, imagery.rendering
         )
         self.inputs = Inputs(loaded)
         self._dialect = DIALECTS.get(loaded.family.dialect)
@@ -96,22 +100,25 @@ class LocalEngine:
         questions: Sequence[Conversation],
         max_new_tokens: int = 64,
         progress: Progress | None = None,
+        schema: Schema | None = None,
     ) -> list[Answer]:
         """The greedy answer to each question, in order; questions of like length go together."""
         answers: dict[int, Answer] = {}
-        order = sorted(range(len(questions)), key=lambda i: len(questions[i].text("user")))
-        for places in batches(order, self.batch_size):
-            views = {i: self._views(questions[i]) for i in places}
-            encode = self.inputs.encoder.encode
-            asked = {i: encode(questions[i].question, views[i], ask=True) for i in places}
-            for some in self._together(asked):
-                texts = self._generate(
-                    [asked[i] for i in some], [views[i] for i in some], max_new_tokens
-                )
-                for place, text in zip(some, texts, strict=True):
-                    answers[place] = self._read(text, views[place][questions[place].frame])
-            if progress:
-                progress(len(answers), len(questions))
+        grammar = Grammar(self.loaded, schema) if schema else None
+        for window in batches(self._by_images(questions), self.batch_size):
+            seen = self._look_at([questions[some[0]] for some in window])
+            places = [place for some in window for place in some]
+            places.sort(key=lambda i: len(questions[i].text("user")))
+            for some in batches(places, self.batch_size):
+                asked = {i: self._encoded(questions[i].question, seen, ask=True) for i in some}
+                for like in self._together(asked):
+                    given = seen.of([_paths(questions[i]) for i in like])
+                    texts = self._generate([asked[i] for i in like], given, max_new_tokens, grammar)
+                    for i, text in zip(like, texts, strict=True):
+                        image = questions[i].images[questions[i].frame]
+                        answers[i] = self._read(text, seen.views[image.path])
+                if progress:
+                    progress(len(answers), len(questions))
         return [answers[i] for i in range(len(questions))]
 
     @torch.inference_mode()
@@ -121,17 +128,20 @@ class LocalEngine:
         candidates: Sequence[Sequence[str]],
         progress: Progress | None = None,
     ) -> list[NDArray[np.float64]]:
-        """Summed log-probability of each candidate; image and question are read once for all."""
-        scores: list[NDArray[np.float64]] = []
+        """Summed log-probability of each candidate; what several have in common is read once."""
+        scores = [np.zeros(len(texts)) for texts in candidates]
         pairs = list(zip(questions, candidates, strict=True))
-        for some in batches(pairs, max(1, self.batch_size // 2)):
-            total = [np.zeros(len(texts)) for _, texts in some]
+        most, done = max(1, self.batch_size // 2), 0
+        rows = [list(row) for some in self._by_images(questions) for row in batches(some, most)]
+        for some in _filled(rows, most):
             for orientation in range(self.views):
-                for row, logs in zip(total, self._score_batch(some, orientation), strict=True):
-                    row += logs / self.views
-            scores.extend(total)
+                asked = [[pairs[i] for i in row] for row in some]
+                places = [i for row in some for i in row]
+                for i, logs in zip(places, self._score_rows(asked, orientation), strict=True):
+                    scores[i] += logs / self.views
+            done += len(places)
             if progress:
-                progress(len(scores), len(questions))
+                progress(done, len(questions))
         return scores
 
     @torch.inference_mode()
@@ -148,14 +158,28 @@ class LocalEngine:
         ]
         return np.concatenate(means)
 
-    def _views(self, question: Conversation, orientation: int = 0) -> list[View]:
-        family = self.loaded.family
-        if len(question.images) > 1 and not family.many_images:
-            raise ModelError(
-                f"{question.id}: {len(question.images)} images, and {self.loaded.base} reads one "
-                f"at a time; ask about each, or use a family that reads several."
-            )
-        return [self.store.plain(image.path, orientation) for image in question.images]
+    def _by_images(self, questions: Sequence[Conversation]) -> list[list[int]]:
+        """Places of questions about the same images; those of like length stand together."""
+        groups: dict[tuple[str, ...], list[int]] = {}
+        for place, question in enumerate(questions):
+            if len(question.images) > 1 and not self.loaded.family.many_images:
+                raise ModelError(
+                    f"{question.id}: {len(question.images)} images, and {self.loaded.base} reads "
+                    f"one at a time; ask about each, or use a family that reads several."
+                )
+            groups.setdefault(_paths(question), []).append(place)
+        return sorted(
+            groups.values(), key=lambda some: sum(len(questions[i].text("user")) for i in some)
+        )
+
+    def _look_at(self, questions: Iterable[Conversation], orientation: int = 0) -> Seen:
+        paths = {path for question in questions for path in _paths(question)}
+        views = {path: self.store.plain(path, orientation) for path in sorted(paths)}
+        return Seen(self.inputs, views, self.batch_size)
+
+    def _encoded(self, conversation: Conversation, seen: Seen, ask: bool = False) -> Encoded:
+        views = [seen.views[path] for path in _paths(conversation)]
+        return self.inputs.encoder.encode(conversation, views, ask)
 
     def _together(self, asked: Mapping[int, Encoded]) -> list[list[int]]:
         """Questions that may be answered in one batch."""
@@ -171,15 +195,18 @@ class LocalEngine:
         return Answer(text, view.to_image(boxes) if len(boxes) else None)
 
     def _generate(
-        self, asked: Sequence[Encoded], views: Sequence[Sequence[View]], max_new_tokens: int
+        self,
+        asked: Sequence[Encoded],
+        given: Mapping[str, Any],
+        max_new_tokens: int,
+        grammar: Grammar | None,
     ) -> list[str]:
         tokenizer, model = self.loaded.tokenizer, self.loaded.model
-        inputs = self.inputs.asking(asked) | self.inputs.pixels(
-            self._tensor([view for some in views for view in some]), [len(some) for some in views]
-        )
+        held = grammar.hold(len(asked), max_new_tokens) if grammar else None
         output = model.generate(
-            **{name: value.to(model.device) for name, value in inputs.items()},
-            max_new_tokens=max_new_tokens,
+            **to_device({**self.inputs.asking(asked), **given}, model.device),
+            max_new_tokens=held.most if held else max_new_tokens,
+            logits_processor=[held] if held else None,
             do_sample=False,
             pad_token_id=tokenizer.pad_token_id,
             eos_token_id=tokenizer.convert_tokens_to_ids(self.loaded.end),
@@ -188,66 +215,43 @@ class LocalEngine:
         texts = tokenizer.batch_decode(output[:, longest:], skip_special_tokens=True)
         return [text.strip() for text in texts]
 
-    def _score_batch(
-        self, some: Sequence[tuple[Conversation, Sequence[str]]], orientation: int
+    def _score_rows(
+        self, rows: Sequence[Sequence[tuple[Conversation, Sequence[str]]]], orientation: int
     ) -> list[NDArray[np.float64]]:
-        seen = [self._views(one, orientation) for one, _ in some]
-        encoded = [
-            [self.inputs.encoder.encode(_answered(one, text), views) for text in texts]
-            for (one, texts), views in zip(some, seen, strict=True)
-        ]
-        if not self.loaded.family.shared_prefix:
-            return [
-                self._apart(conversations, views)
-                for conversations, views in zip(encoded, seen, strict=True)
+        """Candidates' scores of each question; the questions of a row are about the same images."""
+        seen = self._look_at([row[0][0] for row in rows], orientation)
+        lines: list[tuple[tuple[str, ...], list[Encoded]]] = []
+        for row in rows:
+            paths = _paths(row[0][0])
+            some = [
+                self._encoded(_answered(one, text), seen) for one, texts in row for text in texts
             ]
-        rows = [join(conversations, into_answers=True) for conversations in encoded]
-        batch = self.inputs.training(rows)
-        labels, segments = batch.pop("labels"), batch.pop("segments")
-        logs = self._logs(batch, labels, seen)
-        for number, row in enumerate(rows):  # the last common token stands in each of them,
-            segments[number, row.segments.count(0)] = 0  # and its loss in the first for all
-        of = segments[:, 1:]
-        return [
-            np.array(
-                [
-                    float(logs[place][(of[place] == 0) | (of[place] == number)].sum())
-                    for number in range(1, len(texts) + 1)
-                ]
-            )
-            for place, (_, texts) in enumerate(some)
-        ]
-
-    def _apart(self, candidates: Sequence[Encoded], views: Sequence[View]) -> NDArray[np.float64]:
-        """Each candidate in a row of its own, for families that cannot share a beginning."""
-        scores: list[float] = []
-        for some in batches(candidates, self.batch_size):
-            batch = self.inputs.training([join([one]) for one in some])
-            labels = batch.pop("labels")
-            del batch["segments"]
-            scores.extend(self._logs(batch, labels, [views] * len(some)).sum(1).tolist())
-        return np.array(scores)
-
-    def _logs(
-        self, batch: dict[str, torch.Tensor], labels: torch.Tensor, views: Sequence[Sequence[View]]
-    ) -> torch.Tensor:
-        """Log-probability of every labelled token (rows, tokens - 1), 0 elsewhere."""
-        model = self.loaded.model
-        values = self._tensor([view for some in views for view in some])
-        inputs = batch | self.inputs.pixels(values, [len(some) for some in views])
-        with answers_only(head_of(model, self.loaded), labels):
-            logits = model(
-                **{name: value.to(model.device) for name, value in inputs.items()}, use_cache=False
-            ).logits  # (labelled, vocabulary)
-        wanted = labels[:, 1:] != IGNORED
-        logs = torch.zeros(wanted.shape, dtype=torch.float64)
-        logs[wanted] = -functional.cross_entropy(
-            logits.double().cpu(), labels[:, 1:][wanted], reduction="none"
-        )
-        return logs
+            lines += [(paths, some)] if self.inputs.branching else [(paths, [one]) for one in some]
+        logs: list[NDArray[np.float64]] = []
+        for part in batches(lines, self.batch_size):
+            given = seen.of([paths for paths, _ in part])
+            logs += log_probabilities(self.inputs, [some for _, some in part], given)
+        ends = np.cumsum([len(texts) for row in rows for _, texts in row])
+        return np.split(np.concatenate(logs), ends[:-1])
 
     def _tensor(self, views: Sequence[View]) -> torch.Tensor:
         return self.inputs.tensor(views).to(self.loaded.model.device, self.loaded.model.dtype)
+
+
+def _filled(rows: Sequence[list[int]], most: int) -> Iterator[list[list[int]]]:
+    """Rows for one pass each: of at most so many questions together."""
+    some: list[list[int]] = []
+    for row in rows:
+        if some and sum(map(len, some)) + len(row) > most:
+            yield some
+            some = []
+        some.append(row)
+    if some:
+        yield some
+
+
+def _paths(question: Conversation) -> tuple[str, ...]:
+    return tuple(image.path for image in question.images)
 
 
 def _answered(conversation: Conversation, text: str) -> Conversation:

@@ -48,12 +48,14 @@ def fetched(name: str, revision: str | None, any_kind: bool = False) -> Path:
 
 
 @contextmanager
-def reading(folder: Path | str) -> Iterator[None]:
+def reading(folder: Path | str, what: str = "it") -> Iterator[None]:
     """What `transformers` raises on damaged files becomes one error."""
     try:
         yield
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"{folder}: cannot be loaded ({first_line(error)}).") from None
+        raise ModelError(
+            f"{folder}: {what} cannot be loaded ({first_line(error)}); copy it anew."
+        ) from None
 
 
 def first_line(error: Exception) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from swath.models.encoding import IGNORED, Encoded, Encoder, Row, collate
 from swath.models.loading import Loaded
 from swath.models.pixels import View, to_tensor
+from swath.models.trie import Trie, collate_tries
 
 
 class Inputs:
@@ -50,8 +52,8 @@ class Inputs:
                 row[: len(images)] = images
             return {"pixel_values": rows}
         if self.kind == "patches":
-            patches, grid = self._patches(values)
-            return {"pixel_values": patches, "image_grid_thw": grid}
+            grid = self.grid(len(values))
+            return {"pixel_values": self._patches(values), "image_grid_thw": grid}
         return {"pixel_values": values}
 
     def training(self, rows: Sequence[Row]) -> dict[str, Tensor]:
@@ -63,6 +65,22 @@ class Inputs:
         mask = (batch["segments"] >= 0).long()
         loss = {name: batch[name] for name in ("labels", "segments")}
         return self._named(batch["input_ids"], mask) | loss
+
+    @property
+    def branching(self) -> bool:
+        """Whether answers that begin alike may stand in one row."""
+        return self.loaded.family.shared_prefix or self.kind == "patches"
+
+    def reading(self, tries: Sequence[Trie]) -> dict[str, Tensor]:
+        """Tries as the model's forward takes them; of one path each, without a shared prefix."""
+        batch = collate_tries(tries, self.loaded.tokenizer.pad_token_id)
+        if self.kind == "patches":
+            return batch | {"position_ids": self._threefold(tries, batch["input_ids"])}
+        if self.branching:
+            return batch
+        lengths = torch.tensor([[len(one.ids)] for one in tries])
+        mask = torch.arange(batch["input_ids"].shape[1]) < lengths
+        return self._named(batch["input_ids"], mask.long())
 
     def asking(self, encoded: Sequence[Encoded]) -> dict[str, Tensor]:
         """Prompts padded on the left, so that answers start together, as `generate` takes them."""
@@ -77,8 +95,7 @@ class Inputs:
     def features(self, tower: nn.Module, values: Tensor) -> Tensor:
         """The vision tower's features (images, tokens, width) of (images, 3, side, side)."""
         if self.kind == "patches":
-            patches, grid = self._patches(values)
-            output = tower(patches, grid_thw=grid)
+            output = tower(self._patches(values), grid_thw=self.grid(len(values)))
         elif self.kind == "sized":
             output = tower(values, image_sizes=torch.tensor([values.shape[-2:]] * len(values)))
         else:
@@ -94,7 +111,25 @@ class Inputs:
             named["mm_token_type_ids"] = (ids == image).int()
         return named
 
-    def _patches(self, values: Tensor) -> tuple[Tensor, Tensor]:
+    def _threefold(self, tries: Sequence[Trie], ids: Tensor) -> Tensor:
+        """Qwen's places in time, down and across (3, rows, tokens): of each path as if alone."""
+        image = self.loaded.tokenizer.convert_tokens_to_ids(self.loaded.family.image_token)
+        places = torch.zeros(3, *ids.shape, dtype=torch.int64)
+        for row, one in enumerate(tries):
+            for path in map(torch.from_numpy, one.paths):
+                own = ids[row, path][None]
+                images = int((own == image).sum()) // self.loaded.image_tokens
+                index = plain(self.loaded.model).model.get_rope_index
+                found, _ = index(own, (own == image).int(), self.grid(images))
+                places[:, row, path] = found[:, 0]
+        return places
+
+    def grid(self, images: int) -> Tensor:
+        """Qwen's frames, rows and columns of patches of so many images (images, 3)."""
+        side = self.loaded.image_size // self.loaded.model.config.vision_config.patch_size
+        return torch.tensor([[1, side, side]] * images)
+
+    def _patches(self, values: Tensor) -> Tensor:
         """Qwen's form: merged neighbours stand together, each patch twice as two frames."""
         config = self.loaded.model.config.vision_config
         size, merge, frames = (
@@ -107,8 +142,7 @@ class Inputs:
         cut = values.reshape(count, channels, cells, merge, size, cells, merge, size)
         cut = cut.permute(0, 2, 5, 3, 6, 1, 4, 7)  # (images, row, column, down, right, channel, ..)
         cut = cut.reshape(count * (side // size) ** 2, channels, 1, size, size)
-        grid = torch.tensor([[1, side // size, side // size]] * count)
-        return cut.expand(-1, -1, frames, -1, -1).flatten(1), grid
+        return cut.expand(-1, -1, frames, -1, -1).flatten(1)
 
 
 def tower_features(output: Any, images: int) -> Tensor:
@@ -117,28 +151,45 @@ def tower_features(output: Any, images: int) -> Tensor:
     return hidden.reshape(images, -1, hidden.shape[-1])
 
 
+def plain(model: Any) -> Any:
+    """A model without the adapters around it."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
 def head_of(model: Any, loaded: Loaded) -> nn.Module:
     """The layer that turns hidden states into words."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = plain(model)
     if loaded.family.pixels == "encoder":
         base = base.decoder
     head: nn.Module = base.get_output_embeddings()
     return head
 
 
-@contextmanager
-def answers_only(head: nn.Module, labels: Tensor) -> Iterator[None]:
-    """Words are computed only where a label is: logits become (labelled, vocabulary).
+def to_device(given: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    """A model's arguments, the tensors among them moved."""
+    return {
+        name: value.to(device) if isinstance(value, Tensor) else value
+        for name, value in given.items()
+    }
 
-    In an instruction row few tokens are answers, and the head is often the largest product.
+
+@contextmanager
+def words_at(head: nn.Module, wanted: Tensor) -> Iterator[None]:
+    """Words are computed in some places alone: logits become (wanted, vocabulary).
+
+    The head is often the largest product, and few of a row's next words are asked for.
 
     Args:
         head: see `head_of`.
-        labels: (batch, tokens), -100 elsewhere; a token's logits stand one place before it.
+        wanted: (batch, tokens), True where the next word is asked for.
     """
-    wanted = labels[:, 1:] != IGNORED
-    hook = head.register_forward_pre_hook(lambda module, hidden: (hidden[0][:, :-1][wanted],))
+    hook = head.register_forward_pre_hook(lambda module, hidden: (hidden[0][wanted],))
     try:
         yield
     finally:
         hook.remove()
+
+
+def answers_only(head: nn.Module, labels: Tensor) -> AbstractContextManager[None]:
+    """Words are computed only where a label (batch, tokens) is not -100: one place before it."""
+    return words_at(head, functional.pad(labels[:, 1:] != IGNORED, (0, 1)))

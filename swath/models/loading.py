@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import warnings
@@ -90,14 +91,30 @@ class Loaded:
     @property
     def longest(self) -> int:
         """Tokens the model reads at most."""
+        return min(int(self.text_config.max_position_embeddings), self.limit or sys.maxsize)
+
+    @property
+    def text_config(self) -> Any:
+        """What the model's config says of its language model."""
         config = self.model.config
-        text = getattr(config, "decoder", None) or config.get_text_config()
-        return min(int(text.max_position_embeddings), self.limit or sys.maxsize)
+        return getattr(config, "decoder", None) or config.get_text_config()
 
     @property
     def end(self) -> str:
         """The token that ends an answer."""
         return ending(self.tokenizer)
+
+    @property
+    def digest(self) -> str:
+        """A hash of the first numbers of each weight of the language model.
+
+        It is the same in bf16 and float32, so that the base of an adapter is known again.
+        """
+        found = hashlib.sha256()
+        for name, one in self.model.get_submodule(self.family.language).named_parameters():
+            first = one.detach().flatten()[:64].to(torch.bfloat16).view(torch.int16)
+            found.update(f"{name} {list(one.shape)}".encode() + first.cpu().numpy().tobytes())
+        return found.hexdigest()
 
     def save(self, folder: Path) -> None:
         """Write weights, tokenizer and processor so that swath and `transformers` read them."""
@@ -238,13 +255,14 @@ def load_folder(folder: Path | str, base: str, dtype: str = "auto") -> Loaded:
         config = AutoConfig.from_pretrained(folder)
         family = family_row(config, base)
         model = read_weights(folder, config, dtype)
+    with reading(folder, "its tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(folder)
     finish_tokenizer(tokenizer, family, folder)
     manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
     imagery = Imagery(**manifest.get("imagery", {}))
     section = Models(**manifest.get("models", {}))
     loaded = Loaded(model, tokenizer, family, base, imagery, *_colours(folder))
-    _check_image_token(loaded)
+    _check_tokens(loaded)
     return replace(fitted(loaded, section, imagery), system=manifest.get("system"))
 
 
@@ -260,7 +278,7 @@ def read_weights(
         new: what the names of weights hold that may be missing, and are random then.
 
     Raises:
-        ModelError: weights are missing.
+        ModelError: weights are missing or of another shape.
     """
     if dtype == "auto":
         dtype = "bfloat16" if torch.cuda.is_available() else "float32"
@@ -270,14 +288,19 @@ def read_weights(
         else AutoModelForImageTextToText
     )
     model, report = kind.from_pretrained(
-        folder, config=config, dtype=getattr(torch, dtype), output_loading_info=True
+        folder,
+        config=config,
+        dtype=getattr(torch, dtype),
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # they are refused here
     )
     lost = sorted(key for key in report["missing_keys"] if new is None or new not in key)
+    lost += sorted(key for key, *_ in report["mismatched_keys"])
     if lost:  # transformers would go on with random numbers there
         missing = ", ".join(lost[:3])
         raise ModelError(
             f"{folder}: its weights are not whole or of another architecture, {missing} is "
-            f"missing; copy it anew."
+            f"missing or of another shape; copy it anew."
         )
     return model.eval()
 
@@ -299,8 +322,14 @@ def finish_tokenizer(tokenizer: Any, family: Family, where: Path | str) -> None:
         tokenizer.pad_token = tokenizer.eos_token  # padding is masked, so any token does
 
 
-def _check_image_token(loaded: Loaded) -> None:
-    token = loaded.family.image_token
+def _check_tokens(loaded: Loaded) -> None:
+    token, words = loaded.family.image_token, max(loaded.tokenizer.get_vocab().values())
+    known = loaded.text_config.vocab_size
+    if words >= known:
+        raise ModelError(
+            f"{loaded.base}: its tokenizer counts {words + 1} tokens and its model knows {known}; "
+            f"the two do not belong together."
+        )
     wanted = getattr(loaded.model.config, "image_token_id", None)
     if token and loaded.tokenizer.convert_tokens_to_ids(token) != wanted:
         raise ModelError(
@@ -346,13 +375,19 @@ def _load_run(folder: Path) -> Loaded:
         whole = load_folder(folder / "model", str(folder))
         return replace(fitted(whole, recipe.models, recipe.imagery), system=system)
     loaded = load_base(recipe.models, (), recipe.seed, recipe.imagery)
+    if run.get("base_digest", loaded.digest) != loaded.digest:
+        raise ModelError(
+            f"{folder}/adapter was tuned on other weights than {run['base']} holds now; put back "
+            f"the base it was tuned on, or tune anew."
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # peft reads a name of old
             model = PeftModel.from_pretrained(loaded.model, str(folder / "adapter"))
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(
-            f"{folder}/adapter does not fit its base {run['base']} ({first_line(error)})."
+            f"{folder}/adapter does not fit its base {run['base']} ({first_line(error)}); put "
+            f"back the base it was tuned on, or tune anew."
         ) from None
     merged = model.merge_and_unload().eval()
     return replace(loaded, model=merged, base=str(folder), system=system)

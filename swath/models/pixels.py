@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from swath.boxes import Boxes
+from swath.imagery.rendering import PLAIN
 from swath.imagery.scene import open_scene
-from swath.recipe import Augment
+from swath.recipe import Augment, Rendering
 
 Matrix = NDArray[np.float64]
 
@@ -47,13 +48,19 @@ class PixelStore:
         cache_px: side at which images are held, so that crops have pixels to show.
         capacity: how many images are held; the ones not used longest go first.
         fit: "pad" an oblong image to a square, or take its square middle, "centre_crop".
+        rendering: how rasters become colours.
     """
 
     def __init__(
-        self, image_size: int, cache_px: int, capacity: int = 50_000, fit: str = "pad"
+        self,
+        image_size: int,
+        cache_px: int,
+        capacity: int = 50_000,
+        fit: str = "pad",
+        rendering: Rendering = PLAIN,
     ) -> None:
         self.image_size = image_size
-        self.fit = fit
+        self.fit, self.rendering = fit, rendering
         self.cache_px = max(cache_px, image_size)
         self._capacity = capacity
         self._held: OrderedDict[str, tuple[Image.Image, Matrix]] = OrderedDict()
@@ -92,7 +99,7 @@ class PixelStore:
         side = min(width, height) if crops else max(width, height)
         scale = min(1.0, self.cache_px / side)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        picture = Image.fromarray(scene.read_rgb(size_wh=size))
+        picture = Image.fromarray(scene.read_rgb(size_wh=size, rendering=self.rendering))
         held = min(size) if crops else max(size)
         left, top = (held - size[0]) // 2, (held - size[1]) // 2
         if size != (held, held):

@@ -16,12 +16,14 @@ from swath.boxes import Boxes
 from swath.endpoint import Completion, digest, reach, request
 from swath.errors import EndpointError
 from swath.files import Journal
+from swath.imagery.rendering import PLAIN
 from swath.imagery.scene import open_scene
 from swath.instructions.conversation import Box, Conversation, Image, Turn
 from swath.instructions.dialect import DIALECTS
 from swath.models.engine import Answer, Progress
 from swath.models.replies import KIND, Contents
-from swath.recipe import Remote
+from swath.models.schema import Schema
+from swath.recipe import Remote, Rendering
 
 LETTERS = "ABCDEFGHIJKLMNOPQRST"
 """Choices that can be weighed: endpoints tell the 20 likeliest tokens."""
@@ -39,6 +41,7 @@ class RemoteEngine:
         journal: file of its answers, kept and added to; None keeps none.
         others: further such files, looked up.
         blind: send no picture.
+        rendering: how rasters become the pictures sent.
 
     Raises:
         RequestError: the name holds no model, or the dialect does not exist.
@@ -53,8 +56,9 @@ class RemoteEngine:
         journal: Path | None = None,
         others: Sequence[Path] = (),
         blind: bool = False,
+        rendering: Rendering = PLAIN,
     ) -> None:
-        self.section, self.blind = section, blind
+        self.section, self.blind, self.rendering = section, blind, rendering
         self._dialect = DIALECTS.get(section.dialect)
         self._contents = Contents()
         self._endpoint = reach(name, section, Journal(journal, KIND, others))
@@ -68,17 +72,23 @@ class RemoteEngine:
         questions: Sequence[Conversation],
         max_new_tokens: int = 64,
         progress: Progress | None = None,
+        schema: Schema | None = None,
     ) -> list[Answer]:
-        """The answer to each question, in order.
+        """The answer to each question, in order; JSON of a schema, where there is one.
 
         Raises:
             EndpointError: the endpoint refuses, stays away, or has cost too much; answers so far
                 are kept.
         """
 
+        named = {"name": "answer", "schema": schema, "strict": True}
+        options: dict[str, Any] = {"max_tokens": max_new_tokens}
+        if schema:
+            options["response_format"] = {"type": "json_schema", "json_schema": named}
+
         def ask(question: Conversation) -> Answer:
             hint = self._notation() if question.task in _BOXED else ""
-            came = self._completed(question, hint, {"max_tokens": max_new_tokens})
+            came = self._completed(question, hint, options)
             if not question.images:
                 return Answer(came.answer, None, came.refused)
             image = question.images[question.frame]
@@ -140,7 +150,10 @@ class RemoteEngine:
 
     def _completed(self, question: Conversation, hint: str, options: dict[str, Any]) -> Completion:
         section = self.section
-        pixels = None if self.blind else [section.image_px, section.image_format]
+        pixels: list[Any] | None = None
+        if not self.blind:
+            pixels = [section.image_px, section.image_format]
+            pixels += [] if self.rendering == PLAIN else [self.rendering.model_dump(mode="json")]
         words = self._contents.of(question)
         who = [self._endpoint.url, self._endpoint.model]
         fields = request(section, [], **options)
@@ -180,7 +193,9 @@ class RemoteEngine:
         return max(1, round(image.size_wh[0] * scale)), max(1, round(image.size_wh[1] * scale))
 
     def _url(self, image: Image) -> str:
-        pixels = open_scene(image.path).read_rgb(size_wh=self._sent(image))
+        pixels = open_scene(image.path).read_rgb(
+            size_wh=self._sent(image), rendering=self.rendering
+        )
         stream = io.BytesIO()
         Picture.fromarray(pixels).save(stream, self.section.image_format, quality=95)
         encoded = base64.b64encode(stream.getvalue()).decode()

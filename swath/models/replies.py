@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from swath.boxes import Boxes
 from swath.endpoint import digest
 from swath.files import Journal
-from swath.imagery.scene import FRAME
+from swath.imagery.scene import parts_of
 from swath.instructions.conversation import Conversation
 from swath.models.encoding import batches
 from swath.models.engine import Answer, LocalEngine, Progress
 from swath.models.loading import Loaded
+from swath.models.schema import Schema
 
 KIND = "replies"
 
@@ -41,7 +42,7 @@ class Contents:
 
     def _file(self, path: str) -> str:
         """Hash of an image's bytes, a clip's with the frame; a lost file stays its name."""
-        file, mark, frame = path.partition(FRAME)
+        file, mark, frame = parts_of(path)
         if file not in self._files:
             if not Path(file).is_file():
                 return path
@@ -68,17 +69,20 @@ class RememberingEngine:
         questions: Sequence[Conversation],
         max_new_tokens: int = 64,
         progress: Progress | None = None,
+        schema: Schema | None = None,
     ) -> list[Answer]:
-        """The greedy answer to each question, in order."""
+        """The greedy answer to each question, in order; JSON of a schema, where there is one."""
 
         def ask(places: Sequence[int], step: Progress | None) -> list[dict[str, Any]]:
-            some = self.engine.answer([questions[i] for i in places], max_new_tokens, step)
+            asked = [questions[i] for i in places]
+            some = self.engine.answer(asked, max_new_tokens, step, schema)
             return [
                 {"text": one.text, "boxes": None if one.boxes is None else one.boxes.quads}
                 for one in some
             ]
 
-        rows = self._remembered(questions, [max_new_tokens] * len(questions), ask, progress)
+        how = [max_new_tokens, schema] if schema else max_new_tokens
+        rows = self._remembered(questions, [how] * len(questions), ask, progress)
         return [
             Answer(row["text"], None if row["boxes"] is None else Boxes(np.array(row["boxes"])))
             for row in rows
@@ -133,7 +137,7 @@ def identity(loaded: Loaded) -> str:
     return digest(
         [
             weights.hexdigest(),
-            [value for value in vars(loaded.family).values() if not callable(value)],
+            [one for one in vars(loaded.family).values() if isinstance(one, str | tuple | bool)],
             loaded.tokenizer.get_vocab(),
             loaded.tokenizer.chat_template,
             loaded.imagery.model_dump(mode="json"),

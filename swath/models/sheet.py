@@ -15,8 +15,8 @@ from swath.instructions.conversation import Box, Conversation
 from swath.instructions.dialect import DIALECTS
 from swath.models.inputs import Inputs
 from swath.models.loading import load_base
-from swath.models.pixels import PixelStore
-from swath.recipe import Augment, Recipe
+from swath.models.pixels import PixelStore, View
+from swath.recipe import Recipe
 
 COLUMNS, ROWS, PICTURE_PX, TEXT_PX = 4, 3, 240, 120
 
@@ -39,22 +39,25 @@ def contact_sheet(conversations: Sequence[Conversation], recipe: Recipe, path: P
     chosen = [*_some(boxed, half, rng), *_some(others, COLUMNS * ROWS - half, rng)]
     loaded = load_base(recipe.models, (), recipe.seed, recipe.imagery)
     encoder = Inputs(loaded).encoder
-    store = PixelStore(loaded.image_size, PICTURE_PX)
+    imagery, augment = recipe.imagery, recipe.tuning.stages[0].augment
+    store = PixelStore(loaded.image_size, PICTURE_PX, fit=imagery.fit, rendering=imagery.rendering)
     dialect = DIALECTS.get(loaded.family.dialect)
     sheet = Image.new("RGB", (COLUMNS * PICTURE_PX, ROWS * (PICTURE_PX + TEXT_PX)), "white")
     draw = ImageDraw.Draw(sheet)
-    for number, one in enumerate(chosen):
+    # The image's own tokens say nothing to a reader, and all rows begin alike before them.
+    token = loaded.tokenizer.convert_tokens_to_ids(loaded.family.image_token)
+    seen: list[tuple[View, str]] = []
+    for one in chosen:
+        before, whole, views = rng.bit_generator.state, one in boxed or "count" in one.truth, []
+        for image in one.images:
+            rng.bit_generator.state = before  # all frames are turned and cut alike
+            views.append(store.augmented(image.path, augment, one.upright, whole, rng))
+        ids = encoder.encode(one, views).ids
+        told = ids[ids.index(token) :] if token in ids else ids
+        seen.append((views[0], loaded.tokenizer.decode([one for one in told if one != token])))
+    for number, (view, text) in enumerate(seen):
         x = number % COLUMNS * PICTURE_PX
         y = number // COLUMNS * (PICTURE_PX + TEXT_PX)
-        views = [
-            store.augmented(image.path, Augment(), one.upright, one in boxed, rng)
-            for image in one.images
-        ]
-        view, ids = views[0], encoder.encode(one, views).ids
-        # The image's own tokens say nothing to a reader.
-        token = loaded.tokenizer.convert_tokens_to_ids(loaded.family.image_token)
-        words = [one for one in ids if one != token]
-        text = loaded.tokenizer.decode(words)
         shown = PICTURE_PX - 6
         scale = shown / store.image_size
         sheet.paste(Image.fromarray(view.pixels).resize((shown, shown)), (x, y))

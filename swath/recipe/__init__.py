@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from swath.recipe.data import Annotations, Drawn, Imagery, Instructions, Writer
+from swath.recipe.data import Annotations, Drawn, Imagery, Instructions, Rendering, Writer
 from swath.recipe.learning import Augment, ImageLoss, Lora, Models, Part, Parts, Stage, Stop, Tuning
 from swath.recipe.section import Section
 from swath.recipe.use import Evaluation, Export, Remote
@@ -30,6 +30,7 @@ __all__ = [
     "Parts",
     "Recipe",
     "Remote",
+    "Rendering",
     "Section",
     "Stage",
     "Stop",

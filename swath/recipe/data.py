@@ -4,9 +4,56 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from swath.recipe.section import Section
+
+Limits = tuple[float, float]
+
+
+class Rendering(Section):
+    """How stored values become 8-bit colours; kept with the model, which is asked with the same."""
+
+    bands: list[int | str] | None = Field(
+        None,
+        description="One band for grey or three for red, green and blue, by number from 1 or by "
+        "name as in [nir, red, green]; nothing: those declared as colours, else the first three.",
+    )
+    stretch: Literal["auto", "percentile", "range", "none"] = Field(
+        "auto",
+        description="`auto`: `none` for 8-bit values, else `percentile`; nodata never counts.",
+    )
+    percentiles: Limits = Field((2.0, 98.0), description="Shown black and white by `percentile`.")
+    range: Limits | list[Limits] | None = Field(
+        None,
+        description="Values shown black and white by `range`, for all bands or one pair a band; "
+        "in the file's units, its scale and offset applied.",
+    )
+    gamma: float = Field(1.0, gt=0, le=10, description="More than 1 lightens, less darkens.")
+    decibel: Literal["amplitude", "power"] | None = Field(
+        None, description="Radar values to decibels before the stretch: 20 or 10 times log10."
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Rendering:
+        if self.bands is not None and len(self.bands) not in (1, 3):
+            raise ValueError("bands names one band or three")
+        if (self.stretch == "range") != (self.range is not None):
+            raise ValueError("range holds the values of stretch=range; give both or neither")
+        if any(low >= high for low, high in [self.percentiles, *self.ranges]):
+            raise ValueError("black is to be less than white, in percentiles and in range")
+        if self.percentiles[0] < 0 or self.percentiles[1] > 100:
+            raise ValueError("percentiles lie between 0 and 100")
+        if len(self.ranges) > 1 and len(self.ranges) != len(self.bands or ()):
+            raise ValueError("range has one pair, or one for each of bands")
+        return self
+
+    @property
+    def ranges(self) -> list[Limits]:
+        """The pairs of `range`."""
+        if isinstance(self.range, tuple):
+            return [self.range]
+        return self.range or []
 
 
 class Imagery(Section):
@@ -25,6 +72,7 @@ class Imagery(Section):
         "pad", description="How an oblong image becomes square; `centre_crop` loses its ends."
     )
     frames: int = Field(8, gt=0, le=64, description="Frames taken of a video, evenly spaced.")
+    rendering: Rendering = Field(default_factory=Rendering, description="Stored values to colours.")
 
 
 class Drawn(Section):
@@ -36,6 +84,9 @@ class Drawn(Section):
         ge=1,
         le=16,
         description="Frames a scene; more than 1: sequences in which things move.",
+    )
+    change: bool = Field(
+        False, description="Pairs before and after, with tents put up or taken down."
     )
     count: int = Field(800, gt=0, description="How many scenes.")
     size_px: int = Field(112, ge=48, le=1024, description="Side of a scene in pixels.")

@@ -56,6 +56,11 @@ class Evaluation(Section):
     closed: bool = Field(
         True, description="Answer classify by scoring the labels: no answer can be invalid."
     )
+    schema_bound: bool = Field(
+        True,
+        description="Free answers of `instructions.answer: json` keep to its schema, so that none "
+        "is invalid; false lets the model err, and counts it.",
+    )
     views: int = Field(
         1, ge=1, le=8, description="Turned and flipped views whose scores are averaged (closed)."
     )

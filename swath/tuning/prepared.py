@@ -14,11 +14,12 @@ from peft import PeftModel
 
 from swath.errors import ModelError, TuningError
 from swath.instructions.builder import InstructionSet
-from swath.instructions.conversation import Conversation
+from swath.instructions.conversation import Box, Conversation
 from swath.models.encoding import batches, by_image
 from swath.models.inputs import Inputs, head_of
 from swath.models.loading import Loaded, load_base
 from swath.models.pixels import PixelStore, View
+from swath.models.seen import Seen
 from swath.recipe import Augment, ImageLoss, Recipe, Stage
 from swath.tuning.checks import Checks
 from swath.tuning.memory import fitting
@@ -74,7 +75,12 @@ class Prepared:
         self.loaded = load_base(recipe.models, _texts(built), recipe.seed, recipe.imagery)
         self.inputs = Inputs(self.loaded)
         imagery = recipe.imagery
-        self.store = PixelStore(self.loaded.image_size, imagery.cache_px, fit=imagery.fit)
+        self.store = PixelStore(
+            self.loaded.image_size,
+            imagery.cache_px,
+            fit=imagery.fit,
+            rendering=imagery.rendering,
+        )
         self.left_out = self._leave_out()
 
     @property
@@ -84,7 +90,9 @@ class Prepared:
         return list({one.id: one for group in all_groups for one in group}.values())
 
     def _leave_out(self) -> list[str]:
-        """Leave out rows longer than the model reads; one cut short may lose half an image.
+        """Leave out rows longer than the model reads, and those about what is not seen.
+
+        A row cut short may lose half an image.
 
         Returns:
             The ids of their conversations.
@@ -93,31 +101,47 @@ class Prepared:
             TuningError: a stage is left with nothing.
             ModelError: the family cannot read several images, and a row shows them.
         """
-        loaded = self.loaded
-        size = loaded.image_size
-        blank = View(np.zeros((size, size, 3), dtype=np.uint8), np.eye(2, 3))
-        conversations = self.conversations
+        loaded, conversations = self.loaded, self.conversations
         for one in conversations:
             if len(one.images) > 1 and not loaded.family.many_images:
                 raise ModelError(
                     f"{one.id}: {len(one.images)} images, and {loaded.base} reads one at a time; "
-                    f"set imagery.frames=1 or take another model."
+                    f"set imagery.frames or annotations.drawn.frames to 1, or take another model."
                 )
-        long = [one.id for one in conversations if not self.inputs.encoder.fits(one, blank)]
-        if not long:
+        with torch.no_grad():
+            Seen(self.inputs, {"": self.blank}, 1)  # a tower that does not go with it is known now
+        out = [one.id for one in conversations if not self._fits(one)]
+        if not out:
             return []
+        left = set(out)
         self.groups = [
-            [kept for group in groups if (kept := [one for one in group if one.id not in long])]
+            [kept for group in groups if (kept := [one for one in group if one.id not in left])]
             for groups in self.groups
         ]
         for stage, groups in zip(self.recipe.tuning.stages, self.groups, strict=True):
             if not groups:
                 raise TuningError(
                     f"stage '{stage.name}': every row is longer than the {loaded.longest} tokens "
-                    f"that {loaded.base} reads, first {long[0]}; shorten the system instruction, "
-                    f"the answers or imagery.image_px."
+                    f"that {loaded.base} reads (models.longest), or names boxes that "
+                    f"imagery.fit=centre_crop cuts off, first {out[0]}; shorten the system "
+                    f"instruction, the answers or imagery.image_px, or pad."
                 )
-        return long
+        return out
+
+    @property
+    def blank(self) -> View:
+        """A black picture."""
+        size = self.loaded.image_size
+        return View(np.zeros((size, size, 3), dtype=np.uint8), np.eye(2, 3))
+
+    def _fits(self, one: Conversation) -> bool:
+        """Whether a row is short enough, and the middles of its boxes are in what is seen."""
+        if self.recipe.imagery.fit == "centre_crop":
+            for part in (p for turn in one.turns for p in turn.parts if isinstance(p, Box)):
+                size = np.asarray(one.images[part.image].size_wh)
+                if (abs(part.boxes.quads.mean(axis=1) - size / 2) > size.min() / 2).any():
+                    return False
+        return self.inputs.encoder.fits(one, self.blank)
 
     def steps(self, number: int, batch_size: int) -> int:
         """Steps of stage `number`."""
@@ -191,7 +215,8 @@ class Prepared:
         """The checks of stage `number`; where it learns no words there is nothing to check."""
         stage = self.recipe.tuning.stages[number]
         asked = {one.task for group in self.groups[number] for one in group}
-        groups = by_image([one for one in self.built.split("val") if one.task in asked])
+        held_out = [one for one in self.built.split("val") if one.task in asked]
+        groups = by_image([one for one in held_out if self._fits(one)])
         count = min(len(groups), VALIDATED)
         groups = [groups[place * len(groups) // count] for place in range(count)]
         plain = {"mix": {}, "balance": "none", "image_loss": ImageLoss()}

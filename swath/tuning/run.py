@@ -75,6 +75,11 @@ def tune(
         return folder
     tuning = Prepared(built, recipe, groups)
     loaded = tuning.loaded
+    if run.setdefault("base_digest", loaded.digest) != loaded.digest:
+        raise TuningError(
+            f"{folder}: {run['base']} holds other weights than when this run began; put those "
+            f"back, or start over with --fresh."
+        )
     run["left_out"] = tuning.left_out
     losses = _losses(folder)
     model = loaded.model
@@ -130,11 +135,12 @@ def tune(
 
 def fingerprint(built: InstructionSet, recipe: Recipe) -> str:
     """What a run depends on: the conversations, and the recipe without its speed settings."""
-    values = recipe.model_dump(mode="json")
+    # Without defaults: a key that a later swath brings does not make this another run.
+    values = recipe.model_dump(mode="json", exclude_defaults=True)
     for key in ("evaluation", "export", "about", "name"):
-        values.pop(key)
+        values.pop(key, None)
     for key in ("threads", "save_every", "keep_checkpoints", "validate_every", "track", "prove"):
-        values["tuning"].pop(key)
+        values.get("tuning", {}).pop(key, None)
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
     for conversation in built.conversations:
         digest.update(json.dumps(conversation.to_row(), sort_keys=True).encode())

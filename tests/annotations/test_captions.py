@@ -56,7 +56,7 @@ def test_a_name_that_fits_two_pictures_is_refused(folder):
     folder.picture("x/a.png")
     folder.picture("y/a.png")
     folder.json("captions.json", [{"filename": "a.png", "captions": ["ships"]}])
-    with pytest.raises(AnnotationError, match=r"x/a.png or .*y/a.png; name pictures by their path"):
+    with pytest.raises(AnnotationError, match=r"x/a.png or .*y/a.png; keep one of them"):
         read(folder.path)
 
 
@@ -117,3 +117,44 @@ def test_captions_that_are_no_list_of_text_are_refused(folder, captions):
     folder.json("captions.json", [{"image": "a.png", "captions": captions}])
     with pytest.raises(AnnotationError, match="entry 0: expected a"):
         read(folder.path)
+
+
+def test_levir_cc_shows_two_dates_and_says_whether_anything_changed(folder):
+    for side in "AB":
+        folder.picture(f"images/test/{side}/1.png")
+        folder.picture(f"images/train/{side}/1.png")
+    row = {"filename": "1.png", "filepath": "test", "split": "test", "changeflag": 1,
+           "sentences": [{"raw": "A road was built."}]}  # fmt: skip
+    folder.json("LevirCCcaptions.json", {"images": [row]})
+    (image,) = read(folder.path)
+    assert [path[-12:] for path in image.frames] == ["test/A/1.png", "test/B/1.png"]
+    assert (image.captions, image.split) == (("A road was built.",), "test")
+    assert [(one.answer, one.kind) for one in image.questions] == [("yes", "change")]
+
+
+def test_nwpu_captions_stand_under_their_class(folder):
+    folder.picture("images/airport_001.jpg")
+    row = {"filename": "airport_001.jpg", "split": "val", "raw": "A plane.", "raw_1": "Planes.",
+           "imgid": 0}  # fmt: skip
+    folder.json("dataset_nwpu.json", {"airport": [row]})
+    (image,) = read(folder.path)
+    assert (image.label, image.captions, image.split) == ("airport", ("A plane.", "Planes."), "val")
+
+
+def test_capera_captions_are_of_clips(folder, monkeypatch):
+    from swath.annotations import pictures
+
+    monkeypatch.setattr(pictures, "frames_of", lambda path, count: [str(picture)] * count)
+    picture = folder.picture("elsewhere.png")
+    folder.text("Videos/Test/Fire/Fire_001.mp4", "")
+    row = {"video_id": "Fire_001.mp4", "annotation": {"English_caption": ["A fire.", "Smoke."]}}
+    folder.json("CapERA_DATASET_test.json", {"ERA_caption": [row]})
+    (image,) = read(folder.path)
+    assert (image.captions, image.split) == (("A fire.", "Smoke."), "test")
+    assert len(image.frames) == 8
+
+
+def test_sentences_of_one_string_are_parted_by_two_spaces(folder):
+    folder.picture("1.tif")
+    folder.json("UCM-en.json", [{"imged_id": "1.tif", "caption": "A field .  Crops .  "}])
+    assert read(folder.path)[0].captions == ("A field .", "Crops .")

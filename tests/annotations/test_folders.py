@@ -82,8 +82,8 @@ def test_two_pictures_that_differ_in_suffix_only_are_refused(folder):
 
 def test_folders_of_a_detection_or_change_set_are_not_taken_for_classes(folder):
     folder.picture("train/images/a.png")
-    folder.picture("train/labels/a.png")
-    with pytest.raises(AnnotationError, match="expected one of"):
+    folder.picture("train/labels/b.png")
+    with pytest.raises(AnnotationError, match="none of the formats"):
         read(folder.path)
 
 

@@ -1,6 +1,8 @@
 import pytest
 
+from swath.annotations.finding import LEAKS
 from swath.annotations.gather import gather
+from swath.annotations.lint import lint
 from swath.errors import AnnotationError, RecipeError
 from swath.imagery.synthetic import QUICKSTART_KINDS
 from swath.recipe import Annotations
@@ -179,3 +181,60 @@ def test_frames_of_clips_and_drawn_scenes_are_as_many_as_asked(folder, tmp_path)
     section = Annotations(drawn={"count": 2, "size_px": 48, "frames": 4}, split={"train": 1})
     images = gather(section, 0, tmp_path / "sequences").images
     assert [len(image.frames) for image in images] == [4, 4]
+
+
+def test_a_licence_comes_from_the_source_then_the_recipe(folder, tmp_path):
+    source = classes(folder)
+    of = {image.licence for image in gather(Annotations(source=source), 0, tmp_path / "d").images}
+    assert of == {None}
+    section = Annotations(source=source, licence="CC BY 4.0")
+    assert {one.licence for one in gather(section, 0, tmp_path / "d").images} == {"CC BY 4.0"}
+    folder.text("README.md", "license: cc-by-nc-4.0")
+    stated = gather(Annotations(source=source), 0, tmp_path / "d").images
+    assert {one.licence for one in stated} == {"CC-BY-NC-4.0"}
+
+
+def test_a_licence_of_a_source_that_is_not_there_is_refused(folder, tmp_path):
+    section = Annotations(source=classes(folder), licence={"AID": "MIT"})
+    with pytest.raises(AnnotationError, match="there is no source 'AID'; the sources are called"):
+        gather(section, 0, tmp_path)
+
+
+def test_images_are_split_first_and_cut_second(folder, tmp_path):
+    """Four pictures of 64 x 32 px, two tiles each."""
+    for number in range(4):
+        folder.picture(f"Port/{number}.png", (64, 32))
+        folder.picture(f"Farm/{number}.png", (64, 32))
+    section = Annotations(source=str(folder.path), tile_px=32, split={"train": 0.5, "test": 0.5})
+    gathered = gather(section, 0, tmp_path / "drawn")
+    assert gathered.notes["cut"] == {"images": 8, "tiles": 16}
+    assert counted(gathered.images) == {"train": 8, "test": 8}
+    splits = {(one.scene, one.split) for one in gathered.images}
+    assert len(splits) == 8
+    assert {one.size_wh for one in gathered.images} == {(32, 32)}
+    assert [one.kind for one in lint(gathered.images) if one.kind in LEAKS] == []
+
+
+def test_by_place_no_ground_is_in_two_splits_and_what_would_be_is_left_out(folder, tmp_path):
+    """A strip of 20 overlapping rasters of 1 km, one every 900 m; blocks of 3 km."""
+    import numpy as np
+    import rasterio
+    from rasterio.transform import from_origin
+
+    (folder.path / "Port").mkdir()
+    form = {"driver": "GTiff", "width": 20, "height": 20, "count": 1, "dtype": "uint8"}
+    for number in range(20):
+        placed = from_origin(500_000 + 900 * number, 5_000_000, 50, 50)
+        path = folder.path / "Port" / f"{number:02d}.tif"
+        with rasterio.open(path, "w", crs="EPSG:32632", transform=placed, **form) as raster:
+            noise = np.random.default_rng(number).integers(0, 255, (1, 5, 5), dtype=np.uint8)
+            raster.write(noise.repeat(4, 1).repeat(4, 2))
+    given = {"source": str(folder.path), "split": {"train": 0.6, "test": 0.4}}
+    by_scene = gather(Annotations(**given), 0, tmp_path / "d").images
+    assert "overlap" in {one.kind for one in lint(by_scene)}
+    gathered = gather(Annotations(**given, split_by="place", block_m=3000), 0, tmp_path / "d")
+    assert [one.kind for one in lint(gathered.images) if one.kind in LEAKS] == []
+    assert gathered.notes["split_from"] == "drawn by seed 0, place by place"
+    left = gathered.notes["left_out_at_borders"]
+    assert 0 < left < 8 and len(gathered.images) == 20 - left
+    assert counted(gathered.images)["test"] >= 4

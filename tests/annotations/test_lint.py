@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from swath.annotations.finding import LEAKS
 from swath.annotations.image import AnnotatedImage, Question
-from swath.annotations.lint import lint
+from swath.annotations.lint import lint, text_faults, usable
 from swath.annotations.readers import read
+from swath.annotations.splits import split_images
 from swath.boxes import Boxes
 from tests.imagery.making import write_clip
 
@@ -176,3 +178,137 @@ def test_clips_that_begin_alike_are_no_copies_and_equal_ones_are(folder):
     assert lint(rows) == []
     (found,) = lint([rows[0], replace(rows[0], id="again", scene="again", split="test")])
     assert found.kind == "leak"
+
+
+def test_each_finding_says_how_many_and_what_swath_does(folder):
+    boxes = Boxes.from_hbb([[1, 1, 3, 3], [5, 5, 5, 9], [6, 6, 6, 6]])
+    (found,) = lint([image(folder, boxes=boxes, names=("ship",) * 3)])
+    assert (found.count, found.effect) == (2, "left out")
+
+
+def test_what_is_left_out_is_what_lint_says(folder):
+    boxes = Boxes.from_hbb([[1, 1, 3, 3], [5, 5, 5, 9], [70, 1, 90, 9]])
+    given = image(
+        folder,
+        boxes=boxes,
+        names=("ship", "quay", "crane"),
+        captions=("a port", "."),
+        questions=(Question("How many  in the picture?", "2"), Question("Any ship?", "yes")),
+    )
+    kinds = {found.kind: found for found in lint([given])}
+    assert set(kinds) == {"box outside", "box without area", "empty caption", "missing noun"}
+    assert "1 lie wholly outside" in kinds["box outside"].what
+    kept = usable(given)
+    assert (kept.names, kept.captions) == (("ship",), ("a port",))
+    assert [one.question for one in kept.questions] == ["Any ship?"]
+    assert lint([kept]) == []
+    assert usable(kept) is kept
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "How many  in the picture?",
+        "How many  are there?",
+        "What is the location of the  in this picture?",
+        "Is there a ?",
+        "Are there more  than roads?",
+    ],
+)
+def test_a_question_with_a_missing_noun_is_found(folder, asked):
+    (found,) = lint([image(folder, questions=(Question(asked, "2"),))])
+    assert (found.kind, found.action) == ("missing noun", "write it, or remove the question")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "How many ships are there?",
+        "How many are there?",
+        "Is there a  building in the picture?",
+        "Is it a rural or an urban area?",
+        "Are there any of the ships?",
+    ],
+)
+def test_a_question_with_its_noun_is_sound(folder, asked):
+    assert lint([image(folder, questions=(Question(asked, "2"),))]) == []
+
+
+def test_missing_nouns_of_real_questions_are_found(data_folder):
+    files = sorted((data_folder / "rsivqa_text_only").glob("*.txt"))
+    lines = "\n".join(file.read_text("utf-8", "replace") for file in files)
+    asked = [line.partition(":")[2].rpartition("?")[0] + "?" for line in lines.splitlines()]
+    images = [AnnotatedImage(str(n), "", (1, 1), questions=(Question(a, "1"),))
+              for n, a in enumerate(asked)]  # fmt: skip
+    lost = [one for one in images if not usable(one).questions]
+    lost = [one for one in lost if one.questions[0].question != "?"]
+    assert {one.questions[0].question for one in lost} == {
+        "How many  in the picture?",
+        "What is the location of the  in this picture?",
+    }
+
+
+def test_boxes_in_text_that_no_image_can_hold_are_named():
+    assert text_faults("at {<10><20><30><40>|<90>} and {<0><0><100><100>}") == []
+    assert text_faults("{<10><20><30><40>|<365>}") == [
+        ("angle out of range", "angle 365 in {<10><20><30><40>|<365>}")
+    ]
+    assert [kind for kind, _ in text_faults("{<-2><20><103><40>|<45>}")] == ["beyond the grid"]
+    assert [kind for kind, _ in text_faults("{<30><20><30><40>}")] == ["box without area"]
+
+
+def test_faults_that_a_reader_noted_are_counted_by_kind(folder):
+    faults = (("angle out of range", "angle 365"), ("angle out of range", "angle 400"))
+    (found,) = lint([image(folder, faults=faults)])
+    assert (found.kind, found.what, found.count) == (
+        "angle out of range", "angle 365, angle 400", 2,
+    )  # fmt: skip
+
+
+def test_a_set_split_by_expression_is_told_and_how_to_split_by_image(folder):
+    """Of DIOR-RSVG's layout: the lists name expressions, numbered through all pictures."""
+    for number in (1, 2):
+        folder.picture(f"JPEGImages/0000{number}.jpg", (40, 40))
+        objects = "".join(
+            f"<object><name>ship</name><bndbox><xmin>{x}</xmin><ymin>2</ymin><xmax>{x + 9}</xmax>"
+            f"<ymax>9</ymax></bndbox><description>ship {x}</description></object>"
+            for x in (1, 20)
+        )
+        folder.text(
+            f"Annotations/0000{number}.xml",
+            f"<annotation><filename>0000{number}.jpg</filename><size><width>40</width>"
+            f"<height>40</height><depth>3</depth></size>{objects}</annotation>",
+        )
+    folder.text("train.txt", "0", "2")
+    folder.text("val.txt", "")
+    folder.text("test.txt", "1", "3")
+    images = read(folder.path)
+    assert [one.split for one in images] == ["train", "test"] * 2
+    found = [one for one in lint(images) if one.kind in LEAKS]
+    assert [one.kind for one in found] == ["leak", "leak"]
+    assert "annotations.keep_given_split=false annotations.split_by=image" in found[0].action
+    anew = [replace(one, split=None) for one in images]
+    apart = split_images(anew, {"train": 0.5, "test": 0.5}, seed=0, by="image")
+    assert [one for one in lint(apart) if one.kind in LEAKS] == []
+    assert {one.split for one in apart} == {"train", "test"}
+
+
+def test_angles_and_coordinates_beyond_geochats_grid_are_found(folder):
+    """Of GeoChat_Instruct's layout."""
+    folder.picture("share/a.jpg", (64, 64))
+    said = "<p>plane</p> {<10><10><30><30>|<365>}<delim>{<-3><40><20><104>|<45>}"
+    folder.json(
+        "GeoChat_Instruct.json",
+        [
+            {
+                "id": "a",
+                "image": "share/a.jpg",
+                "conversations": [
+                    {"from": "human", "value": "<image>\n[grounding] describe the image"},
+                    {"from": "gpt", "value": said},
+                ],
+            }
+        ],
+    )
+    kinds = {one.kind for one in lint(read(folder.path / "GeoChat_Instruct.json"))}
+    assert {"angle out of range", "beyond the grid", "box outside"} <= kinds

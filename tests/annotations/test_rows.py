@@ -142,3 +142,85 @@ def test_the_real_sequence_is_read_in_order(data_folder, folder):
     folder.json("sequences.json", [{"id": "munich", "frames": names, "caption": "Cars drive."}])
     (image,) = read(folder.path)
     assert (len(image.frames), image.size_wh) == (12, (684, 547))
+
+
+def test_a_table_of_classes_alone_is_one_of_classes(folder):
+    folder.picture("a.png")
+    folder.picture("b.png")
+    folder.text("list.csv", "filename,label", "a.png,port", "b.png,beach")
+    assert recognise(folder.path).name == "classes"
+    assert [image.label for image in read(folder.path)] == ["port", "beach"]
+
+
+def test_rows_of_boxes_are_objects_and_their_label_is_the_objects(folder):
+    folder.picture("a.tif")
+    folder.text(
+        "a.csv",
+        "image_path,xmin,ymin,xmax,ymax,label",
+        "a.tif,1,2,5,6,Tree",
+        "a.tif,3,3,9,9,Tree",
+    )
+    (image,) = read(folder.path)
+    assert image.boxes.hbb.tolist() == [[1, 2, 5, 6], [3, 3, 9, 9]]
+    assert (image.names, image.label) == (("Tree", "Tree"), None)
+
+
+def test_rows_of_outlines_as_wkt_are_oriented_boxes(folder):
+    folder.picture("a.png")
+    outline = '"POLYGON ((8 2, 12 6, 8 10, 4 6, 8 2))"'
+    folder.text("a.csv", "image_path,label,geometry", f"a.png,Tree,{outline}")
+    assert read(folder.path)[0].boxes.areas.round(6).tolist() == [32]
+    folder.text("a.csv", "image_path,label,geometry", "a.png,Tree,POINT (8 2)")
+    with pytest.raises(AnnotationError, match=r"a.csv:2: expected boxes as corners, polygons"):
+        read(folder.path)
+
+
+def test_floodnet_numbers_its_rows_and_calls_the_answer_truth(folder):
+    folder.picture("Train_Image/10165.JPG")
+    row = {"Image_ID": "10165.JPG", "Question": "Is the road flooded?", "Ground_Truth": "Yes",
+           "Question_Type": "Yes_No"}  # fmt: skip
+    folder.json("Training_Question.json", {"0": row})
+    (image,) = read(folder.path)
+    assert image.questions == (Question("Is the road flooded?", "Yes", "Yes_No"),)
+    assert image.split == "train"
+
+
+def test_geochat_bench_rows_hold_polygons_regions_and_scenes(folder):
+    folder.picture("images/P1.png", (100, 100))
+    polygon = [[1, 2], [5, 2], [5, 6], [1, 6]]
+    folder.text(
+        "referring.jsonl",
+        json.dumps({"question_id": 1, "image_id": "P1", "question": "the ship at the top",
+                    "ground_truth": [polygon], "type": "ref", "dataset": "SOTA"}),
+    )  # fmt: skip
+    folder.text(
+        "region_captioning.jsonl",
+        json.dumps({"question_id": 2, "image_id": "P1", "question": "{<10><20><30><40>|<0>}",
+                    "ground_truth": "a white ship", "dataset": "SOTA"}),
+    )  # fmt: skip
+    folder.text(
+        "scene.jsonl",
+        json.dumps({"question_id": "port/P1", "image": "P1.png", "text": "Which class?",
+                    "ground_truth": "port"}),
+    )  # fmt: skip
+    (image,) = read(folder.path)
+    assert image.phrases == ("the ship at the top", "a white ship")
+    assert image.boxes.hbb.round(6).tolist() == [[1, 2, 5, 6], [10, 20, 30, 40]]
+    assert image.questions == (Question("Which class?", "port"),)
+
+
+def test_vrsbench_referring_rows_count_on_a_grid(folder):
+    folder.picture("images/P1.png", (512, 512))
+    row = {"image_id": "P1.png", "question": "The ship.", "ground_truth": "{<25><50><50><75>}",
+           "obj_cls": "ship", "question_id": 0}  # fmt: skip
+    folder.json("VRSBench_EVAL_referring.json", [row])
+    (image,) = read(folder.path)
+    assert image.boxes.hbb.round(6).tolist() == [[128, 256, 256, 384]]
+    assert (image.names, image.phrases) == (("ship",), ("The ship.",))
+
+
+def test_rsvg_rows_hold_a_phrase_and_a_box(folder):
+    folder.picture("a.jpg")
+    folder.json("rsvg_test.json", [{"image": "a.jpg", "phrase": "a red car", "bbox": [1, 2, 3, 4]}])
+    (image,) = read(folder.path)
+    assert (image.phrases, image.names, image.split) == (("a red car",), ("object",), "test")

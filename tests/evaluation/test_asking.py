@@ -44,6 +44,20 @@ def test_the_score_is_the_headline_over_as_many_questions_as_wanted(
     assert value == pytest.approx(right / 6)
 
 
+def test_free_json_answers_keep_to_the_classes_unless_the_recipe_lets_them_err(
+    tiny, tiny_base, tmp_path
+):
+    built = small_set(tmp_path / "json", answer="json")
+    some = [one for one in built.split("test") if one.task == "classify"]
+    section = {"instructions": {"answer": "json"}, "evaluation": {"closed": False}}
+    bound = answers_of(tiny, some, built, tiny_recipe(tiny_base, **section))
+    assert {one.label for one in bound} <= set(built.labels)
+    assert [(one.problem, one.closed) for one in bound] == [(None, False)] * 4
+    section["evaluation"] |= {"schema_bound": False}
+    free = answers_of(tiny, some, built, tiny_recipe(tiny_base, **section))
+    assert [one.unreadable for one in free] == [True] * 4
+
+
 @pytest.mark.parametrize(
     ("task", "stop", "advice"),
     [

@@ -53,6 +53,45 @@ def test_a_closed_answer_is_the_most_probable_candidate_with_its_share():
     assert not found.unreadable
 
 
+def test_closed_tasks_are_weighed_together_each_with_its_own_answers(monkeypatch):
+    parrot, calls = Parrot(), []
+    score = parrot.score
+
+    def watched(questions, candidates, progress=None):
+        calls.append(candidates)
+        return score(questions, candidates, progress)
+
+    monkeypatch.setattr(parrot, "score", watched)
+    some = [
+        asked("a", "count", {"count": 3}),
+        asked("b", "classify", {"label": "Beach"}),
+    ]
+    choices = {"classify": {"Airport": "airport", "Beach": "beach"}, "count": {"1": "1", "3": "aa"}}
+    first, second = predict(parrot, some, LABELS, choices)
+    assert calls == [[["1", "aa"], ["airport", "beach"]]]
+    assert (first.count, second.label) == (3, "Airport")
+
+
+def test_a_task_with_a_schema_is_asked_for_json_of_it_and_the_others_are_not():
+    schema, asked_for = {"type": "object"}, []
+
+    class Bound(Parrot):
+        def answer(self, questions, max_new_tokens=64, progress=None, schema=None):
+            asked_for.append(([one.id for one in questions], schema))
+            return super().answer(questions, max_new_tokens, progress)
+
+    some = [
+        asked("a", "caption", {"captions": ["a ship"]}),
+        asked("b", "classify", {"label": "Beach"}),
+        asked("c", "caption", {"captions": ["a pier"]}),
+    ]
+    said = Bound(a=Answer("ship"), b=Answer('{"label": "Beach"}'), c=Answer("pier"))
+    found = predict(said, some, LABELS, schemas={"classify": schema})
+    assert sorted(asked_for, key=str) == [(["a", "c"], None), (["b"], schema)]
+    assert [one.answer for one in found] == ["ship", '{"label": "Beach"}', "pier"]
+    assert found[1].label == "Beach"
+
+
 def test_open_and_closed_answers_come_back_in_the_order_of_the_questions():
     some = [
         asked("a", "caption", {"captions": ["a ship"]}),

@@ -9,7 +9,13 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from swath.errors import ImageryError
-from swath.imagery.synthetic import BASE_KINDS, QUICKSTART_KINDS, draw, draw_sequence
+from swath.imagery.synthetic import (
+    BASE_KINDS,
+    QUICKSTART_KINDS,
+    draw,
+    draw_change,
+    draw_sequence,
+)
 
 KINDS = BASE_KINDS + QUICKSTART_KINDS
 PLACES = re.compile(
@@ -171,3 +177,24 @@ def test_a_balloon_that_stands_still_gives_equal_frames():
         scenes, said = draw_sequence("forest", seed, size_px=48, frames=2)
         equal = np.array_equal(scenes[0].pixels, scenes[1].pixels)
         assert equal == ("still" in said[0])
+
+
+def test_what_changed_is_boxed_in_the_picture_that_shows_it_and_nothing_else_differs():
+    told = set()
+    for seed in range(24):
+        (before, after), said, changed = draw_change("meadow", seed, size_px=64)
+        tents = [scene.names.count("tent") for scene in (before, after)]
+        differs = np.any(before.pixels != after.pixels, axis=2)
+        if "put up" in said[0] or "taken down" in said[0]:
+            assert tents == ([0, len(changed)] if "put up" in said[0] else [len(changed), 0])
+            x0, y0, x1, y1 = changed.hbb.T
+            down, across = np.nonzero(differs)
+            near = [((across > x - 9) & (across < w + 9) & (down > y - 9) & (down < h + 9))
+                    for x, y, w, h in zip(x0, y0, x1, y1, strict=True)]  # fmt: skip
+            assert np.any(near, axis=0).all()  # a shadow reaches a little further
+        else:
+            assert tents[0] == tents[1] and not differs.any() and not len(changed)
+        told.add(said[0].split()[-1])
+    assert told == {"up.", "down.", "changed."}
+    same = [draw_change("meadow", seed, size_px=48)[1][0] for seed in range(80)]
+    assert 10 <= same.count("nothing has changed.") <= 30  # one in four

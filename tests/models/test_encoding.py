@@ -134,15 +134,12 @@ def test_several_questions_share_the_beginning_once():
     assert row.answer == [False, False, False, False, True, True, False, False, True]
 
 
-def test_what_answers_have_in_common_is_shared_for_candidates_only():
+def test_what_answers_have_in_common_stands_in_each():
     question, marks = (1, 3, 7), (False, False, False)
     some = [Encoded((*question, 4, 4, end, 2), (*marks, *[True] * 4)) for end in (5, 6)]
-    assert join(some).ids == [1, 3, 7, 4, 4, 5, 2, 7, 4, 4, 6, 2]
-    row = join(some, into_answers=True)
-    assert row.ids == [1, 3, 7, 4, 4, 5, 2, 4, 6, 2]
-    assert row.segments == [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
-    # The loss of both 4s counts once: no 4 stands before the second's own copy of the last.
-    assert row.answer == [False] * 3 + [True] * 4 + [False] + [True] * 2
+    row = join(some)
+    assert row.ids == [1, 3, 7, 4, 4, 5, 2, 7, 4, 4, 6, 2]
+    assert row.answer == [False] * 3 + [True] * 4 + [False] + [True] * 4
 
 
 def test_one_conversation_is_its_own_row():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,9 +7,10 @@ from torch.nn import functional
 
 from swath.boxes import Boxes, iou
 from swath.errors import ModelError
-from swath.instructions.conversation import Conversation, assistant
-from swath.models import encoding, engine, inputs
+from swath.instructions.conversation import Conversation, assistant, system
+from swath.models import engine, inputs, scoring, trie
 from swath.models.engine import LocalEngine
+from swath.models.seen import Seen
 from tests.making import asks, rectangle, small_set
 
 LABELS = ["red land", "red lands", "red", "a field of another colour", "green land"]
@@ -58,51 +61,108 @@ def test_candidates_with_nothing_everything_or_only_the_end_in_common_score_as_a
         assert row == pytest.approx([alone(local, questions[0], text) for text in some], abs=1e-4)
 
 
-def test_score_parity_fails_when_a_common_beginning_loses_its_loss_in_every_candidate(
-    tiny, questions, monkeypatch
-):
-    local = LocalEngine(tiny)
-    some = ['{"label": "red"}', '{"label": "green"}']
-    right = local.score(questions[:1], [some])[0]
-
-    def each_its_own(conversations, into_answers):
-        row = encoding.join(conversations, into_answers)
-        row.answer[row.segments.index(2)] = True
-        return row
-
-    monkeypatch.setattr(engine, "join", each_its_own)
-    assert abs(local.score(questions[:1], [some])[0][1] - right[1]) > 1e-2
-
-
 def test_score_parity_fails_when_candidates_see_each_other(tiny, questions, monkeypatch):
     local = LocalEngine(tiny)
     right = local.score(questions[:1], [LABELS])[0]
 
-    def causal(rows, pad_id):
-        batch = encoding.collate(rows, pad_id)
+    def causal(tries, pad_id):
+        batch = trie.collate_tries(tries, pad_id)
         length = batch["input_ids"].shape[1]
         batch["attention_mask"] = torch.ones(length, length, dtype=torch.bool).tril()[None, None]
         return batch
 
-    monkeypatch.setattr(inputs, "collate", causal)
+    monkeypatch.setattr(inputs, "collate_tries", causal)
     assert np.abs(local.score(questions[:1], [LABELS])[0] - right).max() > 1e-2
 
 
-def test_score_parity_fails_when_the_last_common_token_stands_once(tiny, questions, monkeypatch):
+def test_score_parity_fails_when_places_count_through_the_row(tiny, questions, monkeypatch):
     local = LocalEngine(tiny)
-    some = ["red land", "green land"]
-    right = local.score(questions[:1], [some])[0]
+    right = local.score(questions[:1], [LABELS])[0]
 
-    def shared_to_the_end(conversations, into_answers):
-        row = encoding.join(conversations, into_answers)
-        place = row.segments.index(2)  # the second candidate's own copy
-        for values in (row.ids, row.positions, row.segments, row.answer):
-            del values[place]
-        return row
+    def onward(tries, pad_id):
+        batch = trie.collate_tries(tries, pad_id)
+        return batch | {"position_ids": torch.arange(batch["input_ids"].shape[1])[None]}
 
-    monkeypatch.setattr(engine, "join", shared_to_the_end)
-    broken = local.score(questions[:1], [some])[0]
-    assert abs(broken[1] - right[1]) > 1e-2
+    monkeypatch.setattr(inputs, "collate_tries", onward)
+    assert np.abs(local.score(questions[:1], [LABELS])[0] - right).max() > 1e-2
+
+
+def test_questions_about_one_picture_stand_in_one_row(tiny, questions, monkeypatch):
+    local, rows = LocalEngine(tiny, batch_size=16), []
+
+    def counting(given, some, images):
+        rows.extend(some)
+        return scoring.log_probabilities(given, some, images)
+
+    monkeypatch.setattr(engine, "log_probabilities", counting)
+    scores = local.score(questions, [LABELS] * len(questions))
+    pictures = {one.images[0].path for one in questions}
+    assert sorted(len(row) for row in rows) == [4 * len(LABELS)] * len(pictures)
+    for question, row in zip(questions, scores, strict=True):
+        (single,) = local.score([question], [LABELS])
+        assert row == pytest.approx(single, abs=1e-4)
+
+
+def listed(path, question="Which class?"):
+    """A question after a long instruction that stands before the picture."""
+    whole = asks(path, question=question)
+    before = system("Answer with one of red land, green land, blue land and nothing else at all.")
+    return replace(whole, turns=(before, *whole.turns))
+
+
+@pytest.fixture
+def after_instructions(tmp_path):
+    pictures = [rectangle(tmp_path / f"{x}.png", (x, 4, x + 8, 12)) for x in (2, 12, 20)]
+    return [listed(path) for path in pictures]
+
+
+def test_an_instruction_before_all_pictures_is_read_once(tiny, after_instructions, monkeypatch):
+    local, lengths, forward = LocalEngine(tiny), [], tiny.model.forward
+
+    def counted(**given):
+        lengths.append(tuple(given["input_ids"].shape))
+        return forward(**given)
+
+    monkeypatch.setattr(tiny.model, "forward", counted)
+    scores = local.score(after_instructions, [LABELS] * 3)
+    (one, common), (rows, rest) = lengths
+    assert (one, rows) == (1, 3) and common >= scoring.LEAST_SHARED
+    lengths.clear()
+    for question, row in zip(after_instructions, scores, strict=True):
+        (single,) = local.score([question], [LABELS])
+        assert row == pytest.approx(single, abs=1e-4)
+    assert lengths == [(1, common + rest)] * 3
+
+
+def test_parity_fails_when_the_shared_instruction_is_of_another_place(
+    tiny, after_instructions, monkeypatch
+):
+    local = LocalEngine(tiny)
+    right = np.array(local.score(after_instructions, [LABELS] * 3))
+    after = scoring._after
+
+    def moved(model, batch, common):
+        return after(model, batch | {"position_ids": batch["position_ids"] + 9}, common) | {
+            "position_ids": batch["position_ids"][:, common:]
+        }
+
+    monkeypatch.setattr(scoring, "_after", moved)
+    assert np.abs(np.array(local.score(after_instructions, [LABELS] * 3)) - right).max() > 1e-3
+
+
+def test_a_picture_goes_through_the_tower_once_for_all_its_questions(tiny, questions, monkeypatch):
+    seen, tower = [], tiny.model.model.vision_tower
+    tower.register_forward_hook(lambda module, given, output: seen.append(len(output)))
+    local, pictures = LocalEngine(tiny, batch_size=4), {one.images[0].path for one in questions}
+    answers = local.answer(questions, max_new_tokens=4)
+    assert sum(seen) == len(pictures) == len(questions) / 4
+    seen.clear()
+    local.score(questions, [LABELS] * len(questions))
+    assert sum(seen) == 2 * len(pictures)  # two questions a pass, four a picture
+    given = Seen.of
+    monkeypatch.setattr(Seen, "of", lambda self, rows: given(self, [rows[0]] * len(rows)))
+    wrong = local.answer(questions, max_new_tokens=4)
+    assert [one.text for one in wrong] != [one.text for one in answers]
 
 
 def test_a_batch_of_unlike_length_answers_as_each_question_alone(tiny, questions):
@@ -151,7 +211,7 @@ def test_several_views_are_the_mean_of_the_turned_and_flipped_pictures(tiny, tmp
     mean = LocalEngine(tiny, views=8).score([question], [LABELS])[0]
     local = LocalEngine(tiny)
     with torch.inference_mode():
-        each = [local._score_batch([(question, LABELS)], turn)[0] for turn in range(8)]
+        each = [local._score_rows([[(question, LABELS)]], turn)[0] for turn in range(8)]
     assert mean == pytest.approx(np.mean(each, axis=0), abs=1e-9)
     assert np.std(each, axis=0).max() > 1e-3
 
@@ -186,7 +246,7 @@ def test_answers_come_in_the_order_of_the_questions_and_progress_is_told(
     some = [asks(path, question="x" * length) for length in (5, 1, 3)]
     local, told = LocalEngine(tiny, batch_size=2), []
 
-    def echo(asked, views, most):
+    def echo(asked, *rest):
         read = [local.loaded.tokenizer.decode(one.ids) for one in asked]
         return [text.partition("\n")[2].partition("<|")[0] for text in read]
 

@@ -25,6 +25,7 @@ from swath.models.engine import LocalEngine
 from swath.models.inputs import Inputs, answers_only, head_of
 from swath.models.loading import Loaded, load_base, load_folder
 from swath.models.pixels import PixelStore
+from swath.models.seen import takes_features
 from swath.recipe import Imagery, Models, Stage
 from swath.tuning.stages import count_parts, prepare
 from tests.making import rectangle
@@ -156,6 +157,27 @@ def test_candidates_score_together_as_alone(model, tmp_path):
     for text, score in zip(texts, scores, strict=True):
         logs, marks = plain_logs(model, asked(path, answer=text), [view_of(model, path)])
         assert score == pytest.approx(float(logs[marks].sum()), abs=1e-3)
+
+
+def test_questions_about_several_images_score_together_as_alone(model, tmp_path):
+    before = "Answer with one of these and nothing else: red field, red land, blue land, others."
+    some = [
+        asked(rectangle(tmp_path / f"{n}.png", (n, n, 20 + n, 20 + n)), text, before=before)
+        for n in range(2)
+        for text in ("Which of the classes is it?", "And what else is there?")
+    ]
+    texts = ["red field", "red land", "blue land"]
+    engine = LocalEngine(model, batch_size=8)
+    together = engine.score([one.question for one in some], [texts] * 4)
+    for one, row in zip(some, together, strict=True):
+        (alone,) = engine.score([one.question], [texts])
+        assert row == pytest.approx(alone, abs=1e-3)
+    assert np.ptp([row[0] for row in together]) > 1e-3
+
+
+def test_a_model_is_given_what_its_tower_made_of_the_images(model):
+    takes = takes_features(Inputs(model))
+    assert takes is (model.model.config.model_type != "blip-2")
 
 
 def test_questions_answered_in_a_batch_are_answered_as_alone(model, tmp_path):

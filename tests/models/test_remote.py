@@ -56,6 +56,17 @@ def test_turns_pictures_and_boxes_become_a_request(picture):
     assert (kind, sent.size, sent.format) == ("data:image/png", (32, 20), "PNG")
 
 
+def test_a_schema_is_asked_for_as_the_response_format(picture):
+    schema = {"type": "object"}
+    with endpoint(lambda _: "{}") as stand:
+        engine(stand).answer([asks(picture)], 7, None, schema)
+        engine(stand).answer([asks(picture)], 7)
+    (_, bound), (_, free) = stand.bodies
+    named = {"name": "answer", "schema": schema, "strict": True}
+    assert bound["response_format"] == {"type": "json_schema", "json_schema": named}
+    assert "response_format" not in free
+
+
 def test_boxes_come_back_in_pixels_and_the_notation_is_explained(picture):
     with endpoint(lambda _: "{<25><25><75><75>}") as stand:
         (found,) = engine(stand, image_px=32).answer([where(picture)])

@@ -99,6 +99,15 @@ def test_another_option_picture_or_model_is_asked_anew(tiny, questions, tmp_path
     assert asked(questions[:2]) == 2
 
 
+def test_an_answer_by_schema_is_another_than_a_free_one(tiny, questions, tmp_path):
+    counting = Counting(tiny, batch_size=2)
+    engine = RememberingEngine(counting, Journal(tmp_path / "r.jsonl", KIND))
+    for schema in (None, {"enum": ["a"]}, {"enum": ["b"]}, {"enum": ["a"]}, None):
+        (found,) = engine.answer(questions[:1], 4, None, schema)
+        assert schema is None or found.text == f'"{schema["enum"][0]}"'
+    assert counting.asked == 3
+
+
 def test_the_same_picture_elsewhere_is_the_same_question(tmp_path):
     one, two = (asks(rectangle(tmp_path / name / "a.png")) for name in "ab")
     assert Contents().of(one) == Contents().of(two)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from swath.annotations.pictures import UNMEASURED, absolute, few, is_clip, is_picture
+from swath.annotations.pictures import UNMEASURED, PictureFinder, absolute, few, is_clip
 from swath.boxes import Boxes
 from swath.errors import AnnotationError, ImageryError
 from swath.evaluation.suites.table import Suite
@@ -58,6 +56,7 @@ class Pictures:
 
     def __init__(self, folder: Path) -> None:
         self.folder = absolute(folder if folder.is_dir() else folder.parent)
+        self._finder = PictureFinder(self.folder, self.folder / "annotations.json")
 
     def __call__(self, name: str) -> str:
         """Path of the picture of a name, whatever its suffix; a path in `images` if it is absent.
@@ -65,37 +64,7 @@ class Pictures:
         Raises:
             AnnotationError: the name leads outside the folder, or fits two files.
         """
-        wanted = Path(name.replace("\\", "/"))
-        if wanted.is_absolute() or ".." in wanted.parts:
-            raise AnnotationError(
-                f"{self.folder}: '{name}' lies outside it; name pictures by relative paths."
-            )
-        for place in (self.folder, self.folder / "images"):
-            if (place / wanted).is_file():
-                return str(place / wanted)
-        alike = self._named.get(wanted.name) or self._named.get(_bare(wanted.name)) or []
-        ends = [path for path in alike if path.parent.parts[-len(wanted.parts) + 1 :]
-                == wanted.parts[:-1]] if len(wanted.parts) > 1 else []  # fmt: skip
-        alike = ends or alike
-        if len(alike) > 1:
-            raise AnnotationError(
-                f"{self.folder}: '{name}' may be {alike[0]} or {alike[1]}; keep one of them."
-            )
-        return str(alike[0] if alike else self.folder / "images" / wanted)
-
-    @cached_property
-    def _named(self) -> dict[str, list[Path]]:
-        found: dict[str, list[Path]] = defaultdict(list)
-        for path in sorted(self.folder.rglob("*")):
-            if is_picture(path) or is_clip(path):
-                for name in {path.name, _bare(path.name)}:
-                    found[name].append(path)
-        return found
-
-
-def _bare(name: str) -> str:
-    path = Path(name)
-    return (path.stem if is_picture(path) or is_clip(path) else name).strip()
+        return str(self._finder.find(name) or self.folder / "images" / name.replace("\\", "/"))
 
 
 def conversations(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
-import xml.etree.ElementTree as Xml
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from swath.annotations.captions import caption_rows, captions_of, names_of
 from swath.annotations.image import AnnotatedImage
-from swath.annotations.listings import load
-from swath.annotations.pictures import UNMEASURED, is_clip
+from swath.annotations.listings import load, rows_of
+from swath.annotations.pictures import is_clip
 from swath.annotations.readers import read
+from swath.annotations.voc import annotated, expression_splits, xml_files
+from swath.annotations.xbd import buildings, damage, label_files
 from swath.boxes import Boxes
 from swath.errors import AnnotationError
 from swath.evaluation.suites.items import LAYOUTS, Item, Pictures
@@ -138,88 +140,36 @@ def captions(folder: Path, suite: Suite) -> Iterator[Item]:
         sorted(folder.glob(suite.options.get("file", "*.json"))) if folder.is_dir() else [folder]
     )
     for file in files:
-        for row in _caption_rows(load(file)):
+        for number, row in enumerate(caption_rows(load(file))):
+            if not isinstance(row, dict):
+                continue
             split = row.get("split")
             if suite.split and split and split != suite.split:
                 continue
-            name = str(row["name"])
-            if suite.options.get("pair"):
-                inner = row.get("filepath") or split or suite.split
-                paths = [find(f"{inner}/{side}/{name}") for side in "AB"]
-            else:
-                paths = [find(name)]
-            yield Item(name, tuple(paths), {"captions": row["captions"]})
-
-
-def _caption_rows(content: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(content, dict) and "ERA_caption" in content:
-        for row in content["ERA_caption"]:
-            said = row["annotation"]["English_caption"]
-            yield {"name": row["video_id"], "captions": [said] if isinstance(said, str) else said}
-        return
-    if isinstance(content, dict) and "images" not in content:
-        content = [row for rows in content.values() if isinstance(rows, list) for row in rows]
-    for row in content["images"] if isinstance(content, dict) else content:
-        if not isinstance(row, dict):
-            continue
-        name = next(
-            (row[key] for key in ("filename", "image", "img", "imged_id") if key in row), ""
-        )
-        said = row.get("sentences") or row.get("captions") or row.get("caption")
-        if said is None:
-            said = [text for key, text in row.items() if key.startswith("raw")]
-        if isinstance(said, str):
-            said = [text.strip() for text in said.split("  ") if text.strip()]
-        texts = [one if isinstance(one, str) else one.get("raw") or " ".join(one["tokens"])
-                 for one in said]  # fmt: skip
-        if name and texts:
-            yield {**row, "name": name, "captions": texts}
+            pair = {"changeflag": None} if suite.options.get("pair") else {}
+            names = names_of({"split": suite.split, **pair, **row})
+            captions = [text for text in captions_of(row, f"{file}: entry {number}") if text]
+            if names[0] and captions:
+                name = str(names[0]).rpartition("/")[2] if pair else str(names[0])
+                yield Item(name, tuple(map(find, names)), {"captions": captions})
 
 
 def voc(folder: Path, suite: Suite) -> Iterator[Item]:
     """Pascal VOC: an XML file a picture."""
-    yield from of_images((image for _, image in voc_images(folder)), suite)
+    yield from of_images((image for _, image in _voc(folder)), suite)
 
 
-def voc_images(folder: Path) -> Iterator[tuple[Xml.Element, AnnotatedImage]]:
-    """The annotated image of each XML file, by path, with the file's root.
-
-    Raises:
-        AnnotationError: a file is not XML, or lacks what a box needs.
-    """
-    find = Pictures(folder)
-    for file in sorted(folder.rglob("*.xml")):
-        try:
-            root = Xml.parse(file).getroot()
-            if root.find("filename") is None:
-                continue
-            objects = root.findall("object")
-            rows = [[float(one.findtext(f"bndbox/{key}", "")) for key in
-                     ("xmin", "ymin", "xmax", "ymax")] for one in objects]  # fmt: skip
-            size = tuple(int(root.findtext(f"size/{key}", "0")) for key in ("width", "height"))
-        except (Xml.ParseError, ValueError) as error:
-            raise AnnotationError(f"{file}: not Pascal VOC ({error}); copy it again.") from None
-        path = find(root.findtext("filename", "").strip())
-        yield (
-            root,
-            AnnotatedImage(
-                id=file.stem,
-                path=path,
-                size_wh=(size[0], size[1]) if all(size) else UNMEASURED,
-                boxes=Boxes.from_hbb(rows) if rows else Boxes.empty(),
-                names=tuple(one.findtext("name", "object").strip() for one in objects),
-                phrases=tuple(one.findtext("description") for one in objects),
-            ),
-        )
+def _voc(folder: Path) -> Iterator[tuple[Any, AnnotatedImage]]:
+    return annotated(xml_files(folder), Pictures(folder))
 
 
 def cowc(folder: Path, suite: Suite) -> Iterator[Item]:
     """COWC-M: `object_count.csv` of Folder_Name, File_Name and a column a kind; cars in all."""
-    kinds = ("Other_Count", "Pickup_Count", "Sedan_Count", "Unknown_Count")
+    kinds = ("other_count", "pickup_count", "sedan_count", "unknown_count")
     for row in table(next(iter(sorted(folder.rglob("object_count.csv"))), folder)):
-        name = f"{row['Folder_Name']}/{row['File_Name']}"
+        name = f"{row['folder_name']}/{row['file_name']}"
         count = sum(int(float(row[kind] or 0)) for kind in kinds)
-        if count or int(float(row["Neg_Count"] or 0)):
+        if count or int(float(row["neg_count"] or 0)):
             yield _counted(name, str(folder / name), count, "cars")
 
 
@@ -235,17 +185,16 @@ def animals(folder: Path, suite: Suite) -> Iterator[Item]:
 def xbd(folder: Path, suite: Suite) -> Iterator[Item]:
     """xBD: `<name>_{pre,post}_disaster.json` and pictures; buildings, or damage by degree."""
     find = Pictures(folder)
-    for file in sorted(folder.rglob("*_pre_disaster.json")):
-        name = file.name.removesuffix("_pre_disaster.json")
+    for name, before, after in label_files(folder):
         pictures = tuple(find(f"{name}_{side}_disaster.png") for side in ("pre", "post"))
         if suite.task == "count":
-            yield _counted(name, pictures[0], len(load(file)["features"]["xy"]), "buildings")
+            yield _counted(name, pictures[0], len(buildings(before)), "buildings")
             continue
-        after = load(file.with_name(f"{name}_post_disaster.json"))["features"]["xy"]
-        counts = {"count_before": len(after), **dict.fromkeys(_DAMAGE.values(), 0)}
-        for one in after:
-            if degree := _DAMAGE.get(one["properties"].get("subtype", "")):
-                counts[degree] += 1
+        if after is None:
+            raise AnnotationError(f"{before}: has no file of after the disaster; copy it as well.")
+        degrees = [_DAMAGE.get(damage(one)) for one in buildings(after)]
+        counts = {"count_before": len(degrees)}
+        counts |= {degree: degrees.count(degree) for degree in _DAMAGE.values()}
         yield Item(name, pictures, {"answer": json.dumps(counts), "counts": counts})
 
 
@@ -253,17 +202,13 @@ def _counted(name: str, path: str, count: int, names: str) -> Item:
     return Item(name, (path,), {"count": count, "name": names}, {"names": names})
 
 
-def table(file: Path) -> list[dict[str, str]]:
-    """Rows of a CSV or TSV file under its header.
+def table(file: Path) -> list[dict[str, Any]]:
+    """Rows of a CSV or TSV file under its header, whose names are in lower case.
 
     Raises:
-        AnnotationError: it is absent.
+        AnnotationError: it is absent or damaged.
     """
-    if not file.is_file():
-        raise AnnotationError(f"{file}: no such table; is this the folder its authors pack?")
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        csv.field_size_limit(1 << 28)  # VLMEvalKit writes pictures into its tables
-        return list(csv.DictReader(stream, delimiter="\t" if file.suffix == ".tsv" else ","))
+    return [row for _, row in rows_of(file)]
 
 
 def dior_rsvg(folder: Path, suite: Suite) -> Iterator[Item]:
@@ -271,19 +216,16 @@ def dior_rsvg(folder: Path, suite: Suite) -> Iterator[Item]:
 
     `options.disjoint` keeps expressions on pictures that no train or val number is on.
     """
-    listed: dict[str, set[int]] = defaultdict(set)
-    for split in ("train", "val", "test"):
-        if (file := folder / f"{split}.txt").is_file():
-            listed[split] = {int(number) for number in file.read_text().split()}
-    wanted, found, seen, number = listed[suite.split or "test"], [], set(), 0
-    for root, image in voc_images(folder):
-        for place, one in enumerate(root.findall("object")):
-            if number in listed["train"] | listed["val"]:
+    splits, wanted = expression_splits(folder), suite.split or "test"
+    found, seen, number = [], set(), 0
+    for _, image in _voc(folder):
+        for place, phrase in enumerate(image.phrases):
+            split = splits.get(number)
+            if split in ("train", "val"):
                 seen.add(image.path)
-            phrase = (one.findtext("description") or list(one)[-1].text or "").strip()
-            truth = {"boxes": quads_of(image.boxes[place])}
-            if number in wanted:
-                words = {"phrase": phrase, "question": phrase}
+            if split == wanted:
+                words = {"phrase": phrase or "", "question": phrase or ""}
+                truth = {"boxes": quads_of(image.boxes[place])}
                 found.append(Item(str(number), (image.path,), truth, words, None, image.size_wh))
             number += 1
     return (one for one in found if not (suite.options.get("disjoint") and one.images[0] in seen))

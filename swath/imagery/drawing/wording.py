@@ -170,6 +170,28 @@ def movements(label: str, noun: str, eighth: int | None) -> tuple[str, ...]:
     return (f"{thing} {does}.", f"over {place} {thing} {does}.", f"{thing} {does} over {place}.")
 
 
+def changes(label: str, noun: str, count: int, put_up: bool | None) -> tuple[str, ...]:
+    """Three sentences about things that one of two pictures of a scene shows.
+
+    Args:
+        label: the kind of scene.
+        noun: the thing.
+        count: how many.
+        put_up: whether the later picture shows them; None: both or neither does.
+    """
+    place = _PLACES.get(label, with_article(label))
+    if put_up is None:
+        return ("nothing has changed.", f"{place} looks the same.", f"{place} has not changed.")
+    things = with_article(noun) if count == 1 else f"{NUMBERS[count]} {plural(noun)}"
+    verb, gone = ("was", "has") if count == 1 else ("were", "have")
+    done, seen = ("put up", "appeared") if put_up else ("taken down", "disappeared")
+    return (
+        f"{things} {verb} {done}.",
+        f"{things} {verb} {done} in {place}.",
+        f"in {place} {things} {gone} {seen}.",
+    )
+
+
 def be(words: str) -> str:
     """The verb to be as it follows these words."""
     return "is" if words.startswith(("a ", "an ", "one ")) or words.endswith(_STUFF) else "are"

@@ -1,0 +1,142 @@
+"""Annotations a second and peak memory of swath's readers, beside a plain loop over the same files.
+
+    python benchmarks/reading.py [--folder DIR] [--images N] [--captions N] [--out JSON]
+
+Writes N DOTA-like label files of 10 objects, and N captions in JSON Lines, five a picture, with
+empty files in the pictures' place, which readers never open. Each reader runs in a process of its
+own, on a tenth of the files and on all: memory that stays is constant. The plain loop splits lines
+or parses JSON, checks nothing and keeps all it read in lists, as loaders of papers do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from measured import finish, machine
+
+OBJECTS = 10
+SENTENCES = 5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--folder", type=Path, help="Where the files go; else a temporary folder.")
+    parser.add_argument("--images", type=int, default=100_000)
+    parser.add_argument("--captions", type=int, default=1_000_000)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--one", nargs=3, metavar=("READER", "KIND", "PLACE"), help="Internal.")
+    asked = parser.parse_args()
+    if asked.one:
+        print(json.dumps(read(*asked.one)))
+        return
+    home = Path(tempfile.mkdtemp(dir=asked.folder))
+    try:
+        rows = []
+        for share in (10, 1):
+            for kind, total in (("dota", asked.images), ("captions", asked.captions)):
+                place = home / f"{kind}-{share}"
+                write(kind, place, total // share)
+                for reader in ("plain", "swath"):
+                    rows.append(in_a_process(reader, kind, place))
+                    print(shown(rows[-1]), file=sys.stderr)
+                shutil.rmtree(place)
+    finally:
+        shutil.rmtree(home)
+    finish({"machine": machine(), "rows": rows}, asked.out)
+
+
+def write(kind: str, place: Path, total: int) -> None:
+    """The files that are read."""
+    rng = random.Random(0)
+    pictures = place / "images"
+    pictures.mkdir(parents=True)
+    if kind == "dota":
+        (place / "labelTxt").mkdir()
+        for number in range(total):
+            lines = ["imagesource:none", "gsd:0.3"]
+            for _ in range(OBJECTS):
+                x, y, size = rng.uniform(0, 900), rng.uniform(0, 900), rng.uniform(5, 60)
+                corners = (x, y, x + size, y, x + size, y + size, x, y + size)
+                lines.append(" ".join(f"{value:.1f}" for value in corners) + " small-vehicle 0")
+            (place / "labelTxt" / f"P{number:06d}.txt").write_text("\n".join(lines) + "\n")
+            (pictures / f"P{number:06d}.png").touch()
+        return
+    with (place / "captions.jsonl").open("w") as stream:
+        for number in range(total // SENTENCES):
+            (pictures / f"P{number:06d}.png").touch()
+            for place_in in range(SENTENCES):
+                said = f"Picture {number} shows {rng.randrange(100)} ships and a pier, {place_in}."
+                row = {"image": f"images/P{number:06d}.png", "caption": said}
+                stream.write(json.dumps(row) + "\n")
+
+
+def in_a_process(reader: str, kind: str, place: Path) -> dict[str, Any]:
+    """What one reader measured of itself."""
+    command = [sys.executable, __file__, "--one", reader, kind, str(place)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def read(reader: str, kind: str, place: str) -> dict[str, Any]:
+    """Read everything once; rows, seconds and the memory above that before the first row."""
+    from swath.annotations import readers
+
+    before = peak_mb()
+    start, rows = time.perf_counter(), 0
+    if reader == "plain":
+        rows = plain(kind, Path(place))
+    else:
+        for image in readers.stream(place, "dota" if kind == "dota" else "rows"):
+            rows += len(image.names) if kind == "dota" else len(image.captions)
+    seconds = time.perf_counter() - start
+    return {
+        "reader": reader,
+        "kind": kind,
+        "rows": rows,
+        "seconds": round(seconds, 2),
+        "rows_per_second": round(rows / seconds),
+        "peak_mb": round(peak_mb() - before, 1),
+    }
+
+
+def plain(kind: str, place: Path) -> int:
+    """A loop over the same files."""
+    kept: list[Any] = []
+    if kind == "dota":
+        for file in sorted((place / "labelTxt").iterdir()):
+            with file.open() as stream:
+                for line in stream:
+                    fields = line.split()
+                    if len(fields) > 8:
+                        kept.append((file.name, [float(field) for field in fields[:8]], fields[8]))
+    else:
+        with (place / "captions.jsonl").open() as stream:
+            kept += (json.loads(line) for line in stream)
+    return len(kept)
+
+
+def peak_mb() -> float:
+    """Most memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def shown(row: dict[str, Any]) -> str:
+    return (
+        f"{row['kind']:9}{row['reader']:6}{row['rows']:>10,} rows {row['rows_per_second']:>9,} a "
+        f"second, {row['peak_mb']:,.1f} MB more at the peak"
+    )
+
+
+if __name__ == "__main__":
+    main()

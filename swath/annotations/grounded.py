@@ -1,0 +1,139 @@
+"""A JSON file a picture: VRSBench's annotations, and GeoPixelD's captions with polygons."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from swath.annotations.image import AnnotatedImage
+from swath.annotations.listings import load
+from swath.annotations.pictures import (
+    SPLITS,
+    UNMEASURED,
+    PictureFinder,
+    absolute,
+    files_below,
+    image_id,
+    official_splits,
+)
+from swath.annotations.questions import questions_of
+from swath.annotations.values import OBJECT, boxes_of, class_of, put
+from swath.boxes import Boxes
+from swath.errors import AnnotationError, ImageryError
+from swath.imagery.scene import open_scene
+
+_MARKED = re.compile(r"<p>(?P<phrase>.*?)</p>\s*\[SEG\]", re.DOTALL)
+
+
+def recognises(path: Path) -> bool:
+    """Whether the first JSON file of a folder is of one of these forms."""
+    return _fits(next(_contents(path), (path, None))[1])
+
+
+def read(path: Path) -> list[AnnotatedImage]:
+    """One image a file.
+
+    VRSBench: `image`, `caption`, `objects` of `obj_cls`, `obj_corner` or `obj_coord` (shares of
+    width and height) and `referring_sentence`, and `qa_pairs`; folders `Annotations_train` and
+    `Annotations_val` say the split. GeoPixelD: `img`, and `gcg_description`, in which the n-th
+    `<p>phrase</p> [SEG]` is the n-th of `polygons`, in pixels.
+
+    Args:
+        path: the folder, or one file.
+
+    Raises:
+        AnnotationError: a file is not of this form, or its picture is missing.
+    """
+    root = absolute(path if path.is_dir() else path.parent)
+    images: dict[str, AnnotatedImage] = {}
+    finder, listed, total = PictureFinder(root, root / "json"), official_splits(root), 0
+    for file, content in _contents(path):
+        if not _fits(content):
+            continue
+        total += 1
+        geopixel = "gcg_description" in content
+        # GeoPixelD names the picture by its path in another repository.
+        name = Path(str(content["img"])).name if geopixel else content["image"]
+        picture = finder.find(name)
+        if picture is None:
+            continue
+        try:
+            boxes, names, phrases = (_geopixel if geopixel else _vrsbench)(content, picture, file)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise AnnotationError(f"{file}: an object lacks what it needs ({error!r}).") from None
+        caption = content.get("caption") or ""
+        if geopixel:
+            caption = re.sub(r"<p>|</p>|\[SEG\]", " ", content["gcg_description"])
+            caption = re.sub(r"\s+([.,;:])", r"\1", " ".join(caption.split()))
+        folder = file.parent.name.lower().removeprefix("annotations_")
+        image = AnnotatedImage(
+            id=image_id(picture, root),
+            path=str(picture),
+            size_wh=UNMEASURED,
+            captions=(caption,) if caption else (),
+            boxes=boxes,
+            names=names,
+            phrases=phrases,
+            split=SPLITS.get(folder) or listed(picture),
+            source=root.name,
+            questions=questions_of({"questions": content.get("qa_pairs") or []}, str(file)),
+        )
+        put(images, image, str(file))
+    finder.refuse_missing(total)
+    return list(images.values())
+
+
+Objects = tuple[Boxes, tuple[str, ...], tuple[str | None, ...]]
+
+
+def _vrsbench(content: dict[str, Any], picture: Path, file: Path) -> Objects:
+    objects = content["objects"]
+    quads = []
+    for one in objects:
+        corners = one.get("obj_corner") or one["obj_coord"]
+        quads.append(boxes_of([float(number) for number in corners], UNMEASURED, str(file)))
+    try:
+        size = open_scene(picture).size_wh if quads else UNMEASURED
+    except ImageryError as error:
+        raise AnnotationError(f"{file}: {error}") from None
+    boxes = Boxes(np.concatenate([one.quads for one in quads]) * size) if quads else Boxes.empty()
+    names = tuple(str(one.get("obj_cls") or OBJECT) for one in objects)
+    return boxes, names, tuple(one.get("referring_sentence") or None for one in objects)
+
+
+def _geopixel(content: dict[str, Any], picture: Path, file: Path) -> Objects:
+    phrases = [match["phrase"].strip() for match in _MARKED.finditer(content["gcg_description"])]
+    polygons = content["polygons"]
+    if len(phrases) != len(polygons):
+        raise AnnotationError(
+            f"{file}: {len(phrases)} phrases and {len(polygons)} lists of polygons; each phrase "
+            f"has one."
+        )
+    pairs = [(quad, phrase) for phrase, outline in zip(phrases, polygons, strict=True)
+             for quad in boxes_of(outline, UNMEASURED, str(file)).quads]  # fmt: skip
+    boxes = Boxes(np.array([quad for quad, _ in pairs])) if pairs else Boxes.empty()
+    names = tuple(class_of(re.sub(r"-\d+$", "", phrase)) for _, phrase in pairs)
+    single = [phrases.count(phrase) == 1 for _, phrase in pairs]
+    return (
+        boxes,
+        names,
+        tuple(phrase if alone else None for (_, phrase), alone in zip(pairs, single, strict=True)),
+    )
+
+
+def _contents(path: Path) -> Iterator[tuple[Path, Any]]:
+    files = files_below(path, ".json") if path.is_dir() else [path]
+    for file in files:
+        if file.suffix.lower() == ".json" and not file.name.startswith((".", "_")):
+            yield absolute(file), load(file)
+
+
+def _fits(content: Any) -> bool:
+    return isinstance(content, dict) and (
+        {"gcg_description", "polygons", "img"} <= content.keys()
+        or ({"image", "objects"} <= content.keys() and isinstance(content["objects"], list))
+    )

@@ -1,0 +1,148 @@
+"""The licence ledger: what each source states, and what may be done with a model made from all."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from swath.annotations.image import AnnotatedImage
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a licence lets one do.
+
+    Args:
+        use: "any", "research" (not commercially) or "ask", where nobody knows.
+        credit: whether the makers must be named.
+        alike: whether what is made of it must carry the same licence.
+    """
+
+    use: str
+    credit: bool = False
+    alike: bool = False
+
+
+UNKNOWN = Terms("ask")
+
+# The first that matches counts, so the narrower stand before the wider.
+_NAMED = (
+    ("CC0-1.0", r"cc0|creative commons zero|public domain|\bpddl\b", Terms("any")),
+    ("CC-BY-NC-SA-4.0", r"(cc|creative commons).{0,40}\bnc.{0,3}sa\b|noncommercial-sharealike",
+     Terms("research", True, True)),
+    ("CC-BY-NC-4.0", r"(cc|creative commons).{0,40}(\bnc\b|non-?commercial)",
+     Terms("research", True)),
+    ("CC-BY-SA-4.0", r"(cc|creative commons).{0,40}(by.?sa\b|share-?alike)",
+     Terms("any", True, True)),
+    ("CC-BY-4.0", r"(cc|creative commons)[ _-]?(by|attribution)|attribution 4\.0 international",
+     Terms("any", True)),
+    ("ODbL-1.0", r"\bodbl\b|open database licen[cs]e", Terms("any", True, True)),
+    ("AGPL-3.0", r"\bagpl|affero general public", Terms("any", True, True)),
+    ("GPL-3.0", r"\bgpl|gnu general public", Terms("any", True, True)),
+    ("Apache-2.0", r"\bapache", Terms("any", True)),
+    ("MIT", r"\bmit\b|permission is hereby granted, free of charge", Terms("any", True)),
+    ("BSD-3-Clause", r"\bbsd\b|redistribution and use in source and binary forms",
+     Terms("any", True)),
+    ("research only", r"non-?commercial|academic|research (use|purposes?|only)|for research",
+     Terms("research", True)),
+)  # fmt: skip
+_FILES = ("LICENSE", "LICENCE", "COPYING")
+_LINE = re.compile(r"^[\W_]*licen[cs]e[*_\s]*[:=][*_\s]*(?P<licence>\S.*?)[\s*_|]*$", re.I | re.M)
+_READ = 8192  # characters of a file that are looked at
+_RANKS = {"any": 0, "research": 1, "ask": 2}
+
+
+def named(text: str) -> str | None:
+    """The licence that a text is or names, as SPDX writes it; None for one that is not known."""
+    said = " ".join(text.lower().split())
+    return next((name for name, pattern, _ in _NAMED if re.search(pattern, said)), None)
+
+
+def terms(licence: str | None) -> Terms:
+    """What a stated licence lets one do; what is not known has to be asked for."""
+    name = named(licence or "")
+    return next((row for known, _, row in _NAMED if known == name), UNKNOWN)
+
+
+def licence_of(place: Path) -> str | None:
+    """The licence that a set's folder states, None where no file says it so that we understand.
+
+    Looked at are `LICENSE` and its like, the `license` of `datapackage.json`, `dataset_info.json`
+    or `card.json`, and a line `license: ...` of `README.md`.
+
+    Args:
+        place: the set's folder, or a file in it.
+    """
+    folder = place if place.is_dir() else place.parent
+    files = sorted(path for path in folder.glob("*") if path.is_file())
+    for path in files:
+        if path.stem.upper() in _FILES and (found := named(_text(path))):
+            return found
+    for path in files:
+        if path.name in ("datapackage.json", "dataset_info.json", "card.json"):
+            try:
+                content = orjson.loads(path.read_bytes())
+            except (orjson.JSONDecodeError, OSError):
+                continue
+            stated = content.get("license") or content.get("licenses")
+            if isinstance(stated, list):
+                stated = " ".join(
+                    str(one.get("name", "")) for one in stated if isinstance(one, dict)
+                )
+            if isinstance(stated, str) and stated.strip():
+                return stated.strip()
+    for path in files:
+        if path.name.lower() == "readme.md" and (line := _LINE.search(_text(path))):
+            return named(line["licence"])
+    return None
+
+
+def ledger(images: Iterable[AnnotatedImage]) -> list[dict[str, object]]:
+    """A row for each source and licence in it: images, and what the licence lets one do."""
+    counts = Counter((image.source or "(no source)", image.licence) for image in images)
+    rows = []
+    for (source, licence), number in sorted(counts.items(), key=str):
+        found = terms(licence)
+        rows.append(
+            {
+                "source": source,
+                "licence": licence or "not stated",
+                "images": number,
+                "use": found.use,
+                "credit": found.credit,
+                "share_alike": found.alike,
+            }
+        )
+    return rows
+
+
+def verdict(rows: Iterable[dict[str, object]]) -> str:
+    """In words what the result may be used for: what the narrowest of the licences allows."""
+    rows = list(rows)
+    worst = max((str(row["use"]) for row in rows), key=_RANKS.__getitem__, default="ask")
+    names = dict.fromkeys(
+        f"{row['source']} ({row['licence']})" for row in rows if row["use"] == worst
+    )
+    said = {
+        "any": "Any use, commercial too",
+        "research": f"Research only, because of {', '.join(names)}",
+        "ask": f"Ask first: no licence that is understood for {', '.join(names)}",
+    }[worst]
+    if worst != "ask" and (credited := sorted({str(r["source"]) for r in rows if r["credit"]})):
+        said += f"; name the makers of {', '.join(credited)}"
+    if alike := sorted({str(row["licence"]) for row in rows if row["share_alike"]}):
+        said += f"; pass it on under {' and '.join(alike)} if it counts as made from the pictures"
+    return f"{said}. This reads the licences' names, it is no legal advice."
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            return stream.read(_READ)
+    except OSError:
+        return ""

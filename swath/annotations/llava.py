@@ -1,0 +1,285 @@
+"""Conversations about pictures: LLaVA's JSON, and the messages of OpenAI and Mistral."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from swath.annotations.image import AnnotatedImage, Question
+from swath.annotations.lint import text_faults
+from swath.annotations.listings import load, root_of, rows_of, split_in
+from swath.annotations.noting import note
+from swath.annotations.pictures import UNMEASURED, PictureFinder, image_id, official_splits
+from swath.annotations.values import OBJECT, class_of, put
+from swath.boxes import Boxes
+from swath.boxtext import ORIENTED, from_grid, numbers
+from swath.errors import AnnotationError, ImageryError
+from swath.files import replacing
+from swath.imagery.scene import open_scene
+
+LARGEST_PICTURE = 20 * 1024**2
+"""Bytes of a picture written into a row as a data URL."""
+
+_KEYS = ("conversations", "messages")
+_MARKS = re.compile(r"</?s>|\[/?INST\]|<Img>|</Img>|<ImageHere>|<(image|video)>|</?(p|ref)>")
+_TOKEN = re.compile(r"^\s*\[(\w+)\]\s*")
+_PHRASE = re.compile(r"<(p|ref)>(?P<phrase>.*?)</\1>\s*(?P<boxes>(?:\{[^{}]*\}|<delim>|\s)*)", re.S)
+_WHERE = re.compile(
+    r"^(?:from this image,? )?(?:please )?(?:can|could) you (?:tell|give|show) me |"
+    r"^(?:tell|give|show) me |"
+    r"^(?:please )?(?:locate|find|detect|where (?:is|are|can i (?:locate|find)))"
+    r"|(?:the )?(?:location|position|bounding box)s? (?:of|for)",
+    re.IGNORECASE,
+)
+_REGION = re.compile(r"what (?:is|object|kind)|identify|describe|caption", re.IGNORECASE)
+_WHOLE = re.compile(
+    r"^(?:please |can you |could you )?(?:describe|caption|(?:write|provide|give|generate)\b.*"
+    r"(?:caption|description))",
+    re.IGNORECASE,
+)
+_SUFFIX = {"jpeg": ".jpg", "jpg": ".jpg", "png": ".png", "webp": ".webp", "gif": ".gif"}
+
+Turns = list[tuple[str, str]]  # question and answer
+
+
+def recognises(path: Path) -> bool:
+    """Whether a file holds conversations in either form, or a folder holds one."""
+    return bool(_files(path))
+
+
+def read(path: Path, pictures: Path | None = None) -> list[AnnotatedImage]:
+    """One image for all conversations about it, one sequence for several images of a row.
+
+    Understands `{"id", "image", "conversations": [{"from": "human" or "gpt", "value"}, ...]}`
+    (LLaVA, GeoChat_Instruct, SkyEye-968k, VRSBench) in a JSON list or JSON Lines, and `{"messages":
+    [{"role", "content"}, ...]}` or the bare list of messages in JSON Lines, whose content holds
+    `image_url` as text (Mistral) or as an object (OpenAI); pictures there are files, named
+    relative to the folder, or data URLs. Each pair of turns becomes what it teaches:
+
+    - boxes in the answer: objects, under the phrases in `<p>...</p>`, else under what is asked;
+    - a box in the question, and what stands there in the answer: an object and its phrase;
+    - a request to describe the image: a caption;
+    - anything else: a question.
+
+    Box text is `{<x1><y1><x2><y2>}` with or without `|<angle>`, on a grid of 0 to 100.
+
+    Args:
+        path: the file, or the folder holding one or several, also in `annotations`.
+        pictures: folder that data URLs are written to.
+
+    Raises:
+        AnnotationError: a row is not of this form, or its picture is missing, no picture, or on
+            the web.
+    """
+    images: dict[str, AnnotatedImage] = {}
+    left = dict.fromkeys(("without a picture", "of a region in words swath does not know"), 0)
+    for file in _files(path):
+        root = root_of(path, file)
+        finder, listed, total = PictureFinder(root, file), official_splits(root), 0
+        for where, row in _rows(file):
+            names, turns = _messages(row, where) if _is_messages(row) else _llava(row, where)
+            if not names:
+                left["without a picture"] += 1
+                continue
+            total += len(names)
+            found = [
+                _unpacked(name, pictures, where) if name.startswith("data:") else finder.find(name)
+                for name in names
+            ]
+            if None in found:
+                continue
+            paths = [one for one in found if one is not None]
+            inside = paths[0].is_relative_to(root)
+            image = _image(paths, turns, where, left)
+            if len(paths) > 1 and isinstance(row, dict) and row.get("id"):
+                own = str(row["id"])
+            else:
+                own = image_id(paths[0], root if inside else paths[0].parent)
+            split = listed(paths[0]) or split_in(Path(file.name))
+            image = replace(image, id=own, scene=own, split=split, source=root.name)
+            put(images, image, where)
+        finder.refuse_missing(total)
+    for what, count in left.items():
+        if count:
+            note("conversation left out", path, f"{count} rows {what}", "they are left out", count)
+    return list(images.values())
+
+
+def _files(path: Path) -> list[Path]:
+    places = ("*", "annotations/*")
+    files = [one for p in places for one in sorted(path.glob(p))] if path.is_dir() else [path]
+    return [
+        file
+        for file in files
+        if file.suffix.lower() in (".json", ".jsonl") and not file.name.startswith(".")
+        and _fits(next(_rows(file), ("", None))[1])
+    ]  # fmt: skip
+
+
+def _rows(file: Path) -> Iterator[tuple[str, Any]]:
+    if file.suffix.lower() == ".json":
+        content = load(file)
+        rows = content if isinstance(content, list) else [content]
+        yield from ((f"{file}: entry {number}", row) for number, row in enumerate(rows))
+    else:
+        yield from rows_of(file)
+
+
+def _is_messages(row: Any) -> bool:
+    return isinstance(row, list) or (isinstance(row, dict) and "messages" in row)
+
+
+def _fits(row: Any) -> bool:
+    turns = row.get("conversations", row.get("messages")) if isinstance(row, dict) else row
+    keys = ({"from", "value"}, {"role", "content"})
+    return (
+        isinstance(turns, list)
+        and bool(turns)
+        and isinstance(turns[0], dict)
+        and any(key <= turns[0].keys() for key in keys)
+    )
+
+
+def _llava(row: Any, where: str) -> tuple[list[str], Turns]:
+    """Pictures and turns of a row of LLaVA's."""
+    if not isinstance(row, dict) or not _fits(row):
+        raise AnnotationError(
+            f"{where}: expected `image` and `conversations` of `from` and `value`; correct it."
+        )
+    given = row.get("image") or row.get("images") or row.get("video") or []
+    names = [given] if isinstance(given, str) else given
+    said = [(str(one.get("from")), str(one.get("value", ""))) for one in row["conversations"]]
+    return [str(name) for name in names], _pairs(said, where)
+
+
+def _messages(row: Any, where: str) -> tuple[list[str], Turns]:
+    """Pictures and turns of a row of OpenAI's or Mistral's."""
+    names, said = list[str](), []
+    try:
+        for one in row["messages"] if isinstance(row, dict) else row:
+            parts = one["content"]
+            texts = [parts] if isinstance(parts, str) else []
+            for part in [] if texts else parts or []:
+                if part["type"] == "text":
+                    texts.append(part["text"])
+                elif part["type"] == "image_url":
+                    url = part["image_url"]
+                    names.append(url if isinstance(url, str) else url["url"])
+            if one["role"] != "system":  # the recipe's own instruction takes its place
+                said.append((one["role"], "\n".join(texts)))
+    except (KeyError, TypeError) as error:
+        raise AnnotationError(
+            f"{where}: expected messages of `role` and `content` ({error!r}); correct it."
+        ) from None
+    for name in names:
+        if name.startswith(("http:", "https:")):
+            raise AnnotationError(
+                f"{where}: '{name[:60]}' lies on the web, where a set may change; fetch its "
+                f"pictures and name the files."
+            )
+    return names, _pairs(said, where)
+
+
+def _pairs(said: Sequence[tuple[str, str]], where: str) -> Turns:
+    turns = []
+    for (one, question), (two, answer) in zip(said[::2], said[1::2], strict=False):
+        if one not in ("human", "user") or two not in ("gpt", "assistant"):
+            raise AnnotationError(
+                f"{where}: expected a question and an answer in turns, got {one} and {two}."
+            )
+        turns.append((question, answer))
+    if len(said) % 2:
+        raise AnnotationError(f"{where}: the last turn has no answer; add it or remove the turn.")
+    return turns
+
+
+def _image(paths: Sequence[Path], turns: Turns, where: str, left: dict[str, int]) -> AnnotatedImage:
+    """What the turns say of the pictures."""
+    captions, questions, faults = list[str](), list[Question](), list[tuple[str, str]]()
+    objects: list[tuple[Boxes, str | None]] = []
+    boxed = any(ORIENTED.search(text) for turn in turns for text in turn)
+    size = _size(paths[0], where) if boxed else UNMEASURED
+    for question, answer in turns:
+        faults += [fault for text in (question, answer) for fault in text_faults(text)]
+        asked = _MARKS.sub(" ", question).strip()
+        token = match[1].lower() if (match := _TOKEN.match(asked)) else ""
+        asked, plain = " ".join(_TOKEN.sub("", asked).split()), " ".join(answer.split())
+        if ORIENTED.search(answer):
+            phrases = [one for one in _PHRASE.finditer(answer) if ORIENTED.search(one["boxes"])]
+            for one in phrases:
+                objects.append((_boxes(one["boxes"], size), one["phrase"].strip()))
+            if phrases:
+                words = _MARKS.sub(" ", ORIENTED.sub(" ", answer).replace("<delim>", " "))
+                captions.append(re.sub(r"\s+([.,;:])", r"\1", " ".join(words.split())))
+            else:
+                wanted = _PHRASE.search(question)
+                phrase = wanted["phrase"] if wanted else _WHERE.sub("", asked).strip(" ?.")
+                objects.append((_boxes(answer, size), phrase.strip() or asked))
+        elif ORIENTED.search(question):
+            if token in ("identify", "region") or _REGION.search(asked):
+                objects.append((_boxes(question, size), plain))
+            else:
+                left["of a region in words swath does not know"] += 1
+        elif token == "caption" or _WHOLE.search(asked):
+            captions.append(plain)
+        else:
+            questions.append(Question(asked, plain, token))
+    rows = [(quad, phrase, len(boxes)) for boxes, phrase in objects for quad in boxes.quads]
+    return AnnotatedImage(
+        id=str(paths[0]),
+        path=str(paths[0]),
+        size_wh=UNMEASURED,
+        captions=tuple(dict.fromkeys(captions)),
+        boxes=Boxes(np.array([quad for quad, _, _ in rows])) if rows else Boxes.empty(),
+        names=tuple(class_of(phrase) if phrase else OBJECT for _, phrase, _ in rows),
+        # A phrase that several boxes answer singles out none of them.
+        phrases=tuple(phrase if count == 1 else None for _, phrase, count in rows),
+        frames=tuple(map(str, paths)) if len(paths) > 1 else (),
+        questions=tuple(dict.fromkeys(questions)),
+        faults=tuple(faults),
+    )
+
+
+def _boxes(text: str, size_wh: tuple[int, int]) -> Boxes:
+    return from_grid(numbers(ORIENTED, text), size_wh)
+
+
+def _size(path: Path, where: str) -> tuple[int, int]:
+    try:
+        return open_scene(path).size_wh
+    except ImageryError as error:
+        raise AnnotationError(f"{where}: {error}") from None
+
+
+def _unpacked(url: str, pictures: Path | None, where: str) -> Path:
+    """File of a data URL's picture, named by its content."""
+    head, _, body = url.partition(",")
+    kind = re.fullmatch(r"data:image/(\w+);base64", head)
+    if kind is None or kind[1].lower() not in _SUFFIX or pictures is None:
+        why = "there is nowhere to write it" if kind and pictures is None else "no picture"
+        raise AnnotationError(
+            f"{where}: a data URL '{head[:40]}' ({why}); give pictures as files, or as "
+            f"data:image/png;base64 and the like."
+        )
+    if len(body) * 3 // 4 > LARGEST_PICTURE:
+        raise AnnotationError(
+            f"{where}: a picture of more than {LARGEST_PICTURE >> 20} MB in a row; name its file."
+        )
+    try:
+        content = base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise AnnotationError(f"{where}: a picture that is not base64 ({error}).") from None
+    digest = hashlib.sha256(content).hexdigest()[:20]
+    file = pictures.absolute() / f"{digest}{_SUFFIX[kind[1].lower()]}"
+    if not file.is_file():
+        with replacing(file) as temporary:
+            temporary.write_bytes(content)
+    return file

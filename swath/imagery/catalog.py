@@ -1,0 +1,224 @@
+"""STAC catalogues: which scenes there are of a place, and their assets as scenes."""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import shapely
+
+from swath.errors import ImageryError, RequestError
+from swath.imagery.raster import Raster, allow
+from swath.imagery.scene import Scene, is_address, open_scene
+
+_DATE = re.compile(r"\d{4}(-\d\d(-\d\d(T[\d:.]+Z?)?)?)?")
+_RASTERS = ("image/tiff", "image/jp2", "image/vnd.stac.geotiff")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One scene of a catalogue.
+
+    Args:
+        id: as the catalogue calls it.
+        taken: when, as ISO 8601; "" where the catalogue does not say.
+        clouds: per cent of cloud cover, None where it does not say.
+        footprint: the ground shown, a shapely shape of longitude and latitude.
+        assets: addresses or paths of its rasters, by name.
+    """
+
+    id: str
+    taken: str
+    clouds: float | None
+    footprint: Any
+    assets: dict[str, str]
+
+    @property
+    def folder(self) -> str:
+        """The id as the name of a folder, which it may not have been made for."""
+        return re.sub(r"[^\w.-]|^\.+", "_", self.id)
+
+    def to_row(self) -> dict[str, Any]:
+        """The scene as a JSON object, its footprint as GeoJSON."""
+        row = {"id": self.id, "taken": self.taken, "clouds": self.clouds, "assets": self.assets}
+        return row | {"footprint": json.loads(shapely.to_geojson(self.footprint))}
+
+    def scene(self, asset: str) -> Scene:
+        """An asset as a scene; what stands in a catalogue that was named may be read.
+
+        Raises:
+            ImageryError: it cannot be opened.
+        """
+        href = self.assets[asset]
+        return open_scene(allow(href) if is_address(href) else href)
+
+
+def search(
+    catalogue: str,
+    aoi: Any = None,
+    dates: str | None = None,
+    clouds: float | None = None,
+    assets: Sequence[str] = (),
+    collections: Sequence[str] = (),
+    limit: int = 20,
+) -> list[Found]:
+    """The scenes of a STAC API, or of a static catalogue, that show a place at a time.
+
+    Args:
+        catalogue: address of either, or path of a `catalog.json`.
+        aoi: shapely shape of longitude and latitude that scenes touch; None: anywhere.
+        dates: "2024-05-01/2024-05-31", a single day, month or year; either end may be "..".
+        clouds: at most so many per cent; scenes that do not say are left out.
+        assets: names of those wanted; scenes lacking one are left out. Nothing: all rasters.
+        collections: names of those searched; nothing: all.
+        limit: at most so many.
+
+    Raises:
+        RequestError: pystac-client is not installed, or the dates are none.
+        ImageryError: the catalogue cannot be read.
+    """
+    try:
+        import pystac
+        from pystac_client import Client
+        from pystac_client.errors import ClientTypeError
+        from pystac_client.exceptions import APIError
+        from pystac_client.warnings import PystacClientWarning
+        from requests.exceptions import RequestException
+    except ImportError:
+        raise RequestError(
+            "catalogues are read by pystac-client, which is not installed; pip install "
+            "'swath[stac]'."
+        ) from None
+    span = _span(dates)
+    away = is_address(catalogue)
+    damage = (APIError, ClientTypeError, RequestException, pystac.STACError)
+    with _reading(catalogue, damage), warnings.catch_warnings():
+        warnings.simplefilter("ignore", PystacClientWarning)  # of walking a static one
+        root = Client.open(catalogue)
+        if away and root.conforms_to("ITEM_SEARCH"):
+            shape = None if aoi is None else json.loads(shapely.to_geojson(aoi))
+            asked: dict[str, Any] = {
+                "intersects": shape,
+                "datetime": dates,
+                "collections": list(collections),
+            }
+            items = root.search(**{k: v for k, v in asked.items() if v}).items()
+        else:
+            items = root.get_items(recursive=True)
+            if collections:
+                items = (one for one in items if one.collection_id in collections)
+        matching = (
+            found
+            for found in (_found(item, away, assets) for item in items)
+            if set(assets) <= set(found.assets)
+            and found.assets
+            and (aoi is None or found.footprint.intersects(aoi))
+            and (clouds is None or (found.clouds is not None and found.clouds <= clouds))
+            and (dates is None or _within(found.taken, span))
+        )
+        return list(islice(matching, limit))
+
+
+def place_of(aoi: str) -> Any:
+    """The shape of "west,south,east,north" in degrees, or of a GeoJSON file.
+
+    Raises:
+        RequestError: it is neither.
+    """
+    try:
+        if Path(aoi).is_file():
+            return shapely.union_all(shapely.get_parts(shapely.from_geojson(Path(aoi).read_text())))
+        west, south, east, north = map(float, aoi.split(","))
+    except (ValueError, OSError, shapely.GEOSException):
+        west, south, east, north = 0.0, 1.0, 0.0, 0.0
+    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+        raise RequestError(
+            f"AOI '{aoi}': expected a GeoJSON file or west,south,east,north in degrees."
+        )
+    return shapely.box(west, south, east, north)
+
+
+def clip(scene: Scene, aoi: Any, to: Path) -> Path:
+    """Write the part of a raster that shows a place, with its bands, values and georeference.
+
+    Raises:
+        ImageryError: the raster lies elsewhere, has no transform, or the part is too large.
+    """
+    import numpy as np
+
+    if not isinstance(scene, Raster) or scene.transform is None or scene.georeference is None:
+        raise ImageryError(f"{scene.path}: has no transform, so no place in it can be cut out.")
+    shape = scene.footprint.intersection(aoi)
+    corners = shapely.get_coordinates(shapely.segmentize(shape, 0.01))
+    points = scene.georeference.from_lonlat(corners) if len(corners) else np.zeros((0, 2))
+    points = points[np.isfinite(points).all(axis=1)]
+    if not len(points):
+        raise ImageryError(f"{scene.path}: shows other ground than the AOI.")
+    low = np.clip(np.floor(points.min(axis=0)), 0, np.array(scene.size_wh) - 1).astype(int)
+    high = np.clip(np.ceil(points.max(axis=0)), low + 1, scene.size_wh).astype(int)
+    scene.save_window((*low.tolist(), *(high - low).tolist()), to)
+    return to
+
+
+def _found(item: Any, away: bool, wanted: Sequence[str]) -> Found:
+    places = {}
+    for name, asset in item.assets.items():
+        href = asset.get_absolute_href() or asset.href
+        kind = (asset.media_type or "").split(";")[0]
+        if name not in wanted and (wanted or kind not in _RASTERS):
+            continue
+        if is_address(href):
+            places[name] = href
+        elif not away:  # a catalogue elsewhere does not name files here
+            places[name] = unquote(urlsplit(href).path) if href.startswith("file:") else href
+    shape = shapely.from_geojson(json.dumps(item.geometry)) if item.geometry else shapely.Polygon()
+    taken = item.datetime or item.common_metadata.start_datetime
+    cover = item.properties.get("eo:cloud_cover")
+    return Found(
+        id=item.id,
+        taken=taken.isoformat() if taken else "",
+        clouds=float(cover) if isinstance(cover, int | float) else None,
+        footprint=shape,
+        assets=places,
+    )
+
+
+def _span(dates: str | None) -> tuple[str, str]:
+    """First and last moment as text that sorts as they do: "2024" ends behind 2024-12-31."""
+    first, between, last = (dates or "..").partition("/")
+    ends = [first, last if between else first]
+    if not all(end in ("", "..") or _DATE.fullmatch(end) for end in ends):
+        raise RequestError(
+            f"dates '{dates}': expected a day, month or year, or two as in 2024-05-01/2024-05-31."
+        )
+    low, high = ("" if end == ".." else end.removesuffix("Z") for end in ends)
+    return low, f"{high}~"  # which sorts behind digits, "-" and "T"
+
+
+def _within(taken: str, span: tuple[str, str]) -> bool:
+    if not taken:
+        return False
+    moment = datetime.fromisoformat(taken)
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC).replace(tzinfo=None)
+    return span[0] <= moment.isoformat() <= span[1]
+
+
+@contextmanager
+def _reading(catalogue: str, damage: tuple[type[Exception], ...]) -> Iterator[None]:
+    try:
+        yield
+    except (*damage, OSError, ValueError, TypeError, LookupError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ImageryError(
+            f"{catalogue}: cannot be read ({reason}); is it a STAC API or catalog.json?"
+        ) from error

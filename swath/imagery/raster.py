@@ -1,0 +1,287 @@
+"""Rasters: GeoTIFF and its like through GDAL, from a file or from an address, window by window."""
+
+from __future__ import annotations
+
+import warnings
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import rasterio
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window as RasterWindow
+
+from swath.errors import ImageryError
+from swath.files import replacing
+from swath.imagery.georeference import Georeference
+from swath.imagery.picture import open_picture
+from swath.imagery.rendering import Pixels, Seen, Values
+from swath.imagery.scene import LARGEST_READ_PX, Scene, Window, decoding, driver_of
+
+LARGEST_SCAN_PX = 2**32
+"""Stored pixels one reduced read may go through where the file brings no overviews."""
+
+_CACHE = 128 * 2**20  # bytes
+# A file may name others (VRT does): none of them is fetched, and no code of theirs is run.
+_LOCAL = {
+    "GDAL_CACHEMAX": _CACHE,  # by default a twentieth of the memory
+    "CPL_VSIL_CURL_ALLOWED_FILENAME": "none",
+    "GDAL_VRT_ENABLE_PYTHON": "NO",
+    "GDAL_VRT_RAWRASTERBAND_ALLOWED_SOURCE": "SIBLING_OR_CHILD_OF_VRT_PATH",
+}
+_REMOTE = {
+    "GDAL_CACHEMAX": _CACHE,
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_HTTP_CONNECTTIMEOUT": "10",
+    "GDAL_HTTP_TIMEOUT": "60",
+    "GDAL_HTTP_MAX_RETRY": "2",
+    "VSI_CACHE": "TRUE",
+}
+_NESTED = 4  # VRTs in VRTs
+_ELSEWHERE = ("/vsicurl/", "/vsis3/")
+_COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+_UNNAMED = ("undefined", "palette", "gray")
+
+_allowed: set[str] = set()
+
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)  # most pictures lie nowhere
+
+
+def allow(address: str) -> str:
+    """Let `open_scene` read an address, which no file of data can make it do; gives it back.
+
+    Call it with what a person named: a file of annotations that names an address of its own
+    could otherwise have swath ask servers that only this machine reaches.
+    """
+    _allowed.add(address)
+    return address
+
+
+def open_address(address: str) -> Raster:
+    """The raster at an http(s) or S3 address; its header and later its windows are fetched.
+
+    S3 takes GDAL's environment variables: AWS_ACCESS_KEY_ID, AWS_NO_SIGN_REQUEST and the like.
+
+    Raises:
+        ImageryError: nobody allowed it, it does not answer, or holds no raster.
+    """
+    if address not in _allowed:
+        raise ImageryError(
+            f"{address}: an address; swath reads only those named on its command line. Fetch the "
+            f"file and name it here, or call swath.imagery.raster.allow."
+        )
+    kind, _, rest = address.partition("://")
+    driver = "JP2OpenJPEG" if urlsplit(address).path.lower().endswith(".jp2") else "GTiff"
+    with decoding(address):
+        source = f"/vsis3/{rest}" if kind == "s3" else f"/vsicurl/{address}"
+        return open_raster(address, source, driver)
+
+
+@dataclass(frozen=True, eq=False)
+class Raster(Scene):
+    """A scene that GDAL reads.
+
+    Args:
+        source: GDAL's name of the file.
+        driver: GDAL's name of the file's format.
+        palette: (256, 3) colours of a palette band, or None.
+        masked: whether some pixels may never have been observed.
+        scales: what each band's stored values are multiplied by, and what is added then.
+        overviews: factors at which the file holds smaller copies of itself.
+    """
+
+    source: str = ""
+    driver: str = "GTiff"
+    palette: Pixels | None = None
+    masked: bool = False
+    scales: tuple[tuple[float, float], ...] = ()
+    overviews: tuple[int, ...] = ()
+
+    def _values(
+        self,
+        area: Window,
+        size_wh: tuple[int, int],
+        numbers: tuple[int, ...] | None,
+        scaled: bool,
+        nearest: bool = False,
+    ) -> tuple[Values, Seen]:
+        looked_up = self.palette is not None and numbers is None
+        numbers = numbers or self.shown
+        shape, window = size_wh[::-1], RasterWindow(*area)
+        method = Resampling.bilinear
+        if size_wh[0] < area[2] or size_wh[1] < area[3]:
+            method = Resampling.average
+            self._refuse_endless(area, size_wh)
+        # The mean of two palette entries is a third colour; complex values have no mean here.
+        if nearest or self.palette is not None or self.dtype.startswith("complex"):
+            method = Resampling.nearest
+        seen: Seen = None
+        with self._opened() as raster:
+            asked = {"window": window, "out_shape": (len(numbers), *shape)}
+            values = raster.read(numbers, resampling=method, **asked)
+            if self.masked:
+                seen = raster.read_masks(numbers, **asked) > 0
+        if values.dtype.kind == "c":
+            values = np.abs(values)
+        if values.dtype.kind == "f":
+            finite = np.isfinite(values)
+            seen = finite if seen is None else seen & finite
+        if looked_up:
+            assert self.palette is not None
+            return np.moveaxis(self.palette[values[0]], -1, 0), seen
+        pairs = [self.scales[number - 1] for number in numbers]
+        if scaled and any(pair != (1.0, 0.0) for pair in pairs):
+            factor, offset = np.array(pairs).T[:, :, None, None]
+            values = values * factor + offset
+        return values, seen
+
+    def save_window(self, window: Window, to: Path) -> None:
+        """Write a part as a GeoTIFF of its own, with values, bands and georeference as they are.
+
+        Raises:
+            ImageryError: the part is too large to be held, or the file is damaged.
+        """
+        x, y, width, height = window
+        if width * height > LARGEST_READ_PX:
+            raise ImageryError(
+                f"{self.path}: the part of {width} x {height} px is too large; name a smaller AOI."
+            )
+        area = RasterWindow(x, y, width, height)
+        with decoding(self.path), self._opened() as raster, replacing(to) as temporary:
+            profile = {key: raster.profile[key] for key in ("count", "dtype", "crs", "nodata")}
+            profile |= {
+                "width": width,
+                "height": height,
+                "transform": raster.window_transform(area),
+            }
+            with rasterio.open(
+                temporary, "w", driver="GTiff", tiled=True, compress="deflate", **profile
+            ) as part:
+                part.colorinterp = raster.colorinterp
+                part.descriptions = raster.descriptions
+                part.scales, part.offsets = raster.scales, raster.offsets
+                part.write(raster.read(window=area))
+                if self.palette is not None:
+                    part.write_colormap(1, raster.colormap(1))
+                if any(MaskFlags.per_dataset in flags for flags in raster.mask_flag_enums):
+                    part.write_mask(raster.dataset_mask(window=area))
+
+    def _refuse_endless(self, area: Window, size_wh: tuple[int, int]) -> None:
+        """Keep a small picture of a huge file from reading all of it."""
+        shrink = min(area[2] / size_wh[0], area[3] / size_wh[1])
+        copy = max((factor for factor in self.overviews if factor <= shrink), default=1)
+        if area[2] * area[3] > LARGEST_SCAN_PX * copy**2:
+            raise ImageryError(
+                f"{self.path}: {area[2]} x {area[3]} px would be gone through for a picture of "
+                f"{size_wh[0]} x {size_wh[1]} px; add overviews with `gdaladdo FILE`, or read "
+                f"it tile by tile."
+            )
+
+    def _opened(self) -> AbstractContextManager[Any]:
+        return _opened(self.source, self.driver)
+
+
+def open_raster(path: Path | str, source: str, driver: str) -> Raster:
+    """The raster that GDAL finds under a name; the header is read."""
+    if driver == "VRT":
+        _check_sources(Path(source))
+    with _opened(source, driver) as raster:
+        rows, columns = raster.block_shapes[0]
+        if rows * columns > LARGEST_READ_PX:
+            raise ImageryError(
+                f"{path}: is stored in pieces of {columns} x {rows} px, too large to read; bring "
+                f"it into tiles with `gdal_translate -of COG FILE NEW`."
+            )
+        meaning = list(raster.colorinterp)
+        colours = [i for i, band in enumerate(meaning, 1) if band != ColorInterp.alpha] or [1]
+        palette = None
+        if meaning[0] == ColorInterp.palette and raster.dtypes[0] == "uint8":
+            palette = np.zeros((256, 3), dtype=np.uint8)
+            for value, colour in raster.colormap(1).items():
+                palette[value] = colour[:3]
+            colours = [1]
+        elif all(band in meaning for band in _COLOURS):
+            colours = [meaning.index(band) + 1 for band in _COLOURS]
+        else:
+            colours = colours[:3] if len(colours) >= 3 else colours[:1]
+        called = zip(raster.descriptions, (band.name for band in meaning), strict=True)
+        name = PurePosixPath(urlsplit(path).path) if isinstance(path, str) else path
+        return Raster(
+            id=name.stem,
+            path=path,
+            size_wh=(raster.width, raster.height),
+            bands=raster.count,
+            dtype=raster.dtypes[colours[0] - 1],
+            names=tuple(
+                tuple(one for one in some if one and one not in _UNNAMED) for some in called
+            ),
+            shown=tuple(colours),
+            georeference=_georeference(str(path), raster),
+            source=source,
+            driver=driver,
+            palette=palette,
+            masked=any(MaskFlags.all_valid not in flags for flags in raster.mask_flag_enums),
+            scales=tuple(zip(raster.scales, raster.offsets, strict=True)),
+            overviews=tuple(raster.overviews(1)),
+        )
+
+
+def _georeference(name: str, raster: Any) -> Georeference | None:
+    place = Georeference(name, (raster.width, raster.height))
+    points, crs = raster.gcps
+    if not raster.transform.is_identity or (raster.crs and not points):
+        crs = raster.crs
+        return replace(place, crs=crs.to_string() if crs else None, transform=raster.transform)
+    if points:
+        return replace(place, crs=crs.to_string() if crs else None, gcps=tuple(points))
+    if raster.rpcs is not None:
+        return replace(place, crs="EPSG:4326", rpcs=raster.rpcs)
+    return None
+
+
+def _check_sources(vrt: Path, depth: int = 0) -> None:
+    """Refuse a VRT that names anything but raster files: GDAL would fetch addresses, run services.
+
+    Raises:
+        ImageryError: it does, or is nested without end.
+    """
+    text = vrt.read_text(encoding="utf-8", errors="replace")
+    try:
+        if "<!" in text.replace("<!--", "") or depth > _NESTED:
+            raise ElementTree.ParseError("declares entities, or is nested too deep")
+        elements = list(ElementTree.fromstring(text).iter())
+    except ElementTree.ParseError as error:
+        raise ImageryError(f"{vrt}: cannot be read as VRT ({error}); make it anew.") from None
+    for element in elements:
+        told = element.tag in ("MDI", "SRS") and not element.get("key", "").endswith("DATASET")
+        for name, value in [(element.tag, element.text or ""), *element.items()]:
+            value = value.strip()
+            names_file = name.lower() in ("sourcefilename", "sourcedataset")
+            # Which of the two GDAL takes depends on more than one mark; both must be harmless.
+            files = [
+                one for one in (vrt.parent / value, Path(value)) if names_file and one.is_file()
+            ]
+            if (names_file and not files) or (not told and ("://" in value or "/vsi" in value)):
+                raise ImageryError(f"{vrt}: '{value}' is no file; put it beside the VRT.")
+            for file in files:
+                if file.suffix.lower() == ".vrt":
+                    _check_sources(file, depth + 1)
+                elif driver_of(file) is None:
+                    open_picture(file)
+
+
+@contextmanager
+def _opened(source: str, driver: str) -> Iterator[Any]:
+    """GDAL's view of a file."""
+    options = _REMOTE if source.startswith(_ELSEWHERE) else _LOCAL
+    try:
+        with rasterio.Env(**options), rasterio.open(source, driver=driver) as raster:
+            yield raster
+    except RasterioError as error:  # no OSError of itself, and not imported outside
+        raise OSError(str(error.__cause__ or error)) from None

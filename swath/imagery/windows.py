@@ -1,0 +1,71 @@
+"""Windows: a tile of a scene as a scene of its own, named `scene.tif#tile=x,y,width,height`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from swath.errors import ImageryError
+from swath.imagery.rendering import Limits
+from swath.imagery.scene import TILE, Scene, Window, open_scene
+from swath.imagery.tiling import Tile
+
+
+def tile_path(path: str, tile: Tile) -> str:
+    """The name of a tile of a scene; `open_scene` opens it."""
+    return f"{path}{TILE}{','.join(map(str, (*tile.origin_xy, *tile.size_wh)))}"
+
+
+@dataclass(frozen=True, eq=False)
+class Part(Scene):
+    """A tile of a scene: its own pixels alone, with the contrast of the whole.
+
+    Args:
+        whole: the scene.
+        origin_xy: the tile's upper left corner in it.
+    """
+
+    whole: Any = None
+    origin_xy: tuple[int, int] = (0, 0)
+
+    def _values(self, area: Window, *how: Any, **more: Any) -> Any:
+        x, y, width, height = area
+        at = x + self.origin_xy[0], y + self.origin_xy[1]
+        return self.whole._values((*at, width, height), *how, **more)
+
+    def _limits(self, *how: Any) -> Limits:
+        limits: Limits = self.whole._limits(*how)
+        return limits
+
+
+def open_tile(path: str, numbers: str) -> Part:
+    """The tile of the scene at `path` that `x,y,width,height` say.
+
+    Raises:
+        ImageryError: the scene cannot be opened, or the tile is none of it.
+    """
+    file = Path(path)
+    whole = _opened(path, file.stat().st_mtime_ns if file.is_file() else 0)
+    given = numbers.split(",")
+    if len(given) != 4 or not all(one.isdecimal() for one in given):
+        raise ImageryError(f"{path}{TILE}{numbers}: expected {TILE}x,y,width,height in pixels.")
+    x, y, width, height = map(int, given)
+    whole._window(Tile(whole.id, (x, y), (width, height)))
+    place = whole.georeference
+    known = {name: getattr(whole, name) for name in ("path", "bands", "dtype", "names", "shown")}
+    return Part(
+        id=f"{whole.id}{TILE}{numbers}",
+        size_wh=(width, height),
+        georeference=place.part((x, y), (width, height)) if place else None,
+        whole=whole,
+        origin_xy=(x, y),
+        **known,
+    )
+
+
+@lru_cache(maxsize=4)
+def _opened(path: str, changed_ns: int) -> Scene:
+    """Neighbouring tiles are read from the same picture, which a scene decodes once."""
+    return open_scene(path)

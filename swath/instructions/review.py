@@ -1,0 +1,228 @@
+"""Review: what a person said of the rows of a set, kept in `review.jsonl` and replayed on building.
+
+A verdict is kept with a digest of the row it was given on: a row that has changed since is shown
+again, and the old verdict is dropped and counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import orjson
+
+from swath.boxes import Boxes
+from swath.errors import FormatError, InstructionError, ShapeError
+from swath.files import Journal
+from swath.instructions.conversation import Box, Conversation, Text, Turn, assistant
+
+FILE = "review.jsonl"
+"""The verdicts' file, beside a run's `set/`."""
+
+Verdict = Literal["accept", "reject", "correct"]
+_WORDS = {  # what an answer's words are in the truth of its task
+    "classify": "label",
+    "count": "count",
+    "identify": "name",
+    "question": "answer",
+    **dict.fromkeys(("caption", "region", "describe"), "captions"),
+}
+_BOX = re.compile(r"\[box([^\]]*)\]")
+_PHRASE = re.compile(r"<p>(.*?)</p>")
+
+
+class Review:
+    """The verdicts on a set's rows.
+
+    Args:
+        path: of `review.jsonl`, begun with the first verdict.
+        choices: label to the answer that names it, where classes are asked for.
+
+    Raises:
+        FormatError: the file is damaged.
+    """
+
+    def __init__(self, path: Path, choices: Mapping[str, str] | None = None) -> None:
+        self.path, self.choices = path, dict(choices or {})
+        self.counts: dict[str, int] = {}
+        self._journal = Journal(path if path.is_file() else None, "review")
+
+    def verdict(self, row: Conversation) -> Verdict | None:
+        """What was said of a row as it is now, corrected or not; None for nothing yet."""
+        given = self._journal.get(row.id)
+        if given is None or digest(row) not in (given["of"], given["becomes"]):
+            return None
+        verdict: Verdict = given["verdict"]
+        return verdict
+
+    def give(
+        self, row: Conversation, verdict: Verdict, parts: Sequence[Mapping[str, Any]] = ()
+    ) -> Conversation:
+        """Keep a verdict; return the row as it will be built.
+
+        Args:
+            row: as built, or as an earlier correction left it.
+            verdict: "correct" needs `parts`.
+            parts: the new answer, text and boxes as rows of `conversations.jsonl` hold them.
+
+        Raises:
+            InstructionError: the new answer is no answer to the row's task.
+        """
+        before = self._journal.get(row.id)
+        of, kept = digest(row), list(parts)
+        if before and of == before["becomes"]:  # a second look at a corrected row
+            of = before["of"]
+            if verdict == "accept":
+                verdict, kept = before["verdict"], before["parts"]
+        after = self.corrected(row, kept) if verdict == "correct" else row
+        if self._journal.get(row.id) is None and not self.path.is_file():
+            self._journal = Journal(self.path, "review")
+        said = {"verdict": verdict, "of": of, "becomes": digest(after), "parts": kept}
+        self._journal.put(row.id, said)
+        return after
+
+    def replayed(self, rows: Sequence[Conversation]) -> list[Conversation]:
+        """The rows as built without those rejected, and with the answers corrected.
+
+        Counted in `counts` are those accepted, rejected, corrected, and changed since.
+        """
+        kept = []
+        for row in rows:
+            given = self._journal.get(row.id)
+            said = "" if given is None else f"{given['verdict']}ed"
+            if given is not None and digest(row) != given["of"]:
+                said = "changed"
+            if said:
+                self.counts[said] = self.counts.get(said, 0) + 1
+            if said == "corrected" and given is not None:
+                row = self.corrected(row, given["parts"])
+            if said != "rejected":
+                kept.append(row)
+        return kept
+
+    def corrected(self, row: Conversation, parts: Sequence[Mapping[str, Any]]) -> Conversation:
+        """The row with another answer, its truth made to agree.
+
+        Raises:
+            InstructionError: it is no answer to the row's task.
+        """
+        answer = {**row.to_row(), "turns": [{"role": "assistant", "parts": list(parts)}]}
+        try:
+            turn = Conversation.from_row(answer).turns[0]
+        except FormatError as error:
+            raise InstructionError(f"{row.id}: no answer ({error})") from None
+        boxes = [part.boxes.quads.reshape(-1, 8) for part in turn.parts if isinstance(part, Box)]
+        words = "".join(part.text for part in turn.parts if isinstance(part, Text)).strip()
+        if not boxes and not words:
+            raise InstructionError(f"{row.id}: the answer is empty; write one, or reject the row.")
+        truth = dict(row.truth)
+        if "boxes" in truth and any(isinstance(part, Box) for part in row.turns[-1].parts):
+            if not boxes:
+                raise InstructionError(f"{row.id}: the answer has no box; draw one, or reject it.")
+            truth["boxes"] = np.concatenate(boxes).round(3).tolist()
+        if "phrases" in truth:
+            truth["phrases"] = _phrases(row, turn)
+            words = " ".join(_PHRASE.sub(r"\1", words).split())
+        if key := _WORDS.get(row.task):
+            truth[key] = said = self._said(row, key, words)
+            if key == "label":
+                turn = assistant(self.choices[str(said)])
+        return replace(row, turns=(*row.turns[:-1], Turn("assistant", turn.parts)), truth=truth)
+
+    def _said(self, row: Conversation, key: str, words: str) -> object:
+        if key == "captions":
+            return [words, *row.truth[key][1:]]
+        if key == "count":
+            if not words.isdecimal():
+                raise InstructionError(f"{row.id}: '{words}' is no count; write a whole number.")
+            return int(words)
+        if key == "label":
+            named = [label for label, answer in self.choices.items() if words in (answer, label)]
+            if not named:
+                raise InstructionError(
+                    f"{row.id}: '{words}' names no class of the set; write one of "
+                    f"{', '.join(sorted(self.choices.values()))}."
+                )
+            return named[0]
+        return words
+
+    def close(self) -> None:
+        """Close the file."""
+        self._journal.close()
+
+
+def written(turn: Turn) -> str:
+    """A turn as a person edits it: its words, and boxes as `[box x1 y1 x2 y2 x3 y3 x4 y4]`."""
+    said = []
+    for part in turn.parts:
+        if isinstance(part, Text):
+            said.append(part.text)
+        if isinstance(part, Box):
+            rows = part.boxes.quads.reshape(-1, 8).round(1).tolist()
+            said += [f"[box {' '.join(f'{value:g}' for value in row)}]" for row in rows]
+    return "".join(said).strip()
+
+
+def parts_of(text: str) -> list[dict[str, Any]]:
+    """The parts that `written` wrote; a box of four numbers is upright.
+
+    Raises:
+        InstructionError: a box has other than four or eight numbers.
+    """
+    parts: list[dict[str, Any]] = []
+    for place, piece in enumerate(_BOX.split(text.strip())):
+        if place % 2 == 0:
+            parts += [{"text": piece}] if piece else []
+            continue
+        try:
+            values = [float(value) for value in piece.replace(",", " ").split()]
+            boxes = (
+                Boxes.from_hbb(values)
+                if len(values) == 4
+                else Boxes(np.array([values]).reshape(-1, 4, 2))
+            )
+            if len(boxes) != 1:
+                raise ValueError
+        except (ValueError, ShapeError):
+            raise InstructionError(
+                f"'[box {piece}]' is no box; write four numbers, or eight of its corners."
+            ) from None
+        parts.append({"boxes": boxes.quads.reshape(-1, 8).tolist(), "of": 0})
+    return parts
+
+
+def _phrases(row: Conversation, turn: Turn) -> list[str]:
+    """The phrase of each box of a description: the last one marked before it."""
+    phrases, last = [], ""
+    for part in turn.parts:
+        if isinstance(part, Text) and (marked := _PHRASE.findall(part.text)):
+            last = marked[-1]
+        if isinstance(part, Box):
+            if not last:
+                raise InstructionError(
+                    f"{row.id}: a box without a phrase; write <p>words</p> before it."
+                )
+            phrases += [last] * len(part.boxes)
+    return phrases
+
+
+def state(path: Path) -> str:
+    """A short digest of all verdicts in a file, "" without any."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
+
+
+def digest(row: Conversation) -> str:
+    """A short digest of what a row says; its split and its place on the disk are left out."""
+    told = row.to_row()
+    shown = [
+        {**part, "image": Path(part["image"]).name} if "image" in part else part
+        for turn in told["turns"]
+        for part in turn["parts"]
+    ]
+    said = orjson.dumps([told["task"], shown, told["truth"]], option=orjson.OPT_SERIALIZE_NUMPY)
+    return hashlib.sha256(said).hexdigest()[:16]
