@@ -207,9 +207,7 @@ def test_a_box_that_the_crop_cuts_off_is_not_learnt_from(base, swath, tmp_path):
     for number, row in enumerate(rows):
         x1, y1, x2, y2 = row["box"]
         rectangle(tmp_path / "data" / row["image"], (x1, y1, x2, y2), (64, 32))
-        coco["images"].append(
-            {"id": number, "file_name": row["image"], "width": 64, "height": 32}
-        )
+        coco["images"].append({"id": number, "file_name": row["image"], "width": 64, "height": 32})
         box = {"id": number, "image_id": number, "category_id": 1}
         coco["annotations"].append(box | {"bbox": [x1, y1, x2 - x1, y2 - y1]})
     (tmp_path / "data" / "boxes.json").write_text(json.dumps(coco))

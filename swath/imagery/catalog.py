@@ -6,7 +6,6 @@ import json
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -98,34 +97,37 @@ def search(
             "catalogues are read by pystac-client, which is not installed; pip install "
             "'swath[stac]'."
         ) from None
-    span = _span(dates)
-    away = is_address(catalogue)
-    damage = (APIError, ClientTypeError, RequestException, pystac.STACError)
-    with _reading(catalogue, damage), warnings.catch_warnings():
-        warnings.simplefilter("ignore", PystacClientWarning)  # of walking a static one
-        root = Client.open(catalogue)
-        if away and root.conforms_to("ITEM_SEARCH"):
-            shape = None if aoi is None else json.loads(shapely.to_geojson(aoi))
-            asked: dict[str, Any] = {
-                "intersects": shape,
-                "datetime": dates,
-                "collections": list(collections),
-            }
-            items = root.search(**{k: v for k, v in asked.items() if v}).items()
-        else:
-            items = root.get_items(recursive=True)
-            if collections:
-                items = (one for one in items if one.collection_id in collections)
-        matching = (
-            found
-            for found in (_found(item, away, assets) for item in items)
-            if set(assets) <= set(found.assets)
-            and found.assets
-            and (aoi is None or found.footprint.intersects(aoi))
-            and (clouds is None or (found.clouds is not None and found.clouds <= clouds))
-            and (dates is None or _within(found.taken, span))
-        )
-        return list(islice(matching, limit))
+    span, away = _span(dates), is_address(catalogue)
+
+    def wanted(item: Any) -> Iterator[Found]:
+        found = _found(item, away, assets)
+        clear = clouds is None or (found.clouds is not None and found.clouds <= clouds)
+        there = aoi is None or found.footprint.intersects(aoi)
+        then = dates is None or _within(found.taken, span)
+        if found.assets and set(assets) <= set(found.assets) and clear and there and then:
+            yield found
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PystacClientWarning)  # of walking a static one
+            root = Client.open(catalogue)
+            if away and root.conforms_to("ITEM_SEARCH"):
+                shape = None if aoi is None else json.loads(shapely.to_geojson(aoi))
+                items = root.search(
+                    intersects=shape, datetime=dates, collections=list(collections) or None
+                ).items()
+            else:
+                items = root.get_items(recursive=True)
+            within = (one for one in items if not collections or one.collection_id in collections)
+            return list(islice((found for one in within for found in wanted(one)), limit))
+    except (
+        APIError, ClientTypeError, RequestException, pystac.STACError, shapely.GEOSException,
+        OSError, ValueError, TypeError, LookupError,
+    ) as error:  # fmt: skip
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ImageryError(
+            f"{catalogue}: cannot be read ({reason}); is it a STAC API or catalog.json?"
+        ) from error
 
 
 def place_of(aoi: str) -> Any:
@@ -211,14 +213,3 @@ def _within(taken: str, span: tuple[str, str]) -> bool:
     if moment.tzinfo is not None:
         moment = moment.astimezone(UTC).replace(tzinfo=None)
     return span[0] <= moment.isoformat() <= span[1]
-
-
-@contextmanager
-def _reading(catalogue: str, damage: tuple[type[Exception], ...]) -> Iterator[None]:
-    try:
-        yield
-    except (*damage, OSError, ValueError, TypeError, LookupError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ImageryError(
-            f"{catalogue}: cannot be read ({reason}); is it a STAC API or catalog.json?"
-        ) from error

@@ -21,8 +21,12 @@ from swath.models.pixels import PixelStore, View
 from swath.models.schema import Grammar, Schema
 from swath.models.scoring import log_probabilities
 from swath.models.seen import Seen
+from swath.models.trie import Trie
 
 Progress = Callable[[int, int], None]
+
+LONGEST_ROW = 2048
+"""Tokens beside images of questions in one row: attention grows with the square of them."""
 
 
 @dataclass(frozen=True)
@@ -222,11 +226,18 @@ class LocalEngine:
         seen = self._look_at([row[0][0] for row in rows], orientation)
         lines: list[tuple[tuple[str, ...], list[Encoded]]] = []
         for row in rows:
-            paths = _paths(row[0][0])
-            some = [
-                self._encoded(_answered(one, text), seen) for one, texts in row for text in texts
-            ]
-            lines += [(paths, some)] if self.inputs.branching else [(paths, [one]) for one in some]
+            paths, length = _paths(row[0][0]), LONGEST_ROW
+            for one, texts in row:
+                some = [self._encoded(_answered(one, text), seen) for text in texts]
+                if not self.inputs.branching:
+                    lines += [(paths, [each]) for each in some]
+                    continue
+                own = len(Trie.of(some).ids) - len(paths) * self.loaded.image_tokens
+                if length + own > LONGEST_ROW:
+                    lines.append((paths, []))
+                    length = 0
+                lines[-1][1].extend(some)
+                length += own
         logs: list[NDArray[np.float64]] = []
         for part in batches(lines, self.batch_size):
             given = seen.of([paths for paths, _ in part])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -236,6 +237,8 @@ def _opened(file: Path) -> dict[str, Any]:
         raise ModelError(f"{file}: missing, though its index names it; copy it too.") from None
     except (OSError, RuntimeError, EOFError, SafetensorError) as error:
         raise ModelError(f"{file}: cannot be read ({_first(error)}); was it cut short?") from None
+    except (LookupError, ValueError, TypeError, AttributeError, struct.error):  # any bytes at all
+        raise ModelError(f"{file}: no checkpoint of torch; was it cut short?") from None
     except torch.serialization.pickle.UnpicklingError as error:  # type: ignore[attr-defined]
         named = re.search(r"GLOBAL (\S+)", str(error))
         if named is None:

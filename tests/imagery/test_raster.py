@@ -102,6 +102,19 @@ def test_a_vrt_cannot_have_anything_else_opened(tmp_path, name, form):
         assert not server.asked
 
 
+@pytest.mark.parametrize("more", ["http://host/x.tif", "/vsicurl/http://host/x.tif"])
+def test_a_vrt_names_no_address_in_its_other_parts_either(tmp_path, more):
+    write(tmp_path / "a.tif", noise())
+    source = '<SourceFilename relativeToVRT="1">a.tif</SourceFilename>'
+    for part in (f"<DEMPath>{more}</DEMPath>", f'<MDI key="X_DATASET">{more}</MDI>'):
+        (tmp_path / "b.vrt").write_text(VRT.format(source=source + part))
+        with pytest.raises(ImageryError, match="is no file"):
+            open_scene(tmp_path / "b.vrt")
+    remark = '<MDI key="TIFFTAG_COPYRIGHT">https://host/terms</MDI>'
+    (tmp_path / "b.vrt").write_text(VRT.format(source=source + remark))
+    assert open_scene(tmp_path / "b.vrt").size_wh == (64, 64)
+
+
 def test_a_vrt_with_entities_or_in_a_circle_is_refused(tmp_path):
     source = '<SourceFilename relativeToVRT="1">b.vrt</SourceFilename>'
     (tmp_path / "b.vrt").write_text(VRT.format(source=source))

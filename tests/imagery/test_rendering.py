@@ -155,3 +155,13 @@ def test_a_rendering_comes_back_from_a_models_manifest():
 def test_the_model_sees_the_bands_of_the_recipe(four):
     store = PixelStore(32, 32, rendering=Rendering(bands=[4, 3, 2], stretch="none"))
     assert store.plain(str(four)).pixels[16, 16].tolist() == [40, 30, 20]
+
+
+def test_an_engine_repeats_the_rendering_its_model_came_with(tiny, four):
+    from dataclasses import replace
+
+    from swath.models.engine import LocalEngine
+
+    section = Imagery(rendering=Rendering(bands=["B08", "B04", "B03"], stretch="none"))
+    store = LocalEngine(replace(tiny, imagery=section)).store
+    assert store.plain(str(four)).pixels[5, 5].tolist() == [40, 30, 20]

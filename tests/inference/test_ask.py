@@ -110,3 +110,18 @@ def test_a_run_is_asked_after_the_instruction_it_was_tuned_with(tiny_base, tmp_p
     )
     assistant.ask(built.conversations[0].images[0].path, "What is it?")
     assert asked[0].text("system") == "Be one of blue land, green land, red land."
+
+
+def test_the_command_line_takes_later_pictures(tiny_base, picture, tmp_path, monkeypatch, capsys):
+    from swath.cli import main
+
+    later, asked = rectangle(tmp_path / "later.png"), []
+    monkeypatch.setattr(
+        LocalEngine, "answer", lambda self, questions, most: asked.extend(questions) or [Reply("x")]
+    )
+    argv = ["swath", "ask", str(tiny_base), picture, "What moved?", "--then", later]
+    monkeypatch.setattr("sys.argv", argv)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code and capsys.readouterr().out == "x\n"
+    assert [image.path for image in asked[0].images] == [picture, later]

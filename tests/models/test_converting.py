@@ -496,6 +496,15 @@ def test_a_file_cut_short_is_an_error_that_names_it(tmp_path, keep):
         convert(file, tmp_path / "out")
 
 
+@pytest.mark.parametrize("content", [b"hello", b"a", b"\x80\x02.", b"<html>Not found</html>"])
+def test_a_file_of_something_else_is_an_error_that_names_it(tmp_path, content):
+    file = tmp_path / "checkpoint.pth"
+    file.write_bytes(content)
+    with pytest.raises(ModelError, match=r"checkpoint.pth: .*was it cut short\?"):
+        convert(file, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def changed(state, **other):
     return {name: one for name, one in (state | other).items() if one is not None}
 

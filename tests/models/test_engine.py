@@ -103,6 +103,24 @@ def test_questions_about_one_picture_stand_in_one_row(tiny, questions, monkeypat
         assert row == pytest.approx(single, abs=1e-4)
 
 
+def test_rows_do_not_grow_without_end(tiny, questions, monkeypatch):
+    local, rows = LocalEngine(tiny, batch_size=16), []
+    right = local.score(questions, [LABELS] * len(questions))
+
+    def counting(given, some, images):
+        rows.extend(some)
+        return scoring.log_probabilities(given, some, images)
+
+    monkeypatch.setattr(engine, "log_probabilities", counting)
+    for longest, alone in ((1, True), (130, False)):
+        monkeypatch.setattr(engine, "LONGEST_ROW", longest)
+        rows.clear()
+        again = local.score(questions, [LABELS] * len(questions))
+        assert (len(rows) == len(questions)) is alone
+        assert np.allclose(again, right, atol=1e-4)
+    assert len(questions) / 4 < len(rows)
+
+
 def listed(path, question="Which class?"):
     """A question after a long instruction that stands before the picture."""
     whole = asks(path, question=question)

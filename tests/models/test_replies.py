@@ -6,6 +6,7 @@ import torch
 
 from swath.files import Journal
 from swath.models.engine import LocalEngine
+from swath.models.family import FAMILIES
 from swath.models.replies import KIND, Contents, RememberingEngine, identity
 from tests.making import asks, rectangle
 
@@ -122,3 +123,9 @@ def test_a_model_is_itself_when_loaded_again(tiny, tiny_base):
     other = load_folder(tiny_base, "tiny")
     other.tokenizer.chat_template += " "
     assert identity(tiny) != identity(other)
+
+
+@pytest.mark.parametrize("family", [name for name, _ in FAMILIES.items()])
+def test_a_model_of_any_family_has_an_identity(tiny, family):
+    other = replace(tiny, family=replace(FAMILIES.get(family), image_token="<other>"))
+    assert identity(replace(tiny, family=FAMILIES.get(family))) != identity(other)

@@ -353,6 +353,17 @@ def test_speed_settings_and_evaluation_may_change_on_the_way(tiny_base, built):
     assert fingerprint(built, type(plan)(**values)) != fingerprint(built, plan)
 
 
+def test_a_key_that_a_later_swath_brings_does_not_make_another_run(tiny_base, built):
+    plan = recipe(tiny_base, stage())
+
+    class Later(type(plan)):
+        sharpness: int = 1
+
+    values = json.loads(plan.model_dump_json())
+    assert fingerprint(built, Later(**values)) == fingerprint(built, plan)
+    assert fingerprint(built, Later(**values, sharpness=2)) != fingerprint(built, plan)
+
+
 def test_a_set_without_training_rows_is_refused(tiny_base, tmp_path):
     empty = small_set(tmp_path / "pictures", count=4, test=4)
     with pytest.raises(TuningError, match=r"no training rows; see annotations\.split"):
