@@ -8,7 +8,7 @@ from tests.making import BLUE, RED, rectangle
 
 
 def drawn(path, base, fit):
-    """The first tile of a sheet of a picture 96 x 48 whose ends are red and whose middle is blue."""
+    """The tile of a picture 96 x 48 whose ends are red and whose middle is blue."""
     picture = rectangle(path / "wide.png", (24, 0, 72, 48), (96, 48), BLUE, RED)
     turns = (user(Image(picture, (96, 48)), "\nWhat?"), assistant("water"))
     values = {
