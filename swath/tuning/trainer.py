@@ -115,9 +115,10 @@ class StageTrainer(Trainer):
                 answers = answers * (share * self.batches)
             self._note("text", answers)
             loss = self.stage.text_loss * answers
-        if self.heads is not None:
+        targets = scenes if scenes is not None else words  # images may have neither
+        if self.heads is not None and (segments is None or targets is not None):
             if segments is not None:
-                features = tower_features(seen[0], len(scenes if scenes is not None else words))
+                features = tower_features(seen[0], len(targets))
             image = self.heads(features, scenes, words)
             self._note("image", image)
             loss = loss + image

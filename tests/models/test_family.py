@@ -175,6 +175,21 @@ def test_questions_about_several_images_score_together_as_alone(model, tmp_path)
     assert np.ptp([row[0] for row in together]) > 1e-3
 
 
+def test_score_parity_fails_when_qwen_counts_an_image_like_words(tmp_path, monkeypatch):
+    question, texts = asked(rectangle(tmp_path / "a.png")).question, ["red field", "blue land"]
+    engine = LocalEngine(_made("qwen"))
+    (right,) = engine.score([question], [texts])
+
+    def like_words(self, tries, ids):
+        places = torch.zeros(3, *ids.shape, dtype=torch.int64)
+        for row, one in enumerate(tries):
+            places[:, row, : len(one.ids)] = torch.from_numpy(one.positions)
+        return places
+
+    monkeypatch.setattr(Inputs, "_threefold", like_words)
+    assert np.abs(engine.score([question], [texts])[0] - right).max() > 1e-3
+
+
 def test_a_model_is_given_what_its_tower_made_of_the_images(model):
     takes = takes_features(Inputs(model))
     assert takes is (model.model.config.model_type != "blip-2")

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from swath.errors import TuningError
 from swath.files import read_json
-from swath.instructions.builder import write_set
+from swath.instructions.builder import InstructionSet, write_set
 from swath.instructions.conversation import Conversation, assistant, user
 from swath.models.engine import LocalEngine
 from swath.models.loading import Loaded, load
@@ -380,7 +380,6 @@ def test_a_loss_that_is_no_number_stops_with_advice(tiny_base, built, tmp_path):
 
 def test_a_row_without_a_picture_is_refused_before_anything_is_written(tiny_base, built, tmp_path):
     from swath.errors import InstructionError
-    from swath.instructions.builder import InstructionSet
 
     bare = Conversation("bare", "caption", (user("Hello?"), assistant("Hello.")), split="train")
     bad = InstructionSet((*built.conversations, bare), built.card)
@@ -390,8 +389,6 @@ def test_a_row_without_a_picture_is_refused_before_anything_is_written(tiny_base
 
 
 def test_rows_longer_than_the_context_are_left_out_whole_and_counted(tiny_base, built, tmp_path):
-    from swath.instructions.builder import InstructionSet
-
     one = built.split("train")[0]
     turns = (one.turns[0], assistant("field " * 400))
     long = Conversation("long", one.task, turns, split="train", truth=one.truth)
@@ -401,3 +398,11 @@ def test_rows_longer_than_the_context_are_left_out_whole_and_counted(tiny_base, 
     only = InstructionSet((long,), built.card)
     with pytest.raises(TuningError, match=r"every row is longer than the 256 tokens .* first long"):
         tune(only, recipe(tiny_base, stage()), tmp_path / "other")
+
+
+def test_image_losses_pass_over_images_without_class_and_caption(tiny_base, tmp_path):
+    counts = small_set(tmp_path / "pictures", tasks=["count"])
+    bare = InstructionSet(counts.conversations, {**counts.card, "labels": [], "words": []})
+    heads = {"image_loss": {"label": 1, "words": 1}}
+    folder = tune(bare, recipe(tiny_base, stage(**heads)), tmp_path / "run")
+    assert all("image" not in row for row in read_losses(folder))
