@@ -39,7 +39,7 @@ format: .venv/.installed-dev
 bench: .venv/.installed-dev
 	@test -n "$(RUN)" || { echo "name an evaluated run: make bench RUN=runs/captions" >&2; exit 2; }
 	$(BIN)/python benchmarks/scenes.py $(RUN)
-	$(BIN)/python benchmarks/captions.py $(RUN)
+	$(BIN)/python benchmarks/caption_baselines.py $(RUN)
 
 # Stamps: what is installed is installed again only when these files change.
 .venv/.installed: pyproject.toml constraints.txt | .venv/.made

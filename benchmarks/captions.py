@@ -1,148 +1,141 @@
-"""Does the model write captions, or repeat them? A run's captions beside some that copy.
+"""Our caption measures beside pycocoevalcap's: seconds of each, and the largest difference.
 
-    python benchmarks/captions.py RUN [--out JSON]
+    python benchmarks/captions.py CAPTIONS [--images N] [--references N] [--out JSON]
 
-RUN is a finished and evaluated run folder with captions. Beside its own captions of the test images
-stand: the commonest training caption of all; the commonest one of the class that the same model
-gave the image; and that of the training image nearest by the cosine of the same model's vision
-features. Differences are paired over images.
+CAPTIONS is a caption file that swath reads, or its folder. Each of N images is given the sentences
+of one drawn from it as references, and as its caption a sentence of its own or of another in turn.
+Both sides get the same words; where Java is installed its tokeniser is compared as well. Times are
+of one run, one after the other, on one thread.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
+import random
+import shutil
 import sys
-from collections import Counter
-from dataclasses import replace
+import time
 from pathlib import Path
+from typing import Any
 
-from measured import described, finish, machine, rows, tuned_predictions
+import numpy as np
+from measured import finish, machine
 
-from swath.errors import SwathError
-from swath.evaluation.baselines import commonest_caption, nearest_caption
-from swath.evaluation.metrics import METRICS, Score
-from swath.evaluation.predictions import Prediction
-from swath.evaluation.score import compare, score
-from swath.evaluation.statistics import Difference
-from swath.experiment import Experiment
-from swath.instructions.builder import read_set
-from swath.instructions.conversation import Conversation
-from swath.models.encoding import by_image
-from swath.models.engine import LocalEngine
-from swath.models.loading import load
-
-MODEL = "the model"
-Scores = dict[str, dict[str, Score]]
-Gaps = dict[str, dict[str, Difference]]
+from swath.annotations.captions import read
+from swath.errors import AnnotationError, SwathError
+from swath.evaluation import ngrams
+from swath.evaluation.ptb import tokenise
 
 
 def main() -> None:
-    """Read the arguments, score, print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("run", type=Path, help="a finished and evaluated run folder")
-    parser.add_argument("--out", type=Path, help="JSON to write")
-    args = parser.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("captions", type=Path)
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--references", type=int, default=5)
+    parser.add_argument("--out", type=Path)
+    asked = parser.parse_args()
     try:
-        answers, scores, gaps = measure(args.run)
+        answers, references = drawn(asked.captions, asked.images, asked.references)
     except SwathError as error:
-        sys.exit(f"{parser.prog}: {error}")
-    print(table(scores, gaps))
-    if args.out:
-        result = {
-            "run": described(args.run),
-            "images": len(answers[MODEL]),
-            "distinct": {who: len({one.answer for one in some}) for who, some in answers.items()},
-            "copied": copied(args.run, answers[MODEL]),
-            "scores": {who: rows(values) for who, values in scores.items()},
-            "model_minus": {who: rows(values) for who, values in gaps.items()},
-            "machine": machine(),
-        }
-        finish(result, args.out)
+        sys.exit(str(error))
+    result = {"machine": machine(), "captions": len(answers), "references": asked.references}
+    finish({**result, **compared(answers, references)}, asked.out)
 
 
-def measure(run: Path) -> tuple[dict[str, list[Prediction]], Scores, Gaps]:
-    """Captions by who made them, their scores, and the model minus each of the others."""
-    recipe, answers = Experiment.of_run(run).recipe, captions(run)
-    seed, resamples = recipe.seed, recipe.evaluation.resamples
-    scores = {who: score(some, (), resamples, seed)["caption"] for who, some in answers.items()}
-    others = {who: some for who, some in answers.items() if who != MODEL}
-    gaps = {
-        who: compare(some, answers[MODEL], (), resamples, seed)["caption"]
-        for who, some in others.items()
-    }
-    return answers, scores, gaps
+def drawn(path: Path, images: int, count: int) -> tuple[list[str], list[list[str]]]:
+    """Captions and references in words as they were written."""
+    sets = [list(image.captions[:count]) for image in read(path)]
+    sets = [sentences for sentences in sets if len(sentences) == count]
+    if not sets:
+        raise AnnotationError(f"{path}: no image with {count} sentences; ask for fewer.")
+    rng = random.Random(0)
+    references = [rng.choice(sets) for _ in range(images)]
+    answers = [
+        rng.choice(own if number % 2 else rng.choice(sets)) for number, own in enumerate(references)
+    ]
+    return answers, references
 
 
-def captions(run: Path) -> dict[str, list[Prediction]]:
-    """The captions to be scored, by who made them."""
-    recipe = Experiment.of_run(run).recipe
-    built = read_set(run / "set")
-    ours = tuned_predictions(run, "caption")
-    asked = {one.id: one for one in built.split(recipe.evaluation.split)}
-    tested = [asked[one.id] for one in ours]
-    training = [one for one in built.split("train") if one.task == "caption"]
-    # A training image has a conversation for each of its captions, and all of them as its truth.
-    images = [group[0] for group in by_image(training)]
-    classes = {one.image: one.label for one in tuned_predictions(run, "classify")}
-    engine = LocalEngine(load(run), threads=recipe.tuning.threads)
-    known = engine.features([one.images[0].path for one in images])
-    seen = engine.features([one.images[0].path for one in tested])
-    return {
-        "commonest of all": commonest_caption(images, tested),
-        "commonest of the named class": commonest_caption(images, tested, classes),
-        "commonest of the nearest image": nearest_caption(
-            [_commonest_first(one) for one in images], tested, known, seen
+def compared(answers: list[str], references: list[list[str]]) -> dict[str, Any]:
+    """Seconds of ours and theirs, their ratio, and the largest difference of any caption."""
+    from pycocoevalcap.bleu.bleu import Bleu
+    from pycocoevalcap.cider.cider import Cider
+    from pycocoevalcap.rouge.rouge import Rouge
+
+    start = time.perf_counter()
+    words = [tokenise(text) for text in answers]
+    others = [[tokenise(text) for text in several] for several in references]
+    tokens = {"ours_s": time.perf_counter() - start}
+    if shutil.which("java"):
+        start = time.perf_counter()
+        theirs = _java(answers, references)
+        tokens["theirs_s"] = time.perf_counter() - start
+        ours = [words, *map(list, zip(*others, strict=True))]
+        tokens["texts_that_differ"] = sum(
+            one != two
+            for a, b in zip(ours, theirs, strict=True)
+            for one, two in zip(a, b, strict=True)
+        )
+    truth = dict(enumerate(others))
+    given = {number: [text] for number, text in enumerate(words)}
+    held: list[ngrams.Sentences] = []
+    pairs = {
+        "n-grams, for all three": (lambda: _counted(words, others, held), lambda: 0),
+        "BLEU-4": (
+            lambda: _bleu(held[0]),
+            lambda: _last(Bleu(4).compute_score(truth, given)),
         ),
-        MODEL: ours,
+        "ROUGE-L": (
+            lambda: ngrams.rouge_l(held[0]),
+            lambda: Rouge().compute_score(truth, given)[1],
+        ),
+        "CIDEr": (
+            lambda: ngrams.cider(held[0]),
+            lambda: Cider().compute_score(truth, given)[1],
+        ),
     }
+    rows: dict[str, Any] = {}
+    for name, sides in pairs.items():
+        seconds, values = [], []
+        for side in sides:
+            start = time.perf_counter()
+            with contextlib.redirect_stdout(io.StringIO()):
+                values.append(np.asarray(side()))
+            seconds.append(time.perf_counter() - start)
+        difference = float(np.abs(values[0] - values[1]).max())
+        rows[name] = {"ours_s": seconds[0], "theirs_s": seconds[1], "difference": difference}
+    ours_s = sum(row["ours_s"] for row in rows.values())
+    theirs_s = sum(row["theirs_s"] for row in rows.values())
+    total = {"ours_s": ours_s, "theirs_s": theirs_s, "ratio": theirs_s / ours_s}
+    return {"tokens": tokens, "measures": rows, "total": total}
 
 
-def _commonest_first(one: Conversation) -> Conversation:
-    ordered = [text for text, _ in Counter(one.truth["captions"]).most_common()]
-    return replace(one, truth={**one.truth, "captions": ordered})
+def _counted(words: list[str], others: list[list[str]], held: list[ngrams.Sentences]) -> int:
+    held.append(ngrams.Sentences.of(words, others))
+    return len(held[0].grams) - ngrams.LONGEST
 
 
-def copied(run: Path, ours: list[Prediction]) -> float:
-    """Share of the model's captions that are, word for word, a training caption."""
-    known = {
-        " ".join(text.split())
-        for one in read_set(run / "set").split("train")
-        for text in one.truth.get("captions", [])
-    }
-    return sum(" ".join(one.answer.split()) in known for one in ours) / len(ours)
+def _bleu(some: ngrams.Sentences) -> np.ndarray:
+    rows = ngrams.bleu_rows(some)
+    return np.append(ngrams.bleu(rows), ngrams.bleu(rows.sum(axis=0)))
 
 
-def table(scores: Scores, gaps: Gaps) -> str:
-    """Scores with 95 % intervals, then the model's lead over each with its p, in plain text."""
-    names = list(scores[MODEL])
-    lines = [["", *(METRICS[name].title for name in names)]]
-    for who, row in scores.items():
-        lines.append([who, *(_interval(name, row[name]) for name in names)])
-    lines.append([""] * len(lines[0]))
-    for who, gap in gaps.items():
-        lines.append([f"{MODEL} minus {who}", *(_gap(name, gap[name]) for name in names)])
-    first, *others = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [line[0].ljust(first), *(t.rjust(w) for t, w in zip(line[1:], others, strict=True))]
-        ).rstrip()
-        for line in lines
-    )
+def _last(scores: tuple[list[float], list[list[float]]]) -> np.ndarray:
+    return np.append(scores[1][-1], scores[0][-1])
 
 
-def _interval(name: str, one: Score) -> str:
-    scale = METRICS[name].scale
-    low, high = one.low or 0.0, one.high or 0.0
-    return f"{one.value * scale:.1f} ({low * scale:.1f} to {high * scale:.1f})"
+def _java(answers: list[str], references: list[list[str]]) -> list[list[str]]:
+    """Captions, then each place among the references, as the Java program tokenises them."""
+    from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
-
-def _gap(name: str, one: Difference) -> str:
-    scale = METRICS[name].scale
-    p = "p < 0.01" if one.p < 0.01 else f"p = {one.p:.2f}"
-    ends = f"({one.low * scale:+.1f} to {one.high * scale:+.1f}, {p})"
-    return f"{one.value * scale:+.1f} {ends}"
+    found = []
+    for texts in [answers, *zip(*references, strict=True)]:
+        given = {number: [{"caption": text}] for number, text in enumerate(texts)}
+        tokens = PTBTokenizer().tokenize(given)
+        found.append([tokens[number][0] for number in range(len(texts))])
+    return found
 
 
 if __name__ == "__main__":
