@@ -1,11 +1,13 @@
-"""Annotations a second and peak memory of swath's readers, beside a plain loop over the same files.
+"""Annotations a second and peak memory of swath's readers and builder, beside a plain loop.
 
     python benchmarks/reading.py [--folder DIR] [--images N] [--captions N] [--out JSON]
 
-Writes N DOTA-like label files of 10 objects, and N captions in JSON Lines, five a picture, with
-empty files in the pictures' place, which readers never open. Each reader runs in a process of its
-own, on a tenth of the files and on all: memory that stays is constant. The plain loop splits lines
-or parses JSON, checks nothing and keeps all it read in lists, as loaders of papers do.
+Writes N DOTA-like label files of 10 objects, and N captions, five a picture, as JSON Lines and in
+Karpathy's JSON, with empty files in the pictures' place, which readers never open. The plain loop
+splits lines or parses JSON, checks nothing and keeps all it read in lists, as loaders of papers do.
+`build` makes instructions from the boxes as `swath build` writes them, pictures given as measured.
+Each runs in a process of its own, on a tenth of the files and on all, so that memory which grows
+with them shows.
 """
 
 from __future__ import annotations
@@ -19,13 +21,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from measured import finish, machine
 
 OBJECTS = 10
+NAMES = ("small-vehicle", "ship", "plane", "harbor")
 SENTENCES = 5
+READER = {"dota": "dota", "captions": "rows", "karpathy": "captions"}
 
 
 def main() -> None:
@@ -43,10 +48,14 @@ def main() -> None:
     try:
         rows = []
         for share in (10, 1):
-            for kind, total in (("dota", asked.images), ("captions", asked.captions)):
+            for kind, total in (
+                ("dota", asked.images),
+                ("captions", asked.captions),
+                ("karpathy", asked.captions),
+            ):
                 place = home / f"{kind}-{share}"
                 write(kind, place, total // share)
-                for reader in ("plain", "swath"):
+                for reader in ("plain", "swath", *["build"] * (kind == "dota")):
                     rows.append(in_a_process(reader, kind, place))
                     print(shown(rows[-1]), file=sys.stderr)
                 shutil.rmtree(place)
@@ -67,17 +76,29 @@ def write(kind: str, place: Path, total: int) -> None:
             for _ in range(OBJECTS):
                 x, y, size = rng.uniform(0, 900), rng.uniform(0, 900), rng.uniform(5, 60)
                 corners = (x, y, x + size, y, x + size, y + size, x, y + size)
-                lines.append(" ".join(f"{value:.1f}" for value in corners) + " small-vehicle 0")
+                lines.append(
+                    " ".join(f"{value:.1f}" for value in corners) + f" {rng.choice(NAMES)} 0"
+                )
             (place / "labelTxt" / f"P{number:06d}.txt").write_text("\n".join(lines) + "\n")
             (pictures / f"P{number:06d}.png").touch()
         return
-    with (place / "captions.jsonl").open("w") as stream:
+    with (place / ("rows.jsonl" if kind == "captions" else "rows.json")).open("w") as stream:
+        stream.write("" if kind == "captions" else '{"images": [')
         for number in range(total // SENTENCES):
-            (pictures / f"P{number:06d}.png").touch()
-            for place_in in range(SENTENCES):
-                said = f"Picture {number} shows {rng.randrange(100)} ships and a pier, {place_in}."
-                row = {"image": f"images/P{number:06d}.png", "caption": said}
-                stream.write(json.dumps(row) + "\n")
+            name = f"images/P{number:06d}.png"
+            (place / name).touch()
+            said = [
+                f"Picture {number} shows {rng.randrange(100)} ships and a pier, {place_in}."
+                for place_in in range(SENTENCES)
+            ]
+            if kind == "captions":
+                stream.writelines(
+                    json.dumps({"image": name, "caption": one}) + "\n" for one in said
+                )
+            else:
+                row = {"filename": name, "split": "train", "sentences": [{"raw": o} for o in said]}
+                stream.write(("," if number else "") + json.dumps(row))
+        stream.write("" if kind == "captions" else "]}")
 
 
 def in_a_process(reader: str, kind: str, place: Path) -> dict[str, Any]:
@@ -96,9 +117,11 @@ def read(reader: str, kind: str, place: str) -> dict[str, Any]:
     start, rows = time.perf_counter(), 0
     if reader == "plain":
         rows = plain(kind, Path(place))
+    elif reader == "build":
+        rows = built(Path(place))
     else:
-        for image in readers.stream(place, "dota" if kind == "dota" else "rows"):
-            rows += len(image.names) if kind == "dota" else len(image.captions)
+        for image in readers.stream(place, READER[kind]):
+            rows += len(image.names) + len(image.captions)
     seconds = time.perf_counter() - start
     return {
         "reader": reader,
@@ -120,10 +143,25 @@ def plain(kind: str, place: Path) -> int:
                     fields = line.split()
                     if len(fields) > 8:
                         kept.append((file.name, [float(field) for field in fields[:8]], fields[8]))
-    else:
-        with (place / "captions.jsonl").open() as stream:
+    elif kind == "captions":
+        with (place / "rows.jsonl").open() as stream:
             kept += (json.loads(line) for line in stream)
+    else:
+        for row in json.loads((place / "rows.json").read_bytes())["images"]:
+            kept += [(row["filename"], sentence["raw"]) for sentence in row["sentences"]]
     return len(kept)
+
+
+def built(place: Path) -> int:
+    """Write the set of four tasks on boxes; how many instructions there are."""
+    from swath.annotations import dota
+    from swath.instructions.builder import build_into
+    from swath.recipe import Instructions
+
+    images = [replace(one, size_wh=(1024, 1024), split="train") for one in dota.stream(place)]
+    section = Instructions(tasks=["refer", "count", "ground", "identify"], phrasing="varied")
+    card = build_into(place / "set", images, section, 0).card
+    return sum(card["conversations"]["train"].values())
 
 
 def peak_mb() -> float:

@@ -6,12 +6,14 @@ import hashlib
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import httpx
 import orjson
@@ -30,7 +32,7 @@ LONGEST_PAUSE_S = 120.0
 """Wait at most, whatever the endpoint's `Retry-After` asks for."""
 TIMEOUT_S = 180.0
 
-_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
+_THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)|\A(?:(?!<think>).)*</think>", re.DOTALL)
 _REFUSALS = ("content_filter", "content_policy_violation")
 
 Item = TypeVar("Item")
@@ -44,7 +46,8 @@ class Completion:
     Args:
         answer: the words, what a model thinks aloud left out.
         refused: the model, or a filter before it, would not answer.
-        cost: in the currency of the prices.
+        cost: of this answer, in the currency of the prices; earlier ones that could not be used are
+            kept apart.
         logprobs: the likeliest first tokens with their log-probabilities, where they were asked.
     """
 
@@ -60,14 +63,17 @@ class Endpoint:
     Args:
         address: as in `http://127.0.0.1:8000/v1`.
         model: its name there.
-        key: environment variable that holds the key; it may be unset.
+        key: environment variable that holds the key; it may be unset. Space around it is dropped.
         journal: where answers are kept and looked up.
-        tries, timeout_s: requests made in all, and the longest wait for each.
+        tries, timeout_s: requests made in all, and the longest wait for each to go on, and to end.
         prices: of a million tokens read and of a million written.
         max_cost: nothing more is asked once the journal's answers have cost so much; requests
             under way are still paid for.
 
     Once `stopped` is set, nobody waits for a busy endpoint any more.
+
+    Raises:
+        RequestError: the key holds signs that no header can.
     """
 
     def __init__(
@@ -87,9 +93,12 @@ class Endpoint:
         self.spent = sum(row.get("cost", 0.0) for row in journal.rows())
         self._journal, self._tries = journal, tries or TRIES
         self._prices, self._max_cost = prices, max_cost
-        self._variable, self._key = key, os.environ.get(key, "")
+        self._variable, self._key = key, os.environ.get(key, "").strip()
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise RequestError(f"{key}: its key holds a line break or foreign sign; set it anew.")
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        self._client = httpx.Client(headers=headers, timeout=timeout_s or TIMEOUT_S)
+        self._timeout_s = timeout_s or TIMEOUT_S
+        self._client = httpx.Client(headers=headers, timeout=self._timeout_s)
         self._lock = threading.Lock()
 
     def __enter__(self) -> Endpoint:
@@ -123,19 +132,19 @@ class Endpoint:
         if known := self._journal.get(key):
             return Completion(**{name: one for name, one in known.items() if name != "key"})
         request = {"model": self.model, **(body() if callable(body) else body)}
-        came, cost = "", 0.0
+        came = ""
         for _ in range(ASKS):
             self._check_cost(about)
             came = self._posted(request, about)
             found = self._read(came, about)
             if found is not None:
-                cost += found.cost
                 with self._lock:
                     self.spent += found.cost
                 if found.refused or accept is None or accept(found.answer):
-                    found = Completion(found.answer, found.refused, cost, found.logprobs)
                     self._journal.put(key, asdict(found))
                     return found
+                if found.cost:  # paid for, though of no use
+                    self._journal.put(f"{key} unused {uuid4().hex}", {"cost": found.cost})
         raise EndpointError(
             f"{about}: {self.model} at {self.where} answered {ASKS} times what cannot be used, "
             f"last '{self._shown(came)}'; look at its own log, or take another model. Answers so "
@@ -177,17 +186,15 @@ class Endpoint:
                 wait *= 2
             asked = 0.0
             try:
-                response = self._client.post(self.url, json=request)
+                response, text = self._post(request)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 trouble = f"{type(error).__name__}: {error}"
                 if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
                     break
                 continue
-            if response.is_success or (
-                response.status_code == 400 and _names_a_filter(response.text)
-            ):
-                return response.text
-            trouble = f"status {response.status_code} {response.text}"
+            if response.is_success or (response.status_code == 400 and _names_a_filter(text)):
+                return text
+            trouble = f"status {response.status_code} {text}"
             if response.status_code not in (408, 429) and response.status_code < 500:
                 break
             asked = _seconds(response.headers.get("Retry-After", ""))
@@ -196,6 +203,16 @@ class Endpoint:
             f"it know the model '{self.model}', and does {self._variable} hold its key? The same "
             f"command goes on where it stopped."
         )
+
+    def _post(self, request: Mapping[str, Any]) -> tuple[httpx.Response, str]:
+        """A response and its body, which must end in time: some send spaces while they think."""
+        until, body = time.monotonic() + self._timeout_s, b""
+        with self._client.stream("POST", self.url, json=request) as response:
+            for part in response.iter_bytes():
+                body += part
+                if time.monotonic() > until:
+                    raise httpx.ReadTimeout("its answer did not end")
+        return response, body.decode("utf-8", "replace")
 
     def _read(self, body: str, about: str) -> Completion | None:
         """A chat completion; None for anything else."""
@@ -206,6 +223,8 @@ class Endpoint:
             choice = value["choices"][0]
             message = choice["message"]
             said = message.get("content") or ""
+            if isinstance(said, list):  # in parts, of which thoughts are some
+                said = "".join(part["text"] for part in said if part.get("type") == "text")
             refusal = message.get("refusal") or ""
             filtered = choice.get("finish_reason") == "content_filter"
             first = ((choice.get("logprobs") or {}).get("content") or [{}])[0]

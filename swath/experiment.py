@@ -10,79 +10,47 @@ Each verb reads what the one before left there and can be run again.
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from swath.annotations.finding import LEAKS, Finding
-from swath.annotations.gather import gather
-from swath.annotations.ledger import ledger, verdict
-from swath.annotations.lint import lint, readable, usable
-from swath.annotations.readers import check_classes
-from swath.errors import AnnotationError, EvaluationError, FormatError, ModelError, RequestError
+from swath.building import Building, Progress
+from swath.errors import EvaluationError, FormatError, ModelError, RequestError
 from swath.evaluation import baselines
 from swath.evaluation.asking import answers_from, part_of, stop_score
+from swath.evaluation.certainty import threshold
+from swath.evaluation.gallery import rendered
 from swath.evaluation.predictions import Prediction, read_predictions, write_predictions
-from swath.evaluation.reading import Labels
 from swath.evaluation.report import ReportRun, write_report
 from swath.evaluation.score import read_scores, score, write_scores
-from swath.evaluation.sides import engine, side, sides
+from swath.evaluation.sides import engine, side, sides, unmeasured
+from swath.evaluation.slices import gsd_of
 from swath.evaluation.suites.running import read_results
 from swath.files import read_json, write_text
-from swath.imagery.scene import open_scene
-from swath.instructions import review
-from swath.instructions.builder import InstructionSet, build, read_set, write_set
+from swath.instructions.builder import InstructionSet, read_set
 from swath.instructions.conversation import Conversation
 from swath.instructions.mixing import CONVERSE
 from swath.models.loading import RUN_FILE
-from swath.recipe import Recipe, Rendering
 from swath.recipes import dump, load_recipe
 from swath.tuning.plan import Plan, plan
-from swath.tuning.run import Parts, another_run, fingerprint, read_losses, started, tune
+from swath.tuning.run import Parts, another_run, fingerprint, read_losses, tune
 from swath.tuning.trainer import Report
 
-Progress = Callable[[int, int], None]
 LATE_SECTIONS = ("evaluation.", "export.")
 """Sections that do not change a finished run."""
 
-PICTURE_PX = 720
-"""Longest side of a picture in the report before it is made small."""
-
-MANY_SCENES = 4000
-"""More scenes than this are drawn by a process a core; fewer are not worth the processes."""
+VALIDATION = "validation.jsonl"
+"""Closed answers on the validation split, beside a side's predictions."""
 
 
-@dataclass(frozen=True)
-class Checked:
-    """What `swath check` found.
-
-    Args:
-        images: split to number of images.
-        findings: of lint and leakage.
-        leaks: how many of them put what is tested into what is trained on.
-    """
-
-    images: dict[str, int]
-    findings: tuple[Finding, ...]
-    leaks: int
-
-
-class Experiment:
-    """One recipe's folder.
+class Experiment(Building):
+    """One recipe's folder, from its set to its report.
 
     Args:
         recipe: what is done.
         folder: `runs/<name>`.
     """
-
-    def __init__(self, recipe: Recipe, folder: Path | str) -> None:
-        self.recipe = recipe
-        self.folder = Path(folder)
 
     @classmethod
     def of_run(cls, folder: Path | str, overrides: Sequence[str] = ()) -> Experiment:
@@ -112,83 +80,9 @@ class Experiment:
             write_text(folder / "recipe.yaml", dump(recipe))
         return cls(recipe, folder)
 
-    def check(self, progress: Progress | None = None) -> Checked:
-        """Lint and leakage of the recipe's images.
-
-        Raises:
-            AnnotationError: nothing usable is there.
-        """
-        gathered = self._gather(None)
-        images = gathered.images
-        findings = [*lint(images, progress), *gathered.found]
-        return Checked(
-            dict(Counter(str(image.split) for image in images)),
-            tuple(findings),
-            sum(finding.kind in LEAKS for finding in findings),
-        )
-
     def plan(self, progress: Progress | None = None) -> Plan:
         """What tuning would train here, how long it would take and what it would hold."""
         return plan(self.set(progress), self.recipe)
-
-    def build(self, progress: Progress | None = None) -> InstructionSet:
-        """Make the instruction set and write it to `set/`.
-
-        Raises:
-            AnnotationError: nothing usable is there, or the same picture is in train and test.
-        """
-        recipe = self.recipe
-        gathered = self._gather(progress)
-        images = gathered.images
-        notes: dict[str, Any] = {
-            **gathered.notes,
-            "annotations": recipe.annotations.model_dump(mode="json"),
-        }
-        if recipe.annotations.drawn is None:
-            if "classify" in recipe.instructions.tasks and any(image.label for image in images):
-                check_classes(images)
-            findings = [*lint(images, progress), *gathered.found]
-            images = readable(images, findings, recipe.annotations.unreadable)
-            leaks = [finding for finding in findings if finding.kind in LEAKS]
-            if leaks and not recipe.annotations.allow_leakage:
-                raise AnnotationError(
-                    f"{len(leaks)} pictures stand in train and test alike, first {leaks[0].where} "
-                    f"({leaks[0].what}); `swath check` lists them. Now {leaks[0].action}, or say "
-                    f"annotations.allow_leakage=true, which every report will repeat."
-                )
-            images = tuple(map(usable, images))
-            notes["findings"] = [asdict(finding) for finding in findings]
-            notes["leaks"] = len(leaks)
-        if recipe.instructions.writer is not None:
-            from swath.instructions import writer
-
-            section, cache = recipe.instructions.writer, self.folder / "writer.jsonl"
-            images = tuple(writer.rewrite_captions(images, section, cache, progress))
-            notes["captions"] = writer.note(section)
-        notes["ledger"] = rows = ledger(images)
-        notes["use"] = verdict(rows)
-        reviewed = review.Review(self.folder / review.FILE)
-        built = build(images, recipe.instructions, recipe.seed, notes, reviewed.replayed)
-        reviewed.close()
-        if state := review.state(reviewed.path):
-            built.card["review"] = {**reviewed.counts, "digest": state}
-        Labels(built.labels)  # refuses classes that no answer could tell apart
-        if self._run_of_another(built):
-            raise another_run(self.folder)
-        write_set(self.folder / "set", images, built)
-        return built
-
-    def set(self, progress: Progress | None = None) -> InstructionSet:
-        """The set as it was built, built now if it was not or the recipe asks for another."""
-        if (self.folder / "set" / "card.json").is_file():
-            built = read_set(self.folder / "set")
-            asked = self.recipe.model_dump(mode="json")
-            said = built.card.get("review", {}).get("digest", "")
-            if said == review.state(self.folder / review.FILE) and all(
-                built.card[key] == asked[key] for key in ("annotations", "instructions", "seed")
-            ):
-                return built
-        return self.build(progress)
 
     def tune(
         self,
@@ -207,14 +101,14 @@ class Experiment:
         elif (self.folder / RUN_FILE).is_file():
             self._refuse_another()
         built = self.set(progress)
-        score = stop_score(built, self.recipe)
+        score = stop_score(built, self.recipe, self.folder / "evaluation" / "features")
         return tune(built, self.recipe, self.folder, report, parts, score=score)
 
     def forget(self) -> None:
         """Remove the run, its answers and its report; the set stays."""
         for name in ("model", "adapter", "stages", "evaluation"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
-        for name in (RUN_FILE, "losses.jsonl", "report.html"):
+        for name in (RUN_FILE, "losses.jsonl", "report.html", "report.json"):
             (self.folder / name).unlink(missing_ok=True)
 
     def tuned_set(self) -> InstructionSet:
@@ -236,12 +130,6 @@ class Experiment:
                 f"may have been trained on; build the old one again or tune anew with --fresh."
             )
         return built
-
-    def _run_of_another(self, built: InstructionSet) -> bool:
-        if not (self.folder / RUN_FILE).is_file():
-            return False
-        run = read_json(self.folder / RUN_FILE)
-        return started(self.folder, run) and run["fingerprint"] != fingerprint(built, self.recipe)
 
     def _refuse_another(self) -> None:
         """Before the set is built anew under a run that was tuned on the old one."""
@@ -284,6 +172,11 @@ class Experiment:
         if shard:
             return answers
         write_predictions(folder / "predictions.jsonl", answers)
+        if name == "tuned" and section.closed and section.split == "test":
+            closed = [one for one in built.split("val") if one.task in built.choices]
+            if closed:  # a threshold for `unsure` is chosen on what is not judged by it
+                held = answers_from(answering, closed, built, recipe)
+                write_predictions(folder / VALIDATION, held)
         scores = score(answers, built.labels, section.resamples, recipe.seed)
         write_scores(folder / "scores.json", answers, built.labels, scores, section.resamples)
         return answers
@@ -323,6 +216,7 @@ class Experiment:
                 )
             tuned = name == "tuned"
             stages = read_json(self.folder / RUN_FILE)["stages"] if tuned else []
+            held = folder / VALIDATION
             runs.append(
                 ReportRun(
                     name=side(name).title,
@@ -330,9 +224,42 @@ class Experiment:
                     scores=read_scores(folder / "scores.json"),
                     losses=read_losses(self.folder) if tuned else (),
                     seconds=sum(stage["seconds"] for stage in stages) if tuned else None,
+                    validation=list(read_predictions(held)) if held.is_file() else (),
                 )
             )
         return runs
+
+    def sure_from(self, aim: float, choices: Sequence[str] = ()) -> tuple[list[str], float]:
+        """The answers the run chooses among, and the confidence from which on they are sure.
+
+        Args:
+            aim: accuracy that the sure ones reach on the validation split.
+            choices: answers asked for; nothing: the run's own.
+
+        Raises:
+            RequestError: other answers are asked for, whose confidence is another.
+            EvaluationError: there are no validation answers, or none are right so often.
+        """
+        built, held = self.tuned_set(), self.folder / "evaluation" / "tuned" / VALIDATION
+        known = [*built.choices.get("classify", {}).values()]
+        if choices and {*choices} != {*known}:
+            raise RequestError(
+                f"how sure an answer is was learned among {', '.join(known) or 'no answers'}; "
+                f"leave --choice away, or --unsure."
+            )
+        if not held.is_file():
+            raise EvaluationError(
+                f"{held}: no answers to choose a confidence by; `swath evaluate {self.folder}` "
+                f"writes them where the set has classes and a 'val' split."
+            )
+        some = [one for one in read_predictions(held) if one.task == "classify"]
+        limit = threshold(some, built.labels, aim)
+        if limit is None:
+            raise EvaluationError(
+                f"{held}: no confidence reaches {aim:.0%} accuracy on {len(some)} answers; "
+                f"ask for less."
+            )
+        return known, limit
 
     def baselines(self) -> dict[str, Sequence[Prediction]]:
         """What asks nothing of any picture: the commonest class, the mean box and the like."""
@@ -353,25 +280,10 @@ class Experiment:
             card=built.card,
             versions=read_json(self.folder / RUN_FILE)["versions"],
             command=command,
-            open_image=partial(_rgb, rendering=self.recipe.imagery.rendering),
+            open_image=partial(rendered, rendering=self.recipe.imagery.rendering),
             resamples=self.recipe.evaluation.resamples,
             suites=read_results(self.folder / "evaluation" / "suites"),
+            gsd_of=gsd_of,
+            notes=unmeasured(self.recipe, self.folder),
         )
         return path
-
-    def _gather(self, progress: Progress | None) -> Any:
-        recipe = self.recipe
-        drawn = recipe.annotations.drawn
-        many = drawn is not None and drawn.count > MANY_SCENES
-        workers = len(os.sched_getaffinity(0)) if many and hasattr(os, "sched_getaffinity") else 1
-        drawings, frames = self.folder / "drawn", recipe.imagery.frames
-        return gather(recipe.annotations, recipe.seed, drawings, progress, workers, frames)
-
-
-def _rgb(path: str, rendering: Rendering) -> Any:
-    from PIL import Image
-
-    scene = open_scene(path)
-    scale = min(1.0, PICTURE_PX / max(scene.size_wh))
-    width, height = (max(1, round(side * scale)) for side in scene.size_wh)
-    return Image.fromarray(scene.read_rgb(size_wh=(width, height), rendering=rendering))

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 
@@ -17,6 +17,9 @@ from swath.errors import FormatError
 
 FORMAT = 1
 """Number every file between stages carries; a file with a larger one is refused."""
+
+RUN_FILE = "run.json"
+"""Marks a folder as a run; names the base its adapter stands on."""
 
 
 @contextmanager
@@ -134,27 +137,32 @@ def read_jsonl(path: Path | str, kind: str, whole: bool = False) -> Iterator[dic
         raise FormatError(f"{path}: no such file; has the stage before been run?") from None
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {error.strerror}.") from None
-    number = 0
     with stream:
-        for number, line in enumerate(stream, start=1):
-            if whole and not line.endswith(b"\n"):
-                return
-            try:
-                row = orjson.loads(line)
-            except orjson.JSONDecodeError as error:
-                raise FormatError(
-                    f"{path}:{number}: not valid JSON ({error}); was the file cut short?"
-                ) from None
-            if not isinstance(row, dict):
-                raise FormatError(
-                    f"{path}:{number}: expected a JSON object, got {type(row).__name__}."
-                )
-            if number > 1:
-                yield row
-                continue
-            if row.get("kind") != kind:
-                raise FormatError(f"{path}:1: expected a header of kind '{kind}'.")
-            _refuse_newer(row, f"{path}:1")
+        yield from read_lines(stream, path, kind, whole)
+
+
+def read_lines(
+    stream: BinaryIO, path: Path, kind: str, whole: bool = False
+) -> Iterator[dict[str, Any]]:
+    """The rows that `read_jsonl` yields, of a file that is open."""
+    number = 0
+    for number, line in enumerate(stream, start=1):
+        if whole and not line.endswith(b"\n"):
+            return
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise FormatError(
+                f"{path}:{number}: not valid JSON ({error}); was the file cut short?"
+            ) from None
+        if not isinstance(row, dict):
+            raise FormatError(f"{path}:{number}: expected a JSON object, got {type(row).__name__}.")
+        if number > 1:
+            yield row
+            continue
+        if row.get("kind") != kind:
+            raise FormatError(f"{path}:1: expected a header of kind '{kind}'.")
+        _refuse_newer(row, f"{path}:1")
     if number == 0:
         raise FormatError(f"{path}: empty; expected a header of kind '{kind}'.")
 

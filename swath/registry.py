@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
@@ -19,12 +19,15 @@ class Registry(Generic[Row]):
         noun: what a row is, as an error names it: "reader", "task".
         group: entry point group; each entry is a function called with this registry once,
             at the first look-up.
+        rows: swath's own.
     """
 
-    def __init__(self, noun: str, group: str | None = None) -> None:
+    def __init__(
+        self, noun: str, group: str | None = None, rows: Mapping[str, Row] | None = None
+    ) -> None:
         self.noun = noun
         self._group = group
-        self._rows: dict[str, Row] = {}
+        self._rows: dict[str, Row] = dict(rows or {})
         self._plugged = group is None
 
     def add(self, name: str, row: Row) -> Row:

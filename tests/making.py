@@ -5,10 +5,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Picture
 
-from swath.annotations.image import AnnotatedImage
+from swath.annotations.image import AnnotatedImage, write_images
 from swath.boxes import Boxes
+from swath.files import write_json
 from swath.instructions.builder import InstructionSet, build
-from swath.instructions.conversation import Box, Conversation, Image, assistant, system, user
+from swath.instructions.conversation import (
+    Box,
+    Conversation,
+    Image,
+    assistant,
+    system,
+    user,
+    write_conversations,
+)
 from swath.recipe import Instructions, Recipe
 from swath.recipes import validate
 
@@ -133,3 +142,10 @@ def write_tiny_model(folder: Path, image_size=32, longest=256) -> Path:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def write_set(folder, images, built: InstructionSet) -> None:
+    """A set made by hand, as `build_into` would write it."""
+    write_images(folder / "images.jsonl", images)
+    write_conversations(folder / "conversations.jsonl", built.conversations)
+    write_json(folder / "card.json", built.card)

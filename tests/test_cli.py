@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from swath.building import Building
 from swath.cli import main
 from swath.experiment import Experiment
 from swath.files import read_json
@@ -368,11 +369,39 @@ def test_check_ends_with_1_when_a_picture_is_in_train_and_test(swath, tmp_path, 
     assert card["leaks"] == 8
 
 
+def test_check_lists_missing_pictures_and_build_leaves_them_out_where_asked_to(
+    swath, tmp_path, tiny_base
+):
+    rows = []
+    for image in annotated(tmp_path / "drawn", 8):
+        rows.append(f"{Path(image.path).name},{image.label}")
+    (tmp_path / "set").mkdir()
+    for image in annotated(tmp_path / "drawn", 8):
+        shutil.copy(image.path, tmp_path / "set")
+    table = "image,label\n" + "\n".join([*rows, "gone.png,harbour"]) + "\n"
+    (tmp_path / "set" / "labels.csv").write_text(table)
+    keys = (f"annotations.source={tmp_path / 'set'}", f"models.base={tiny_base}")
+    recipe = ("pixtral-aid-nano", *keys, "--home", tmp_path)
+    code, out, err = swath("check", *recipe)
+    assert code == 1
+    assert "missing picture: 1 (1 rows; building is refused, or it is left out with" in out
+    assert "gone.png: named by 1 row of labels.csv" in out
+    assert "1 of 9 pictures missing or not readable" in err
+    code, out, _ = swath("check", *recipe, "annotations.unreadable=drop")
+    assert code == 0 and "missing picture: 1" in out and "stage" in out
+    (found,) = [
+        one
+        for one in read_set(tmp_path / "pixtral-aid-nano" / "set").card["findings"]
+        if one["kind"] == "missing picture"
+    ]
+    assert (found["where"], found["count"]) == ("gone.png", 1)
+
+
 def test_an_interrupt_ends_with_130_and_says_how_to_go_on(swath, monkeypatch, tmp_path):
     def interrupted(*given, **more):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Experiment, "build", interrupted)
+    monkeypatch.setattr(Building, "build", interrupted)
     code, _, err = swath("build", "quickstart", "--home", tmp_path)
     assert code == 130
     assert "swath: interrupted; the same command continues." in err

@@ -49,15 +49,24 @@ def test_every_set_and_format_is_listed_with_source_size_licence_and_steps(swath
     assert set(told["formats"]) == {name for name, _ in READERS.items()}
     for row in told["sets"].values():
         assert row["where"] and row["licence"] and len(row["steps"]) == 3
+        assert row["steps"][1].partition(": ")[2].strip("."), "how its folder has to look"
     code, out, _ = swath("data", "list")
-    assert code == 0 and "dota" in out and "academic use only" in out
+    assert code == 0 and "dota" in out and "commercial use prohibited" in out
+    assert "DIOR-RSVG, 17,402 images, 38,320 expressions; 7,500 asked" in out
+    assert "Boxes of your own data; licence: yours" in out
 
 
 def test_one_set_is_told_step_by_step(swath):
     code, out, _ = swath("data", "list", "dota")
     assert code == 0
-    assert "1. Get it from captain-whu.github.io/DOTA (licence: academic use only)." in out
+    assert "licence: academic purposes only," in out and "size:    2,806 images" in out
+    assert "1. Get it from captain-whu.github.io/DOTA." in out
     assert "3. swath quickstart FOLDER/dota" in out
+    _, out, _ = swath("data", "list", "xbd-change")
+    assert "2. Put it in FOLDER/xbd: labels/<name>_{pre,post}_disaster.json, images/" in out
+    assert "swath evaluate RUN --suite xbd-change --data FOLDER; to tune on it: swath" in out
+    _, out, _ = swath("data", "list", "cowc")  # its form is no reader's
+    assert "tune" not in out
     code, _, err = swath("data", "list", "dotta")
     assert code == 2 and "did you mean dota" in err
 

@@ -1,18 +1,21 @@
+import io
 import json
 import threading
 import urllib.error
 import urllib.request
 from http.client import HTTPConnection
 
+import numpy as np
 import pytest
+from PIL import Image as Picture
 from typer.testing import CliRunner
 
 from swath.cli import app
 from swath.cli.review import ask
 from swath.cli.reviewpage import server
-from swath.instructions.builder import write_set
 from swath.instructions.review import FILE, Review
-from tests.making import annotated, small_set
+from swath.recipe import Rendering
+from tests.making import annotated, small_set, write_set
 
 
 @pytest.fixture
@@ -58,6 +61,17 @@ def test_the_page_is_whole_and_asks_nothing_of_the_net(page):
     text = get(page).decode()
     assert "/*CSS*/" not in text and "NONCE" not in text and "--paper" in text
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_pictures_are_shown_as_the_model_sees_them(built, given):
+    red = Rendering(bands=[1], stretch="none")
+    with server(list(built.conversations), given, rendering=red) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        shown = Picture.open(io.BytesIO(get(running.address + "picture/0/0")))
+        running.shutdown()
+        thread.join()
+    assert np.ptp(np.asarray(shown).astype(int), axis=2).max() <= 2  # grey: one band of three
 
 
 def test_a_verdict_is_kept_and_answered_with_the_next_row(page, built, given):
@@ -111,6 +125,35 @@ def test_without_the_token_or_under_another_name_nothing_is_served(page):
 def test_a_request_that_is_no_verdict_is_refused(page, said):
     status, told = post(page + "verdict", **said)
     assert status == 400 and "expected id, verdict and answer" in told["error"]
+
+
+@pytest.mark.parametrize("length", ["abc", "-5", str(1 << 21)])
+def test_a_body_of_no_length_or_too_long_is_refused_unread(page, length):
+    host, _, token = page.removeprefix("http://").strip("/").partition("/")
+    asked = HTTPConnection(host)
+    asked.putrequest("POST", f"/{token}/verdict")
+    asked.putheader("Content-Type", "application/json")
+    asked.putheader("Content-Length", length)
+    asked.endheaders()
+    assert asked.getresponse().status == 400
+    asked.close()
+
+
+def test_another_sites_form_cannot_give_a_verdict(page, given):
+    """Browsers send forms and plain text without asking, JSON only to servers that allow it."""
+    host, _, token = page.removeprefix("http://").strip("/").partition("/")
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        asked = HTTPConnection(host)
+        body = '{"id": "any", "verdict": "accept"}'
+        asked.request("POST", f"/{token}/verdict", body, {"Content-Type": kind})
+        assert asked.getresponse().status == 400
+        asked.close()
+    asked = HTTPConnection(host)
+    asked.request("OPTIONS", f"/{token}/verdict", headers={"Origin": "http://evil.example"})
+    reply = asked.getresponse()
+    assert reply.getheader("Access-Control-Allow-Origin") is None
+    asked.close()
+    assert not given.path.exists()
 
 
 def test_in_the_terminal_rows_are_accepted_rejected_and_corrected(built, given, capsys):

@@ -1,4 +1,7 @@
+import socket
 import threading
+import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -42,6 +45,51 @@ def test_an_empty_answer_is_an_answer_unless_it_cannot_be_used():
         assert asked.complete(HELLO, "q").answer == ""
         with pytest.raises(EndpointError, match="answered 3 times what cannot be used"):
             asked.complete(says("again"), "q", accept=bool)
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ([{"type": "thinking", "thinking": "2?"}, {"type": "text", "text": "3"}], "3"),
+        ("<think>2?</think> 3", "3"),
+        ("2? Or rather</think>3", "3"),  # a template that opens the thought itself
+        ("<think>perhaps 2, but", ""),  # cut off before any answer
+    ],
+)
+def test_what_a_model_thinks_aloud_is_no_answer(words, answer):
+    with endpoint(lambda _: said(words)) as stand, reached(stand) as asked:
+        assert asked.complete(HELLO, "q").answer == answer
+
+
+def test_a_line_break_after_the_key_is_dropped_and_none_within_it_is_ever_shown(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret\n")
+    with endpoint(lambda _: "hi") as stand, reached(stand) as asked:
+        assert asked.complete(HELLO, "q").answer == "hi"
+        assert stand.headers[0]["Authorization"] == "Bearer sk-secret"
+        for key in ("sk-\nsecret", "sk-secrét"):
+            monkeypatch.setenv("OPENAI_API_KEY", key)
+            with pytest.raises(RequestError, match=r"OPENAI_API_KEY: .*set it anew") as caught:
+                reached(stand)
+            assert "sk-" not in str(caught.value)
+
+
+def test_an_answer_that_goes_on_for_ever_is_given_up():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def trickle():
+            peer, _ = server.accept()
+            with peer, suppress(OSError):
+                peer.recv(1 << 16)
+                peer.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                while True:
+                    peer.sendall(b" ")
+                    time.sleep(0.01)
+
+        threading.Thread(target=trickle, daemon=True).start()
+        address, kept = f"http://127.0.0.1:{server.getsockname()[1]}/v1", Journal(None, "replies")
+        asked = Endpoint(address, "gpt", "OPENAI_API_KEY", kept, tries=1, timeout_s=0.2)
+        with asked, pytest.raises(EndpointError, match="its answer did not end"):
+            asked.complete(HELLO, "q")
 
 
 @pytest.mark.parametrize(
@@ -117,6 +165,22 @@ def test_costs_are_counted_over_processes_and_stop_at_the_limit(tmp_path):
             with pytest.raises(EndpointError, match="Raise the limit to go on"):
                 again.complete(says("3"), "c")
         assert len(stand.bodies) == 2
+
+
+def test_answers_that_cannot_be_used_are_paid_for_whether_or_not_a_good_one_follows(tmp_path):
+    # Each reply costs 0.01: three that are given up, then one of no use before a good one.
+    words = iter(["no", "no", "no", "no", "yes"])
+    prices = {"prices": (10.0, 0.0), "max_cost": 1.0}
+    with endpoint(lambda _: said(next(words), prompt_tokens=1000, completion_tokens=1)) as stand:
+        with reached(stand, tmp_path / "r.jsonl", **prices) as asked:
+            for question in ("1", "2"):
+                with suppress(EndpointError):
+                    asked.complete(says(question), "q", accept=lambda text: text == "yes")
+            assert asked.spent == pytest.approx(0.05)
+        with reached(stand, tmp_path / "r.jsonl", **prices) as again:
+            assert again.spent == pytest.approx(0.05)
+            assert again.complete(says("2"), "q").answer == "yes"
+        assert len(stand.bodies) == 5
 
 
 def test_an_endpoint_that_hides_its_tokens_cannot_be_limited():

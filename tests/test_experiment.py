@@ -56,6 +56,7 @@ def test_verbs_fill_one_folder_in_order(experiment):
         "model",
         "recipe.yaml",
         "report.html",
+        "report.json",
         "run.json",
         "set",
     ]
@@ -89,6 +90,33 @@ def test_closed_answers_are_all_valid_and_open_ones_are_counted(tiny_base, sourc
             assert not any(one.unreadable for one in answers)
         saved = list(read_predictions(experiment.folder / "evaluation/tuned/predictions.jsonl"))
         assert [one.answer for one in saved] == [one.answer for one in answers]
+
+
+def test_closed_validation_questions_are_asked_too_for_a_threshold(tiny_base, source, tmp_path):
+    shares = {"train": 0.5, "val": 0.25, "test": 0.25}
+    given = recipe(tiny_base, source, annotations={"source": str(source), "split": shares})
+    experiment = Experiment(given, tmp_path / "held")
+    experiment.tune()
+    for side in experiment.sides:
+        experiment.evaluate(side)
+    base, tuned = experiment.runs()
+    held = {one.id for one in experiment.set().split("val") if one.task == "classify"}
+    assert {one.id for one in tuned.validation} == held and held
+    assert not held & {one.id for one in tuned.predictions}
+    assert all(one.confidence is not None for one in tuned.validation)
+    assert base.validation == ()
+    page = experiment.report("swath report").read_text()
+    assert f"chosen on validation ({len(held)} answers)" in page
+    assert "Not measured: blind (the tuned model without pictures)" in page
+    right = sum(one.answer == one.truth["label"] for one in tuned.validation) / len(held)
+    known, least = experiment.sure_from(right)
+    assert sorted(known) == ["blue", "green", "red"]
+    assert least == min(one.confidence for one in tuned.validation)
+    with pytest.raises(RequestError, match=r"learned among .*; leave --choice away, or --unsure"):
+        experiment.sure_from(0.5, ["red", "blue"])
+    (experiment.folder / "evaluation" / "tuned" / "validation.jsonl").unlink()
+    with pytest.raises(EvaluationError, match="writes them where the set has classes and a 'val'"):
+        experiment.sure_from(0.5)
 
 
 def test_base_and_tuned_are_asked_the_same_questions(experiment):
@@ -226,7 +254,7 @@ def test_a_picture_damaged_behind_its_header_is_refused_or_dropped(tiny_base, so
     Image.new("RGB", (64, 64), (9, 80, 200)).save(file)
     file.write_bytes(file.read_bytes()[:-300])
     given = recipe(tiny_base, source)
-    with pytest.raises(AnnotationError, match=r"1 of 13 images cannot be read.*unreadable=drop"):
+    with pytest.raises(AnnotationError, match=r"(?s)1 of 13 pictures.*unreadable=drop"):
         Experiment(given, tmp_path / "refused").build()
     annotations = {**given.annotations.model_dump(), "unreadable": "drop"}
     dropping = recipe(tiny_base, source, annotations=annotations)
@@ -320,7 +348,7 @@ def test_verdicts_of_a_review_are_replayed_by_the_next_build(experiment):
 
 def test_the_card_says_what_the_result_may_be_used_for(tiny_base, source, tmp_path):
     experiment = Experiment(recipe(tiny_base, source), tmp_path / "runs" / "own")
-    assert experiment.build().card["use"].startswith("Ask first: no licence")
+    assert experiment.build().card["use"].startswith("Not for publication before asking")
     values = experiment.recipe.model_dump()
     values["annotations"]["licence"] = "CC BY-NC 4.0"
     card = Experiment(type(experiment.recipe)(**values), experiment.folder).build().card
@@ -343,4 +371,4 @@ def test_leakage_that_was_allowed_stands_on_top_of_the_report(tiny_base, source,
     for side in experiment.sides:
         experiment.evaluate(side)
     text = experiment.report("swath report leaky").read_text("utf-8")
-    assert "Leakage was allowed:</b> 12 findings" in text
+    assert "Leakage was allowed</b> (allow_leakage): 12 findings" in text

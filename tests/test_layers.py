@@ -22,7 +22,7 @@ STAGES = (
     "serving",
     "export",
 )
-TOP = ("cli", "experiment", "__init__", "__main__")
+TOP = ("cli", "building", "experiment", "__init__", "__main__")
 LONGEST = 400
 NEVER_IMPORTED = {
     "torchvision": "one built for another torch breaks transformers; compute with torch",

@@ -65,7 +65,8 @@ def test_a_system_builds_tunes_evaluates_answers_and_exports(name, tmp_path):
     assert {one.task for one in answers} == tasks
     reply = swath.load(experiment.folder).ask(rectangle(tmp_path / "a.png"), question)
     exported = tmp_path / "exported"
-    assert export(experiment.folder, exported, prove_on=4) == 4
+    asked = len(experiment.set().split("test"))
+    assert asked > 2 and export(experiment.folder, exported, prove_on=4) == min(4, asked)
     again = swath.load(exported).ask(tmp_path / "a.png", question)
     assert (again.text, again.boxes is None) == (reply.text, reply.boxes is None)
 

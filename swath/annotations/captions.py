@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ from swath.annotations.image import AnnotatedImage, Question
 from swath.annotations.listings import first as first_of
 from swath.annotations.listings import matching_files, root_of, split_in, split_named
 from swath.annotations.masks import CHANGE, CHANGE_ASKED
+from swath.annotations.noting import using
 from swath.annotations.pictures import (
+    SPLITS,
     UNMEASURED,
     PictureFinder,
     image_id,
+    is_clip,
     official_splits,
     refuse_repeats,
 )
@@ -48,40 +52,51 @@ def read(path: Path) -> list[AnnotatedImage]:
         AnnotationError: a picture is missing, named twice or outside the folder, or an entry
             is not of this form.
     """
-    images: list[AnnotatedImage] = []
+    images = list(stream(path))
+    refuse_repeats(images, path)
+    return images
+
+
+def stream(path: Path) -> Iterator[AnnotatedImage]:
+    """The same, one at a time; a large file is read row by row.
+
+    Raises:
+        AnnotationError: see `read`; an image that comes up again is given again.
+    """
     for file, content in matching_files(path, _fits):
+        using(file)
         root = root_of(path, file)
-        finder, listed = PictureFinder(root, file), official_splits(root)
-        rows = caption_rows(content)
+        finder, listed, named = PictureFinder(root, file), official_splits(root), split_in(file)
+        rows, start = caption_rows(content), f"{file}: entry "
         for number, row in enumerate(rows):
-            where = f"{file}: entry {number}"
+            where = f"{start}{number}"
             if not isinstance(row, dict):
                 raise AnnotationError(f"{where}: expected an object, got {type(row).__name__}.")
-            pictures = [finder.find(name) for name in names_of(row)]
+            names = names_of(row)
+            pictures = [finder.find(name) for name in names]
+            if None not in pictures and len({*pictures}) < len(names):
+                finder.lose(names[-1])  # the other date's picture bears its name
+                continue
             if None in pictures:
                 continue
             first = pictures[0]
             assert first is not None
             flag = row.get("changeflag")
             asked = Question(CHANGE_ASKED, "yes" if flag else "no", CHANGE)
-            images.append(
-                AnnotatedImage(
-                    id=image_id(first, root),
-                    path=str(first),
-                    size_wh=UNMEASURED,
-                    label=_label(row, where),
-                    captions=captions_of(row, where),
-                    split=split_named(row.get("split") or row.get("filepath"), where)
-                    or listed(first)
-                    or split_in(file),
-                    source=root.name,
-                    frames=tuple(map(str, pictures)) if len(pictures) > 1 else (),
-                    questions=(*questions_of(row, where), *([] if flag is None else [asked])),
-                )
+            yield AnnotatedImage(
+                id=image_id(first, root),
+                path=str(first),
+                size_wh=UNMEASURED,
+                label=_label(row, where) or _event(first),
+                captions=captions_of(row, where),
+                split=split_named(row.get("split") or row.get("filepath"), where)
+                or listed(first)
+                or named,
+                source=root.name,
+                frames=tuple(map(str, pictures)) if len(pictures) > 1 else (),
+                questions=(*questions_of(row, where), *([] if flag is None else [asked])),
             )
         finder.refuse_missing(len(rows))
-    refuse_repeats(images, path)
-    return images
 
 
 def names_of(row: dict[str, Any]) -> list[Any]:
@@ -93,18 +108,22 @@ def names_of(row: dict[str, Any]) -> list[Any]:
     return [f"{inner}/{side}/{name}" for side in "AB"]
 
 
-def caption_rows(content: Any) -> list[Any]:
+def caption_rows(content: Any) -> Any:
     """Rows of a caption file, whatever they stand under; NWPU's with their class as `scene`."""
     if not isinstance(content, dict):
-        return list(content)
+        return content
     if "ERA_caption" in content:
         return [
             {"image": row.get("video_id"), "caption": (row.get("annotation") or {}).get(_CAPERA)}
             for row in content["ERA_caption"]
         ]
     if "images" in content:
-        return list(content["images"])
-    return [{"scene": name, **row} for name, rows in content.items() for row in rows]
+        return content["images"]
+    return [
+        {"scene": name, **row} if isinstance(row, dict) else row
+        for name, rows in content.items()
+        for row in (rows if isinstance(rows, list) else [rows])
+    ]
 
 
 def _fits(content: Any) -> bool:
@@ -126,6 +145,12 @@ def _label(row: dict[str, Any], where: str) -> str | None:
     if label is not None and not isinstance(label, str):
         raise AnnotationError(f"{where}: expected the scene class as text, got {label!r}.")
     return label
+
+
+def _event(path: Path) -> str | None:
+    """Event of a clip of ERA, which lies as `Videos/Test/Fire/1.mp4`."""
+    inside = is_clip(path) and path.parent.parent.name.lower() in SPLITS
+    return path.parent.name if inside else None
 
 
 def captions_of(row: dict[str, Any], where: str) -> tuple[str, ...]:

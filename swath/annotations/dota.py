@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.labelfiles import first_fields, labelled, lines_of, numbers
+from swath.annotations.noting import note
 from swath.annotations.pictures import UNMEASURED, absolute, image_id
 from swath.boxes import Boxes
 from swath.errors import AnnotationError
@@ -16,7 +18,7 @@ from swath.errors import AnnotationError
 FOLDER = "labelTxt"
 """Where DOTA keeps its label files."""
 
-_HEADERS = ("imagesource:", "gsd:")
+_HEADERS = ("imagesource:", "gsd:", "acquisition")
 
 
 def recognises(path: Path) -> bool:
@@ -46,25 +48,48 @@ def stream(path: Path) -> Iterator[AnnotatedImage]:
     Raises:
         AnnotationError: a line is not of this form, or a label file has no picture.
     """
-    root = absolute(path)
+    root, hard = absolute(path), 0
     for picture, file, split in labelled(root, FOLDER):
-        quads, names = [], []
-        for where, fields in lines_of(file) if file else ():
-            if fields[0].lower().startswith(_HEADERS):
-                continue
-            if len(fields) not in (9, 10):
-                raise AnnotationError(
-                    f"{where}: expected 8 coordinates, a class and a difficulty, got "
-                    f"{len(fields)} fields; is this DOTA text?"
-                )
-            quads.append(np.array(numbers(fields[:8], where)).reshape(4, 2))
-            names.append(fields[8])
+        quads, names = list[float](), []
+        for corners, name, difficult in _objects(file):
+            quads += corners
+            names.append(name)
+            hard += difficult
         yield AnnotatedImage(
             id=image_id(picture, root),
             path=str(picture),
             size_wh=UNMEASURED,
-            boxes=Boxes(np.array(quads)) if quads else Boxes.empty(),
+            boxes=Boxes(np.array(quads).reshape(-1, 4, 2)),
             names=tuple(names),
             split=split,
             source=root.name,
         )
+    if hard:
+        what = f"{hard} objects are marked difficult"
+        note("difficult", root, what, "kept like the others", hard)
+
+
+def difficult(path: Path) -> dict[str, list[bool]]:
+    """Whether each object of an image that `stream` gives is marked difficult, by the image's id.
+
+    Raises:
+        AnnotationError: see `stream`.
+    """
+    root = absolute(path)
+    return {
+        image_id(picture, root): [hard for _, _, hard in _objects(file)]
+        for picture, file, _ in labelled(root, FOLDER)
+    }
+
+
+def _objects(file: Path | None) -> Iterator[tuple[list[float], str, bool]]:
+    """Corners, class and difficulty of each object in a label file."""
+    for where, fields in lines_of(file) if file else ():
+        if fields[0].lower().startswith(_HEADERS):
+            continue
+        if len(fields) not in (9, 10):
+            raise AnnotationError(
+                f"{where}: expected 8 coordinates, a class and a difficulty, got {len(fields)} "
+                f"fields; is this DOTA text?"
+            )
+        yield numbers(fields[:8], where), sys.intern(fields[8]), fields[9:] not in ([], ["0"])

@@ -7,12 +7,17 @@ from dataclasses import dataclass
 LEAKS = ("leak", "split scene", "overlap")
 """Kinds that put what is tested into what is trained on."""
 
+UNREAD = ("missing picture", "unreadable")
+"""Kinds of which no pixel can be seen."""
+
 _REFUSED = "building is refused unless annotations.allow_leakage is true, which reports repeat"
 _LEFT_OUT = "left out"
 _KEPT = "kept as it is"
 EFFECTS = {
     **dict.fromkeys(LEAKS, _REFUSED),
-    "unreadable": "building is refused, or it is left out with annotations.unreadable=drop",
+    **dict.fromkeys(
+        UNREAD, "building is refused, or it is left out with annotations.unreadable=drop"
+    ),
     "box outside": "a box wholly outside is left out; others are cut at the border where written",
     "box without area": _LEFT_OUT,
     "empty caption": _LEFT_OUT,

@@ -18,6 +18,7 @@ from swath.annotations.pictures import (
     refuse_repeats,
     subfolders,
 )
+from swath.annotations.questions import asking
 
 # Folders of change pairs, detection and segmentation sets, which say nothing about a scene.
 _NO_CLASS = {"a", "b", "annotations", "images", "img", "imgs", "jpegimages"}
@@ -25,8 +26,13 @@ _NO_CLASS |= {"label", "labels", "labeltxt", "mask", "masks", "splits", "videos"
 
 
 def recognises(path: Path) -> bool:
-    """Whether a folder holds class folders, by itself, in `images` or in split folders."""
-    return path.is_dir() and next(_classes(path), None) is not None
+    """Whether a folder holds class folders, by itself, in `images` or in split folders.
+
+    Folders with RSIVQA's text in them are the sets it is made of, not classes.
+    """
+    if not path.is_dir() or next(_classes(path), None) is None:
+        return False
+    return all(file.parent == absolute(path) for file in asking(path))
 
 
 def read(path: Path) -> list[AnnotatedImage]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from swath.annotations.cutting import cut
 from swath.annotations.drawn import draw_set
 from swath.annotations.finding import Finding
-from swath.annotations.ground import footprint, overlapping
+from swath.annotations.ground import TOUCHING, footprint, overlapping
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.ledger import licence_of
 from swath.annotations.noting import noted
@@ -31,11 +31,13 @@ class Gathered:
         images: each with a split.
         notes: what was renamed, left out or split, for the card.
         found: what the readers left out or chose.
+        dealt: splits between which images may be moved, since swath dealt them, not the source.
     """
 
     images: tuple[AnnotatedImage, ...]
     notes: dict[str, object]
     found: tuple[Finding, ...] = ()
+    dealt: tuple[str, ...] = ()
 
 
 def gather(
@@ -99,17 +101,20 @@ def gather(
         images = [images[int(place * every)] for place in range(section.limit)]
     if section.limit_per_class:
         images = limit_per_class(images, section.limit_per_class, seed)
-    images, origin = _split(images, section, seed, part_of)
+    whole, place = len(images), section.split_by == "place"
+    if section.tile_px and place:  # tiles of one scene go to the blocks they lie in
+        images = _cut(images, section, part_of)
+        images = [replace(image, scene=image.id) for image in images]
+    images, origin, dealt = _split(images, section, seed, part_of)
     notes: dict[str, object] = {"split_from": origin}
-    if section.split_by == "place" and origin != "the source":
+    if place and origin != "the source":
         images, notes["left_out_at_borders"] = _clear_borders(images)
     if renamed:
         notes["classes_changed"] = renamed
     if section.tile_px:
-        whole = len(images)
-        images = list(cut(images, section.tile_px, section.overlap_px, section.visible))
+        images = images if place else _cut(images, section, part_of)
         notes["cut"] = {"images": whole, "tiles": len(images)}
-    return Gathered(tuple(images), notes, tuple(found))
+    return Gathered(tuple(images), notes, tuple(found), () if place else dealt)
 
 
 def _told_apart(
@@ -157,12 +162,24 @@ def _licensed(
     return done
 
 
+def _cut(
+    images: Sequence[AnnotatedImage], section: Annotations, part_of: dict[str, int]
+) -> list[AnnotatedImage]:
+    """The images as tiles, each entered in `part_of` as of its image's source."""
+    done: list[AnnotatedImage] = []
+    for image in images:
+        parts = [*cut([image], section.tile_px or 0, section.overlap_px, section.visible)]
+        part_of.update((part.id, part_of[image.id]) for part in parts)
+        done += parts
+    return done
+
+
 def _clear_borders(images: list[AnnotatedImage]) -> tuple[list[AnnotatedImage], int]:
     """The images without those that share ground with a split that is more for testing."""
     rank = {"train": 0, "val": 1, "test": 2}
     outlines = [footprint(image.path) for image in images]
     gone: set[int] = set()
-    for pair in overlapping(outlines):
+    for pair in overlapping(outlines, TOUCHING):
         one, other = sorted(pair[:2], key=lambda row: rank[str(images[row].split)])
         if images[one].split != images[other].split and other not in gone:
             gone.add(one)
@@ -171,8 +188,8 @@ def _clear_borders(images: list[AnnotatedImage]) -> tuple[list[AnnotatedImage], 
 
 def _split(
     images: list[AnnotatedImage], section: Annotations, seed: int, part_of: dict[str, int]
-) -> tuple[list[AnnotatedImage], str]:
-    """The images with a split each, and in words where it is from.
+) -> tuple[list[AnnotatedImage], str, tuple[str, ...]]:
+    """The images with a split each, in words where it is from, and the splits dealt here.
 
     A source that brings a split keeps it beside one whose images are dealt by the seed.
     """
@@ -182,7 +199,8 @@ def _split(
     if not section.keep_given_split:
         images = [replace(image, split=None) for image in images]
     if all(image.split is None for image in images):
-        return split_images(images, shares, seed, by, block_m), f"drawn by seed {seed}{how}"
+        dealt_now = split_images(images, shares, seed, by, block_m)
+        return dealt_now, f"drawn by seed {seed}{how}", tuple(shares)
     split_of: dict[str, str | None] = {}
     dealt = ""
     for number in sorted(set(part_of.values())):
@@ -209,7 +227,7 @@ def _split(
         share = shares[name] / sum(shares.values())
         images = complete_splits(images, share, seed, name, by, block_m)
     carved = f"; {' and '.join(missing)} carved from its train" if missing else ""
-    return list(images), f"the source{dealt}{carved}"
+    return list(images), f"the source{dealt}{carved}", ("train", *missing) if missing else ()
 
 
 def _renamed(

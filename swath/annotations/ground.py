@@ -15,6 +15,9 @@ from swath.imagery.scene import Scene, open_scene
 OVERLAP = 0.01
 """Share of the smaller of two footprints that they may have in common: neighbours' edges round."""
 
+TOUCHING = 1e-5
+"""The same where splits are made: less than a row of pixels, more than arithmetic loses."""
+
 _EARTH_M = 6_371_008.8  # mean radius
 
 
@@ -56,7 +59,9 @@ def blocks(images: Sequence[AnnotatedImage], block_m: float) -> list[str]:
             f"{len(lost)} of {len(images)} images do not say where on the ground they lie: "
             f"{few(lost)}; split by scene instead (annotations.split_by=scene)."
         )
-    return [block_of(outline.centroid.x, outline.centroid.y, block_m) for outline in outlines]
+    # Across the date line an outline is in two pieces, whose common middle is an ocean away.
+    whole = [max(shapely.get_parts(outline), key=shapely.area).centroid for outline in outlines]
+    return [block_of(middle.x, middle.y, block_m) for middle in whole]
 
 
 def block_of(longitude: float, latitude: float, block_m: float) -> str:
@@ -67,8 +72,10 @@ def block_of(longitude: float, latitude: float, block_m: float) -> str:
     return f"block {row}/{int(longitude * degree_m * around // block_m)}"
 
 
-def overlapping(outlines: Sequence[shapely.Geometry | None]) -> Iterator[tuple[int, int, float]]:
-    """Rows i < j that share ground, and the share of the smaller one's area that they share."""
+def overlapping(
+    outlines: Sequence[shapely.Geometry | None], least: float = OVERLAP
+) -> Iterator[tuple[int, int, float]]:
+    """Rows i < j that share ground, and the share of the smaller one's area: more than `least`."""
     rows = [row for row, outline in enumerate(outlines) if outline is not None]
     shapes = np.array([outlines[row] for row in rows], dtype=object)
     if len(shapes) < 2:
@@ -78,5 +85,5 @@ def overlapping(outlines: Sequence[shapely.Geometry | None]) -> Iterator[tuple[i
     shared = shapely.area(shapely.intersection(shapes[ones], shapes[others]))
     smaller = np.minimum(shapely.area(shapes[ones]), shapely.area(shapes[others]))
     for one, other, area, of in sorted(zip(ones, others, shared, smaller, strict=True)):
-        if of > 0 and area / of > OVERLAP:
+        if of > 0 and area / of > least:
             yield rows[one], rows[other], float(area / of)

@@ -11,14 +11,17 @@ import numpy as np
 
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.listings import load
+from swath.annotations.noting import note, using
 from swath.annotations.pictures import (
     SPLITS,
     UNMEASURED,
     PictureFinder,
     absolute,
+    few,
     files_below,
     image_id,
     official_splits,
+    subfolders,
 )
 from swath.annotations.questions import questions_of
 from swath.annotations.values import OBJECT, boxes_of, class_of, put
@@ -30,8 +33,9 @@ _MARKED = re.compile(r"<p>(?P<phrase>.*?)</p>\s*\[SEG\]", re.DOTALL)
 
 
 def recognises(path: Path) -> bool:
-    """Whether the first JSON file of a folder is of one of these forms."""
-    return _fits(next(_contents(path), (path, None))[1])
+    """Whether the first JSON file of a folder, or of one in it, is of one of these forms."""
+    places = [path, *subfolders(path)] if path.is_dir() else [path]
+    return any(_fits(next(_contents(place), (place, None))[1]) for place in places)
 
 
 def read(path: Path) -> list[AnnotatedImage]:
@@ -49,10 +53,12 @@ def read(path: Path) -> list[AnnotatedImage]:
         AnnotationError: a file is not of this form, or its picture is missing.
     """
     root = absolute(path if path.is_dir() else path.parent)
-    images: dict[str, AnnotatedImage] = {}
+    images, left = dict[str, AnnotatedImage](), list[str]()
     finder, listed, total = PictureFinder(root, root / "json"), official_splits(root), 0
     for file, content in _contents(path):
+        using(file)
         if not _fits(content):
+            left.append(file.name)
             continue
         total += 1
         geopixel = "gcg_description" in content
@@ -83,6 +89,9 @@ def read(path: Path) -> list[AnnotatedImage]:
             questions=questions_of({"questions": content.get("qa_pairs") or []}, str(file)),
         )
         put(images, image, str(file))
+    if left:
+        what = f"{few(left)}: no annotations of one picture"
+        note("file not read", root, what, "left out; it may be a source of its own", len(left))
     finder.refuse_missing(total)
     return list(images.values())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from swath.errors import FormatError, ShapeError
 from swath.files import read_jsonl, write_jsonl
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Question:
     """A question about an image and its true answer.
 
@@ -29,7 +30,7 @@ class Question:
     kind: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class AnnotatedImage:
     """One image, or a sequence of them, and its annotations.
 
@@ -73,7 +74,7 @@ class AnnotatedImage:
 
     def __post_init__(self) -> None:
         if not self.phrases:
-            object.__setattr__(self, "phrases", (None,) * len(self.boxes))
+            object.__setattr__(self, "phrases", _no_phrases(len(self.boxes)))
         if not self.scene:
             object.__setattr__(self, "scene", self.id)
         if not len(self.boxes) == len(self.names) == len(self.phrases):
@@ -137,6 +138,12 @@ class AnnotatedImage:
             raise FormatError(f"image row {row.get('id', '?')}: {error}") from None
         except (KeyError, TypeError, ValueError) as error:
             raise FormatError(f"image row {row.get('id', '?')}: {error!r}.") from None
+
+
+@lru_cache(maxsize=1024)
+def _no_phrases(count: int) -> tuple[None, ...]:
+    """One tuple for all images of so many boxes: large sets are held whole."""
+    return (None,) * count
 
 
 def write_images(path: Path | str, images: Iterable[AnnotatedImage]) -> int:

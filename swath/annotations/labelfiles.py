@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from swath.annotations.noting import note
 from swath.annotations.pictures import (
     SPLITS,
     absolute,
@@ -48,21 +50,22 @@ def labelled(root: Path, folder: str) -> Iterator[tuple[Path, Path | None, str |
     """
     listed = official_splits(root)
     for images, labels, split in _pairs(root, folder):
-        here, taken, used = images, dict[str, str](), 0  # names of one folder at a time are held
+        here, beside, inner, used = images, labels, None, 0
+        taken: dict[str, str] = {}  # names of one folder at a time are held
         for picture in filter(is_picture, files_below(images)):
-            if picture.parent != here:
-                here, taken = picture.parent, {}
-            if picture.stem in taken:
+            if (folder_of := picture.parent) != here:
+                here, taken, inside = folder_of, {}, folder_of.relative_to(images)
+                beside = labels / inside
+                inner = SPLITS.get(inside.parts[0].lower()) if inside.parts else None
+            if (stem := picture.stem) in taken:
                 raise AnnotationError(
-                    f"{picture}: shares its labels with {taken[picture.stem]}; "
+                    f"{picture}: shares its labels with {taken[stem]}; "
                     f"remove or rename one of them."
                 )
-            taken[picture.stem] = picture.name
-            inside = here.relative_to(images)
-            file = labels / inside / f"{picture.stem}.txt"
-            there = file.name != "classes.txt" and file.is_file()
+            taken[stem] = picture.name
+            file = beside / f"{stem}.txt"
+            there = stem != "classes" and file.is_file()
             used += there
-            inner = SPLITS.get(inside.parts[0].lower()) if inside.parts else None
             yield picture, file if there else None, split or inner or listed(picture)
         total = sum(1 for _ in _label_files(labels))
         if total > used:
@@ -101,15 +104,32 @@ def numbers(fields: list[str], where: str) -> list[float]:
 
 
 def _pairs(root: Path, folder: str) -> Iterator[tuple[Path, Path, str | None]]:
-    """Folders of pictures, of their labels, and the split that both are."""
+    """Folders of pictures, of their labels, and the split that both are.
+
+    DOTA unpacks to `images/images` and `labelTxt-v1.5/DOTA-v1.5_train`, with upright boxes in
+    folders of other names; the newest version of the labels counts. MMRotate cuts to `annfiles`.
+    """
     root = absolute(root)
     if not root.is_dir():
         return
     inner = [path for path in subfolders(root) if path.name.lower() in SPLITS]
     for base in (root, *inner):
-        if (base / "images").is_dir() and (base / folder).is_dir():
-            split = None if base == root else SPLITS[base.name.lower()]
-            yield base / "images", base / folder, split
+        images = base / "images"
+        images = images / "images" if (images / "images").is_dir() else images
+        found = [base / folder] if (base / folder).is_dir() else []
+        if folder == "labelTxt" and not found and base.is_dir():
+            found = [one for one in subfolders(base) if one.name.startswith(("annfiles", folder))]
+            if len(found) > 1:
+                *others, last = (path.name for path in found)
+                note("two annotations", base, f"{few(others)} and {last}", "the last is read")
+        if images.is_dir() and found:
+            labels = found[-1]
+            if folder == "labelTxt" and not any(labels.glob("*.txt")):
+                inner = [path for path in subfolders(labels)
+                         if not re.search("hbb|reclabel", path.name, re.I)]  # fmt: skip
+                if len(inner) == 1 and not (images / inner[0].name).is_dir():
+                    labels = inner[0]
+            yield images, labels, None if base == root else SPLITS[base.name.lower()]
 
 
 def _label_files(labels: Path) -> Iterator[Path]:

@@ -2,60 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
-import shapely
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from swath.annotations.duplicates import fingerprint, near_pairs
+from swath.annotations.duplicates import near_pairs
 from swath.annotations.finding import Finding
-from swath.annotations.ground import outline, overlapping
+from swath.annotations.ground import overlapping
 from swath.annotations.image import AnnotatedImage
+from swath.annotations.looks import Look
 from swath.annotations.pictures import few
-from swath.errors import ImageryError
-from swath.imagery.scene import is_frame, open_scene
-from swath.imagery.tiling import tiles
 
-_TILE_PX = 4096  # larger scenes are decoded in tiles of this edge, which bounds memory
 _DEAL_ANEW = "deal the splits anew (annotations.keep_given_split=false annotations.split_by="
-
-
-@dataclass(frozen=True)
-class Look:
-    """What is kept of a decoded image: its digest, its fingerprint and where it lies."""
-
-    digest: bytes
-    print: np.uint64
-    ground: shapely.Geometry | None
-
-
-def look(image: AnnotatedImage) -> Look | str:
-    """What an image looks like, or why it, or one of its frames, cannot be decoded."""
-    digest = hashlib.sha256()
-    prints, ground = [], None
-    try:
-        for path in image.frames or (image.path,):
-            scene = open_scene(path)
-            ground = ground or outline(scene)
-            if max(scene.size_wh) <= _TILE_PX:
-                pixels = scene.read_rgb()
-            else:
-                for tile in tiles(scene.id, scene.size_wh, _TILE_PX):
-                    scene.read_rgb(tile)
-                pixels = scene.read_rgb(size_wh=(256, 256))
-            if is_frame(path):
-                digest.update(pixels.tobytes())
-            else:
-                with Path(path).open("rb") as stream:
-                    digest.update(hashlib.file_digest(stream, "sha256").digest())
-            prints.append(fingerprint(pixels))
-    except (ImageryError, OSError) as error:  # a file may go while it is looked at
-        return str(error)
-    return Look(digest.digest(), prints[0], ground)
 
 
 def leaks(images: Sequence[AnnotatedImage], looks: Sequence[Look | str]) -> list[Finding]:
@@ -65,7 +28,7 @@ def leaks(images: Sequence[AnnotatedImage], looks: Sequence[Look | str]) -> list
         *(finding for finding in _copies(sound) if finding.kind == "leak"),
         *_split_scenes(images),
         *_overlaps(sound),
-        *_near_copies(sound),
+        *sorted(_near_copies(sound), key=lambda finding: "itself in" not in finding.what),
     ]
 
 
@@ -151,16 +114,95 @@ def _overlaps(sound: Seen) -> Iterator[Finding]:
 
 
 def _near_copies(sound: Seen) -> Iterator[Finding]:
-    """Pictures of different splits that look the same without being the same file."""
-    prints = np.array([seen.print for _, seen in sound], dtype=np.uint64)
-    for one, other in near_pairs(prints):
-        (first, seen), (second, again) = sound[one], sound[other]
-        if first.split != second.split and seen.digest != again.digest:
-            yield Finding(
-                "near duplicate",
-                first.id,
-                f"looks like {second.id}; one is in {first.split or 'no split'}, "
-                f"the other in {second.split or 'no split'}",
-                "compare them; if they show one place, give them one scene and split again",
-                2,
-            )
+    """Pictures that look the same, perhaps turned or mirrored, without being the same file."""
+    for alike, turned in _alike(sound):
+        first, *others = (sound[row][0] for row in alike)
+        listed = few([f"{image.id} ({image.split or 'no split'})" for image in others])
+        how = ", turned or mirrored" if turned else ""
+        across = len({image.split for image in (first, *others)}) > 1
+        yield Finding(
+            "leak" if across else "near duplicate",
+            first.id,
+            f"looks like {listed}{how}" + (f"; itself in {first.split or 'no split'}" * across),
+            "compare them and keep one"
+            + ", give all the same split, or deal anew (annotations.keep_given_split=false)"
+            * across,
+            len(alike),
+        )
+
+
+def _alike(sound: Seen) -> Iterator[tuple[list[int], bool]]:
+    """Rows of pictures that look the same, a file once a split; and whether some are turned."""
+    firsts = {(image.split, seen.digest): row for row, (image, seen) in enumerate(sound)}
+    rows = sorted(firsts.values())
+    if not rows:
+        return
+    looks = [sound[row][1] for row in rows]
+    found = [
+        (one, other, form)
+        for one, other, form in near_pairs(
+            np.stack([seen.prints for seen in looks]), np.stack([seen.thumb for seen in looks])
+        )
+        if looks[one].digest != looks[other].digest
+    ]
+    turned = {one for *pair, form in found if form for one in pair}
+    for alike in _linked([pair[:2] for pair in found], len(rows)):
+        yield [rows[row] for row in alike], bool(turned.intersection(alike))
+
+
+def kept_together(
+    images: Sequence[AnnotatedImage], looks: Sequence[Look | str], dealt: Sequence[str]
+) -> list[AnnotatedImage]:
+    """The images with copies and look-alikes in one split, each with its whole scene.
+
+    The largest such group goes to the split that lacks most images, and so on. Where that leaves a
+    split without images, all stay as they are.
+
+    Args:
+        images: with a split each.
+        looks: of each.
+        dealt: splits that images may be moved between; those given by a source are not.
+    """
+    rows = [row for row, image in enumerate(images) if image.split in dealt]
+    seen_at = [(row, seen) for row in rows if isinstance(seen := looks[row], Look)]
+    pairs = [
+        (seen_at[one][0], seen_at[other][0])
+        for alike, _ in _alike([(images[row], seen) for row, seen in seen_at])
+        for one, other in pairwise(alike)
+    ]
+    first: dict[object, int] = {}
+    for row, key in [
+        *((row, seen.digest) for row, seen in seen_at),
+        *((row, ("scene", images[row].scene)) for row in rows),
+        *((row, ("path", images[row].path)) for row in rows),
+    ]:
+        if (before := first.setdefault(key, row)) != row:
+            pairs.append((before, row))
+    splits = [str(image.split) for image in images]
+    lack = Counter(dict.fromkeys(dealt, 0))  # of each split, once those astride are taken out
+    astride = [one for one in _linked(pairs, len(images)) if len({splits[row] for row in one}) > 1]
+    lack.update(splits[row] for group in astride for row in group)
+    for group in sorted(astride, key=len, reverse=True):
+        split = max(dealt, key=lambda name: lack[name])
+        lack[split] -= len(group)
+        for row in group:
+            splits[row] = split
+    if set(splits) != {str(image.split) for image in images}:
+        return list(images)
+    return [
+        image if image.split == split else replace(image, split=split)
+        for image, split in zip(images, splits, strict=True)
+    ]
+
+
+def _linked(pairs: Sequence[tuple[int, int]], count: int) -> Iterator[list[int]]:
+    """Numbers below `count` that pairs join, directly or through others, each group in order."""
+    if not pairs:
+        return
+    ones, others = np.array(pairs).T
+    links = coo_array((np.ones(len(ones)), (ones, others)), shape=(count, count))
+    _, groups = connected_components(links, directed=False)
+    joined = np.unique(np.concatenate([ones, others]))
+    order = joined[np.argsort(groups[joined], kind="stable")]
+    groups_of = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+    yield from sorted(group.tolist() for group in groups_of)

@@ -33,6 +33,9 @@ UNKNOWN = Terms("ask")
 # The first that matches counts, so the narrower stand before the wider.
 _NAMED = (
     ("CC0-1.0", r"cc0|creative commons zero|public domain|\bpddl\b", Terms("any")),
+    ("CC-BY-NC-ND-4.0", r"(cc|creative commons).{0,40}\bnc.{0,3}nd\b|noncommercial-noderiv",
+     Terms("ask", True)),
+    ("CC-BY-ND-4.0", r"(cc|creative commons).{0,40}(\bnd\b|noderiv)", Terms("ask", True)),
     ("CC-BY-NC-SA-4.0", r"(cc|creative commons).{0,40}\bnc.{0,3}sa\b|noncommercial-sharealike",
      Terms("research", True, True)),
     ("CC-BY-NC-4.0", r"(cc|creative commons).{0,40}(\bnc\b|non-?commercial)",
@@ -60,13 +63,20 @@ _RANKS = {"any": 0, "research": 1, "ask": 2}
 def named(text: str) -> str | None:
     """The licence that a text is or names, as SPDX writes it; None for one that is not known."""
     said = " ".join(text.lower().split())
-    return next((name for name, pattern, _ in _NAMED if re.search(pattern, said)), None)
+    name, _ = _matched(said)
+    if name and name.startswith("CC-BY") and (older := re.search(r"\b[1-3]\.[05]\b", said)):
+        return name.replace("4.0", older[0])
+    return name
 
 
 def terms(licence: str | None) -> Terms:
     """What a stated licence lets one do; what is not known has to be asked for."""
-    name = named(licence or "")
-    return next((row for known, _, row in _NAMED if known == name), UNKNOWN)
+    return _matched(" ".join((licence or "").lower().split()))[1]
+
+
+def _matched(said: str) -> tuple[str | None, Terms]:
+    rows = ((name, row) for name, pattern, row in _NAMED if re.search(pattern, said))
+    return next(rows, (None, UNKNOWN))
 
 
 def licence_of(place: Path) -> str | None:
@@ -131,7 +141,8 @@ def verdict(rows: Iterable[dict[str, object]]) -> str:
     said = {
         "any": "Any use, commercial too",
         "research": f"Research only, because of {', '.join(names)}",
-        "ask": f"Ask first: no licence that is understood for {', '.join(names)}",
+        "ask": f"Not for publication before asking: no licence that is understood, or one that "
+        f"forbids changes, for {', '.join(names)}",
     }[worst]
     if worst != "ask" and (credited := sorted({str(r["source"]) for r in rows if r["credit"]})):
         said += f"; name the makers of {', '.join(credited)}"

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.annotations.finding import Finding
+from swath.annotations.finding import UNREAD, Finding
 from swath.annotations.image import AnnotatedImage, Question
-from swath.annotations.leaks import Look, copies, leaks, look
+from swath.annotations.leaks import copies, leaks
+from swath.annotations.looks import Look, looks_of
 from swath.annotations.pictures import few
 from swath.errors import AnnotationError
 
-__all__ = ["Finding", "lint", "readable", "text_faults", "usable"]
+__all__ = ["Finding", "lint", "looks_of", "readable", "text_faults", "usable"]
 
 SMALL_CLASS = 5
 """A class with fewer images is pointed out."""
@@ -29,19 +29,20 @@ border does."""
 _WORD = re.compile(r"[^\W\d_]")
 _MISSING_NOUN = re.compile(
     r"\b(?:many|much|more|less|an?|any|the|of)\s{2,}(?:in|on|at|is|are|of|than|and|or|there|this)\b"
-    r"|\b(?:many|an?|the|of)\s*\?|\bthe\s+(?:in|on|at|is|are|than)\b|\bmany\s+(?:in|on|at)\b",
+    r"|\b(?:many|an?|the|of)\s*\?|\bthe\s+(?:in|on|at|is|are|than)\b"
+    r"|\bmany\s+(?:are\s+there\s+)?(?:in|on|at)\b",
     re.IGNORECASE,
 )
 _BOX_TEXT = re.compile(r"\{((?:<-?\d+(?:\.\d+)?>){4})(?:\|<(-?\d+(?:\.\d+)?)>)?\}")
 _GRID = 100  # of GeoChat's and MiniGPT-v2's box text
 
-Progress = Callable[[int, int], None]
 
-
-def lint(images: Sequence[AnnotatedImage], progress: Progress | None = None) -> list[Finding]:
+def lint(
+    images: Sequence[AnnotatedImage], looks: Sequence[Look | str] | None = None
+) -> list[Finding]:
     """What to look at in a set, gravest first: leaks, bad files, bad rows, then the set at large.
 
-    Every image and frame is decoded whole; sequences look alike if their first frames do. Kinds:
+    Sequences look alike if their first frames do. Kinds:
     "leak", "split scene", "overlap", "near duplicate", "unreadable", "two labels", "duplicate",
     "box outside", "box without area", "empty caption", "empty question", "missing noun",
     "angle out of range", "beyond the grid", "spelling", "small class", "no licence", and those of
@@ -49,14 +50,10 @@ def lint(images: Sequence[AnnotatedImage], progress: Progress | None = None) -> 
 
     Args:
         images: the set, split or not.
-        progress: called with images decoded and images in all.
+        looks: of `looks_of`; None: taken here.
     """
-    looks: list[Look | str] = []
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        for seen in pool.map(look, images):
-            looks.append(seen)
-            if progress is not None:
-                progress(len(looks), len(images))
+    if looks is None:
+        looks = looks_of(images)
     return [
         *leaks(images, looks),
         *_unreadable(images, looks),
@@ -99,20 +96,27 @@ def readable(
 
     Args:
         images: as linted.
-        findings: of lint.
+        findings: of lint and the readers.
         policy: "refuse" raises, "drop" leaves the others out.
 
     Raises:
-        AnnotationError: some are damaged and the policy is to refuse.
+        AnnotationError: some are missing or damaged and the policy is to refuse, or all are.
     """
-    damaged = {finding.where: finding.what for finding in findings if finding.kind == "unreadable"}
-    if damaged and policy == "refuse":
-        where, what = next(iter(damaged.items()))
+    bad = {finding.where: finding.what for finding in findings if finding.kind in UNREAD}
+    left = tuple(image for image in images if image.id not in bad)
+    if bad and (policy == "refuse" or not left):
+        where, what = next(iter(bad.items()))
         raise AnnotationError(
-            f"{len(damaged)} of {len(images)} images cannot be read, first {where} ({what}); "
-            f"copy them again, or leave them out with annotations.unreadable=drop."
+            f"{len(bad)} of {len(bad) + len(left)} pictures missing or not readable, first {where} "
+            f"({what}); `swath check` lists them. Copy them again, or leave them out with "
+            f"annotations.unreadable=drop."
         )
-    return tuple(image for image in images if image.id not in damaged)
+    return left
+
+
+def lacks_noun(question: str) -> bool:
+    """Whether a question lacks the word it asks for; two blanks in a row tell more than one."""
+    return bool(_MISSING_NOUN.search(question))
 
 
 def text_faults(text: str) -> list[tuple[str, str]]:
@@ -192,7 +196,7 @@ def _problem(one: Question) -> str:
     """The kind of finding that leaves a question out, "" for a sound one."""
     if not _WORD.search(one.question) or not one.answer.strip():
         return "empty question"
-    return "missing noun" if _MISSING_NOUN.search(one.question) else ""
+    return "missing noun" if lacks_noun(one.question) else ""
 
 
 _QUESTIONS = {
@@ -229,13 +233,16 @@ def _faults(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
 
 
 def _spellings(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
-    """Classes of scenes, or of objects, that differ in spaces, case or punctuation only."""
+    """Classes of scenes, or of objects, that differ in case, punctuation or a plural only."""
     labels = Counter(image.label for image in images if image.label is not None)
     names = Counter(name for image in images for name in image.names)
     for counts in (labels, names):
         alike: dict[str, list[str]] = defaultdict(list)
         for name in counts:
             alike[re.sub(r"[\W_]", "", name.casefold())].append(name)
+        for word in [*alike]:
+            plurals = {f"{word}s", f"{word}es", f"{word.removesuffix('y')}ies"} - {word}
+            alike[word] += [name for one in sorted(plurals) for name in alike.pop(one, ())]
         for spellings in alike.values():
             if len(spellings) > 1:
                 said = [f"'{name}' ({counts[name]})" for name in spellings]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import xml.etree.ElementTree as Xml
 from collections.abc import Callable, Iterable, Iterator
@@ -12,50 +13,78 @@ from typing import Any
 
 import orjson
 
-from swath.annotations.pictures import SPLITS, absolute
+from swath.annotations import streaming
+from swath.annotations.pictures import SPLITS, absolute, subfolders
 from swath.errors import AnnotationError
-
-LARGEST_JSON = 2 * 1024**3
-"""Bytes of a JSON file, which is read as a whole; JSON Lines are streamed and may be larger."""
 
 LARGEST_XML = 64 * 1024**2
 """Bytes of an XML file of one picture's annotations."""
 
-_PLACES = ("*.json", "annotations/*.json", "*/_annotations.coco.json")
+TABLES = (".json", ".jsonl", ".csv", ".tsv")
+"""Name endings of files that hold rows about many pictures."""
+
+_PLACES = {"annotations", "captions", "questions"}  # FloodNet's are in Questions/
+
+
+def table_files(path: Path, endings: Iterable[str] = TABLES) -> list[Path]:
+    """The file `path`, or those in a folder and in `annotations`, `captions` or `questions` there.
+
+    Roboflow's `<split>/_annotations.coco.json` are among them.
+
+    Args:
+        path: a file, or a folder.
+        endings: of their names.
+    """
+    if not path.is_dir():
+        return [path] if path.suffix.lower() in endings else []
+    inner = (folder for folder in subfolders(path) if folder.name.lower() in _PLACES)
+    files = [file for folder in (path, *inner) for file in sorted(folder.iterdir())]
+    files += sorted(path.glob("*/_annotations.coco.json"))
+    return [
+        file
+        for file in files
+        if file.suffix.lower() in endings and not file.name.startswith(".") and file.is_file()
+    ]
 
 
 def matching_files(path: Path, fits: Callable[[Any], bool]) -> list[tuple[Path, Any]]:
     """The JSON files at `path` whose content fits, with that content.
 
     Args:
-        path: a JSON file, or a folder holding some directly, in `annotations`, or, named
-            `_annotations.coco.json`, in the folders in it.
+        path: a JSON file, or a folder holding some where `table_files` looks.
         fits: whether a parsed content is of the format looked for.
 
     Raises:
         AnnotationError: a file is not JSON.
     """
-    if path.is_dir():
-        files = sorted({file for place in _PLACES for file in path.glob(place)})
-    else:
-        files = [path] if path.suffix.lower() == ".json" else []
-    contents = ((absolute(file), load(file)) for file in files if not file.name.startswith("."))
+    contents = ((absolute(file), load(file)) for file in table_files(path, (".json",)))
     return [(file, content) for file, content in contents if fits(content)]
 
 
-def load(path: Path) -> Any:
-    """What a JSON file holds.
+def loads(text: bytes | str) -> Any:
+    """What a JSON text holds, also the NaN and Infinity that Python and pandas write."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            pass
+        raise
+
+
+def load(path: Path, parse: Callable[[bytes], Any] = orjson.loads) -> Any:
+    """What a JSON file holds; lists in a large one are read from it row by row.
+
+    Args:
+        path: of the file.
+        parse: reads a file that is not large: `loads` takes what is no number too.
 
     Raises:
-        AnnotationError: it cannot be read, or is not JSON.
+        AnnotationError: it cannot be read, is not JSON, or is large without being lists of rows.
     """
     try:
-        if (size := path.stat().st_size) > LARGEST_JSON:
-            raise AnnotationError(
-                f"{path}: {size / 1024**3:.1f} GB of JSON in one piece, more than fits the memory "
-                f"of most; write it as JSON Lines, an object a line."
-            )
-        return _parsed(path, size, path.stat().st_mtime_ns)
+        return _parsed(path, path.stat().st_size, path.stat().st_mtime_ns, parse)
     except orjson.JSONDecodeError as error:
         raise AnnotationError(
             f"{path}: not valid JSON ({error}); was it cut short? Copy it again, or move it away "
@@ -66,9 +95,11 @@ def load(path: Path) -> Any:
 
 
 @lru_cache(maxsize=4)
-def _parsed(path: Path, size: int, changed_ns: int) -> Any:
+def _parsed(path: Path, size: int, changed_ns: int, parse: Callable[[bytes], Any]) -> Any:
     """Kept while readers look in turn whether a file is theirs; `forget` lets go of it."""
-    return orjson.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+    if size >= streaming.STREAMED:
+        return streaming.load_large(path)
+    return parse(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
 
 
 def forget() -> None:
@@ -76,7 +107,7 @@ def forget() -> None:
     _parsed.cache_clear()
 
 
-def rows_of(file: Path) -> Iterator[tuple[str, Any]]:
+def rows_of(file: Path, parse: Callable[[Any], Any] = orjson.loads) -> Iterator[tuple[str, Any]]:
     """Where each row of a table stands, and the row; tables and JSON Lines are streamed.
 
     Understands CSV and TSV under a header (keys in lower case, None for an empty field), JSON
@@ -88,17 +119,20 @@ def rows_of(file: Path) -> Iterator[tuple[str, Any]]:
     """
     suffix, number = file.suffix.lower(), 0
     if suffix == ".json":
-        yield from ((f"{file}: entry {n}", row) for n, row in enumerate(_entries(load(file))))
+        yield from (
+            (f"{file}: entry {n}", row) for n, row in enumerate(_entries(load(file, parse)))
+        )
         return
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             if suffix == ".jsonl":
                 for number, line in enumerate(stream, 1):
                     if line.strip():
-                        yield f"{file}:{number}", orjson.loads(line)
+                        yield f"{file}:{number}", parse(line)
                 return
             csv.field_size_limit(1 << 28)  # VLMEvalKit writes pictures into its tables
-            table = csv.DictReader(stream, delimiter="\t" if suffix == ".tsv" else ",")
+            head, _ = stream.readline(), stream.seek(0)
+            table = csv.DictReader(stream, delimiter=max(",;\t", key=head.count))
             for row in table:
                 where = f"{file}:{table.line_num}"
                 if None in row:
@@ -165,12 +199,12 @@ def root_of(path: Path, file: Path) -> Path:
     if path.is_dir():
         return absolute(path)
     folder = absolute(file.parent)
-    return folder.parent if folder.name == "annotations" else folder
+    return folder.parent if folder.name.lower() in _PLACES else folder
 
 
 def split_in(file: Path) -> str | None:
     """The split that a word of a file's name, or its folder's, says."""
-    words = [*file.stem.lower().replace("-", "_").split("_"), file.parent.name.lower()]
+    words = [*re.split(r"[\W_]+", file.stem.lower()), file.parent.name.lower()]
     return next((SPLITS[w] for word in words if (w := word.rstrip("0123456789")) in SPLITS), None)
 
 

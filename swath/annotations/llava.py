@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from swath.annotations.image import AnnotatedImage, Question
-from swath.annotations.lint import text_faults
-from swath.annotations.listings import load, root_of, rows_of, split_in
-from swath.annotations.noting import note
+from swath.annotations.lint import lacks_noun, text_faults
+from swath.annotations.listings import load, root_of, rows_of, split_in, table_files
+from swath.annotations.noting import note, using
 from swath.annotations.pictures import UNMEASURED, PictureFinder, image_id, official_splits
 from swath.annotations.values import OBJECT, class_of, put
 from swath.boxes import Boxes
@@ -82,6 +83,7 @@ def read(path: Path, pictures: Path | None = None) -> list[AnnotatedImage]:
     images: dict[str, AnnotatedImage] = {}
     left = dict.fromkeys(("without a picture", "of a region in words swath does not know"), 0)
     for file in _files(path):
+        using(file)
         root = root_of(path, file)
         finder, listed, total = PictureFinder(root, file), official_splits(root), 0
         for where, row in _rows(file):
@@ -114,14 +116,8 @@ def read(path: Path, pictures: Path | None = None) -> list[AnnotatedImage]:
 
 
 def _files(path: Path) -> list[Path]:
-    places = ("*", "annotations/*")
-    files = [one for p in places for one in sorted(path.glob(p))] if path.is_dir() else [path]
-    return [
-        file
-        for file in files
-        if file.suffix.lower() in (".json", ".jsonl") and not file.name.startswith(".")
-        and _fits(next(_rows(file), ("", None))[1])
-    ]  # fmt: skip
+    files = table_files(path, (".json", ".jsonl"))
+    return [file for file in files if _fits(next(_rows(file), ("", None))[1])]
 
 
 def _rows(file: Path) -> Iterator[tuple[str, Any]]:
@@ -156,7 +152,9 @@ def _llava(row: Any, where: str) -> tuple[list[str], Turns]:
         )
     given = row.get("image") or row.get("images") or row.get("video") or []
     names = [given] if isinstance(given, str) else given
-    said = [(str(one.get("from")), str(one.get("value", ""))) for one in row["conversations"]]
+    said = [(str(one.get("from")), one.get("value")) for one in row["conversations"]]
+    if not all(isinstance(value, str) for _, value in said):
+        raise AnnotationError(f"{where}: expected text under `value` of each turn; correct it.")
     return [str(name) for name in names], _pairs(said, where)
 
 
@@ -175,6 +173,8 @@ def _messages(row: Any, where: str) -> tuple[list[str], Turns]:
                     names.append(url if isinstance(url, str) else url["url"])
             if one["role"] != "system":  # the recipe's own instruction takes its place
                 said.append((one["role"], "\n".join(texts)))
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError("an image_url that is no text")
     except (KeyError, TypeError) as error:
         raise AnnotationError(
             f"{where}: expected messages of `role` and `content` ({error!r}); correct it."
@@ -211,7 +211,8 @@ def _image(paths: Sequence[Path], turns: Turns, where: str, left: dict[str, int]
         faults += [fault for text in (question, answer) for fault in text_faults(text)]
         asked = _MARKS.sub(" ", question).strip()
         token = match[1].lower() if (match := _TOKEN.match(asked)) else ""
-        asked, plain = " ".join(_TOKEN.sub("", asked).split()), " ".join(answer.split())
+        raw = _TOKEN.sub("", asked)
+        asked, plain = " ".join(raw.split()), " ".join(answer.split())
         if ORIENTED.search(answer):
             phrases = [one for one in _PHRASE.finditer(answer) if ORIENTED.search(one["boxes"])]
             for one in phrases:
@@ -231,21 +232,43 @@ def _image(paths: Sequence[Path], turns: Turns, where: str, left: dict[str, int]
         elif token == "caption" or _WHOLE.search(asked):
             captions.append(plain)
         else:
-            questions.append(Question(asked, plain, token))
-    rows = [(quad, phrase, len(boxes)) for boxes, phrase in objects for quad in boxes.quads]
+            questions.append(Question(raw if lacks_noun(raw) else asked, plain, token))
+    rows = _told_twice(
+        [(quad, phrase, len(boxes)) for boxes, phrase in objects for quad in boxes.quads]
+    )
     return AnnotatedImage(
         id=str(paths[0]),
         path=str(paths[0]),
         size_wh=UNMEASURED,
         captions=tuple(dict.fromkeys(captions)),
-        boxes=Boxes(np.array([quad for quad, _, _ in rows])) if rows else Boxes.empty(),
-        names=tuple(class_of(phrase) if phrase else OBJECT for _, phrase, _ in rows),
+        boxes=Boxes(np.array([quad for quad, *_ in rows])) if rows else Boxes.empty(),
+        names=tuple(name for _, _, _, name in rows),
         # A phrase that several boxes answer singles out none of them.
-        phrases=tuple(phrase if count == 1 else None for _, phrase, count in rows),
+        phrases=tuple(phrase if count == 1 else None for _, phrase, count, _ in rows),
         frames=tuple(map(str, paths)) if len(paths) > 1 else (),
         questions=tuple(dict.fromkeys(questions)),
         faults=tuple(faults),
     )
+
+
+def _told_twice(
+    rows: Sequence[tuple[NDArray[np.float64], str | None, int]],
+) -> list[tuple[NDArray[np.float64], str | None, int, str]]:
+    """Objects and their classes, one for a box that a turn names and another describes."""
+    found: dict[bytes, tuple[NDArray[np.float64], str | None, int, str]] = {}
+    rest = []
+    for quad, phrase, count in rows:
+        name = class_of(phrase) if phrase else OBJECT
+        known = found.setdefault(quad.tobytes(), row := (quad, phrase, count, name))
+        if known is row:
+            continue
+        if OBJECT not in (known[3], name) and known[3] != name:
+            rest.append(row)
+            continue
+        told = max((known, row), key=lambda one: (one[2] == 1, len(one[1] or "")))
+        name = known[3] if name == OBJECT else name
+        found[quad.tobytes()] = (*told[:3], name)
+    return [*found.values(), *rest]
 
 
 def _boxes(text: str, size_wh: tuple[int, int]) -> Boxes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,9 +74,9 @@ def read(path: Path) -> list[AnnotatedImage]:
     `masks/` (`gray/`, `labels/`, `ann_dir/`) are pictures and their classes: each patch of a class
     is a box. Line i of `classes.txt` names value i, or, as `name red green blue`, a colour;
     "background" is no object and 255 is unlabelled, but stands for the second of two classes.
-    Without the list 0 is background and the others are "class 1" and so on. Patches touch along
-    sides and corners. Splits are folders, lists, or the first word of the names, as in LEVIR-CD's
-    `train_36_0512_0512.png`.
+    Without the list 0 is background and the others are "class 1" and so on; in SAMRS's `gray` 0 is
+    a class and 255 the background. Patches touch along sides and corners. Splits are folders,
+    lists, or the first word of the names, as in LEVIR-CD's `train_36_0512_0512.png`.
 
     Args:
         path: the folder, also with `train`, `val` and `test` in it.
@@ -111,7 +110,8 @@ def read(path: Path) -> list[AnnotatedImage]:
             if names is not None and len(names) == 2 and set(np.unique(values)) <= {0, IGNORED}:
                 values = values // IGNORED
             size = (values.shape[1], values.shape[0])
-            found = list(patches((values > 0) if pair else values, (0,) if pair else _empty(names)))
+            empty = (0,) if pair else _empty(names, layout)
+            found = list(patches((values > 0) if pair else values, empty))
             kept = [(value, shape) for value, shape in found if shape.area >= SPECK_PX]
             specks += len(found) - len(kept)
             quads = [rectangle_around(shapely.get_coordinates(shape)) for _, shape in kept]
@@ -159,9 +159,9 @@ def patches(
         yield int(value), shapely.Polygon(rings[0], rings[1:])
 
 
-def _empty(names: list[str] | None) -> tuple[int, ...]:
+def _empty(names: list[str] | None, layout: _Layout) -> tuple[int, ...]:
     if names is None:
-        return (0,)
+        return (IGNORED,) if layout.masks.name.lower() == "gray" else (0,)
     return (IGNORED, *(n for n, name in enumerate(names) if name.lower() in _BACKGROUND), _OTHER)
 
 
@@ -183,13 +183,9 @@ def _values(mask: Path, colours: dict[int, int] | None) -> NDArray[np.integer]:
     """(height, width) class of each pixel."""
     try:
         if mask.suffix.lower() in (".tif", ".tiff"):
-            import rasterio
-            from rasterio.errors import NotGeoreferencedWarning
+            from swath.imagery.raster import opened
 
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                raster = rasterio.open(mask)
-            with raster:
+            with opened(str(mask)) as raster:
                 values = np.moveaxis(raster.read(), 0, -1)
         else:
             with Image.open(mask) as picture:
@@ -226,9 +222,17 @@ def _classes(root: Path) -> tuple[list[str] | None, dict[int, int] | None]:
 
 
 def _layouts(root: Path) -> Iterator[_Layout]:
-    for base in (root, *(one for one in subfolders(root) if one.name.lower() in SPLITS)):
-        split = SPLITS[base.name.lower()] if base != root else None
-        folders = {folder.name.lower(): folder for folder in subfolders(base)}
+    bases: dict[Path, str | None] = {root: None}
+    for base in subfolders(root):
+        if base.name.lower() in (*SPLITS, "trainval"):
+            split = SPLITS.get(base.name.lower())
+            bases |= dict.fromkeys((base, *subfolders(base)), split)  # LoveDA's Train/Urban
+    for base, split in bases.items():
+        own = subfolders(base)
+        folders = {one.name.lower(): one for folder in own if folder.name.lower() not in _PICTURES
+                   for one in subfolders(folder) if one.name == "gray"}  # fmt: skip
+        folders |= {one.name.partition("-")[0].lower(): one for one in own}  # JPEGImages-test
+        folders |= {folder.name.lower(): folder for folder in own}
         masks = [folders[name] for name in (*_MASKS, "out") if name in folders]
         pictures = (
             next(

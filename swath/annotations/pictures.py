@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cached_property
-from itertools import repeat
+from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from swath.annotations.image import AnnotatedImage
+from swath.annotations.noting import heard, note
 from swath.errors import AnnotationError, ImageryError
 from swath.imagery.scene import is_frame, open_scene
 from swath.imagery.series import coregistered
@@ -37,10 +38,14 @@ SPLITS = {
 }
 """Words for a split, as folders, files and fields spell them, and ours."""
 
+_LISTS = ("splits", "list", "trainval")  # folders that lists of pictures lie in
+
 UNMEASURED = (0, 0)
 """Size of an image no one has looked at yet; `measured` puts the true one in its place."""
 
 Unreadable = Literal["refuse", "drop"]
+Seen = TypeVar("Seen")
+_BATCH, _SOME = 1024, 16  # images in flight, and images a thread takes at once
 
 
 def is_picture(path: Path) -> bool:
@@ -91,7 +96,12 @@ def absolute(path: Path) -> Path:
 
 def image_id(path: Path, root: Path) -> str:
     """The path relative to the set's folder, without suffix, with forward slashes."""
-    return path.relative_to(root).with_suffix("").as_posix()
+    inside = str(path).removeprefix(f"{root}{os.sep}")
+    if inside == str(path):
+        return path.relative_to(root).with_suffix("").as_posix()
+    folder, slash, name = inside.replace(os.sep, "/").rpartition("/")
+    dot = name.rfind(".")
+    return folder + slash + (name[:dot] if 0 < dot < len(name) - 1 else name)
 
 
 def refuse_repeats(images: Sequence[AnnotatedImage], where: Path) -> None:
@@ -118,7 +128,8 @@ def measured(
     Args:
         images: of any size; one that is not `UNMEASURED` is a claim that is checked if the
             image has boxes. A path may be a clip's.
-        unreadable: "refuse" raises on a file that cannot be opened, "drop" leaves it out.
+        unreadable: "refuse" raises on a file that cannot be opened, "drop" leaves it out; where
+            notes are heard, either leaves it out and notes it, and all together raise.
         frames: how many are taken of a clip, evenly spaced.
 
     Raises:
@@ -126,27 +137,44 @@ def measured(
             the images of a sequence differ in size.
     """
     kept: list[AnnotatedImage] = []
-    failed: list[str] = []
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        looks = pool.map(_framed_and_size, images, repeat(frames))
-        for look in looks:
-            if isinstance(look, str):
-                failed.append(look)
-                continue
-            image, size = look
-            if len(image.boxes) and image.size_wh not in (UNMEASURED, size):
-                raise AnnotationError(
-                    f"{image.path}: annotated as {image.size_wh[0]} x {image.size_wh[1]} px, the "
-                    f"file has {size[0]} x {size[1]} px, so its boxes would lie elsewhere; use the "
-                    f"picture that was annotated, or correct the annotation."
-                )
-            kept.append(replace(image, size_wh=size))
-    if failed and unreadable == "refuse":
+    failed: list[tuple[str, str]] = []
+    looks = looked(partial(_framed_and_size, frames=frames), images, workers=4)
+    for given, look in zip(images, looks, strict=True):
+        if isinstance(look, str):
+            failed.append((given.id, look))
+            continue
+        image, size = look
+        if len(image.boxes) and image.size_wh not in (UNMEASURED, size):
+            raise AnnotationError(
+                f"{image.path}: annotated as {image.size_wh[0]} x {image.size_wh[1]} px, the "
+                f"file has {size[0]} x {size[1]} px, so its boxes would lie elsewhere; use the "
+                f"picture that was annotated, or correct the annotation."
+            )
+        kept.append(replace(image, size_wh=size))
+    if heard() and len(failed) < len(images):
+        for where, why in failed:
+            note("unreadable", where, why, action="copy it again, or remove it")
+    elif failed and (unreadable == "refuse" or heard()):
         raise AnnotationError(
             f"{len(failed)} of {len(images)} images cannot be opened; copy them again, remove "
-            f"them, or read with unreadable='drop': {few(failed)}"
+            f"them, or read with unreadable='drop': {few([why for _, why in failed])}"
         )
     return kept
+
+
+def looked(
+    look: Callable[[AnnotatedImage], Seen], images: Sequence[AnnotatedImage], workers: int
+) -> Iterator[Seen]:
+    """What `look` returns of each image, in order; threads work a batch ahead and hold no more."""
+
+    def some(start: int) -> list[Seen]:
+        return [look(image) for image in images[start : start + _SOME]]
+
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(images), _BATCH):
+            yield from chain.from_iterable(
+                pool.map(some, range(start, min(start + _BATCH, len(images)), _SOME))
+            )
 
 
 def few(items: Sequence[str], at_most: int = 3) -> str:
@@ -167,11 +195,18 @@ class PictureFinder:
         self.root = absolute(root)
         self.source = absolute(source)
         self.missing: list[str] = []
+        self._below = str(self.root / "_")[:-1]
+        self._namers: dict[str, str] = {}
         places = [self.source.parent, self.root, self.source.parent / "images"]
         self._places = [*dict.fromkeys([*places, self.root / "images"])]
 
-    def find(self, name: object) -> Path | None:
+    def find(self, name: object, near: Path | None = None) -> Path | None:
         """The file of that name; None, and noted in `missing`, where there is none.
+
+        Args:
+            name: as the annotations write it.
+            near: the file that names it where each picture has one; of several pictures of a name
+                the one that shares most folders with it is meant.
 
         Raises:
             AnnotationError: the name is no text, leads outside the folder, or fits two files.
@@ -181,13 +216,13 @@ class PictureFinder:
                 f"{self.source}: expected a picture's file name, got {name!r}; correct the entry."
             )
         inside = False
-        for place in self._places:
+        for place in self._places if near is None else [near.parent, near.parent / "images"]:
             # Compared as text, not resolved: a link that the user made may lead anywhere.
-            path = Path(os.path.normpath(place / name.replace("\\", "/")))
-            if path.is_relative_to(self.root):
+            path = os.path.normpath(place / name.replace("\\", "/"))
+            if path.startswith(self._below):
                 inside = True
-                if path.is_file():
-                    return path
+                if (found := Path(path)).is_file():
+                    return found
         if not inside:
             raise AnnotationError(
                 f"{self.source}: '{name}' lies outside {self.root}; "
@@ -197,6 +232,9 @@ class PictureFinder:
         alike = self._by_name.get(wanted.name) or self._by_name.get(_bare(wanted.name)) or []
         ends = [one for one in alike if one.parts[-len(wanted.parts) : -1] == wanted.parts[:-1]]
         alike = ends or alike
+        if near is not None and len(alike) > 1:
+            shared = [_shared(one, near) for one in alike]
+            alike = [one for one, count in zip(alike, shared, strict=True) if count == max(shared)]
         if len(alike) > 1:
             raise AnnotationError(
                 f"{self.source}: '{name}' may be {alike[0]} or {alike[1]}; keep one of them, or "
@@ -204,16 +242,26 @@ class PictureFinder:
             )
         if alike:
             return alike[0]
-        self.missing.append(name)
+        self.lose(name, near)
         return None
 
+    def lose(self, name: str, near: Path | None = None) -> None:
+        """Note a picture as missing."""
+        self.missing.append(name)
+        self._namers[name] = (near or self.source).name
+
     def refuse_missing(self, total: int) -> None:
-        """Check that every picture looked for was found.
+        """Check that the pictures looked for were found; note each that was not.
 
         Raises:
-            AnnotationError: some were not.
+            AnnotationError: none was, or some were not and nobody hears notes.
         """
-        if self.missing:
+        if heard() and len(self.missing) < total:
+            for name, rows in Counter(self.missing).items():
+                by = f"{rows} row{'s' * (rows > 1)} of {self._namers[name]}"
+                what = f"named by {by}, and not in {self.root}"
+                note("missing picture", name, what, "", rows, "put it there, or remove the rows")
+        elif self.missing:
             raise AnnotationError(
                 f"{self.source}: {len(self.missing)} of {total} pictures are not in {self.root}: "
                 f"{few(self.missing)}; put them beside the file or in a folder 'images' there."
@@ -233,6 +281,12 @@ class PictureFinder:
         return found
 
 
+def _shared(one: Path, other: Path) -> int:
+    """Folders that two files share, from the root."""
+    pairs = zip(one.parent.parts, other.parent.parts, strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), len(other.parent.parts))
+
+
 def _bare(name: str) -> str:
     """A file's name without the suffix of a picture or clip: some annotations leave it out."""
     path = Path(name.strip())
@@ -242,9 +296,10 @@ def _bare(name: str) -> str:
 def official_splits(root: Path) -> Callable[[Path], str | None]:
     """A function giving the split that lists like `splits/test.txt` put a picture in, or None.
 
-    Lists lie in a folder `splits` in `root` or beside it, or in VOC's `ImageSets/Main`, and hold
-    one picture a line: its path relative to the folder holding `splits` or to `root`, or its name
-    alone; a suffix may be left out.
+    Lists lie in a folder `splits` in `root` or beside it, in `list` (change detection sets),
+    `trainval` (SAMRS) or VOC's `ImageSets/Main`, where `trainval.txt` is train if there is neither
+    of the two. They hold one picture a line: its path relative to the folder holding `splits` or
+    to `root`, or its name alone; a suffix may be left out.
 
     Raises:
         AnnotationError: a picture is in two lists.
@@ -271,10 +326,16 @@ def official_splits(root: Path) -> Callable[[Path], str | None]:
 
 def _split_files(bases: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     for base in bases:
-        for folder in (base / "splits", base / "ImageSets" / "Main"):
-            for path in sorted(folder.glob("*.txt")):
-                if path.stem.lower() in SPLITS:
-                    yield path, SPLITS[path.stem.lower()]
+        for folder in (
+            base / "splits",
+            base / "list",
+            base / "ImageSets" / "Main",
+            base / "trainval",
+        ):
+            paths = {path.stem.lower(): path for path in sorted(folder.glob("*.txt"))}
+            if "trainval" in paths and not {"train", "val"} & paths.keys():
+                paths["train"] = paths["trainval"]
+            yield from ((path, SPLITS[name]) for name, path in paths.items() if name in SPLITS)
 
 
 def _without_suffix(name: str) -> str:

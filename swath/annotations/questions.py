@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from swath.annotations.image import AnnotatedImage, Question
 from swath.annotations.listings import first
+from swath.annotations.noting import note
 from swath.annotations.pictures import (
     UNMEASURED,
     absolute,
@@ -18,15 +19,18 @@ from swath.annotations.pictures import (
     image_id,
     is_picture,
     pictures_below,
+    subfolders,
 )
 from swath.errors import AnnotationError
+
+_MOST = 20  # texts in a folder below the set's; more are labels, a file a picture
 
 _LINE = re.compile(r"(?P<picture>[^:]+):(?P<question>.*\?)(?P<answer>[^?]*)")
 
 
 def recognises(path: Path) -> bool:
     """Whether a file holds RSIVQA's text, or a folder a text file of it and pictures."""
-    return bool(_files(path, _by_name(_all_pictures(path))))
+    return bool(asking(path, _by_name(_all_pictures(path))))
 
 
 def read(path: Path) -> list[AnnotatedImage]:
@@ -38,14 +42,19 @@ def read(path: Path) -> list[AnnotatedImage]:
     Raises:
         AnnotationError: a line is not of this form, or asks about a picture that is not there.
     """
-    return [image for image in with_questions(_all_pictures(path), path) if image.questions]
+    images = with_questions(_all_pictures(path), path)
+    asked = [image for image in images if image.questions]
+    if bare := len(images) - len(asked):
+        note("not annotated", path, f"{bare} pictures are asked nothing", "left out", bare)
+    return asked
 
 
 def with_questions(images: Sequence[AnnotatedImage], path: Path) -> list[AnnotatedImage]:
     """The images with what RSIVQA's text at a place asks about them added, in its order.
 
     A line is `picture:question?answer`: its first colon and its last question mark divide it. A
-    picture is named by its path below the set's folder or by its name, suffix or not.
+    picture is named by its path below the set's folder or by its name, suffix or not; of several
+    of a name that below the text's own folder is meant.
 
     Args:
         images: of one set.
@@ -56,11 +65,14 @@ def with_questions(images: Sequence[AnnotatedImage], path: Path) -> list[Annotat
             the images, or about either of two.
     """
     named = _by_name(images)
+    places = {image.id: Path(image.path).parent for image in images}
     asked: dict[str, list[Question]] = defaultdict(list)
-    for file in _files(path, named):
+    for file in asking(path, named):
         missing, total = [], 0
         for total, (where, picture, question) in enumerate(lines(file), 1):  # noqa: B007
             found = named.get(picture, [])
+            if len(found) > 1:  # UCM's and Sydney's 1.tif: each set's file lies in its folder
+                found = [one for one in found if places[one].is_relative_to(file.parent)] or found
             if len(found) > 1:
                 raise AnnotationError(
                     f"{where}: '{picture}' may be {found[0]} or {found[1]}; "
@@ -143,10 +155,10 @@ def _text(value: object, where: str) -> str:
     return str(value).strip()
 
 
-def _files(path: Path, named: dict[str, list[str]]) -> list[Path]:
-    """Text files at a place whose first line asks about a picture."""
+def asking(path: Path, named: Container[str] = ()) -> list[Path]:
+    """Text files at a place whose first line asks about a picture, by suffix or among `named`."""
     found = []
-    for file in sorted(path.glob("*.txt")) if path.is_dir() else [path]:
+    for file in _texts(path):
         if file.suffix.lower() != ".txt" or file.name.startswith("."):
             continue
         with file.open(encoding="utf-8-sig", errors="replace") as stream:
@@ -155,6 +167,15 @@ def _files(path: Path, named: dict[str, list[str]]) -> list[Path]:
         if parts and (parts["picture"].strip() in named or is_picture(Path(parts["picture"]))):
             found.append(absolute(file))
     return found
+
+
+def _texts(path: Path) -> list[Path]:
+    """The file, or the texts in a folder and in those in it."""
+    if not path.is_dir():
+        return [path]
+    texts = [sorted(folder.glob("*.txt")) for folder in (path, *subfolders(path))]
+    few_or_own = (files for n, files in enumerate(texts) if n == 0 or len(files) <= _MOST)
+    return [file for files in few_or_own for file in files]
 
 
 def _by_name(images: Sequence[AnnotatedImage]) -> dict[str, list[str]]:

@@ -24,8 +24,9 @@ from swath.annotations import (
     yolo,
 )
 from swath.annotations.image import AnnotatedImage
-from swath.annotations.listings import forget
-from swath.annotations.pictures import Unreadable, few, measured, pictures_below
+from swath.annotations.listings import TABLES, forget, table_files
+from swath.annotations.noting import files_used, note
+from swath.annotations.pictures import Unreadable, absolute, few, measured, pictures_below
 from swath.errors import AnnotationError
 from swath.registry import Registry
 
@@ -50,6 +51,12 @@ class Reader:
     unpacks: bool = False
     stream: Callable[[Path], Iterator[AnnotatedImage]] | None = None
 
+
+ABOUT = {"datapackage.json", "dataset_info.json", "card.json"}
+"""Files on a set as a whole."""
+
+_MASKS = {"masks", "label", "labels", "targets", "segmentationclass", "segmentationobject"}
+"""Folders of pictures that annotate others."""
 
 READERS: Registry[Reader] = Registry("reader", "swath.readers")
 """Formats in the order they are tried: the first that fits says most about the pictures."""
@@ -85,6 +92,7 @@ for _row in (
         captions.recognises,
         captions.read,
         "a caption JSON with its pictures beside it or in images/",
+        stream=captions.stream,
     ),
     Reader(
         "coco",
@@ -205,7 +213,8 @@ def read(
         reader = READERS.get(format)
         if not path.exists():
             raise AnnotationError(f"{path}: no such folder or file; check the path.")
-    images = reader.read(path, pictures) if reader.unpacks else reader.read(path)
+    with files_used() as used:
+        images = reader.read(path, pictures) if reader.unpacks else reader.read(path)
     forget()
     if not images:
         raise AnnotationError(
@@ -213,6 +222,13 @@ def read(
             f"{reader.says}; found {_found(path)}."
         )
     if path.is_dir():
+        tables = table_files(path, (*TABLES, *vectors.SUFFIXES))
+        left = [one.name for one in tables if one.absolute() not in used and one.name not in ABOUT]
+        if left:
+            what = f"{few(left)}: '{reader.name}' does not read {'them' if len(left) > 1 else 'it'}"
+            note("file not read", path, what, "left out; it may be a source of its own", len(left))
+        if reader.name not in {"masks", "questions", "voc"}:  # which say it in words of their own
+            _name_bare(path, images)
         images = questions.with_questions(images, path)
     return measured(images, unreadable, frames)
 
@@ -248,6 +264,15 @@ def check_classes(images: Sequence[AnnotatedImage]) -> None:
             f"one class only ('{labels.pop()}'): there is nothing to tell apart; classification "
             f"needs at least two, each in a folder of its name."
         )
+
+
+def _name_bare(path: Path, images: Sequence[AnnotatedImage]) -> None:
+    """Note the pictures of a folder that no annotation is about."""
+    shown = {frame for image in images for frame in image.frames or (image.path,)}
+    below = (one for one in pictures_below(absolute(path)) if one.parent.name.lower() not in _MASKS)
+    if bare := [one.name for one in below if str(one) not in shown]:
+        what = f"no annotation is about {len(bare)} pictures: {few(bare)}"
+        note("not annotated", path, what, "left out", len(bare))
 
 
 def _found(path: Path) -> str:

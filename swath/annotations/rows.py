@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from swath.annotations.image import AnnotatedImage
-from swath.annotations.listings import first, root_of, rows_of, split_in, split_named
+from swath.annotations.listings import (
+    first,
+    root_of,
+    rows_of,
+    split_in,
+    split_named,
+    table_files,
+)
+from swath.annotations.noting import note, using
 from swath.annotations.pictures import UNMEASURED, PictureFinder, image_id, official_splits
 from swath.annotations.questions import questions_of
 from swath.annotations.values import OBJECT, boxes_of, class_of, put
@@ -21,11 +29,12 @@ _PICTURE = (
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _BOX = ("boxes", "bbox", "box", "gt_bbox", "polygons", "polygon", "geometry")
 _PHRASE = ("phrase", "expression", "referring_sentence", "description")
-_CLASS = ("scene", "label", "class")
+_CLASS = ("scene", "class_name", "classname", "label", "class")
 _NAME = ("obj_cls", "name", "class", "category", "label")
 _SAYS = {"caption", "captions", "question", "questions", "prompt", "video", "frames", "phrase"}
 _SAYS |= {"ground_truth", "description", "xmin", *_BOX}
-_SUFFIXES = (".json", ".jsonl", ".csv", ".tsv")
+_ASKS = {"question", "questions", "prompt", "video", "frames"}
+_ANSWERS = {"answer", "ground_truth", "label", "questions"}
 
 
 def recognises(path: Path) -> bool:
@@ -83,9 +92,10 @@ def stream(path: Path) -> Iterator[AnnotatedImage]:
 def _images(path: Path) -> Iterator[tuple[str, AnnotatedImage]]:
     """What each row says, and where it stands."""
     for file in _tables(path) or _tables(path, {*_CLASS}):
+        using(file)
         root = root_of(path, file)
         finder, listed = PictureFinder(root, file), official_splits(root)
-        total, split = 0, split_in(Path(file.name))
+        total, bare, split = 0, 0, split_in(Path(file.name))
         before, found, own_id = list[Any](), list[Path](), ""
         for where, given in rows_of(file):
             if not isinstance(given, dict):
@@ -119,27 +129,28 @@ def _images(path: Path) -> Iterator[tuple[str, AnnotatedImage]]:
                 frames=tuple(map(str, found)) if len(found) > 1 else (),
                 questions=questions_of(row, where),
             )
+            bare += not (image.label or image.captions or len(boxes) or image.questions)
             yield where, image
+        if bare:
+            what = f"{bare} rows say nothing of their picture that is understood"
+            note("row without content", file, what, "the picture is kept", bare)
         finder.refuse_missing(total)
 
 
 def _tables(path: Path, says: Set[str] = _SAYS) -> list[Path]:
     """Files at a place whose first row names a picture and says something of it."""
-    if path.is_dir():
-        files = [file for place in ("*", "annotations/*") for file in sorted(path.glob(place))]
-    else:
-        files = [path]
-    return [
-        file
-        for file in files
-        if file.suffix.lower() in _SUFFIXES and not file.name.startswith(".") and _fits(file, says)
-    ]
+    told = {file: _says(file, says) for file in table_files(path)}
+    # A test file may keep its answers back: it is left out beside others, alone it is refused.
+    return [file for file in told if told[file] - _ASKS] or [file for file in told if told[file]]
 
 
-def _fits(file: Path, says: Set[str]) -> bool:
+def _says(file: Path, says: Set[str]) -> set[str]:
+    """What the first row of a table says of a picture; a question with its answer is "answer"."""
     _, row = next(rows_of(file), ("", {}))
     keys = {str(key).lower() for key in row} if isinstance(row, dict) else set()
-    return bool(keys & {*_PICTURE, "frames"} and keys & says)
+    if not keys & {*_PICTURE, "frames"}:
+        return set()
+    return keys & says | ({"answer"} if keys & says & _ASKS and keys & _ANSWERS else set())
 
 
 def _object(
@@ -178,7 +189,7 @@ def _is_box(value: object) -> bool:
 
 
 def _label(row: dict[str, Any], where: str) -> str | None:
-    label = first(row, ("scene", "class") if "prompt" in row else _CLASS)
+    label = first(row, [key for key in _CLASS if key != "label" or "prompt" not in row])
     if label is not None and not isinstance(label, str):
         raise AnnotationError(f"{where}: expected the class as text, got {label!r}; correct it.")
     return label

@@ -9,6 +9,7 @@ from typing import Any
 
 from swath.annotations.image import AnnotatedImage, Question
 from swath.annotations.listings import load
+from swath.annotations.noting import using
 from swath.annotations.pictures import (
     SPLITS,
     UNMEASURED,
@@ -88,6 +89,10 @@ def joined(file: Path) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def _listed(file: Path, key: str) -> list[dict[str, Any]]:
+    for kind in (_QUESTIONS, _ANSWERS):  # and the list of images, which says nothing more
+        if file.name.endswith(kind):
+            using(file)
+            using(file.with_name(file.name.removesuffix(kind) + "images.json"))
     content = load(file)
     rows = content.get(key) if isinstance(content, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) and "id" in row for row in rows):

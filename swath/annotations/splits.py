@@ -42,7 +42,8 @@ def split_images(
 
     Raises:
         RequestError: the shares name another split or do not sum to 1.
-        AnnotationError: some images have a split and others none, or a place is not known.
+        AnnotationError: some images have a split and others none, a place is not known, or the
+            blocks of ground are fewer than the splits.
     """
     _check_shares(shares)
     given = sum(image.split is not None for image in images)
@@ -54,6 +55,12 @@ def split_images(
             f"list every image in a split, or remove the lists to have all dealt anew."
         )
     groups = _together(images, by, block_m)
+    if by == "place" and (count := len(set(groups))) < len(shares):
+        raise AnnotationError(
+            f"{len(images)} images lie in {count} block{'s' * (count > 1)} of {block_m:g} m, too "
+            f"few for {len(shares)} splits; make blocks smaller (annotations.block_m), or cut the "
+            f"images into tiles (annotations.tile_px)."
+        )
     split_of = _dealt(images, groups, shares, seed)
     return [
         replace(image, split=split_of[group]) for image, group in zip(images, groups, strict=True)
@@ -164,6 +171,9 @@ def _dealt(
     for value, rows in _grouped(commonest).items():
         order = [names[rows[place]] for place in _rng(seed, str(value)).permutation(len(rows))]
         split_of.update(_deal(order, [values[name].total() for name in order], shares))
+    if len(names) >= len(shares) > len(set(split_of.values())):  # hardly two groups of any class
+        order = [names[place] for place in _rng(seed, "").permutation(len(names))]
+        split_of = _deal(order, [values[name].total() for name in order], shares)
     return split_of
 
 

@@ -60,6 +60,8 @@ def boxes_of(value: Any, size_wh: tuple[int, int], where: str) -> Boxes:
 
 def _quads(value: list[Any]) -> list[NDArray[np.float64]]:
     """Corners of a box, a polygon, or a list of them."""
+    if not isinstance(value, list):
+        raise ValueError("no list")
     if all(isinstance(one, int | float) for one in value):
         flat = np.asarray(value, dtype=np.float64)
         if len(flat) == 4:
@@ -94,8 +96,9 @@ def _as_geochat(match: re.Match[str]) -> str:
 
 def class_of(phrase: str) -> str:
     """Class of an object of which only a phrase is known: the phrase if it is a word or two."""
-    words = phrase.strip(" .").split()
-    return " ".join(words).lower() if 0 < len(words) <= 2 else OBJECT
+    words = phrase.lower().strip(" .").split()
+    bare = words[1:] if len(words) == 2 and words[0] in ("a", "an", "the", "one", "1") else words
+    return " ".join(bare) if 0 < len(words) <= 2 else OBJECT
 
 
 def put(images: dict[str, AnnotatedImage], image: AnnotatedImage, where: str) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from swath.annotations.image import AnnotatedImage
-from swath.annotations.noting import note
+from swath.annotations.noting import note, using
 from swath.annotations.pictures import (
     PictureFinder,
     absolute,
@@ -66,6 +66,7 @@ def read(path: Path) -> list[AnnotatedImage]:
         )
     found: dict[Path, list[tuple[NDArray[np.float64], str, str | None]]] = {}
     for file in files:
+        using(file)
         own = [one for one in scenes if one.stem == file.stem] or [*scenes]
         shapes, names, phrases, crs = _features(file)
         taken = np.zeros(len(shapes), dtype=bool)
@@ -128,6 +129,7 @@ def _features(file: Path) -> Features:
             own = _classes(columns, layer if len(layers) > 1 else OBJECT, len(geometry))
             said = next((columns[key] for key in _PHRASE if key in columns), [None] * len(geometry))
             parts, rows = shapely.get_parts(shapely.from_wkb(geometry), return_index=True)
+            bare += int(shapely.is_missing(shapely.from_wkb(geometry)).sum())
             flat = (shapely.get_dimensions(parts) == 2) & ~shapely.is_empty(parts)
             bare += int((~flat).sum())
             shapes += [*parts[flat]]
@@ -136,7 +138,7 @@ def _features(file: Path) -> Features:
     except (DataSourceError, DataLayerError, shapely.errors.ShapelyError) as error:
         raise AnnotationError(f"{file}: cannot be read ({error}); copy it again.") from None
     if bare:
-        note("no area", file, f"{bare} features are points or lines", "left out", bare)
+        note("no area", file, f"{bare} features are points, lines or nothing", "left out", bare)
     if not shapes or not crs:
         what = "says no CRS; write it with its CRS" if shapes else "holds no polygons"
         raise AnnotationError(f"{file}: {what}; boxes are made of polygons on known ground.")
@@ -165,18 +167,20 @@ def _placed(shapes: NDArray[np.object_], crs: str, scene: Scene, file: Path) -> 
     from pyproj import Transformer
     from pyproj.exceptions import CRSError, ProjError
 
+    place = scene.georeference
+    assert place is not None  # of `_located`
     try:
-        way = Transformer.from_crs(crs, scene.crs, always_xy=True)
-        inverse = ~scene.transform  # type: ignore[operator]
+        if file.suffix.lower() == ".geojson" and crs == "EPSG:4326" and not place.on_earth:
+            to_pixels = place.from_lonlat  # which can say no planet: the scene's is meant
+        else:
+            way = Transformer.from_crs(crs, scene.crs, always_xy=True)
 
-        def to_pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:
-            x, y = way.transform(points[:, 0], points[:, 1])
-            a, b, c, d, e, f = inverse[:6]
-            return np.stack([a * x + b * y + c, d * x + e * y + f], axis=1)
+            def to_pixels(lonlat: ArrayLike) -> NDArray[np.float64]:
+                return place.to_pixels(np.stack(way.transform(*np.asarray(lonlat).T), axis=1))
 
         moved: NDArray[np.object_] = shapely.transform(shapes, to_pixels)
         return moved
-    except (CRSError, ProjError) as error:
+    except (CRSError, ProjError, ImageryError) as error:
         raise AnnotationError(f"{file}: cannot be laid over {scene.path} ({error}).") from None
 
 
@@ -185,7 +189,7 @@ def _located(path: Path) -> Scene | None:
         scene = open_scene(path)
     except ImageryError:
         return None
-    return scene if scene.crs and scene.transform is not None else None
+    return scene if scene.crs and scene.georeference is not None else None
 
 
 def _files(path: Path) -> list[Path]:

@@ -29,7 +29,7 @@ from swath.annotations.values import OBJECT
 from swath.boxes import Boxes, rectangle_around
 from swath.errors import AnnotationError
 
-Find = Callable[[str], Path | str | None]
+Find = Callable[[str, Path], Path | str | None]
 
 _CORNERS = [
     f"robndbox/{axis}_{corner}"
@@ -48,9 +48,10 @@ def read(path: Path) -> list[AnnotatedImage]:
 
     Boxes are `bndbox`, DIOR's oriented `robndbox` or FAIR1M's `points`, as the file writes them;
     of a picture with both an upright and an oriented file the oriented one counts. The split comes
-    from lists like `ImageSets/Main/test.txt`. Lists `train.txt`, `val.txt` and `test.txt` of
-    numbers beside the XML files are DIOR-RSVG's, which splits by expression: a picture whose
-    expressions lie in two splits is given once for each, as `00001@test`, of one scene.
+    from lists like `ImageSets/Main/test.txt`, or folders `train`, `val` and `test`. Lists
+    `train.txt`, `val.txt` and `test.txt` of numbers beside the XML files or in `split` are
+    DIOR-RSVG's, which splits by expression: a picture whose expressions lie in two splits is given
+    once for each, as `00001@test`, of one scene.
 
     Args:
         path: the folder, or one XML file.
@@ -67,14 +68,18 @@ def read(path: Path) -> list[AnnotatedImage]:
         note("two annotations", root, "has upright and oriented boxes", "the oriented are read")
     images: list[AnnotatedImage] = []
     number = 0
-    for tree, image in annotated(oriented or files, lambda name: finder.find(name)):
+    for tree, image in annotated(oriented or files, finder.find):
         picture = Path(image.path)
         if splits:
             numbers = range(number, number + len(image.boxes))
-            images += _by_split(image, [splits.get(one) for one in numbers])
+            if image.path:
+                images += _by_split(image, [splits.get(one) for one in numbers])
             number += len(image.boxes)
         elif image.path:
             split = listed(picture) or SPLITS.get(tree.findtext("split", "").lower())
+            if split is None:  # FAIR1M's train/part1/images and validation/images
+                inside = (part.lower() for part in picture.relative_to(root).parts[:-1])
+                split = next((SPLITS[part] for part in inside if part in SPLITS), None)
             images.append(
                 replace(image, id=image_id(picture, root), scene=image_id(picture, root),
                         source=root.name, split=split)
@@ -110,12 +115,11 @@ def annotated(files: list[Path], find: Find) -> Iterator[tuple[Xml.Element, Anno
             tree,
             AnnotatedImage(
                 id=file.stem,
-                path=str(find(named.strip()) or ""),
+                path=str(find(named.strip(), file) or ""),
                 size_wh=(size[0], size[1]) if all(size) else UNMEASURED,
                 boxes=Boxes(np.array(quads)) if quads else Boxes.empty(),
                 names=tuple(map(_name, objects)),
-                phrases=tuple((one.findtext("description") or "").strip() or None
-                              for one in objects),
+                phrases=tuple(map(_phrase, objects)),
             ),
         )  # fmt: skip
 
@@ -128,9 +132,10 @@ def expression_splits(root: Path) -> dict[int, str]:
     """
     found: dict[int, str] = {}
     for split in ("train", "val", "test"):
-        file = root / f"{split}.txt"
-        words = file.read_text("utf-8", "replace").split() if file.is_file() else []
-        if all(word.isdecimal() for word in words):
+        places = (folder / f"{split}.txt" for folder in (root, root / "split"))
+        file = next((one for one in places if one.is_file()), None)
+        words = file.read_text("utf-8", "replace").split() if file else []
+        if all(word.isdecimal() and str(int(word)) == word for word in words):  # 00001 is a name
             for number in map(int, words):
                 if found.setdefault(number, split) != split:
                     raise AnnotationError(f"{file}: {number} is in the {found[number]} list too.")
@@ -173,6 +178,11 @@ def _holds(tree: Xml.Element) -> bool:
 def _name(one: Xml.Element) -> str:
     name = one.findtext("name") or one.findtext("possibleresult/name") or ""
     return name.strip() or OBJECT
+
+
+def _phrase(one: Xml.Element) -> str | None:
+    said = (one.findtext("description") or "").strip()
+    return said if said and said.lower() != "none" else None  # FAIR1M writes "None" in each
 
 
 def _quad(one: Xml.Element) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Writers: boxes as COCO, YOLO-OBB, DOTA text, GeoJSON or GeoPackage, pictures beside them."""
+"""Writers: boxes as COCO, YOLO, YOLO-OBB, DOTA text, GeoJSON or GeoPackage, beside pictures."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 import shapely
 import yaml
+from numpy.typing import NDArray
 
 from swath.annotations.image import AnnotatedImage
 from swath.boxes import Boxes
@@ -99,12 +100,29 @@ def _coco(folder: Path, images: Sequence[AnnotatedImage]) -> None:
 
 
 def _yolo(folder: Path, images: Sequence[AnnotatedImage]) -> None:
+    """The smallest upright boxes: middle, width and height."""
+
+    def shares_of(image: AnnotatedImage) -> NDArray[np.float64]:
+        low, high = np.split(image.boxes.hbb.reshape(-1, 2, 2) / image.size_wh, 2, axis=1)
+        return np.concatenate([(low + high) / 2, high - low], axis=1)
+
+    _shares(folder, images, shares_of)
+
+
+def _yolo_obb(folder: Path, images: Sequence[AnnotatedImage]) -> None:
+    _shares(folder, images, lambda image: image.boxes.quads / image.size_wh)
+
+
+def _shares(
+    folder: Path,
+    images: Sequence[AnnotatedImage],
+    shares_of: Callable[[AnnotatedImage], NDArray[np.float64]],
+) -> None:
     names = _names(images)
     for image in images:
-        shares = image.boxes.quads / np.asarray(image.size_wh, dtype=np.float64)
         _lines(folder, image, "labels", [
-            f"{names[name]} " + " ".join(f"{value:.7g}" for value in quad.ravel())
-            for quad, name in zip(shares, image.names, strict=True)
+            f"{names[name]} " + " ".join(f"{value:.7g}" for value in row.ravel())
+            for row, name in zip(shares_of(image), image.names, strict=True)
         ])  # fmt: skip
     splits = {image.split for image in images if image.split}
     about = {split: f"{split}/images" for split in sorted(splits)} | {"names": [*names]}
@@ -132,23 +150,27 @@ def _geopackage(folder: Path, images: Sequence[AnnotatedImage]) -> None:
 
 def _features(file: Path, images: Sequence[AnnotatedImage], driver: str, crs: str) -> None:
     import pyogrio
-    from pyproj import Transformer
 
     shapes, names, phrases, ids = list[bytes](), list[str](), list[str](), list[str]()
     for image in images:
         scene = open_scene(image.path)
-        if len(image.boxes) and not (scene.crs and scene.transform is not None):
+        place = scene.georeference
+        if len(image.boxes) and (place is None or place.crs is None):
             raise AnnotationError(
                 f"{image.path}: lies nowhere on Earth, so its boxes have no place in {file.name}; "
                 f"write coco, dota or yolo-obb."
             )
-        if not len(image.boxes):
+        if place is None or not len(image.boxes):
             continue
-        a, b, c, d, e, f = scene.transform[:6]  # type: ignore[index]
-        x, y = image.boxes.quads[..., 0], image.boxes.quads[..., 1]
-        way = Transformer.from_crs(scene.crs, crs, always_xy=True)
-        ground = np.stack(way.transform(a * x + b * y + c, d * x + e * y + f), axis=-1)
-        shapes += [*shapely.to_wkb(shapely.polygons(ground))]
+        corners = image.boxes.quads.reshape(-1, 2)
+        # Degrees are the scene's planet's; another CRS is that of all scenes.
+        ground = place.to_lonlat(corners) if crs == "EPSG:4326" else place.to_ground(corners)
+        if not np.isfinite(ground).all():
+            raise AnnotationError(
+                f"{image.path}: some of its boxes lie off the planet, so they have no place in "
+                f"{file.name}; write coco, dota or yolo-obb."
+            )
+        shapes += [*shapely.to_wkb(shapely.polygons(ground.reshape(-1, 4, 2)))]
         names += image.names
         phrases += [phrase or "" for phrase in image.phrases]
         ids += [image.id] * len(image.boxes)
@@ -192,7 +214,8 @@ def _lines(folder: Path, image: AnnotatedImage, kind: str, lines: Sequence[str])
 
 for _name, _writer in (
     ("coco", _coco),
-    ("yolo-obb", _yolo),
+    ("yolo", _yolo),
+    ("yolo-obb", _yolo_obb),
     ("dota", _dota),
     ("geojson", _geojson),
     ("geopackage", _geopackage),

@@ -11,27 +11,27 @@ from numpy.typing import NDArray
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.labelfiles import first_fields, labelled, lines_of, numbers
 from swath.annotations.pictures import UNMEASURED, absolute, image_id, refuse_repeats
-from swath.boxes import Boxes
+from swath.boxes import Boxes, rectangle_around
 from swath.errors import AnnotationError, ImageryError
 from swath.imagery.scene import open_scene
 
-_FIELDS = (5, 9)  # upright, oriented
 _CORNERS = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) / 2
 
 
 def recognises(path: Path) -> bool:
     """Whether a folder holds `labels` with lines of a class number and 4 or 8 coordinates."""
     fields = first_fields(path, "labels")
-    return len(fields) in _FIELDS and fields[0].isdecimal()
+    return _fits(fields) and fields[0].isdecimal()
 
 
 def read(path: Path) -> list[AnnotatedImage]:
     """One image a picture; one without a label file has no objects.
 
-    Lines are `class x y width height` with the box's middle, or `class x1 y1 ... x4 y4`, all as
-    shares of the picture's width and height. Boxes that stick out are kept as they are. Classes
-    are named by `data.yaml` or `classes.txt`; without either they are called "class 0" and so on,
-    to be renamed in the recipe.
+    Lines are `class x y width height` with the box's middle, or `class x1 y1 ... xn yn`, all as
+    shares of the picture's width and height; of an outline of other than four corners the smallest
+    rectangle around it is taken. Boxes that stick out are kept as they are. Classes are named by
+    `data.yaml` or another YAML with `names`, `obj.names` or `classes.txt`; without either they are
+    called "class 0" and so on, to be renamed in the recipe.
 
     Args:
         path: the folder, laid out as `labelled` says.
@@ -74,7 +74,7 @@ def _object(
     fields: list[str], names: list[str] | None, where: str
 ) -> tuple[NDArray[np.float64], str]:
     """Relative corners and class of one line."""
-    if len(fields) not in _FIELDS:
+    if not _fits(fields):
         raise AnnotationError(
             f"{where}: expected a class number and 4 or 8 coordinates, got {len(fields)} fields; "
             f"is this YOLO text?"
@@ -91,16 +91,25 @@ def _object(
             f"{where}: coordinates far from 0 to 1; YOLO gives shares of the picture's width and "
             f"height: were pixels written instead?"
         )
-    quad = values.reshape(4, 2) if len(values) == 8 else values[:2] + _CORNERS * values[2:]
+    if len(values) == 4:
+        quad = values[:2] + _CORNERS * values[2:]
+    else:
+        quad = (
+            values.reshape(-1, 2) if len(values) == 8 else rectangle_around(values.reshape(-1, 2))
+        )
     name = names[int(fields[0])] if names is not None else f"class {int(fields[0])}"
     return quad, name
 
 
+def _fits(fields: list[str]) -> bool:
+    """Whether a line is as long as an upright box, an oriented one, or an outline."""
+    return len(fields) == 5 or (len(fields) >= 7 and len(fields) % 2 == 1)
+
+
 def _class_names(root: Path) -> list[str] | None:
     """Classes in the order of their numbers, None where no list says them."""
-    for file in (root / "data.yaml", root / "data.yml"):
-        if not file.is_file():
-            continue
+    listed = sorted(root.glob("*.y*ml"), key=lambda file: (file.stem != "data", file.name))
+    for file in listed:  # Ultralytics calls it after the set
         try:
             content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -108,6 +117,8 @@ def _class_names(root: Path) -> list[str] | None:
                 f"{file}: not valid YAML ({' '.join(str(error).split())}); copy it again."
             ) from None
         names = content.get("names") if isinstance(content, dict) else None
+        if names is None and file.stem != "data":
+            continue
         if isinstance(names, dict):
             names = [names.get(number) for number in range(len(names))]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -115,8 +126,8 @@ def _class_names(root: Path) -> list[str] | None:
                 f"{file}: expected `names`, a list of classes or one of numbers from 0; add it."
             )
         return names
-    for file in (root / "classes.txt", root / "labels" / "classes.txt"):
-        if file.is_file():
-            text = file.read_text(encoding="utf-8-sig", errors="replace")
-            return [line.strip() for line in text.rstrip().splitlines()]
+    named = [*sorted(root.glob("*.names")), root / "classes.txt", root / "labels" / "classes.txt"]
+    for file in (one for one in named if one.is_file()):
+        text = file.read_text(encoding="utf-8-sig", errors="replace")
+        return [line.strip() for line in text.rstrip().splitlines()]
     return None

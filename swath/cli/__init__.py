@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swath import __version__
+from swath.cli.ask import ask
 from swath.cli.console import (
     bars,
     command,
@@ -27,9 +28,10 @@ from swath.cli.data import data
 from swath.cli.judge import judge
 from swath.cli.review import review
 from swath.cli.score import evaluate, evaluate_sides, report, score, suites
-from swath.errors import RequestError, SwathError
+from swath.errors import AnnotationError, RequestError, SwathError
 
 if TYPE_CHECKING:
+    from swath.building import Building
     from swath.experiment import Experiment
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -193,20 +195,22 @@ def check(
     experiment = _experiment(recipe, overrides, home, tiny)
     with bars() as progress:
         found = experiment.check(progress("check"))
-    leaking = bool(found.leaks) and not experiment.recipe.annotations.allow_leakage
-    planned = None
-    if not leaking:
+    if not json:
+        findings_of(found)
+    refused = planned = None
+    try:
         with bars() as progress:
             planned = experiment.plan(progress("build"))
+    except AnnotationError as error:  # told after what was found
+        refused = error
     if json:
         rows = [asdict(one) for one in found.findings]
         plan = asdict(planned) if planned else None
         emit({"images": found.images, "findings": rows, "plan": plan})
-    else:
-        findings_of(found)
-        if planned:
-            plan_of(planned)
-    if leaking:
+    elif planned:
+        plan_of(planned)
+    if refused:
+        typer.echo(f"swath: {refused}", err=True)
         raise typer.Exit(1)
 
 
@@ -215,7 +219,11 @@ def build(
     recipe: RecipeName, overrides: Overrides = None, home: Home = RUNS, tiny: Tiny = False
 ) -> None:
     """Turn images and annotations into conversations."""
-    _build(_experiment(recipe, overrides, home, tiny))
+    from swath.building import Building
+    from swath.recipes import load_recipe
+
+    resolved = load_recipe(recipe, overrides or [], tiny)
+    _build(Building(resolved, home / resolved.name))
 
 
 @app.command()
@@ -236,39 +244,7 @@ app.command()(score)
 app.command()(suites)
 
 
-@app.command()
-def ask(
-    model: Annotated[
-        str, typer.Argument(help="A run, an exported folder, swath-nano or http://host/v1#model.")
-    ],
-    image: Annotated[str, typer.Argument(help="A picture, raster, clip or a raster's address.")],
-    question: Annotated[str, typer.Argument(help="What you want to know.")],
-    choice: Annotated[
-        list[str] | None, typer.Option(help="A possible answer; repeat it to name them all.")
-    ] = None,
-    then: Annotated[
-        list[str] | None, typer.Option(help="A later picture beside it; repeat it for more.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Ask a model about a picture, or about several in order of time."""
-    import swath
-    from swath.imagery.scene import is_address
-
-    assistant = swath.load(model)
-    pictures = [image, *(then or [])]
-    for picture in filter(is_address, pictures):
-        from swath.imagery.raster import allow
-
-        allow(picture)
-    reply = assistant.ask(pictures, question, choice or ())
-    corners = None if reply.boxes is None else reply.boxes.quads.round(1).tolist()
-    if json:
-        emit({"answer": reply.text, "confidence": reply.confidence, "boxes": corners})
-        return
-    say(reply.text + (f"  ({reply.confidence:.0%})" if reply.confidence is not None else ""))
-    for quad in corners or []:
-        say("box, pixels: " + " ".join(f"({x:g}, {y:g})" for x, y in quad))
+app.command()(ask)
 
 
 @app.command()
@@ -335,7 +311,7 @@ def _experiment(recipe: str, overrides: list[str] | None, home: Path, tiny: bool
     return Experiment(resolved, home / resolved.name)
 
 
-def _build(experiment: Experiment) -> None:
+def _build(experiment: Building) -> None:
     with bars() as progress:
         built = experiment.build(progress("build"))
     counts = built.card["conversations"]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from swath.experiment import Checked, Experiment
+    from swath.building import Checked
+    from swath.experiment import Experiment
     from swath.tuning.plan import Plan
 
 Advance = Callable[..., None]
@@ -107,6 +108,8 @@ def table(experiment: Experiment) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from swath.evaluation.certainty import certainty, words
+
     runs = experiment.runs()
     shown = Table("task", "metric", *(run.name for run in runs), "n", title=experiment.recipe.name)
     for task, metrics in runs[-1].scores.items():
@@ -114,6 +117,13 @@ def table(experiment: Experiment) -> None:
             cells = [_cell(run.scores.get(task, {}).get(name)) for run in runs]
             shown.add_row(task, name, *cells, str(last.n))
     Console().print(shown)
+    labels, last_run = experiment.tuned_set().labels, runs[-1]
+    for task, some in last_run.tasks.items():
+        sure = certainty(some, labels, last_run.validation)
+        if sure is None:
+            continue
+        for aim in sure.aims:
+            say(f"{last_run.name}, {task}, thresholds of {sure.chosen_on}: {words(aim)}")
 
 
 def _cell(score: Any) -> str:

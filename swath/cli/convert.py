@@ -22,7 +22,7 @@ def convert(
     ] = None,
     labels: Annotated[
         str | None,
-        typer.Option(help="SOURCE is annotations: coco, yolo-obb, dota, geojson, geopackage."),
+        typer.Option(help="Of annotations: coco, yolo, yolo-obb, dota, geojson, geopackage."),
     ] = None,
 ) -> None:
     """Bring a checkpoint of GeoChat, LLaVA, MiniGPT-v2 or SkyEyeGPT into a model folder.

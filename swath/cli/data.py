@@ -32,14 +32,17 @@ def listed(
             size = f", {row['size']}" if row["size"] else ""
             say(f"{key:20} {row['task']:9} {row['title']}{size}; licence: {row['licence']}")
         say("", "Your own data, in any of these forms (annotations.format):")
-        return say(*(f"{key:20} {says}" for key, says in formats.items()))
+        say(*(f"{key:20} {says}" for key, says in formats.items()))
+        return say("", "Source, layout and commands of one: swath data list NAME")
     if name not in sets:
         raise RequestError(f"unknown set '{name}'{did_you_mean(name, sets)}")
     row = sets[name]
     if json:
         return emit({name: row})
-    say(row["title"], f"  {row['source']}", f"  size: {row['size'] or 'see its page'}")
-    return say(*(f"  {number}. {step}" for number, step in enumerate(row["steps"], 1)))
+    told = [
+        f"  {key + ':':9}{row[key]}" for key in ("source", "size", "licence", "note") if row[key]
+    ]
+    return say(row["title"], *told, *(f"  {n}. {step}" for n, step in enumerate(row["steps"], 1)))
 
 
 def _sets() -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
@@ -49,25 +52,25 @@ def _sets() -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     from swath.annotations import readers
     from swath.evaluation.suites.table import shipped
 
-    formats = {key: reader.says for key, reader in readers.READERS.items()}
-    rows = []
+    formats, rows = {key: reader.says for key, reader in readers.READERS.items()}, []
     for one in shipped().values():
-        kept = {key: getattr(one, key) for key in ("name", "title", "task", "licence", "source")}
-        kept |= {"size": f"{one.n:,}" if one.n else "", "where": one.where or "its authors"}
-        kept |= {"folder": one.folder or one.name, "layout": one.version.rstrip(".")}
-        rows.append(kept | {"use": f"swath evaluate RUN --suite {one.name} --data FOLDER"})
-    table = Path(readers.__file__).with_name("sets.yaml")
-    for row in yaml.safe_load(table.read_text("utf-8")):
-        folder, form = f"FOLDER/{row['name']}", row.pop("reader")
-        use = f"swath quickstart {folder}, or annotations.source={folder} in a recipe"
-        rows.append(row | {"task": "tune", "layout": formats[form], "use": use})
-    sets = {}
+        kept = {key: getattr(one, key) for key in ("name", "title", "task", "source", "licence")}
+        size = "; ".join(filter(None, (one.size, f"{one.n:,} asked" if one.n else "")))
+        folder, ask = one.folder or one.name, f"swath evaluate RUN --suite {one.name} --data FOLDER"
+        tune = f"; to tune on it: swath quickstart FOLDER/{folder}"
+        use = ask + (tune if one.reader == "images" or one.reader in formats else "")
+        kept |= {"size": size, "where": one.where, "note": one.version, "layout": one.layout}
+        rows.append(kept | {"folder": folder, "use": use})
+    for row in yaml.safe_load(Path(readers.__file__).with_name("sets.yaml").read_text("utf-8")):
+        folder, form = row["name"], row.pop("reader")
+        use = f"swath quickstart FOLDER/{folder}, or annotations.source=FOLDER/{folder} in a recipe"
+        row |= {"task": "tune", "note": "", "layout": formats[form], "folder": folder, "use": use}
+        rows.append(row)
     for row in rows:
-        put = f"Put it in FOLDER/{row.pop('folder', row['name'])}"
-        layout, use = row.pop("layout"), row.pop("use")
-        get = f"Get it from {row['where']} (licence: {row['licence']})."
-        sets[row["name"]] = row | {"steps": [get, f"{put}{layout and ': '}{layout}.", use]}
-    return sets, formats
+        get, use = f"Get it from {row['where']}.", row.pop("use")
+        put = f"Put it in FOLDER/{row.pop('folder')}: {row.pop('layout')}."
+        row["steps"] = [get, put, use]
+    return {row["name"]: row for row in rows}, formats
 
 
 @data.command()

@@ -47,8 +47,9 @@ def review(
             ask(rows, given, lambda words: str(typer.prompt(words, default="", show_default=False)))
         else:
             from swath.cli.reviewpage import serve
+            from swath.recipe import Rendering
 
-            serve(rows, given, port, say)
+            serve(rows, given, port, say, Rendering(**built.card.get("rendering", {})))
     except (KeyboardInterrupt, typer.Abort):
         say("")
     finally:

@@ -16,9 +16,11 @@ from PIL import Image
 
 from swath.errors import ImageryError, InstructionError
 from swath.evaluation.style import CSS
+from swath.imagery.rendering import PLAIN
 from swath.imagery.scene import open_scene
 from swath.instructions.conversation import Box, Conversation
 from swath.instructions.review import Review, parts_of, written
+from swath.recipe import Rendering
 
 PICTURE_PX = 1024
 """Longest side of a picture as it is shown."""
@@ -28,7 +30,11 @@ _HTML = Path(__file__).with_name("review.html")
 
 
 def serve(
-    rows: Sequence[Conversation], given: Review, port: int, say: Callable[[str], None]
+    rows: Sequence[Conversation],
+    given: Review,
+    port: int,
+    say: Callable[[str], None],
+    rendering: Rendering = PLAIN,
 ) -> None:
     """Serve the page until interrupted.
 
@@ -37,8 +43,9 @@ def serve(
         given: the verdicts so far, added to.
         port: 0 takes a free one.
         say: told the address.
+        rendering: how rasters become pictures.
     """
-    with server(rows, given, port) as running:
+    with server(rows, given, port, rendering) as running:
         say(f"Review {len(rows)} rows at {running.address} (Ctrl-C ends).")
         running.serve_forever()
 
@@ -50,11 +57,13 @@ class Server(ThreadingHTTPServer):
     address = ""
 
 
-def server(rows: Sequence[Conversation], given: Review, port: int = 0) -> Server:
+def server(
+    rows: Sequence[Conversation], given: Review, port: int = 0, rendering: Rendering = PLAIN
+) -> Server:
     """The server, bound to 127.0.0.1, not yet serving; `address` holds its token."""
     token, lock = secrets.token_urlsafe(24), Lock()
     places = {row.id: place for place, row in enumerate(rows)}
-    now = list(rows)
+    now, shown_as = list(rows), rendering.model_dump_json()
 
     def shown(place: int) -> dict[str, Any]:
         row = now[place]
@@ -105,7 +114,7 @@ def server(rows: Sequence[Conversation], given: Review, port: int = 0) -> Server
             elif path[0] == "picture" and _number(path, 1) < len(now):
                 images, number = now[_number(path, 1)].images, _number(path, 2)
                 try:
-                    picture = _jpeg(images[number].path) if number < len(images) else b""
+                    picture = _jpeg(images[number].path, shown_as) if number < len(images) else b""
                     self._send(200 if picture else 404, "image/jpeg", picture)
                 except ImageryError as error:
                     self._send(404, "text/plain", str(error).encode())
@@ -117,7 +126,7 @@ def server(rows: Sequence[Conversation], given: Review, port: int = 0) -> Server
             path = self._path()
             if path is None:
                 return None
-            length = int(self.headers.get("Content-Length") or 0)
+            length = _number([self.headers.get("Content-Length", "")], 0)
             json = self.headers.get("Content-Type", "").startswith("application/json")
             if path != ["verdict"] or not json or not 0 < length <= _LONGEST:
                 return self._send(400, "text/plain", b"expected a verdict as JSON")
@@ -174,10 +183,12 @@ def _number(path: Sequence[str], place: int) -> int:
 
 
 @lru_cache(maxsize=16)
-def _jpeg(path: str) -> bytes:
-    scene = open_scene(path)
+def _jpeg(path: str, rendering: str) -> bytes:
+    scene, shown = open_scene(path), Rendering.model_validate_json(rendering)
     scale = min(1.0, PICTURE_PX / max(scene.size_wh))
     width, height = (max(1, round(side * scale)) for side in scene.size_wh)
     stream = io.BytesIO()
-    Image.fromarray(scene.read_rgb(size_wh=(width, height))).save(stream, "JPEG", quality=90)
+    Image.fromarray(scene.read_rgb(size_wh=(width, height), rendering=shown)).save(
+        stream, "JPEG", quality=90
+    )
     return stream.getvalue()

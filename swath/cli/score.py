@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swath.cli.console import bars, command, emit, say, scores_of, table
-from swath.errors import EvaluationError, RequestError
+from swath.errors import RequestError
 
 if TYPE_CHECKING:
-    from swath.evaluation.suites.running import Result
+    from swath.evaluation.metrics import Score
+    from swath.evaluation.predictions import Prediction
+    from swath.evaluation.statistics import Difference
+    from swath.evaluation.suites.running import Asked, Result
     from swath.experiment import Experiment
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on standard output.")]
@@ -45,7 +48,9 @@ def evaluate(
 ) -> None:
     """Ask base and tuned model, or others, the test questions or benchmarks; score the answers."""
     if suite:
-        return _suites(run, overrides or [], suite, data, prompt, limit, out, all_published, json)
+        return _suites(
+            run, overrides or [], suite, data, prompt, limit, out, all_published, shard, json
+        )
     from swath.experiment import Experiment
 
     experiment = Experiment.of_run(run, overrides or [])
@@ -71,80 +76,72 @@ def _suites(
     limit: int | None,
     out: Path | None,
     every: bool,
+    shard: str | None,
     json: bool,
 ) -> None:
-    from swath.evaluation.sides import engine, side
-    from swath.evaluation.suites.running import answer, ask, write_result
+    from swath.evaluation.suites import asking
     from swath.evaluation.suites.table import chosen, data_of
     from swath.experiment import Experiment
-    from swath.models.loading import RUN_FILE
 
     wanted = [(one, data_of(one, given, data)) for one, given in chosen(names)]
-    is_run = (Path(model) / RUN_FILE).is_file()
-    if not is_run and out is None:
+    train: Any = ()
+    if asking.is_run(model):
+        experiment = Experiment.of_run(model, overrides)
+        recipe = experiment.recipe
+        if any(name.startswith("few-shot") for name in experiment.sides):
+            train = experiment.tuned_set().split("train")
+    elif out is None:
         raise RequestError(f"{model}: no run, so say where the results shall go, with --out.")
-    if is_run:
-        recipe = Experiment.of_run(model, overrides).recipe
     else:
         from swath.recipes import overridden
 
         recipe = overridden({"name": "suites"}, overrides, "evaluate")
     folder = out or Path(model) / "evaluation" / "suites"
-    phrasing, results = recipe.instructions.phrasing, []
     with bars() as progress:
-        for one, place in wanted:
-            asked = ask(one, place, prompt, phrasing, limit, frames=recipe.imagery.frames)
-            replies = folder / one.name / "replies.jsonl"
-            if is_run:
-                answering = engine(side("tuned"), recipe, Path(model), replies)
-            else:
-                answering = _engine(model, recipe, replies)
-            answers = answer(answering, asked, recipe, progress(one.name))
-            notes = {"model": model, "data": str(place), "limit": limit}
-            section = recipe.evaluation
-            results.append(
-                write_result(
-                    folder / one.name, asked, answers, notes, section.resamples, recipe.seed
-                )
-            )
-    _show(results, every, json)
-
-
-def _engine(model: str, recipe: Any, replies: Path) -> Any:
-    from swath.endpoint import is_address
-    from swath.files import Journal
-    from swath.models.engine import LocalEngine
-    from swath.models.loading import load
-    from swath.models.remote import RemoteEngine
-    from swath.models.replies import KIND, RememberingEngine
-
-    replies.parent.mkdir(parents=True, exist_ok=True)
-    if is_address(model):
-        return RemoteEngine(model, recipe.evaluation.remote, replies)
-    section = recipe.evaluation
-    local = LocalEngine(load(model), section.batch_size, section.views, recipe.tuning.threads)
-    return RememberingEngine(local, Journal(replies, KIND))
+        results = asking.evaluate(
+            model, recipe, wanted, folder, progress, prompt, limit, shard, train
+        )
+    if not shard:
+        _show(results, every, json)
 
 
 def score(
-    answers: Annotated[Path, typer.Argument(help="A file of answers made elsewhere.")],
+    answers: Annotated[
+        Path, typer.Argument(help="A file of answers made elsewhere, or of detections.")
+    ],
     suite: Annotated[str, typer.Option(help="The suite they answer.")],
     data: Data = None,
-    dialect: Annotated[str, typer.Option(help="Notation of boxes in the answers.")] = "geochat",
+    dialect: Annotated[
+        str | None, typer.Option(help="Notation of boxes; recognised where it can be only one.")
+    ] = None,
+    clip: Annotated[
+        Path | None, typer.Option(help="A CLIP checkpoint's folder, for CLIPScore of captions.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the result.")] = None,
     all_published: Every = False,
     json: Json = False,
 ) -> None:
     """Score answers made elsewhere: GeoChat's, EarthDial's, batch output, VLMEvalKit's, swath's."""
-    from swath.evaluation.answers import from_file, match, read_answers
-    from swath.evaluation.score import score as scored
-    from swath.evaluation.suites.running import Result, ask, write_result
+    from swath.evaluation.answerfiles import read_answers
+    from swath.evaluation.answers import from_file, match
+    from swath.evaluation.detected import read_detections, score_detections
+    from swath.evaluation.suites.running import ask
     from swath.evaluation.suites.table import chosen, data_of
 
     picked = chosen([suite])
     if len(picked) > 1:
         raise RequestError(f"--suite {suite}: a file answers one suite; name that one.")
     row, place = picked[0]
+    if found := read_detections(answers):
+        kind, rows = found
+        folder = data_of(row, place, data)
+        detected = score_detections(row, folder, kind, rows)
+        asked, predictions, more = detected.asked, detected.predictions, detected.scores
+        notes = {"answers": str(answers), "kind": kind, "truth": str(folder), **detected.notes}
+        if dialect or clip:
+            raise RequestError(f"{answers}: {kind} need no --dialect or --clip; leave them out.")
+        _finished(asked, predictions, notes, more, out, all_published, json)
+        return
     kind, given = read_answers(answers)
     try:
         folder = data_of(row, place, data)
@@ -156,12 +153,34 @@ def score(
         asked, notes = ask(row, folder, look=False), {"truth": str(folder)}
     matched = match(asked, given, dialect)
     notes |= {"answers": str(answers), "kind": kind, **matched.notes()}
+    predictions = matched.predictions
+    if clip:
+        from swath.evaluation.clipscore import with_clip
+
+        predictions, notes = with_clip(predictions, clip), notes | {"clip": str(clip)}
+    _finished(asked, predictions, notes, {}, out, all_published, json)
+
+
+def _finished(
+    asked: Asked,
+    predictions: list[Prediction],
+    notes: dict[str, Any],
+    more: dict[str, Score],
+    out: Path | None,
+    every: bool,
+    json: bool,
+) -> None:
+    """Show a result, and write it where it shall go."""
+    from swath.evaluation.score import score as scored
+    from swath.evaluation.suites.running import Result, write_result
+
     if out:
-        result = write_result(out, asked, matched.predictions, notes)
+        result = write_result(out, asked, predictions, notes, more=more)
     else:
-        values = scored(matched.predictions, asked.labels)
-        result = Result(row, matched.predictions, values, asked.labels, notes)
-    _show([result], all_published, json)
+        values = scored(predictions, asked.labels)
+        values[asked.suite.task] |= more
+        result = Result(asked.suite, predictions, values, asked.labels, notes)
+    _show([result], every, json)
 
 
 def suites(json: Json = False) -> None:
@@ -188,76 +207,22 @@ def report(
     from swath.experiment import Experiment
 
     if len(runs) > 1:
-        return _compare(runs, to, json)
-    experiment = Experiment.of_run(runs[0])
+        from swath.cli.compare import compare
+
+        return compare(runs, to, json)
+    written = Experiment.of_run(runs[0]).report(command(), to)
     if not json:
-        return say(str(experiment.report(command(), to)))
-    from swath.evaluation.suites.running import read_results
-
-    found = read_results(experiment.folder / "evaluation" / "suites")
-    suites = {one.suite.name: _row(one, False) for one in found}
-    return emit({"scores": scores_of(experiment), "suites": suites})
-
-
-def _compare(folders: list[Path], to: Path | None, json: bool) -> None:
-    """The last of some results against the first, paired by question."""
-    from swath.evaluation.predictions import read_predictions
-    from swath.evaluation.report import ReportRun, write_report
-    from swath.evaluation.score import compare, read_scores
+        return say(str(written))
     from swath.files import read_json
 
-    results, labels = [], list[str]()
-    for folder in folders:
-        places = (folder / "evaluation" / "tuned", folder)
-        place = next((one for one in places if (one / "scores.json").is_file()), None)
-        if place is None:
-            raise EvaluationError(f"{folder}: not evaluated yet; run `swath evaluate {folder}`.")
-        predictions = list(read_predictions(place / "predictions.jsonl"))
-        results.append(ReportRun(str(folder), predictions, read_scores(place / "scores.json")))
-        labels = read_json(place / "scores.json")["tasks"].get("classify", {}).get("labels", labels)
-    first, last = results[0], results[-1]
-    gaps = compare(first.predictions, last.predictions, labels)
-    if to is not None:
-        write_report(to, f"{last.name} against {first.name}", results, labels, command=command())
-    if json:
-        return emit(
-            {"from": first.name, "to": last.name}
-            | {
-                task: {name: gap.to_row() for name, gap in some.items()}
-                for task, some in gaps.items()
-            }
-        )
-    from rich.console import Console
-    from rich.table import Table
-
-    shown = Table("task", "metric", *(one.name for one in results), "difference", "p")
-    for task, metrics in gaps.items():
-        for name, gap in metrics.items():
-            cells = [f"{one.scores[task][name].value:.3f}" for one in results]
-            difference = f"{gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f})"
-            exact = f", McNemar {gap.p_mcnemar:.3g}" if gap.p_mcnemar is not None else ""
-            shown.add_row(task, name, *cells, difference, f"{gap.p:.3g}{exact}")
-    Console().print(shown)
-    return say(str(to)) if to else None
-
-
-def _row(result: Result, every: bool) -> dict[str, Any]:
-    from swath.evaluation.suites.published import published
-
-    suite = result.suite
-    return {
-        "task": suite.task,
-        "protocol": suite.protocol,
-        "modes": result.modes,
-        "scores": {name: one.to_row() for name, one in result.scores[suite.task].items()},
-        "notes": result.notes,
-        "published": [row.to_row() for row in published(suite, every)],
-    }
+    return emit(read_json(written.with_suffix(".json")))
 
 
 def _show(results: list[Result], every: bool, json: bool) -> None:
+    from swath.evaluation.suites.page import row as row_of
+
     if json:
-        return emit({one.suite.name: _row(one, every) for one in results})
+        return emit({one.suite.name: row_of(one, every) for one in results})
     from rich.console import Console
     from rich.table import Table
 
@@ -265,17 +230,26 @@ def _show(results: list[Result], every: bool, json: bool) -> None:
     from swath.evaluation.questions import per_kind
 
     for one in results:
-        row, task = _row(one, every), one.suite.task
+        row, task = row_of(one, every), one.suite.task
         values = {name: METRICS[name].scale * score.value for name, score in
                   one.scores[task].items()}  # fmt: skip
         kinds = per_kind(one.predictions) if task == "question" else {}
         values |= {kind: 100 * share for kind, (share, _) in kinds.items() if len(kinds) > 1}
-        keys = [*values, *dict.fromkeys(key for other in row["published"] for key in
+        keys = sorted(values, key=lambda name: name != one.suite.metric)
+        keys = [*keys, *dict.fromkeys(key for other in row["published"] for key in
                                        other["values"] if key not in values)]  # fmt: skip
         shown = Table("system", *keys, "source", title=f"{one.suite.title} ({task})")
         last = next(iter(one.scores[task].values()))
         own = f"{len(one.predictions):,} questions, {last.unreadable:,} unreadable"
-        shown.add_row("this", *(f"{values[key]:.2f}" if key in values else "" for key in keys), own)
+        systems = {f"{name} (of these answers)": some for name, some in one.floors.items()}
+        for name, some in (systems | one.others).items():
+            shown.add_row(name, *(_value(key, some) for key in keys), "")
+        shown.add_row(
+            one.name, *(f"{values[key]:.2f}" if key in values else "" for key in keys), own
+        )
+        for name, gap in one.gaps.items():
+            cells = (_gap(key, gap) for key in keys)
+            shown.add_row(f"{one.name} - {name}", *cells, "paired difference")
         for other in row["published"]:
             cells = (f"{other['values'][key]:g}" if key in other["values"] else "" for key in keys)
             about = (other["source"], other.get("note", ""), other["protocol"] if every else "")
@@ -285,7 +259,26 @@ def _show(results: list[Result], every: bool, json: bool) -> None:
             say(f"by {mode}: " + ", ".join(f"{name} {value:.4g}" for name, value in some.items()))
         for name, note in one.notes.items():
             if isinstance(note, dict) and note.get("count"):
-                say(f"{name}: {note['count']} answers, first {', '.join(note['first'][:3])}")
+                much = f"{note['count']} {note.get('of', 'answers')}"
+                say(f"{name}: {much}, first {', '.join(note['first'][:3])}")
+        for name, why in one.notes.get("not asked", {}).items():
+            say(f"{name}: not asked, {why}")
         if by := one.notes.get("matched_by"):
             say(f"{one.notes['kind']}, matched by {by}; truth: {one.notes['truth']}")
     return None
+
+
+def _value(key: str, scores: dict[str, Score]) -> str:
+    from swath.evaluation.metrics import METRICS
+
+    return f"{METRICS[key].scale * scores[key].value:.2f}" if key in scores else ""
+
+
+def _gap(key: str, gaps: dict[str, Difference]) -> str:
+    from swath.evaluation.metrics import METRICS
+
+    if key not in gaps:
+        return ""
+    gap, scale = gaps[key], METRICS[key].scale
+    exact = f", McNemar {gap.p_mcnemar:.2g}" if gap.p_mcnemar is not None else ""
+    return f"{scale * gap.value:+.2f} ({scale * gap.low:+.2f} to {scale * gap.high:+.2f}{exact})"

@@ -1,63 +1,36 @@
-"""Answers made elsewhere: their files recognised, their rows matched to a suite's questions."""
+"""Answers made elsewhere: rows of their files matched to a suite's questions."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from swath.annotations.listings import first, rows_of
 from swath.annotations.pictures import UNMEASURED, few, is_picture
 from swath.annotations.values import boxes_of
 from swath.boxes import Boxes
 from swath.errors import EvaluationError, RequestError
+from swath.evaluation.answerfiles import Given, words
 from swath.evaluation.predictions import Prediction
-from swath.evaluation.reading import Labels, Names, letters
+from swath.evaluation.reading import Labels, Names, letters, read_count
 from swath.evaluation.runner import read, unanswered
 from swath.evaluation.suites.items import Item, conversations
 from swath.evaluation.suites.pictures import quads_of
 from swath.evaluation.suites.running import Asked
 from swath.evaluation.suites.table import Suite
 from swath.instructions.conversation import Conversation
-from swath.instructions.dialect import DIALECTS
+from swath.instructions.dialect import DIALECTS, IN_PIXELS, recognised
 
 MISSING = "missing"
 FAILED = "failed"
 SEVERAL_ANSWERS = "several answers"
+AS_STATED = "as the answer file says"
 GRID_PX = (100, 100)
 """Size given to pictures nobody has seen, so that a 0 to 100 grid counts their pixels."""
 
-_ID = ("custom_id", "question_id", "qid", "id", "index")
-_IMAGE = ("image_id", "image", "image_path", "img", "filename")
-_TEXT = ("prediction", "pred", "response", "model_answer", "output", "answer", "text")
-_TRUTH = ("ground_truth", "annotation", "gt_bbox", "gt", "label", "truth")
-_KIND = ("type", "task_type", "category", "kind")
-
-
-@dataclass(frozen=True)
-class Given:
-    """One row of an answer file.
-
-    Args:
-        text: the answer; empty where the request failed.
-        id: as the file numbers it, "" without.
-        image: the picture's name, "" without.
-        question: the words asked, "" without.
-        truth: what the file says is right, None where it says nothing.
-        kind: of the question.
-        failed: why there is no answer.
-    """
-
-    text: str
-    id: str = ""
-    image: str = ""
-    question: str = ""
-    truth: Any = None
-    kind: str = ""
-    failed: str = ""
+_BOXED = ("refer", "ground", "describe")
 
 
 @dataclass(frozen=True)
@@ -70,6 +43,10 @@ class Matched:
         missing: ids nobody answered; they count as wrong.
         extra: ids of answers to no question of the suite; nothing to score them against.
         repeated: ids answered more than once; wrong where the answers differ.
+        no_number: ids whose answer is NaN or Infinity, as pandas writes a hole; unreadable.
+        outside: ids whose boxes reach beyond the picture by more than 2 % of its side: was another
+            notation meant? They count as they are read.
+        dialect: notation in which boxes were read, "" where none were looked for.
     """
 
     predictions: list[Prediction]
@@ -77,92 +54,16 @@ class Matched:
     missing: list[str] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
+    no_number: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+    dialect: str = ""
 
     def notes(self) -> dict[str, Any]:
         """The counts and first ids, for the result's `suite.json`."""
         found = {"missing": self.missing, "extra": self.extra, "repeated": self.repeated}
-        return {"matched_by": self.by} | {
-            name: {"count": len(ids), "first": ids[:20]} for name, ids in found.items()
-        }
-
-
-def read_answers(path: Path) -> tuple[str, list[Given]]:
-    """The kind of an answer file, recognised by looking, and its rows.
-
-    Knows `predictions.jsonl` of swath, batch output of Mistral and OpenAI, the answer files of
-    GeoChat and EarthDial, and tables of VLMEvalKit; other rows by the names of their fields.
-
-    Raises:
-        RequestError: the file is absent, a spreadsheet, or holds no answers.
-    """
-    if not path.is_file():
-        raise RequestError(f"{path}: no such file; name the file of answers.")
-    if path.suffix.lower() in (".xlsx", ".xls"):
-        raise RequestError(
-            f"{path}: a spreadsheet; save it as TSV or JSON first, from where it was made."
-        )
-    rows = [row for _, row in rows_of(path) if isinstance(row, dict)]
-    if rows and rows[0].get("kind") == "predictions" and "format" in rows[0]:
-        given = [
-            Given(row["answer"], row["id"], row["image"], row["question"], _known(row), row["task"])
-            for row in rows[1:]
-        ]
-        return "swath predictions", given
-    rows = [{str(key).lower(): value for key, value in row.items()} for row in rows]
-    if not any(key in row for row in rows for key in _TEXT):
-        fields = ", ".join(rows[0]) if rows else "no row"
-        raise RequestError(
-            f"{path}: found {fields}; expected rows with an answer under one of {', '.join(_TEXT)}."
-        )
-    if "custom_id" in rows[0]:
-        return "batch output", [_batched(row) for row in rows]
-    names = [name for name in _TEXT if any(row.get(name) is not None for row in rows)]
-    texts = names[:1]
-    # VLMEvalKit and others keep the truth under `answer` where the model's words stand elsewhere.
-    truths = (*_TRUTH, *(name for name in ("answer",) if texts != ["answer"]))
-    kind = (
-        "VLMEvalKit table" if texts == ["prediction"] and "index" in rows[0]
-        else "GeoChat answers" if "question_id" in rows[0]
-        else "EarthDial answers" if {"annotation", "gt_bbox", "caption0"} & rows[0].keys()
-        else "rows"
-    )  # fmt: skip
-    return kind, [
-        Given(
-            text=_words(first(row, texts)),
-            id=_words(first(row, _ID)),
-            image=_words(first(row, _IMAGE)) if kind != "VLMEvalKit table" else "",
-            question=_words(first(row, ("question", "prompt"))),
-            truth=_truth_of(row, truths),
-            kind=_words(first(row, _KIND)),
-        )
-        for row in rows
-    ]
-
-
-def _batched(row: dict[str, Any]) -> Given:
-    """A row of batch output; a request that failed has no answer."""
-    response = row.get("response") or {}
-    status, body = response.get("status_code", 200), response.get("body") or {}
-    choices = body.get("choices") or []
-    content = (choices[0].get("message") or {}).get("content") if choices else None
-    if isinstance(content, list):
-        content = "".join(part.get("text", "") for part in content if isinstance(part, dict))
-    failed = "" if status == 200 and choices else f"status {status}: {row.get('error')}"
-    return Given(content or "", str(row["custom_id"]), failed=failed)
-
-
-def _truth_of(row: dict[str, Any], keys: Sequence[str]) -> Any:
-    captions = [str(row[key]) for key in sorted(row) if key.startswith("caption") and row[key]]
-    return captions or first(row, keys)
-
-
-def _known(row: dict[str, Any]) -> Any:
-    values = [row["truth"].get(key) for key in ("label", "captions", "boxes", "count", "answer")]
-    return next((value for value in values if value is not None), row["truth"].get("name"))
-
-
-def _words(value: Any) -> str:
-    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
+        found |= {"not a number": self.no_number, "beyond the picture": self.outside}
+        about = {"matched_by": self.by} | ({"dialect": self.dialect} if self.dialect else {})
+        return about | {name: {"count": len(ids), "first": ids[:20]} for name, ids in found.items()}
 
 
 def from_file(suite: Suite, given: Sequence[Given]) -> tuple[Asked, list[Given]]:
@@ -180,66 +81,87 @@ def from_file(suite: Suite, given: Sequence[Given]) -> tuple[Asked, list[Given]]
                 f"answer {number + 1} ('{one.id}') states no truth; say where the data of "
                 f"{suite.name} is with --data."
             )
-        truth: dict[str, Any] = {"answer": _words(one.truth), "kind": one.kind}
+        truth: dict[str, Any] = {"answer": words(one.truth), "kind": one.kind}
         if suite.task in ("classify", "identify"):
-            truth = {"label" if suite.task == "classify" else "name": _words(one.truth)}
+            truth = {"label" if suite.task == "classify" else "name": words(one.truth)}
         elif suite.task in ("caption", "region"):
             truth = {"captions": one.truth if isinstance(one.truth, list) else [one.truth]}
         elif suite.task == "count":
-            truth = {"count": int(one.truth)}
+            count, problem = read_count(words(one.truth))
+            if count is None or problem:
+                raise RequestError(
+                    f"answer {number + 1} ('{one.id}') states the count '{one.truth}'; write a "
+                    f"whole number."
+                )
+            truth = {"count": count}
         elif suite.task in ("refer", "ground"):
             boxes = boxes_of(one.truth, GRID_PX, f"answer {number + 1}")
             truth = {"boxes": quads_of(boxes)}
-        words = {"question": one.question, "phrase": one.question}
-        items.append(Item(f"{number}", (one.image or f"{number}",), truth, words, None, GRID_PX))
+        spoken = {"question": one.question, "phrase": one.question}
+        items.append(Item(f"{number}", (one.image or f"{number}",), truth, spoken, None, GRID_PX))
     labels = sorted({item.truth["label"] for item in items if "label" in item.truth})
     names = sorted({item.truth["name"] for item in items if "name" in item.truth})
     asked = conversations(suite, items, "{question}", labels)
     rows = [replace(one, id=str(number)) for number, one in enumerate(given)]
-    return Asked(suite, asked, labels, names, "as the answer file says"), rows
+    return Asked(suite, asked, labels, names, AS_STATED), rows
 
 
-def match(asked: Asked, given: Sequence[Given], dialect: str = "geochat") -> Matched:
+def match(asked: Asked, given: Sequence[Given], dialect: str | None = None) -> Matched:
     """Predictions of every question of a suite from the rows of an answer file.
 
     Args:
         asked: the suite's questions.
         given: the rows, in any order if they carry ids or pictures.
-        dialect: notation of boxes; `[[x1, y1, x2, y2, angle]]` on the same grid is read too.
+        dialect: notation of boxes; None recognises it by looking, where it can be only one.
 
     Raises:
         EvaluationError: rows cannot be told apart, or are in another order than the suite.
-        RequestError: there is no such dialect.
+        RequestError: there is no such dialect, boxes may be of several, or they are in pixels of
+            pictures that nobody has seen.
     """
+    boxed = asked.suite.task in _BOXED
+    if boxed:
+        dialect = dialect or recognised(one.text for one in given)
+        if dialect in IN_PIXELS and asked.prompt == AS_STATED:
+            raise RequestError(
+                f"boxes in '{dialect}' are pixels, and the answer file says no picture's size; "
+                f"give the suite's data with --data."
+            )
     by, key_of, name_of = _key(asked, given)
     rows: dict[str, list[Given]] = defaultdict(list)
     for number, one in enumerate(given):
         rows[name_of(one, number)].append(one)
     labels, names = Labels(asked.labels), Names(asked.names)
-    predictions, missing, repeated = [], [], []
+    predictions, missing, repeated = list[Prediction](), list[str](), list[str]()
+    no_number, outside = list[str](), list[str]()
     keys = [key_of(one, number) for number, one in enumerate(asked.conversations)]
     for conversation, key in zip(asked.conversations, keys, strict=True):
-        some = rows.get(key, [])
-        if len(some) > 1:
+        every = rows.get(key, [])
+        if len(every) > 1:
             repeated.append(conversation.id)
-        if not some or all(one.failed for one in some):
+        some = [one for one in every if not one.failed]  # one that failed may be asked again
+        if not some:
             missing.append(conversation.id)
-            problem = FAILED if some else MISSING
+            problem = FAILED if every else MISSING
             predictions.append(replace(unanswered(conversation), problem=problem))
         elif len({one.text for one in some}) > 1:
-            both = replace(unanswered(conversation), answer=some[0].text, problem=SEVERAL_ANSWERS)
+            said = " | ".join(dict.fromkeys(one.text for one in some))
+            both = replace(unanswered(conversation), answer=said, problem=SEVERAL_ANSWERS)
             predictions.append(both)
         else:
             text = some[0].text
-            boxes = _boxes(text, conversation, dialect)
+            boxes = _boxes(text, conversation, dialect) if dialect and boxed else None
+            if some[0].no_number:
+                no_number.append(conversation.id)
+            if boxes is not None and _beyond(boxes, conversation.images[0].size_wh):
+                outside.append(conversation.id)
             predictions.append(read(conversation, text, boxes, labels, names))
     extra = [key for key in rows if key not in set(keys)]
-    return Matched(predictions, by, missing, extra, repeated)
+    found = (missing, extra, repeated, no_number, outside)
+    return Matched(predictions, by, *found, dialect if boxed and dialect else "")
 
 
 def _boxes(text: str, conversation: Conversation, dialect: str) -> Boxes | None:
-    if conversation.task not in ("refer", "ground", "describe"):
-        return None
     size = conversation.images[0].size_wh
     if size == UNMEASURED:
         raise EvaluationError(
@@ -247,12 +169,13 @@ def _boxes(text: str, conversation: Conversation, dialect: str) -> Boxes | None:
             f"pictures with --data."
         )
     boxes = DIALECTS.get(dialect).read(text, size)
-    if not len(boxes) and "[" in text:
-        try:
-            boxes = boxes_of(text, size, conversation.id)
-        except RequestError:
-            return None
     return boxes if len(boxes) else None
+
+
+def _beyond(boxes: Boxes, size_wh: tuple[int, int]) -> bool:
+    """Whether a box reaches beyond the picture by more than roundings and turns do."""
+    least, most = boxes.quads.min(axis=(0, 1)) / size_wh, boxes.quads.max(axis=(0, 1)) / size_wh
+    return bool((least < -0.02).any() or (most > 1.02).any())
 
 
 Named = Callable[[Conversation, int], str]
@@ -274,7 +197,12 @@ def _key(asked: Asked, given: Sequence[Given]) -> tuple[str, Named, NamedRow]:
     for by, key_of, name_of in ways:
         keys = Counter(key_of(one, number) for number, one in enumerate(asked.conversations))
         names = {name_of(one, number) for number, one in enumerate(given)}
-        if max(keys.values()) == 1 and 2 * len(names & keys.keys()) > min(len(names), len(keys)):
+        shared = names & keys.keys() - {""}
+        if (
+            max(keys.values()) == 1
+            and 2 * len(shared) > min(len(names), len(keys))
+            and not _of_others(asked, given, key_of, name_of)
+        ):
             return by, key_of, name_of
     if len(given) == len(asked.conversations) and not any(one.id for one in given):
         _same_order(asked, given)
@@ -285,6 +213,18 @@ def _key(asked: Asked, given: Sequence[Given]) -> tuple[str, Named, NamedRow]:
         f"the suite's are called {few(ours)}, the file's {few(theirs)}. Are they of this suite and "
         f"split?"
     )
+
+
+def _of_others(asked: Asked, given: Sequence[Given], key_of: Named, name_of: NamedRow) -> bool:
+    """Whether rows of the same names ask something else: numbers from 0 on fit any suite."""
+    ours = {key_of(one, n): _asks(one.text("user")) for n, one in enumerate(asked.conversations)}
+    pairs = [
+        (ours[name], _asks(row.question))
+        for number, row in enumerate(given)
+        if row.question and (name := name_of(row, number)) in ours
+    ]
+    other = sum(not (one in two or two in one) for one, two in pairs if one and two)
+    return 2 * other > len(pairs)
 
 
 def _same_order(asked: Asked, given: Sequence[Given]) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from swath.errors import EvaluationError, RequestError
+from swath.evaluation.clipscore import with_clip
 from swath.evaluation.metrics import HEADLINE, METRICS
 from swath.evaluation.predictions import Prediction
 from swath.evaluation.runner import Progress, predict
@@ -16,6 +18,8 @@ from swath.instructions.conversation import Conversation, Text, Turn
 from swath.instructions.grammar import spoken
 from swath.instructions.tasks import answer_schema
 from swath.models.engine import Engine, LocalEngine
+from swath.models.features import Features
+from swath.models.inputs import plain
 from swath.models.loading import Loaded
 from swath.models.remote import RemoteEngine
 from swath.recipe import Recipe
@@ -27,10 +31,12 @@ def answers_of(
     built: InstructionSet,
     recipe: Recipe,
     progress: Progress | None = None,
+    kept: Features | None = None,
 ) -> list[Prediction]:
     """A loaded model's answers to questions of a set, one a question, in their order."""
     section = recipe.evaluation
-    engine = LocalEngine(loaded, section.batch_size, section.views, recipe.tuning.threads)
+    how = (section.batch_size, section.views, recipe.tuning.threads, kept)
+    engine = LocalEngine(loaded, *how)
     return answers_from(engine, asked, built, recipe, progress)
 
 
@@ -56,7 +62,8 @@ def answers_from(
     names, longest = built.card["names"], section.max_new_tokens
     schema = answer_schema(built.labels, recipe.instructions) if section.schema_bound else None
     schemas = {"classify": schema} if schema else {}
-    return predict(engine, asked, built.labels, choices, longest, progress, names, schemas)
+    found = predict(engine, asked, built.labels, choices, longest, progress, names, schemas)
+    return with_clip(found, section.clip, recipe.imagery.rendering) if section.clip else found
 
 
 def part_of(asked: Sequence[Conversation], shard: str) -> list[Conversation]:
@@ -84,8 +91,13 @@ def _listing(question: Conversation, labels: Sequence[str]) -> Conversation:
     return replace(question, turns=turns)
 
 
-def stop_score(built: InstructionSet, recipe: Recipe) -> Callable[[Loaded], float] | None:
+def stop_score(
+    built: InstructionSet, recipe: Recipe, features: Path
+) -> Callable[[Loaded], float] | None:
     """The headline score of `tuning.stop`'s task, turned so that more is better; None without.
+
+    Args:
+        features: folder that keeps what a frozen tower made of the pictures.
 
     Raises:
         EvaluationError: the split has no question of that task.
@@ -107,7 +119,10 @@ def stop_score(built: InstructionSet, recipe: Recipe) -> Callable[[Loaded], floa
     sign = 1 if METRICS[name].rising else -1
 
     def headline(loaded: Loaded) -> float:
-        answers = answers_of(loaded, asked, built, recipe)
+        tower = plain(loaded.model).get_submodule(loaded.family.vision)
+        tuned = any(one.requires_grad for one in tower.parameters())
+        kept = None if tuned else Features(features)
+        answers = answers_of(loaded, asked, built, recipe, kept=kept)
         return sign * score(answers, built.labels, resamples=0)[task][name].value
 
     return headline

@@ -5,6 +5,7 @@ A model that does not beat these has learned the habits of the data set, not to 
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -32,6 +33,8 @@ def blind(
         "mean box": {"refer": mean_box, "ground": partial(mean_box, task="ground")},
         "centre box": {"refer": centre_box, "ground": partial(centre_box, task="ground")},
         "median count": {"count": median_count},
+        "commonest classes": {"classes": commonest_classes},
+        "median damage": {"damage": median_damage},
         "commonest caption": {
             task: partial(commonest_caption, task=task)
             for task in ("caption", "region", "describe")
@@ -89,6 +92,23 @@ def median_count(train: Sequence[Conversation], test: Sequence[Conversation]) ->
         replace(unanswered(one), answer=str(count), count=count, problem=None)
         for one in _of(test, "count")
     ]
+
+
+def commonest_classes(
+    train: Sequence[Conversation], test: Sequence[Conversation]
+) -> list[Prediction]:
+    """The commonest set of training classes for every test image."""
+    said = _commonest(
+        ["; ".join(sorted(one.truth["labels"])) for one in _training(train, "classes")]
+    )
+    return [_captioned(one, said) for one in _of(test, "classes")]
+
+
+def median_damage(train: Sequence[Conversation], test: Sequence[Conversation]) -> list[Prediction]:
+    """The median of each training count of buildings, as JSON, for every test pair."""
+    counts = [one.truth["counts"] for one in _training(train, "damage")]
+    said = {name: int(median_low([some[name] for some in counts])) for name in counts[0]}
+    return [_captioned(one, json.dumps(said)) for one in _of(test, "damage")]
 
 
 def mean_box(

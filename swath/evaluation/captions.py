@@ -26,6 +26,8 @@ _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
     """BLEU-4, ROUGE-L, CIDEr and, where truths have a class, the share of captions naming it.
 
+    Where CLIP has looked at all of them, CLIPScore and RefCLIPScore too.
+
     An empty caption is scored as the empty string, not left out.
 
     Args:
@@ -41,6 +43,10 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
         "rouge_l": mean_of(rouge_l(some), scenes),
         "cider": mean_of(cider(some), scenes),
     }
+    seen = [one.clip for one in predictions if one.clip]
+    if len(seen) == len(predictions):
+        measured["clip_score"] = mean_of([one["score"] for one in seen], scenes)
+        measured["ref_clip_score"] = mean_of([one["ref"] for one in seen], scenes)
     classed = [one for one in predictions if one.truth.get("label")]
     if classed:
         named = [names_class(one.answer, one.truth["label"]) for one in classed]

@@ -105,18 +105,71 @@ def intervals(metric: Metric, rows: Sequence[tuple[Series, Score]]) -> str:
     def at(value: float) -> float:
         return left + value * metric.scale / top * (width - left - right)
 
-    parts = [_open(width, height, f"{metric.title} with 95 % intervals")]
+    values = "; ".join(f"{one.name} {score.value * metric.scale:.1f}" for one, score in rows)
+    parts = [_open(width, height, f"{metric.title} with 95 % intervals: {values}")]
     for tick in ticks(0.0, top, 5):
         x = at(tick / metric.scale)
         parts.append(_line(x, 4, x, height - 22, "grid"))
         parts.append(_text(x, height - 6, f"{tick:g} {metric.unit}".strip(), "middle"))
     for number, (series, score) in enumerate(rows):
         y = row_height * number + 20
-        parts.append(_text(left - 16, y + 4, series.name, "end", f"name {series.style}"))
+        parts.append(
+            _text(
+                left - 16,
+                y + 4,
+                _short(series.name, 26),
+                "end",
+                f"name {series.style}",
+                series.name,
+            )
+        )
         if score.low is not None and score.high is not None:
             parts.append(_line(at(score.low), y, at(score.high), y, f"whisker {series.style}"))
         x = at(score.value)
         parts.append(f'<circle class="dot {series.style}" cx="{x:.1f}" cy="{y:g}" r="5"/>')
+    return "".join([*parts, "</svg>"])
+
+
+def shares(
+    titles: tuple[str, str, str],
+    curves: Sequence[tuple[Series, Sequence[tuple[float, float]], Sequence[str]]],
+    diagonal: bool = False,
+    low: float = 0.0,
+) -> str:
+    """Shares against shares, 0 to 1: lines through points, a dot each where it has a hover text.
+
+    Args:
+        titles: of the chart, of the x and of the y axis.
+        curves: systems with points (x, y), and a hover text each or none at all.
+        diagonal: draw where x is y.
+        low: where the y axis begins.
+    """
+    width, height, left, right, top, bottom = 480.0, 310.0, 52.0, 14.0, 26.0, 40.0
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        y = (max(y, low) - low) / (1 - low)
+        return left + x * (width - left - right), height - bottom - y * (height - top - bottom)
+
+    parts = [_open(width, height, titles[0])]
+    for tick in ticks(100 * low, 100.0, 5):
+        y = at(0, tick / 100)[1]
+        parts.append(_line(left, y, width - right, y, "grid"))
+        parts.append(_text(left - 8, y + 4, f"{tick:g}", "end"))
+    for tick in ticks(0.0, 100.0, 5):
+        parts.append(_text(at(tick / 100, low)[0], height - bottom + 18, f"{tick:g}", "middle"))
+    parts.append(_text(width - right, height - 4, f"{titles[1]}, %", "end", "axis"))
+    parts.append(_text(4, 12, f"{titles[2]}, %", "start", "axis"))
+    if diagonal:
+        parts.append(_line(*at(low, low), *at(1, 1), "boundary"))
+    for series, points, hovers in curves:
+        line = points if hovers else _thinned(points)
+        hovers = hovers or ([series.name] if len(points) == 1 else [])
+        parts.append(_path([at(*point) for point in line], f"curve {series.style}"))
+        for (x, y), hover in zip((at(*point) for point in points), hovers, strict=False):
+            parts.append(
+                f'<circle class="dot {series.style}" cx="{x:.1f}" cy="{y:.1f}" r="4">'
+                f"<title>{escape(hover)}</title></circle>"
+            )
     return "".join([*parts, "</svg>"])
 
 
@@ -138,11 +191,21 @@ def _bars(
     pitch = bar * len(tables) + gap
     width, left, right = 480.0, 150.0, 44.0
     height = pitch * len(rows) + 6
-    parts = [_open(width, height, "F1 by class")]
+    values = "; ".join(f"{row.label} {100 * row.f1:.0f}" for row in rows)
+    parts = [_open(width, height, f"F1 by class of {tables[-1][0].name}: {values}")]
     for number, row in enumerate(rows):
         y = pitch * number + gap / 2
         middle = y + bar * len(tables) / 2 + 4
-        parts.append(_text(left - 10, middle, _short(row.label), "end", "name", row.label))
+        parts.append(
+            _text(
+                left - 10,
+                middle,
+                _short(row.label),
+                "end",
+                "name",
+                f"{row.label}, n {row.support:,}",
+            )
+        )
         parts.append(_text(width - right + 10, middle, f"{100 * row.f1:.0f}", "start", "value"))
         parts.append(_line(left, y - 2, left, y + bar * len(tables) + 2, "grid"))
         for place, (series, table) in enumerate(tables):

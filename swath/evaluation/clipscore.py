@@ -5,17 +5,25 @@ Published values are of ViT-B/32; name the checkpoint beside those of another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from swath.errors import ModelError
+from swath.evaluation.gallery import rendered
+from swath.evaluation.predictions import Prediction
+from swath.recipe import Rendering
 
 WEIGHT = 2.5
 PROMPT = "A photo depicts "
+
+LONGEST_PX = 2048
+"""A picture is read no longer than this; CLIP makes it smaller yet."""
 
 Floats = NDArray[np.float64]
 
@@ -62,12 +70,45 @@ class Scores:
     ref_clip: Floats
 
 
+def with_clip(
+    predictions: Sequence[Prediction], folder: Path | str, rendering: Rendering | None = None
+) -> list[Prediction]:
+    """The predictions, those of captions with both scores by a CLIP checkpoint.
+
+    Args:
+        predictions: of any tasks; regions and descriptions with boxes are left as they are.
+        folder: the checkpoint.
+        rendering: of rasters to pictures; of several pictures the first is looked at.
+
+    Raises:
+        ModelError: the folder holds no CLIP model.
+        RasterError: a picture cannot be opened.
+    """
+    chosen = [one for one in predictions if one.task == "caption"]
+    if not chosen:
+        return list(predictions)
+    found = clip_scores(
+        folder,
+        [one.image for one in chosen],
+        [one.answer for one in chosen],
+        [one.truth["captions"] for one in chosen],
+        open_image=partial(rendered, rendering=rendering or Rendering(), longest=LONGEST_PX),
+    )
+    by = Path(folder).resolve().name
+    seen = {
+        one.id: {"score": float(score), "ref": float(ref), "by": by}
+        for one, score, ref in zip(chosen, found.clip, found.ref_clip, strict=True)
+    }
+    return [replace(one, clip=seen.get(one.id)) for one in predictions]
+
+
 def clip_scores(
     folder: Path | str,
     images: Sequence[Path | str],
     captions: Sequence[str],
     references: Sequence[Sequence[str]],
     batch_size: int = 32,
+    open_image: Callable[[str], Image.Image] = Image.open,
 ) -> Scores:
     """Both scores of captions by a CLIP checkpoint.
 
@@ -77,12 +118,12 @@ def clip_scores(
         captions: of each.
         references: of each.
         batch_size: pictures or texts embedded at once.
+        open_image: opens the picture of a path.
 
     Raises:
         ModelError: the folder holds no CLIP model.
     """
     import torch
-    from PIL import Image
     from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, CLIPModel
 
     try:
@@ -109,7 +150,7 @@ def clip_scores(
     with torch.inference_mode():
         seen = []
         for part in _parts(list(map(str, images)), batch_size):
-            pictures = [Image.open(path).convert("RGB") for path in part]
+            pictures = [open_image(path).convert("RGB") for path in part]
             pixels = processor(pictures, return_tensors="pt")["pixel_values"]
             found = model.vision_model(pixel_values=pixels).pooler_output
             seen.append(model.visual_projection(found).float().numpy())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,9 @@ class Objects:
         names: the class of each.
         boxes: where it is, pixels of its image.
         scores: how sure; of found objects.
-        difficult: of true ones: neither finding nor missing it counts (DOTA).
+        difficult: of true ones: neither finding nor missing it counts (DOTA); or a crowd (COCO),
+            which any number of found boxes may lie in.
+        areas: of true ones, square pixels, by which COCO tells their size; nothing: the boxes'.
 
     Raises:
         ShapeError: they differ in length.
@@ -46,22 +49,30 @@ class Objects:
     boxes: Boxes
     scores: Sequence[float] = ()
     difficult: Sequence[bool] = ()
+    areas: Sequence[float] = ()
 
     def __post_init__(self) -> None:
         lengths = {len(self.images), len(self.names), len(self.boxes)}
-        lengths |= {len(some) for some in (self.scores, self.difficult) if len(some)}
+        lengths |= {len(some) for some in (self.scores, self.difficult, self.areas) if len(some)}
         if len(lengths) > 1:
             raise ShapeError(f"objects need a value each, got {sorted(lengths)} of them.")
 
     def of(self, name: str) -> dict[str, NDArray[np.int64]]:
         """Rows of one class by image, best score first, then in order."""
-        rows = [row for row, one in enumerate(self.names) if one == name]
+        rows = self._rows.get(name, [])
         if len(self.scores):
-            rows.sort(key=lambda row: -self.scores[row])
+            rows = sorted(rows, key=lambda row: -self.scores[row])
         found: dict[str, list[int]] = {}
         for row in rows:
             found.setdefault(self.images[row], []).append(row)
         return {image: np.array(some) for image, some in found.items()}
+
+    @cached_property
+    def _rows(self) -> dict[str, list[int]]:
+        rows: dict[str, list[int]] = {}
+        for row, name in enumerate(self.names):
+            rows.setdefault(name, []).append(row)
+        return rows
 
 
 def coco(found: Objects, truth: Objects) -> dict[str, float]:
@@ -69,7 +80,7 @@ def coco(found: Objects, truth: Objects) -> dict[str, float]:
 
     Args:
         found: with scores.
-        truth: what is there; none of it a crowd.
+        truth: what is there.
     """
     names = sorted(set(truth.names))
     images = sorted({*found.images, *truth.images})
@@ -110,14 +121,25 @@ def _coco_class(
     answered, there = found.of(name), truth.of(name)
     none = np.zeros(0, dtype=np.int64)
     hits, ignored, scores, number = [], [], [], 0
+    crowds, own, others = _hard(truth), truth.boxes.areas, found.boxes.areas
+    every = np.array(truth.areas) if len(truth.areas) else own
     for image in images:
+        if image not in answered and image not in there:
+            continue
         mine, theirs = answered.get(image, none)[:most], there.get(image, none)
-        areas = truth.boxes[theirs].areas
-        skipped = (areas < low) | (areas > high)
+        areas = own[theirs]
+        crowd, sizes = crowds[theirs], every[theirs]
+        skipped = (sizes < low) | (sizes > high) | crowd
         order = np.argsort(skipped, kind="stable")  # what does not count is matched last
-        overlap = matching.overlaps(found.boxes[mine], truth.boxes[theirs[order]], upright=True)
-        matched = _coco_matches(overlap, skipped[order])  # (10, mine)
-        aside = found.boxes[mine].areas
+        overlap = np.zeros((len(mine), len(theirs)))
+        if overlap.size:
+            overlap = matching.overlaps(found.boxes[mine], truth.boxes[theirs[order]], upright=True)
+        aside = others[mine]
+        if crowd.any():  # of these the share of the found box, from IoU and areas
+            shared = overlap / (1 + overlap) * (aside[:, None] + areas[order])
+            within = np.divide(shared, aside[:, None], out=shared, where=aside[:, None] > 0)
+            overlap = np.where(crowd[order], within, overlap)
+        matched = _coco_matches(overlap, skipped[order], crowd[order])  # (10, mine)
         outside = (aside < low) | (aside > high)
         hits.append(matched == 1)
         ignored.append((matched == 2) | (matched == 0) & outside)
@@ -141,12 +163,16 @@ def _coco_class(
     return precision, recall
 
 
-def _coco_matches(overlap: Floats, skipped: Flags) -> NDArray[np.int64]:
+def _coco_matches(overlap: Floats, skipped: Flags, crowd: Flags) -> NDArray[np.int64]:
     """What each found box is at each IoU, (10, found): 0 nothing, 1 a truth, 2 a skipped one."""
     matched = np.zeros((len(_LEAST), len(overlap)), dtype=np.int64)
+    most = overlap.max(axis=1, initial=0.0)
+    if most.max(initial=0.0) < _LEAST[0]:
+        return matched
     for row, least in enumerate(_LEAST):
         free = np.ones(len(skipped), dtype=bool)
-        for mine, values in enumerate(overlap):
+        for mine in np.flatnonzero(most >= least):
+            values = overlap[mine]
             best, place = min(least, 1 - 1e-10), -1
             for theirs in np.flatnonzero(free).tolist():
                 if place >= 0 and skipped[theirs] and not skipped[place]:
@@ -154,9 +180,13 @@ def _coco_matches(overlap: Floats, skipped: Flags) -> NDArray[np.int64]:
                 if values[theirs] >= best:
                     best, place = values[theirs], theirs
             if place >= 0:
-                free[place] = False
+                free[place] = crowd[place]
                 matched[row, mine] = 2 if skipped[place] else 1
     return matched
+
+
+def _hard(truth: Objects) -> Flags:
+    return np.array(truth.difficult if len(truth.difficult) else [False] * len(truth.boxes), bool)
 
 
 @dataclass(frozen=True)
@@ -190,7 +220,7 @@ def dota(
 
 def _dota_class(found: Objects, truth: Objects, name: str, least: float, eleven: bool) -> Average:
     there = truth.of(name)
-    hard = np.array(truth.difficult or [False] * len(truth.boxes), dtype=bool)
+    hard = _hard(truth)
     rows = np.array([r for r, one in enumerate(found.names) if one == name], dtype=np.int64)
     rows = rows[np.argsort([-found.scores[row] for row in rows], kind="stable")]
     taken: set[int] = set()

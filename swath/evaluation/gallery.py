@@ -17,6 +17,8 @@ from swath.evaluation.ngrams import Sentences, rouge_l
 from swath.evaluation.predictions import TRUTH, Prediction
 from swath.evaluation.ptb import tokenise
 from swath.evaluation.reading import without_boxes
+from swath.imagery.scene import open_scene
+from swath.recipe import Rendering
 
 OpenImage = Callable[[str], Image.Image]
 
@@ -130,6 +132,14 @@ def thumbnail(path: str, open_image: OpenImage) -> str | None:
     except (SwathError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def rendered(path: str, rendering: Rendering, longest: int = 2 * _SIDE) -> Image.Image:
+    """The picture of a raster of any kind, as the model was shown it, but no longer than that."""
+    scene = open_scene(path)
+    scale = min(1.0, longest / max(scene.size_wh))
+    width, height = (max(1, round(side * scale)) for side in scene.size_wh)
+    return Image.fromarray(scene.read_rgb(size_wh=(width, height), rendering=rendering))
 
 
 def _picture(answers: Sequence[tuple[str, str, Prediction]], open_image: OpenImage) -> str:

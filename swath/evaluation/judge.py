@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from swath.endpoint import reach, request
+from swath.endpoint import digest, reach, request
 from swath.errors import EvaluationError
 from swath.evaluation.metrics import mean_of
 from swath.evaluation.predictions import Prediction
@@ -78,12 +78,11 @@ def judge(
 
         def ask(job: tuple[str, Prediction, Prediction | None]) -> dict[str, Any]:
             run, one, other = job
-            said = [
-                endpoint.complete(
-                    request(section, [{"role": "user", "content": prompt}], max_tokens=16), one.id
-                ).answer
+            bodies = [
+                request(section, [{"role": "user", "content": prompt}], max_tokens=16)
                 for prompt in _prompts(one, other)
             ]
+            said = [endpoint.complete(body, one.id, digest([name, body])).answer for body in bodies]
             row = {"id": one.id, "task": one.task, "scene": one.scene, "said": said}
             if other is None:
                 return {**row, "run": run, "grade": _grade(said)}

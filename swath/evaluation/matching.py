@@ -41,7 +41,7 @@ def greedy(overlap: NDArray[np.float64], least: float) -> int:
 
 
 def most(overlap: NDArray[np.float64], least: float) -> int:
-    """How many pairs there can be at most, each box once (Kuhn's augmenting paths).
+    """How many pairs there can be at most, each box once (augmenting paths, breadth first).
 
     Args:
         overlap: (answers, truth) IoU.
@@ -49,14 +49,20 @@ def most(overlap: NDArray[np.float64], least: float) -> int:
     """
     partners = [np.flatnonzero(row >= least - ROUNDING).tolist() for row in overlap]
     answer_of: dict[int, int] = {}
-
-    def place(answer: int, tried: set[int]) -> bool:
-        for truth in partners[answer]:
-            if truth not in tried:
-                tried.add(truth)
-                if truth not in answer_of or place(answer_of[truth], tried):
-                    answer_of[truth] = answer
-                    return True
-        return False
-
-    return sum(place(answer, set()) for answer in range(len(partners)))
+    truth_of: dict[int, int] = {}
+    for start in range(len(partners)):
+        came: dict[int, int] = {}  # from which answer a truth was reached
+        waiting = [start]
+        for answer in waiting:
+            new = [truth for truth in partners[answer] if truth not in came]
+            came |= dict.fromkeys(new, answer)
+            free = next((truth for truth in new if truth not in answer_of), None)
+            if free is None:
+                waiting += [answer_of[truth] for truth in new]
+                continue
+            while free is not None:  # each answer on the way moves on by one truth
+                one = came[free]
+                answer_of[free] = one
+                truth_of[one], free = free, truth_of.get(one)
+            break
+    return len(answer_of)

@@ -167,6 +167,30 @@ METRICS: dict[str, Metric] = {
     "f1@0.5_optimal": Metric(
         "F1@0.5, best pairs", "As F1@0.5, with as many pairs as there can be.", unit="%"
     ),
+    "ap": Metric(
+        "AP",
+        "COCO: mean over classes and IoU 0.5 to 0.95 of the precision at 101 "
+        "recalls, upright boxes, 100 an image by score; crowds aside.",
+        unit="%",
+    ),
+    "ap50": Metric("AP50", "As AP, at IoU 0.5.", unit="%"),
+    "ap75": Metric("AP75", "As AP, at IoU 0.75.", unit="%"),
+    "ap_small": Metric("AP, small", "As AP, of objects up to 32 x 32 pixels.", unit="%"),
+    "ap_medium": Metric("AP, medium", "As AP, up to 96 x 96 pixels.", unit="%"),
+    "ap_large": Metric("AP, large", "As AP, of larger objects.", unit="%"),
+    "map_11": Metric(
+        "mAP, 11 points",
+        "DOTA task 1: mean over classes of the precision at 11 "
+        "recalls, oriented IoU above 0.5; difficult objects aside.",
+        unit="%",
+    ),
+    "map_area": Metric("mAP, area", "As mAP, of the whole area below precision.", unit="%"),
+    "ap@0.5_unscored": Metric(
+        "AP@0.5, unscored",
+        "As mAP by area, each answer an image of its own and all boxes equally "
+        "sure, in the order they are written: no number beside a detector's.",
+        unit="%",
+    ),
     "f1@0.5_hbb": Metric(
         "F1@0.5, upright",
         "As F1@0.5, with the horizontal boxes around answer and truth.",
@@ -227,6 +251,19 @@ METRICS: dict[str, Metric] = {
         "CIDEr",
         "CIDEr-D (pycocoevalcap), document frequencies from the references of this test set, held "
         "fixed in the interval. The value is 0 to 10; reports print it times 100, as papers do.",
+    ),
+    "clip_score": Metric(
+        "CLIPScore",
+        "Mean over images of 2.5 times the cosine of picture and caption, 0 where it is negative "
+        "(arXiv:2104.08718), by the CLIP checkpoint of `evaluation.clip`; published values are of "
+        "ViT-B/32.",
+        scale=1.0,
+    ),
+    "ref_clip_score": Metric(
+        "RefCLIPScore",
+        "Mean over images of the harmonic mean of CLIPScore and the caption's highest cosine with "
+        "a reference, by the same checkpoint.",
+        scale=1.0,
     ),
     "names_class": Metric(
         "Names the class",

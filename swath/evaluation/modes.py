@@ -64,6 +64,8 @@ for _name, _row in {
     "earthdial-boxes": Mode("ground", "EarthDial rs_detection",
         "any truth will do, as often as it is hit; angles turn against the clock",
         protocols.earthdial_boxes),
+    "unscored-ap": Mode("ground", "DOTA task 1, area",
+        "boxes as a detector's, all equally sure: the order written decides", protocols.unscored),
     "vleo-count": Mode("count", "vleo-bench counting.py",
         "digits within words; R2 is the squared correlation; relative error divides by 2e-16 where "
         "the truth is 0", protocols.vleo_counts),

@@ -61,6 +61,7 @@ class Prediction:
         problem: why the answer could not be read, or a note of `NOTES`; None without any.
         confidence: probability of the chosen candidate among all of them.
         asked: the boxes within the question, rows of 8 pixel values.
+        clip: `score` and `ref` of a caption by CLIP, and the checkpoint, `by`, if one was asked.
     """
 
     id: str
@@ -78,6 +79,7 @@ class Prediction:
     problem: str | None = None
     confidence: float | None = None
     asked: list[list[float]] | None = None
+    clip: dict[str, Any] | None = None
 
     @property
     def unreadable(self) -> bool:

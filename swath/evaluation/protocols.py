@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.boxes import Boxes, iou_hbb
+from swath.errors import EvaluationError
 from swath.evaluation import (
     classification,
     counting,
     damage,
+    detection,
     grounding,
     matching,
     meteor,
@@ -156,6 +158,23 @@ def any_hits(answers: Boxes, truth: Boxes, least: float = 0.5) -> int:
     return int((best >= least - matching.ROUNDING).sum())
 
 
+def unscored(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
+    """AP@0.5 of boxes without scores: ties stand in the order written, and no interval is told."""
+    sides = []
+    for truth in (False, True):
+        rows = [
+            (f"{place:09}", str(one.truth.get("name", "")), row)
+            for place, one in enumerate(predictions)
+            for row in (one.truth["boxes"] if truth else one.boxes) or ()
+        ]
+        boxes = grounding.boxes_of([row for *_, row in rows])
+        names = [name for _, name, _ in rows]
+        sides.append(detection.Objects([i for i, *_ in rows], names, boxes, [1.0] * len(rows)))
+    each = [one.ap for one in detection.dota(sides[0], sides[1], eleven=False).values()]
+    scenes = [one.scene for one in predictions]
+    return {"ap@0.5_unscored": mean_of([float(np.mean(each))] * len(scenes), scenes)}
+
+
 def vleo_counts(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
     """Counts by vleo-bench, refusals as 0: R2 is the squared correlation."""
     return counting.vleo([replace(one, count=rules.vleo_count(one.answer)) for one in predictions])
@@ -203,6 +222,10 @@ NO_CHANGE = (
 
 def levir_change(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
     """Whether a caption tells change from none, by the second reference, in LEVIR-CC's words."""
+    if bare := [one.id for one in predictions if len(one.truth["captions"]) < 2]:
+        raise EvaluationError(
+            f"{bare[0]}: LEVIR-CC's rule reads the second reference; leave it out."
+        )
     found = {}
     for name, still in (("change_acc", False), ("no_change_acc", True)):
         meant = [o for o in predictions if (_plain(o.truth["captions"][1]) in NO_CHANGE) == still]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-TOKENISER = "swath-ptb-1"
+TOKENISER = "swath-ptb-2"
 """Stanford PTB 3.4.1, lower case, coco-caption's punctuation dropped; each Chinese, Japanese or
 Korean character alone, Latin words and numbers among them whole; line breaks are spaces."""
 
@@ -17,15 +17,21 @@ _EAST = re.compile(
     "([\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uff0f\uff1a-\uff20])"
 )
 _SPELT = dict.fromkeys(
-    ".?!,:;-\"'`“”‘’…–—\x85、。〃《》〈〉「」『』【】〔〕〖〗！＂＇（），－．／：；？·", ""
+    ".?!,:;-\"'`“”‘’«»‹›…–—―\x85、。〃《》〈〉「」『』【】〔〕〖〗！＂＇（），－．／：；？", ""
 )
 _SPELT |= {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
 _SPELT |= {"£": "#", "€": "$", "¢": "cents", "½": "1/2", "¼": "1/4", "¾": "3/4", "&amp;": "&"}
 _SPELT |= {"...": "", "....": "", "''": "", "``": ""}
 """How the tokeniser spells signs; "" where coco-caption drops them, as it does dashes."""
 
-_LETTER = r"(?:(?![\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u209f])[^\W\d_])"
+_GONE = {0xAD: None} | dict.fromkeys(
+    (*range(9), *range(14, 28), 127, 0x200B, 0x200C, 0x200D, 0xFEFF, 0xFFFD), " "
+)
+"""Signs without a shape: a soft hyphen joins, the others part words."""
+
+_LETTER = r"(?:[^\W\d_\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u209f]|[\u0300-\u036f])"
 _SIGN = rf"(?:{_LETTER}|\d)"  # a letter or digit
+_WORD = rf"{_LETTER}{_SIGN}*"
 _QUOTE = "['\u2019]"
 _SHORT = (
     "jan feb mar apr jun jul aug sept? oct nov dec mon tues? wed thu thurs fri ala ariz calif "
@@ -35,6 +41,7 @@ _SHORT = (
     "gen messrs govs? adm rev maj sgt cpl pvt mt capt ste? ave pres lieut hon brig cmdr comdr pfc "
     "spc supts? det vs cf etc al seq [a-z] (?-i:Az|Ark|Del|Ill|La|Mass|Miss|Ore|Pa|Tex|Wash)"
 ).replace(" ", "|")
+_PARTED = {"cannot", "gonna", "gotta", "lemme", "gimme", "wanna"}
 _NUMBERED = {"no.", "nos.", "prop.", "fig.", "figs.", "pp.", "art.", "ca."}
 
 _TOKENS = re.compile(
@@ -42,23 +49,29 @@ _TOKENS = re.compile(
     </?[a-z][^>]*>                                                  # <p>
     | https?://[^"<>|()]+[^"<>|.!?(){{}},-]                           # addresses
     | [a-z0-9][^"<>|()]*@(?:[^"<>|().]+\.)*[^"<>|().]+
+    | [a-z0-9][a-z0-9.,]*(?:-[a-z0-9]+)+(?![a-z0-9/_-])                     # 1,500-car
+    | {_LETTER}+[aeiouy]{_QUOTE}(?:[aeiou]|(?-i:[A-Z])){_LETTER}*         # ma'am
+    | [yj]{_QUOTE}(?={_LETTER}) | '(?:em(?!{_SIGN})|n')                   # y' all  'em
     | {_LETTER}+?(?=n{_QUOTE}t(?!{_SIGN})) | n{_QUOTE}t(?!{_SIGN})        # do n't
     | (?:can(?=not)|gon(?=na)|got(?=ta)|lem(?=me)|gim(?=me)|wan(?=na))(?=...?(?!{_SIGN}))
-    | {_QUOTE}t(?=(?:is|was)(?!{_SIGN}))                             # 't is
-    | {_QUOTE}(?:s|m|d|re|ve|ll)(?!{_SIGN}) | {_QUOTE}\d\ds(?!{_SIGN})  # it 's  '90s
+    | 't(?=(?:is|was)(?!{_SIGN}))                                    # 't is
+    | {_QUOTE}(?:s|m|d|re|ve|ll)(?!{_SIGN}) | {_QUOTE}(?:\d\d|[2-9]0s)(?!{_SIGN})  # it 's  '90s
     | [dol]{_QUOTE}{_LETTER}+                                        # o'clock
     | {_SIGN}+(?:-{_LETTER}+){{0,2}}(?:/{_SIGN}+(?:-{_LETTER}+){{0,2}}){{1,2}}(?!{_SIGN})  # and/or
-    | (?-i:[A-Z]+&(?:amp;)?[A-Z]+) | c\+\+
+    | (?-i:[A-Z]+&(?:amp;)?[A-Z]+) | c(?:\+\+|\#) | ph\.d\.?
     | {_LETTER}(?:\.{_LETTER})+\.?(?!{_SIGN})                         # u.s.  e.g.
-    | (?:{_SHORT})\.(?!{_SIGN}) | {_LETTER}+\.(?=[,;])                   # mr.
-    | {_LETTER}+(?:\.{_LETTER}+)+                                    # field.the
+    | (?:{_SHORT})\.(?!{_LETTER}) | {_LETTER}+\.(?=[,;])                 # mr.
+    | (?:nos?|prop|figs?|pp|art|ca)\.(?=\d)                           # fig.5
+    | {_WORD}(?:\.{_WORD})+ | {_WORD}[!?]{_WORD}                         # field.the
     | [-+]?\d*(?:[.:,]\d+)+ | [-+]\d+                                # 1,234  3.5  12:30  -4
     | {_SIGN}+(?:[_-]{_SIGN}+)*                                      # well-planned  30m
-    | [#@]{_LETTER}[\w-]*                                           # #tag
-    | \.\.\.\.? | --+ | [!?]+ | &amp; | .
+    | \#{_LETTER}+ | @{_LETTER}[\w-]*                                 # #tag
+    | \.\.\.\.? | --+ | \*+ | __+ | \#\#+ | [!?]+ | &amp; | .
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+
+_SUFFIX = re.compile("^(n?)’(s|m|d|re|ve|ll|t)$")  # it ’s: spelt as it 's
 
 
 def tokenise(caption: str) -> str:
@@ -67,7 +80,7 @@ def tokenise(caption: str) -> str:
     Line breaks of every kind become spaces: the Java tokeniser would shift all later captions to
     the wrong image at `\\r` or U+2028.
     """
-    chunks = _EAST.sub(r" \1 ", caption).split()
+    chunks = _EAST.sub(r" \1 ", caption.translate(_GONE)).split()
     tokens: list[str] = []
     for chunk, following in zip(chunks, [*chunks[1:], ""], strict=False):
         numbers = following[:1].isdigit() and chunk.lower() in _NUMBERED  # no. 5
@@ -78,7 +91,7 @@ def tokenise(caption: str) -> str:
 @lru_cache(maxsize=1 << 16)
 def _tokens(chunk: str) -> tuple[str, ...]:
     """The tokens of signs between two spaces."""
-    if chunk.isascii() and chunk.isalpha() and len(chunk) > 6:
+    if chunk.isascii() and chunk.isalpha() and chunk.lower() not in _PARTED:
         return (chunk.lower(),)
     found = (_SPELT.get(one, one.lower()) for one in _TOKENS.findall(chunk) if one <= "\uffff")
-    return tuple(one for one in found if one.strip("-"))
+    return tuple(_SUFFIX.sub(r"\1'\2", one) for one in found if one.strip("-"))

@@ -71,11 +71,13 @@ def normalised(words: str) -> str:
     """An answer as it is compared: "The Two Ships." and "2 ships" are the same.
 
     Lower case; numbers in words as digits, thousands separators dropped; then every sign that is
-    neither letter nor digit, save a number's point and minus, is a space; articles are dropped.
+    neither letter nor digit, save a number's point and minus, is a space; articles are dropped
+    where other words are left: "A" may be a choice.
     """
     text = numbers_as_digits(unicodedata.normalize("NFKC", words).casefold())
     text = re.sub(r"(?<!\d)\.|\.(?!\d)|(?<=\S)-|-(?!\d)|[^\w.-]|_", " ", text)
-    return " ".join(word for word in text.split() if word not in _ARTICLES)
+    words_left = [word for word in text.split() if word not in _ARTICLES]
+    return " ".join(words_left or text.split())
 
 
 def kinds_of(predictions: Sequence[Prediction]) -> list[str]:

@@ -15,10 +15,13 @@ from swath.evaluation.predictions import (
     SEVERAL_NUMBERS,
     UNPARSABLE,
 )
+from swath.evaluation.rules import LARGEST
 
 _ARTICLE = re.compile(r"^\W*(?:an?|the)\s+", re.IGNORECASE)
-_BOX_TEXT = re.compile(r"[{\[][^{}\[\]A-Za-z]*\d[^{}\[\]A-Za-z]*[}\]]|<delim>")
-_PHRASE = re.compile(r"</?p>")
+_BOX_TEXT = re.compile(
+    r"<box>.*?</box>|<loc_?\d+>|[{\[][^{}\[\]A-Za-z]*\d[^{}\[\]A-Za-z]*[}\]]|<delim>"
+)
+_PHRASE = re.compile(r"</?(?:p|ref)>")
 
 _FENCE = re.compile(r"```(?:json)?\s*(\{.*?)(?:```|\Z)", re.DOTALL)
 
@@ -31,8 +34,8 @@ _WORDS = {word: value for value, word in enumerate(_UNITS + _TEENS)} | {
 }
 _NUMBER = re.compile(
     rf"""
-    (?<![\w.,])-?(?:\d{{1,3}}(?:,\d{{3}})+|\d+)(?:\.\d+)?(?!\w)       # 12   1,500   -4   3.5
-    | \b(?:(?:{"|".join(_TENS)})-(?:{"|".join(_UNITS[1:])})           # twenty-one
+    (?<![\w.,])[-−]?(?:\d{{1,3}}(?:,\d{{3}})+|\d+)(?:\.\d+)?(?!\w|,\d)  # 12   1,500   -4   3.5
+    | \b(?:(?:{"|".join(_TENS)})[-\s‑](?:{"|".join(_UNITS[1:])})      # twenty-one
     | {"|".join(sorted(_WORDS, key=len, reverse=True))})\b(?!-)         # seven
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -129,11 +132,11 @@ def read_count(answer: str) -> tuple[int | None, str | None]:
     """The first number an answer names, and what was wrong with it.
 
     Digits with or without thousands separators ("1,500"), or the words zero to ninety-nine, each
-    standing alone: "someone", "B52" and "512x512" hold none.
+    standing alone: "someone", "B52", "512x512" and "1,2345" hold none.
 
     Returns:
         (count, None or "several numbers"), or (None, problem): "empty", "no number", or "not a
-        count" for a negative or broken number and for words beyond ninety-nine.
+        count" for a negative, broken or endless number and for words beyond ninety-nine.
     """
     if not answer.strip():
         return None, EMPTY
@@ -142,7 +145,7 @@ def read_count(answer: str) -> tuple[int | None, str | None]:
         return None, NO_NUMBER
     values = [_value(match.group()) for match in found]
     first = values[0]
-    if first < 0 or first != int(first) or _LARGER.match(answer, found[0].end()):
+    if not 0 <= first < LARGEST or first != int(first) or _LARGER.match(answer, found[0].end()):
         return None, NOT_A_COUNT
     return int(first), SEVERAL_NUMBERS if len(set(values)) > 1 else None
 
@@ -171,5 +174,5 @@ def numbers_as_digits(text: str) -> str:
 
 def _value(number: str) -> float:
     if number[-1].isdigit():
-        return float(number.replace(",", ""))
-    return float(sum(_WORDS[word] for word in number.lower().split("-")))
+        return float(number.replace(",", "").replace("−", "-"))
+    return float(sum(_WORDS[word] for word in re.split(r"[-\s‑]", number.lower())))

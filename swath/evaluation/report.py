@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from swath.errors import EvaluationError
 from swath.evaluation import charts, gallery, tables
+from swath.evaluation.certainty import words
 from swath.evaluation.charts import Series
 from swath.evaluation.classification import per_class
 from swath.evaluation.gallery import OpenImage
 from swath.evaluation.metrics import HEADLINE, METRICS, Score
 from swath.evaluation.predictions import Prediction
-from swath.evaluation.questions import per_kind
-from swath.evaluation.score import by_task, compare, score
-from swath.evaluation.statistics import RESAMPLES, Difference
+from swath.evaluation.record import BY_DEGREE, Record, ReportRun, write_record
+from swath.evaluation.slices import GsdOf
+from swath.evaluation.statistics import RESAMPLES
 from swath.evaluation.style import CSS
 from swath.evaluation.suites import page
 from swath.evaluation.suites.running import Result
 from swath.files import write_text
 
-Scores = Mapping[str, Mapping[str, Score]]
+__all__ = ["ReportRun", "write_report"]
+
 TITLES = {
     "classify": "Classes",
     "refer": "Boxes",
@@ -43,25 +44,6 @@ _MACHINE = {"format", "choices", "words"}  # of the card: what only programs rea
 _STYLES = ["tuned", "base", "c2", "c3", "c4"]
 
 
-@dataclass(frozen=True)
-class ReportRun:
-    """A system in the report: the base model, or a run.
-
-    Args:
-        name: as tables head it.
-        predictions: on the test set, which all runs share.
-        scores: what `score` gave for them.
-        losses: rows of `step`, `loss` and `stage`; empty for a base model.
-        seconds: how long tuning took; None where there was none.
-    """
-
-    name: str
-    predictions: Sequence[Prediction]
-    scores: Scores
-    losses: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
-    seconds: float | None = None
-
-
 def write_report(
     path: Path | str,
     title: str,
@@ -77,8 +59,10 @@ def write_report(
     open_image: OpenImage | None = None,
     resamples: int = RESAMPLES,
     suites: Sequence[Result] = (),
+    gsd_of: GsdOf | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
-    """Write the report of some runs, the last of which it is about.
+    """Write the report of some runs, the last of which it is about; and beside it the same as JSON.
 
     Args:
         path: of the HTML file.
@@ -95,28 +79,23 @@ def write_report(
         open_image: opens the picture of a path; Pillow by default.
         resamples: of the bootstrap, for baselines and differences.
         suites: results on benchmarks, beside published numbers.
+        gsd_of: metres of ground a pixel of a picture, for slices.
+        notes: what else a reader has to know, such as what was not measured.
 
     Raises:
         EvaluationError: there is no run, two share a name, or they answered different questions.
     """
-    if not runs:
-        raise EvaluationError("a report needs at least one run; evaluate one first.")
-    if len({run.name for run in runs}) < len(runs):
-        raise EvaluationError("two runs of the report share a name; rename one.")
-    floors = {
-        name: score(some, labels, resamples) for name, some in (baselines or {}).items() if some
-    }
-    gaps = {}
-    if len(runs) > 1:
-        gaps = compare(runs[0].predictions, runs[-1].predictions, labels, resamples)
+    record = Record.of(runs, labels, baselines, gsd_of, resamples)
+    card = card or {}
     sections = {
-        "Scores": _scores(runs, floors, gaps),
+        "Scores": _scores(record),
+        "How sure it is": _certain(record),
         "By class": _by_class(runs, labels),
         "Benchmarks": page.section(suites),
         "Training": _training(runs),
         "What failed": _examples(runs, examples, open_image, failures=True),
         "What went right": _examples(runs, examples, open_image, failures=False),
-        "Data": tables.pairs({k: v for k, v in (card or {}).items() if k not in _MACHINE}),
+        "Data": tables.pairs({k: v for k, v in card.items() if k not in _MACHINE}),
         "How it was made": _made(runs, recipe, versions or {}),
     }
     sections = {name: body for name, body in sections.items() if body}
@@ -125,7 +104,19 @@ def write_report(
     )
     links = "".join(f'<a href="#{_anchor(name)}">{name}</a>' for name in sections)
     when = made or datetime.now().astimezone().strftime("%d %B %Y, %H:%M")
-    facts = tables.facts({"made": when, "runs": ", ".join(run.name for run in runs)}, command)
+    said = {"made": when, "runs": ", ".join(run.name for run in runs)}
+    use = {"may be used for": str(card["use"])} if card.get("use") else {}
+    facts = tables.facts({**said, **use}, command)
+    about: dict[str, Any] = {
+        "title": title,
+        "made": when,
+        "command": command,
+        "notes": list(notes),
+        **use,
+    }
+    about |= {"leaks": card.get("leaks", 0), "ledger": card.get("ledger", [])}
+    about |= {"recipe": recipe, "versions": dict(versions or {})}
+    write_record(Path(path).with_suffix(".json"), record, about, suites)
     write_text(
         path,
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -134,10 +125,14 @@ def write_report(
         "img-src data:; style-src 'unsafe-inline'\">"
         f"<title>{escape(title)}</title><style>{CSS}</style></head><body>"
         f'<header><p class="kicker">swath report</p><h1>{escape(title)}</h1>{facts}'
-        f"<nav>{links}</nav></header><main>{_leaking(card or {})}{_summary(runs, gaps)}"
+        f"<nav>{links}</nav></header><main>{_leaking(card)}{_summary(record, notes)}"
         f"{body}</main>"
         "<footer>Every test sample is in every denominator; an answer that could not be read is "
-        "wrong. Intervals are 95 % percentile bootstrap over scenes.</footer></body></html>\n",
+        "wrong. Intervals are 95 % percentile bootstrap over scenes, exact where all "
+        "answers of a share are alike; differences are paired by "
+        "question. Titles with dots below explain themselves when pointed at, and all are "
+        "explained under How it was made. The same figures lie beside this page as JSON."
+        "</footer></body></html>\n",
     )
 
 
@@ -154,20 +149,26 @@ def _leaking(card: Mapping[str, Any]) -> str:
     if not leaks:
         return ""
     return (
-        f'<p class="lead"><b>Leakage was allowed:</b> {leaks:,} findings put the same pictures, '
-        "scenes or ground into train and test, so these scores say too much.</p>"
+        '<p class="lead warning" role="note"><b>Leakage was allowed</b> (allow_leakage): '
+        f"{leaks:,} finding{'s put' if leaks != 1 else ' puts'} the same pictures, scenes or "
+        "ground into train and test, so these scores say too much.</p>"
     )
 
 
-def _summary(runs: Sequence[ReportRun], gaps: Mapping[str, Mapping[str, Difference]]) -> str:
-    first, last = runs[0], runs[-1]
+def _summary(record: Record, notes: Sequence[str]) -> str:
+    first, last = record.runs[0], record.runs[-1]
     count, scenes = len(last.predictions), len({one.scene for one in last.predictions})
     lost = sum(one.unreadable for one in last.predictions)
-    words = [
-        f"<b>{escape(last.name)}</b> answered <b>{count:,} questions</b> about "
-        f"<b>{scenes:,} scene{'s' if scenes != 1 else ''}</b>; {tables.number_of(lost, count)} "
-        "could not be read and count as wrong."
-    ]
+    lead = (
+        f"<b>{escape(last.name)}</b> answered <b>{count:,} question{'s' if count != 1 else ''}</b> "
+        f"about <b>{scenes:,} scene{'s' if scenes != 1 else ''}</b>; "
+        + (
+            f"{tables.number_of(lost, count)} could not be read and count as wrong."
+            if lost
+            else "all could be read."
+        )
+    )
+    gaps = record.gaps.get(first.name, {})
     tiles = []
     for task, values in last.scores.items():
         name = HEADLINE[task]
@@ -177,88 +178,114 @@ def _summary(runs: Sequence[ReportRun], gaps: Mapping[str, Mapping[str, Differen
             lines.append(f"{tables.span(metric, value.low, value.high)} · n {value.n:,}")
         if task in gaps:
             before = first.scores[task][name]
-            gap = gaps[task][name]
             lines.append(
                 f"{escape(first.name)} {tables.shown(metric, before.value)}, "
-                f"difference {tables.signed(metric, gap.value)}"
+                f"difference {tables.signed(metric, gaps[task][name].value)}"
             )
         tiles.append(
-            f'<div class="tile"><h3>{TITLES[task]}: {metric.title}</h3>'
+            f'<div class="tile"><h3>{TITLES[task]}: <abbr title="{escape(metric.rule)}">'
+            f"{metric.title}</abbr></h3>"
             f'<div class="number">{tables.shown(metric, value.value)}'
             f"<span>{metric.unit}</span></div>"
             f"{''.join(f'<p>{line}</p>' for line in lines)}</div>"
         )
-    return f'<p class="lead">{" ".join(words)}</p><div class="tiles">{"".join(tiles)}</div>'
+    more = "".join(f'<p class="note">{_coded(note)}</p>' for note in notes)
+    return f'<p class="lead">{lead}</p><div class="tiles">{"".join(tiles)}</div>{more}'
 
 
-def _scores(
-    runs: Sequence[ReportRun],
-    floors: Mapping[str, Scores],
-    gaps: Mapping[str, Mapping[str, Difference]],
-) -> str:
+def _scores(record: Record) -> str:
+    runs = record.runs
+    named = list(zip(series_of(runs), runs, strict=True))
     parts = []
     for task in runs[-1].scores:
-        systems = [
+        systems: list[tuple[Series, Mapping[str, Score]]] = [
             (Series(name, "floor"), scores[task])
-            for name, scores in floors.items()
+            for name, scores in record.floors.items()
             if task in scores
         ]
-        systems += [
-            (series, run.scores[task])
-            for series, run in zip(series_of(runs), runs, strict=True)
-            if task in run.scores
-        ]
-        headline = HEADLINE[task]
+        systems += [(one, run.scores[task]) for one, run in named if task in run.scores]
+        headline = METRICS[HEADLINE[task]]
         parts.append(f"<h3>{TITLES[task]}</h3>")
         if len(systems) > 1:
-            unit = f", {METRICS[headline].unit}" if METRICS[headline].unit else ""
-            chart = charts.intervals(METRICS[headline], [(s, v[headline]) for s, v in systems])
-            parts.append(f'<p class="note">{METRICS[headline].title}{unit}</p>')
+            chart = charts.intervals(headline, [(s, v[HEADLINE[task]]) for s, v in systems])
+            parts.append(f'<p class="note">{tables.head(headline)}</p>')
             parts.append(f'<div class="wide">{chart}</div>')
-        gap = (f"{runs[-1].name} − {runs[0].name}", gaps[task]) if task in gaps else None
-        parts.append(tables.scores(systems, gap))
-        if task in gaps:
-            parts.append(_changed(runs, task))
-        if task == "question":
-            parts.append(_by_kind(runs))
-    return "".join(parts)
-
-
-def _by_kind(runs: Sequence[ReportRun]) -> str:
-    """Share of questions answered exactly, a row a kind."""
-    shares = [per_kind(by_task(run.predictions).get("question", [])) for run in runs]
-    if len(shares[-1]) < 2:
-        return ""
-    return tables.pairs(
-        {
-            f"{kind} ({number:,})": {
-                run.name: f"{100 * some[kind][0]:.1f} %"
-                for run, some in zip(runs, shares, strict=True)
-                if kind in some
-            }
-            for kind, (_, number) in shares[-1].items()
+        gaps = {
+            f"{runs[-1].name} − {name}": some[task]
+            for name, some in record.gaps.items()
+            if task in some
         }
-    )
+        parts.append(tables.scores(systems, gaps))
+        parts.append(
+            tables.outcomes([(s, run.outcomes(task)) for s, run in named if task in run.tasks])
+        )
+        if gaps and task not in BY_DEGREE:
+            parts.append(_changed(runs, task))
+        for way in record.slices[runs[-1].name].get(task, {}):
+            some = [(s, record.slices[run.name].get(task, {}).get(way, {})) for s, run in named]
+            parts.append(tables.sliced(task, way, [one for one in some if one[1]]))
+    return "".join(parts)
 
 
 def _changed(runs: Sequence[ReportRun], task: str) -> str:
     """How many questions the last run set right, and how many it spoilt."""
-    before = {one.id: one for one in runs[0].predictions if one.task == task}
-    after = [one for one in runs[-1].predictions if one.task == task]
-    earlier = [before[one.id] for one in after]
-    was = [gallery.failed(*pair) for pair in zip(earlier, gallery.goodness(earlier), strict=True)]
-    now = [gallery.failed(*pair) for pair in zip(after, gallery.goodness(after), strict=True)]
-    right = sum(a and not b for a, b in zip(was, now, strict=True))
-    spoilt = sum(b and not a for a, b in zip(was, now, strict=True))
+    was, now = runs[0].failed, runs[-1].failed
+    ids = [one.id for one in runs[-1].tasks[task] if one.id in was]
+    right = sum(was[name] and not now[name] for name in ids)
+    spoilt = sum(now[name] and not was[name] for name in ids)
     return (
-        f'<p class="note">{escape(runs[-1].name)} set {right:,} of {len(after):,} answers right '
+        f'<p class="note">{escape(runs[-1].name)} set {right:,} of {len(ids):,} answers right '
         f"that {escape(runs[0].name)} had wrong, and spoilt {spoilt:,} that it had right.</p>"
     )
 
 
+def _certain(record: Record) -> str:
+    """Reliability, accuracy by coverage, and what `unsure` buys, of tasks answered closed."""
+    parts = []
+    for task in record.runs[-1].scores:
+        found = [
+            (one, record.certain[run.name][task])
+            for one, run in zip(series_of(record.runs), record.runs, strict=True)
+            if task in record.certain[run.name]
+        ]
+        if not found or task not in record.certain[record.runs[-1].name]:
+            continue
+        bins = [
+            (one, [(b[3], b[4]) for b in sure.bins],
+             [f"{one.name}: {b[2]:,} answers {100 * b[3]:.0f} % sure, {100 * b[4]:.0f} % right"
+              for b in sure.bins])
+            for one, sure in found
+        ]  # fmt: skip
+        curves: list[tuple[Series, list[tuple[float, float]], list[str]]] = []
+        for one, sure in found:
+            given, right = sure.curve.coverage.tolist(), sure.curve.accuracy.tolist()
+            curves.append((one, list(zip(given, right, strict=True)), []))
+        last = found[-1][1]
+        on = f"{last.chosen_on} ({last.chosen_n:,} answers)"
+        lines = [f"<li>{_coded(words(one))}</li>" for one in last.aims]
+        best = "Every accuracy aimed at is reached without leaving a question unanswered."
+        parts.append(
+            f"<h3>{TITLES[task]}</h3>{tables.legend([one for one, _ in found])}"
+            f'<div class="halves"><figure><figcaption class="note">Of answers this sure, so many '
+            "are right (bins of 1/15; on the dotted line is well calibrated)</figcaption>"
+            f"{charts.shares(('Reliability', 'sure', 'right'), bins, diagonal=True)}</figure>"
+            '<figure><figcaption class="note">If only the surest are answered, so many of these '
+            "are right</figcaption>"
+            f"{charts.shares(('Accuracy by coverage', 'answered', 'right'), curves)}</figure></div>"
+            f'<p class="note">Answering <code>unsure</code> below a threshold of confidence that '
+            f"was chosen on {on}, n {len(record.runs[-1].tasks[task]):,}:</p>"
+            + (
+                f'<ul class="note">{"".join(lines)}</ul>'
+                if lines
+                else f'<p class="note">{best}</p>'
+            )
+        )
+    return "".join(parts)
+
+
 def _by_class(runs: Sequence[ReportRun], labels: Sequence[str]) -> str:
     named = [(s, run) for s, run in zip(series_of(runs), runs, strict=True)]
-    chosen = [(s, by_task(run.predictions).get("classify", [])) for s, run in named]
+    chosen = [(s, run.tasks.get("classify", [])) for s, run in named]
     chosen = [(series, some) for series, some in chosen if some]
     if not chosen or not labels:
         return ""
@@ -270,7 +297,8 @@ def _by_class(runs: Sequence[ReportRun], labels: Sequence[str]) -> str:
         for (series, _), table in zip(chosen[:-1], heats[:-1], strict=True)
     )
     return (
-        f"<h3>F1</h3>{tables.legend([series for series, _ in chosen])}"
+        '<h3><abbr title="2 TP / (2 TP + FP + FN) of the class; 0 without truths and answers.">'
+        f"F1</abbr></h3>{tables.legend([series for series, _ in chosen])}"
         f'<div class="halves">{bars}</div>'
         f"<h3>Confusion of {escape(chosen[-1][0].name)}</h3>"
         '<p class="note">Rows are the true class, columns the answer; shades are shares of a row. '
@@ -300,7 +328,7 @@ def _examples(
     others = [{one.id: one for one in run.predictions} for run in runs[:-1]]
     series = series_of(runs)
     parts = []
-    for task, some in by_task(runs[-1].predictions).items():
+    for task, some in runs[-1].tasks.items():
         bad, rest, count = gallery.choose(some, most)
         chosen = bad if failures else rest
         if not chosen:
@@ -320,9 +348,14 @@ def _examples(
             )
             for shown in chosen
         )
-        drawn = any(one.boxes or one.asked or one.truth.get("boxes") for one in chosen)
-        asked = any(one.asked for one in chosen)
-        legend = tables.box_legend(len(runs) > 1, asked) if drawn else ""
+        kinds = {
+            "true": any(one.truth.get("boxes") for one in chosen),
+            "answered": any(one.boxes for one in chosen),
+            "asked": any(one.asked for one in chosen),
+            "earlier": any(some[one.id].boxes for some in others for one in chosen),
+        }
+        drawn = [kind for kind, any_of in kinds.items() if any_of]
+        legend = tables.box_legend(drawn) if drawn else ""
         parts.append(
             f'<h3>{TITLES[task]}</h3><p class="note">{total:,} of {len(some):,} answers, '
             f"{len(chosen)} shown.{why}</p>{legend}"
@@ -340,6 +373,11 @@ def _made(runs: Sequence[ReportRun], recipe: str, versions: Mapping[str, str]) -
     if versions:
         parts.append(f"<details><summary>Versions</summary>{tables.pairs(versions)}</details>")
     return "".join(parts)
+
+
+def _coded(words: str) -> str:
+    """Words whose `quoted` parts are code."""
+    return re.sub("`([^`]*)`", r"<code>\1</code>", escape(words))
 
 
 def _anchor(name: str) -> str:

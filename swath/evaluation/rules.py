@@ -16,6 +16,8 @@ _NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
 _LIST = re.compile(rf"\[{','.join([_NUMBER] * 4)}\]")
 _QWEN = re.compile(r"<box>\((\d+),(\d+)\),\((\d+),(\d+)\)</box>")
 _SMALL = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+LARGEST = 10**15
+"""Numbers from here on are none: a model has repeated a digit until it was stopped."""
 DAMAGE = ("count_before", "no_damage", "minor_damage", "major_damage", "destroyed")
 """What an answer about a disaster counts."""
 
@@ -25,7 +27,7 @@ def cookbook_label(answer: str) -> str | None:
     found = _FENCED.search(answer)
     try:
         value = json.loads(found.group(1)) if found else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     fields = ("image_description", "label")
     if not isinstance(value, dict) or not all(isinstance(value.get(f), str) for f in fields):
@@ -50,19 +52,21 @@ def vleo_count(answer: str) -> int | None:
     for value, word in enumerate(_SMALL):
         text = text.replace(word, str(value))
     found = re.search(r"\d+", text)
-    return int(found.group()) if found else None
+    return int(found.group()) if found and _sane(found.group()) else None
 
 
 def vleo_box(answer: str) -> list[float] | None:
     """The first list of four numbers, pixels."""
     found = _LIST.search(answer)
-    return [float(number) for number in found.groups()] if found else None
+    return (
+        [float(number) for number in found.groups()] if found and _sane(*found.groups()) else None
+    )
 
 
 def vleo_qwen_box(answer: str, size_wh: tuple[int, int]) -> list[float] | None:
     """The one `<box>`, 0 to 1000, cut to whole pixels; None if there are several."""
     found = _QWEN.findall(answer)
-    if len(found) != 1:
+    if len(found) != 1 or not _sane(*found[0]):
         return None
     return [float(int(int(n) / 1000 * size_wh[i % 2])) for i, n in enumerate(found[0])]
 
@@ -70,7 +74,12 @@ def vleo_qwen_box(answer: str, size_wh: tuple[int, int]) -> list[float] | None:
 def vrsbench_box(answer: str) -> list[float] | None:
     """The first four runs of digits, wherever they stand, 0 to 100."""
     found = re.findall(r"\d+", answer)[:4]
-    return [float(number) for number in found] if len(found) == 4 else None
+    return [float(number) for number in found] if len(found) == 4 and _sane(*found) else None
+
+
+def _sane(*numbers: str) -> bool:
+    """Whether all are numbers that an answer may mean."""
+    return all(abs(float(number)) < LARGEST for number in numbers)
 
 
 def squeezed(text: str) -> str:
@@ -100,9 +109,9 @@ def rsvqa_label(answer: str, ranges: bool) -> str:
 def _in_range(word: str, ranges: bool) -> str:
     unit = "m2" if word.endswith("m2") else ""
     digits = word.removesuffix("m2")
-    if not digits.isdigit() or not (unit or ranges):
+    if not digits.isdecimal() or not (unit or ranges):
         return word
-    value = int(digits)
+    value = float(digits)
     if value == 0:
         return word
     for low, high in ((0, 10), (10, 100), (100, 1000)):
@@ -127,9 +136,9 @@ def vleo_damage(answer: str) -> dict[str, int] | None:
             ):
                 if part in key.lower():
                     found[field] = int(number)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
-    return found
+    return found if _sane(*map(str, found.values())) else None
 
 
 def _object(answer: str) -> dict[str, Any] | None:
@@ -146,5 +155,5 @@ def strict_damage(answer: str) -> dict[str, int] | None:
     value = _object(answer)
     if value is None or value.keys() != set(DAMAGE):
         return None
-    sound = all(type(number) is int and number >= 0 for number in value.values())
+    sound = all(type(number) is int and 0 <= number < LARGEST for number in value.values())
     return {field: value[field] for field in DAMAGE} if sound else None

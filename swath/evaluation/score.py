@@ -20,7 +20,7 @@ from swath.evaluation import (
 )
 from swath.evaluation.metrics import METRICS, Measure, Score
 from swath.evaluation.predictions import TRUTH, Prediction
-from swath.evaluation.statistics import RESAMPLES, Difference, difference, interval
+from swath.evaluation.statistics import RESAMPLES, Difference, difference, ends
 from swath.files import read_json, write_json
 
 Scores = dict[str, dict[str, Score]]
@@ -66,7 +66,7 @@ def score(
                 measure.value,
                 len(measure.rows),
                 sum(one.unreadable for one in chosen),
-                *(interval(measure, resamples, seed) if resamples else (None, None)),
+                *ends(measure, resamples, seed),
             )
             for name, measure in TASKS[task](chosen, labels).items()
         }
@@ -106,6 +106,29 @@ def compare(
             if name in after
         }
     return {task: differences[task] for task in TASKS if task in differences}
+
+
+def common(runs: Mapping[str, Sequence[Prediction]]) -> dict[str, list[Prediction]]:
+    """The answers of each run to the questions that all runs answered.
+
+    Raises:
+        EvaluationError: there is no such question, or one has another truth in another run.
+    """
+    first, *others = runs
+    truths = {one.id: (one.task, one.truth) for one in runs[first]}
+    shared = set(truths).intersection(*({one.id for one in runs[name]} for name in others))
+    if not shared:
+        raise EvaluationError(
+            f"{' and '.join(runs)} have no question in common; compare results on one test set."
+        )
+    for name in others:
+        for one in runs[name]:
+            if one.id in shared and (one.task, one.truth) != truths[one.id]:
+                raise EvaluationError(
+                    f"{one.id}: has another truth in {name} than in {first}, so they cannot be "
+                    "paired; evaluate both on one test set."
+                )
+    return {name: [one for one in some if one.id in shared] for name, some in runs.items()}
 
 
 def by_task(predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
@@ -180,7 +203,8 @@ def write_scores(
             "denominator": "every sample; an unreadable answer is wrong",
             "boxes": "pixels of the image; continuous area; IoU >= 0.5 is found; not clamped",
             "tokeniser": ptb.TOKENISER,
-            "interval": f"95 % percentile bootstrap over scenes, {resamples} resamples",
+            "interval": f"95 % percentile bootstrap over scenes, {resamples} resamples; the exact "
+            "one of as many scenes where all answers of a share are alike",
             "tasks": tasks,
         },
     )

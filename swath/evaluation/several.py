@@ -23,12 +23,13 @@ def classes_named(answer: str, labels: Sequence[str]) -> tuple[set[str], int]:
     longest run of parts that is a class counts.
     """
     known = {letters(label): label for label in labels}
+    longest = max((label.count(",") + 1 for label in labels), default=0)  # parts of a class
     found, others = set(), 0
     for line in re.split(r"[;\n]", answer.strip(" .[]")):
         parts = [_MARK.sub("", part).strip(" .'\"") for part in line.split(",")]
         start = 0
         while start < len(parts):
-            ends = range(len(parts), start, -1)
+            ends = range(min(len(parts), start + longest), start, -1)
             end = next((end for end in ends if letters("".join(parts[start:end])) in known), None)
             if end:
                 found.add(known[letters("".join(parts[start:end]))])

@@ -18,6 +18,7 @@ from swath.errors import RequestError
 from swath.files import Journal
 from swath.instructions.conversation import Box, Conversation, Image, Part, Text, Turn
 from swath.models.engine import Answer, Engine, LocalEngine, Progress
+from swath.models.features import Features
 from swath.models.loading import Loaded, load, load_base
 from swath.models.remote import RemoteEngine
 from swath.models.replies import KIND, RememberingEngine
@@ -92,8 +93,29 @@ def sides(recipe: Recipe) -> tuple[str, ...]:
     return tuple(sorted(dict.fromkeys(names), key=lambda name: _RANK.get(name, 1)))
 
 
+def unmeasured(recipe: Recipe, run: Path) -> list[str]:
+    """What to say of sides that an honest report has and this recipe leaves out."""
+    asked = {side(name).how or side(name).who for name in sides(recipe)}
+    learnt = recipe.models.weights == "pretrained"
+    known = ["base", "blind", "few-shot"] if learnt else ["blind"]
+    missing = [name for name in known if name not in asked]
+    every = ", ".join([*missing, *sides(recipe)])
+    about = {
+        "blind": " (the tuned model without pictures)",
+        "few-shot": " (the base, shown examples)",
+    }
+    named = ", ".join(name + about.get(name, "") for name in missing)
+    then = f"`swath evaluate {run} 'evaluation.sides=[{every}]'` measures"
+    return [f"Not measured: {named}. {then} {'them' if missing[1:] else 'it'}."] if missing else []
+
+
 def engine(
-    one: Side, recipe: Recipe, run: Path, replies: Path, train: Sequence[Conversation] = ()
+    one: Side,
+    recipe: Recipe,
+    run: Path,
+    replies: Path,
+    train: Sequence[Conversation] = (),
+    loaded: Loaded | None = None,
 ) -> Engine:
     """What answers for a side.
 
@@ -103,6 +125,7 @@ def engine(
         run: its folder.
         replies: file in which its answers are kept; those beside it are looked up.
         train: conversations that few-shot examples are taken of.
+        loaded: the side's model, if it is loaded already.
 
     Raises:
         ModelError: the model is not there.
@@ -117,8 +140,10 @@ def engine(
         )
         many, change = True, None
     else:
-        loaded = _loaded(one.who, recipe, run)
-        local = LocalEngine(loaded, section.batch_size, section.views, recipe.tuning.threads)
+        loaded = loaded or loaded_of(one.who, recipe, run)
+        kept = Features(replies.parent.parent / "features")  # all sides have mostly one tower
+        how = (section.batch_size, section.views, recipe.tuning.threads, kept)
+        local = LocalEngine(loaded, *how)
         answering = RememberingEngine(local, Journal(replies, KIND, others))
         many, change = loaded.family.many_images, _greyed(loaded, replies.parent)
     if one.how == "few-shot":
@@ -227,7 +252,8 @@ def _later(part: Part, by: int) -> Part:
     return Box(part.boxes, part.image + by) if isinstance(part, Box) else part
 
 
-def _loaded(who: str, recipe: Recipe, run: Path) -> Loaded:
+def loaded_of(who: str, recipe: Recipe, run: Path) -> Loaded:
+    """The model of "tuned", which is the run's, or of "base"."""
     if who == "tuned":
         return load(run)
     return load_base(recipe.models, (), recipe.seed, recipe.imagery)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from math import comb, erfc, exp, lgamma, log, log1p, sqrt
+from math import erfc, exp, lgamma, log, log1p, sqrt
 from statistics import NormalDist
 from typing import Any
 
@@ -53,6 +53,22 @@ def interval(
     return float(low), float(high)
 
 
+def ends(
+    measure: Measure, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[float | None, float | None]:
+    """The interval to print: that of the bootstrap, where it can know one.
+
+    Where all answers of a share are alike every resample is too, so the exact interval of as many
+    samples as there are scenes takes its place. One scene alone, or no resamples, give none.
+    """
+    scenes = len(set(measure.scenes))
+    if scenes < 2 or not resamples:
+        return None, None
+    if measure.right is not None and measure.right.all() | ~measure.right.any():
+        return clopper_pearson(scenes * bool(measure.right[0]), scenes)
+    return interval(measure, resamples, seed)
+
+
 def difference(
     one: Measure, two: Measure, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95
 ) -> Difference:
@@ -100,9 +116,12 @@ def mcnemar(only_one: int, only_two: int, mid: bool = False) -> float:
 
     With `mid` the outcome itself counts half, which is less cautious.
     """
-    n, least = only_one + only_two, min(only_one, only_two)
-    tail = sum(comb(n, k) for k in range(least + 1)) - mid * comb(n, least) / 2
-    return min(1.0, tail / 2 ** (n - 1)) if n else 1.0
+    n = int(only_one + only_two)
+    ways = tail = 1  # whole numbers throughout: of thousands of pairs no float holds them
+    for k in range(min(only_one, only_two)):
+        ways = ways * (n - k) // (k + 1)
+        tail += ways
+    return min(1.0, (2 * tail - mid * ways) / 2**n) if n else 1.0
 
 
 def mcnemar_chi2(only_one: int, only_two: int, corrected: bool = True) -> tuple[float, float]:

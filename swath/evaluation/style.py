@@ -15,7 +15,7 @@ CSS = """
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #16181b; --sheet: #1c1f23; --ink: #e4e1da; --soft: #989a9c; --rule: #30343a;
-    --heat: 86 175 205; --miss: 224 138 66;
+    --heat: 44 120 148; --miss: 190 100 40;
     --tuned: #56afcd; --base: #8b857c; --c2: #b294d1; --c3: #d0b050; --c4: #dd8ba2;
     --floor: #55524d; --good: #69bd8b; --bad: #e5796b;
   }
@@ -42,7 +42,7 @@ p { max-width: 68ch; margin: 0 0 12px; }
 .lead b { font-weight: 600; white-space: nowrap; }
 .note, small, .id { color: var(--soft); }
 .note { font-size: 14px; max-width: 84ch; }
-small { font-size: 12px; }
+small { font-size: 12px; } .note code { font-size: .95em; }
 a { color: inherit; text-decoration-color: var(--rule); text-underline-offset: 3px; }
 a:hover { text-decoration-color: currentColor; }
 code, pre { font-family: var(--mono); font-size: 13px; }
@@ -56,12 +56,17 @@ nav a { text-decoration: none; color: var(--soft); }
 nav a:hover { color: var(--ink); }
 
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(215px, 1fr)); gap: 1px;
-  margin: 34px 0 0; background: var(--rule); border: 1px solid var(--rule); }
-.tile { padding: 18px 20px 16px; background: var(--sheet); }
+  margin: 34px 0 0; }
+.tile { outline: 1px solid var(--rule); padding: 18px 20px 16px; background: var(--sheet); }
 .tile h3 { margin: 0 0 8px; color: var(--soft); font: 13px/1.3 var(--sans); }
 .tile .number { font: 40px/1 var(--serif); letter-spacing: -.01em; }
 .tile .number span { font-size: 20px; color: var(--soft); margin-left: 3px; }
 .tile p { margin: 8px 0 0; font-size: 13px; color: var(--soft); }
+
+.tiles + .note { margin-top: 16px; }
+.warning { padding: 12px 16px; border: 2px solid var(--bad); max-width: none; }
+figure { margin: 0; min-width: 0; }
+ul.note { margin: 4px 0 12px; padding-left: 20px; }
 
 .wide { overflow-x: auto; margin: 14px 0 6px; }
 table { border-collapse: collapse; }
@@ -70,7 +75,15 @@ table { border-collapse: collapse; }
   border-bottom: 1px solid var(--rule); white-space: nowrap; }
 .scores th:first-child, .scores td:first-child { text-align: left; min-width: 130px; }
 .scores th:last-child, .scores td:last-child { padding-right: 0; }
-.scores thead th { color: var(--soft); font-size: 13px; font-weight: 400; }
+.scores thead th { color: var(--soft); font-size: 13px; font-weight: 400; white-space: normal;
+  vertical-align: bottom; }
+.scores.small { width: auto; font-size: 14px; margin-top: 4px; }
+.scores.small th, .scores.small td { padding: 5px 22px 4px 0; }
+.scores.small td { min-width: 64px; }
+.published td:last-child { text-align: left; white-space: normal; min-width: 150px;
+  padding-left: 14px; }
+.published th:last-child { text-align: left; padding-left: 14px; }
+abbr { text-decoration-color: var(--soft); text-underline-offset: 3px; }
 .scores tbody th { font-weight: 400; }
 .scores small { display: block; line-height: 1.3; }
 .scores .floor th, .scores .floor td { color: var(--soft); }
@@ -121,7 +134,6 @@ i.key { display: inline-block; width: 10px; height: 10px; margin-right: 8px; bor
   text-align: center; border: 1px solid var(--rule); background: rgb(var(--shade) / var(--depth)); }
 .heat .hit { --shade: var(--heat); } .heat .off { --shade: var(--miss); }
 .heat .none { background: transparent; }
-.heat .deep { color: var(--sheet); }
 .heat td.invalid { border-left: 3px double var(--soft); }
 
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(235px, 1fr));
@@ -160,16 +172,22 @@ details pre { overflow-x: auto; line-height: 1.5; }
 footer { margin-top: 80px; padding-top: 14px; border-top: 1px solid var(--rule);
   color: var(--soft); font-size: 13px; }
 @media (max-width: 620px) {
+  .scores th:first-child { position: sticky; left: 0; background: var(--paper); min-width: 110px; }
   body { padding: 0 16px 64px; } h1 { font-size: 34px; } header { padding-top: 36px; }
 }
+@page { margin: 14mm; }
 @media print {
   :root { --paper: #fff; --sheet: #fff; --ink: #111; --soft: #555; --rule: #ccc;
     --heat: 31 111 139; --miss: 201 106 32; --tuned: #1f6f8b; --base: #a39b8f; --floor: #c9c3b8;
     --good: #2c7a4b; --bad: #b23a2b; }
   body { padding: 0; font-size: 11pt; } nav { display: none; } header { padding-top: 0; }
-  h2, h3 { break-after: avoid; } .chart, tr, .tile { break-inside: avoid; }
+  h2, h3 { break-after: avoid; } .chart, tr, .tile, .heat { break-inside: avoid; }
   .wide .chart { min-width: 0; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-  .wide { overflow: visible; }
+  .halves { grid-template-columns: 1fr 1fr; gap: 0 16px; } h2 { margin-top: 36px; }
+  .wide { overflow: visible; } .scores { font-size: 9pt; } .scores thead th { font-size: 8pt; }
+  .scores th, .scores td { padding-right: 7px; } .scores small, .note { font-size: 8pt; }
+  details { border: 0; } details::details-content { content-visibility: visible; height: auto; }
+  details pre { white-space: pre-wrap; }
 }
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -10,40 +10,93 @@ from swath.evaluation.charts import Series
 from swath.evaluation.classification import confusion
 from swath.evaluation.metrics import METRICS, Metric, Score
 from swath.evaluation.predictions import Prediction
+from swath.evaluation.slices import METRIC
 from swath.evaluation.statistics import Difference
 
 _MOST = 60  # entries of a list that are shown
+_UNREADABLE = "Answers of which nothing could be read; each counts as wrong."
+
+OUTCOMES = {
+    "right": "The class, name, count or answer is the true one; a box has IoU of at least 0.5; all "
+    "boxes are found and no more.",
+    "wrong": "Readable, and not right.",
+    "said": "A sentence was given; the scores say how near it comes.",
+    "refused": "The model or its endpoint declined to answer; wrong in every score.",
+    "empty": "Nothing was said; wrong in every score.",
+}
+"""What becomes of an answer; the others are reasons why nothing could be read of it."""
 
 
 def scores(
     systems: Sequence[tuple[Series, Mapping[str, Score]]],
-    gap: tuple[str, Mapping[str, Difference]] | None = None,
+    gaps: Mapping[str, Mapping[str, Difference]] | None = None,
 ) -> str:
-    """One task: a row a system, a column a metric, intervals below; then the paired difference."""
+    """One task: a row a system, a column a metric, intervals below; then paired differences."""
     names = [name for name in METRICS if any(name in values for _, values in systems)]
-    heads = "".join(f"<th>{_head(METRICS[name])}</th>" for name in names)
+    heads = "".join(f'<th scope="col">{head(METRICS[name])}</th>' for name in names)
     rows = []
     for place, (series, values) in enumerate(systems):
         any_score = next(iter(values.values()))
         style = "floor" if series.style == "floor" else "last" if place == len(systems) - 1 else ""
         rows.append(
-            f'<tr class="{style}"><th><i class="key {series.style}"></i>{escape(series.name)}</th>'
+            f'<tr class="{style}"><th scope="row">{_key(series)}</th>'
             f"{''.join(_cell(METRICS[name], values.get(name)) for name in names)}"
             f"<td>{any_score.unreadable:,} <small>of {_most(values):,}</small></td></tr>"
         )
-    if gap:
-        cells = "".join(_gap(METRICS[name], gap[1].get(name)) for name in names)
-        rows.append(f'<tr class="gap"><th>{escape(gap[0])}</th>{cells}<td></td></tr>')
+    for title, gap in (gaps or {}).items():
+        cells = "".join(_gap(METRICS[name], gap.get(name)) for name in names)
+        rows.append(f'<tr class="gap"><th scope="row">{escape(title)}</th>{cells}<td></td></tr>')
     return (
-        '<div class="wide"><table class="scores"><thead><tr><th></th>'
-        f"{heads}<th>unreadable</th></tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        '<div class="wide"><table class="scores"><thead><tr><th scope="col">system</th>'
+        f'{heads}<th scope="col"><abbr title="{_UNREADABLE}">Unreadable</abbr></th></tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def outcomes(systems: Sequence[tuple[Series, Mapping[str, int]]]) -> str:
+    """How the answers of a task came out: a row a system, a column an outcome."""
+    names = list(dict.fromkeys(name for _, counts in systems for name in counts))
+    heads = "".join(
+        f'<th scope="col">{escape(name)}</th>' if name not in OUTCOMES else
+        f'<th scope="col"><abbr title="{OUTCOMES[name]}">{escape(name)}</abbr></th>'
+        for name in names
+    )  # fmt: skip
+    rows = "".join(
+        f'<tr><th scope="row">{_key(series)}</th>'
+        + "".join(f"<td>{counts.get(name, 0):,}</td>" for name in names)
+        + f"<td>{sum(counts.values()):,}</td></tr>"
+        for series, counts in systems
+    )
+    return (
+        '<div class="wide"><table class="scores small"><thead><tr><th scope="col">answers</th>'
+        f'{heads}<th scope="col">n</th></tr></thead><tbody>{rows}</tbody></table></div>'
+    )
+
+
+def sliced(task: str, way: str, systems: Sequence[tuple[Series, Mapping[str, Score]]]) -> str:
+    """The task's metric by slice: a row a slice, a column a system, intervals below, and n."""
+    metric = METRICS[METRIC[task]]
+    parts = list(dict.fromkeys(part for _, some in systems for part in some))
+    heads = "".join(f'<th scope="col">{_key(series)}</th>' for series, _ in systems)
+    rows = "".join(
+        f'<tr><th scope="row">{escape(part)}</th>'
+        + "".join(_cell(metric, some.get(part)) for _, some in systems)
+        + f"<td>{max(some[part].n for _, some in systems if part in some):,}</td></tr>"
+        for part in parts
+    )
+    return (
+        f'<p class="note">{head(metric)} by {escape(way)}</p><div class="wide">'
+        f'<table class="scores small"><thead><tr><th scope="col">{escape(way)}</th>{heads}'
+        f'<th scope="col">n</th></tr></thead><tbody>{rows}</tbody></table></div>'
     )
 
 
 def heat(predictions: Sequence[Prediction], labels: Sequence[str]) -> str:
     """The confusion matrix: counts, shaded by their share of the row; invalid answers last."""
     table = confusion(predictions, labels)
-    heads = "".join(f"<th><span>{escape(name)}</span></th>" for name in [*labels, "invalid"])
+    heads = "".join(
+        f'<th scope="col"><span>{escape(name)}</span></th>' for name in [*labels, "invalid"]
+    )
     rows = []
     for place, (label, counts) in enumerate(zip(labels, table, strict=True)):
         total = max(1, int(counts.sum()))
@@ -51,15 +104,15 @@ def heat(predictions: Sequence[Prediction], labels: Sequence[str]) -> str:
         for column, count in enumerate(counts):
             share = count / total
             kind = "none" if not count else "hit" if column == place else "off"
-            kind += " deep" if share > 0.6 else ""
             kind += " invalid" if column == len(labels) else ""
             cells.append(
-                f'<td class="{kind}" style="--depth:{0.12 + 0.8 * share:.2f}">{count or ""}</td>'
+                f'<td class="{kind}" style="--depth:{0.1 + 0.62 * share:.2f}">{count or ""}</td>'
             )
-        rows.append(f"<tr><th>{escape(label)}</th>{''.join(cells)}</tr>")
+        rows.append(f'<tr><th scope="row">{escape(label)}</th>{"".join(cells)}</tr>')
     cell = min(27, max(14, 880 // (len(labels) + 1)))
     return (
-        f'<table class="heat" style="--cell:{cell}px"><thead><tr><th></th>{heads}</tr></thead>'
+        f'<table class="heat" style="--cell:{cell}px"><thead><tr><th scope="col">true</th>{heads}'
+        "</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table>"
     )
 
@@ -69,7 +122,8 @@ def pairs(values: Mapping[str, Any]) -> str:
     if not values:
         return ""
     rows = "".join(
-        f"<tr><th>{escape(str(name).replace('_', ' '))}</th><td>{_value(value)}</td></tr>"
+        f'<tr><th scope="row">{escape(str(name).replace("_", " "))}</th>'
+        f"<td>{_value(value)}</td></tr>"
         for name, value in values.items()
     )
     return f'<table class="pairs"><tbody>{rows}</tbody></table>'
@@ -86,30 +140,28 @@ def facts(values: Mapping[str, str], command: str) -> str:
 def legend(series: Sequence[Series]) -> str:
     """Which colour is which system."""
     return (
-        '<div class="legend">'
-        + "".join(
-            f'<span><i class="key {one.style}"></i>{escape(one.name)}</span>' for one in series
-        )
-        + "</div>"
+        '<div class="legend">' + "".join(f"<span>{_key(one)}</span>" for one in series) + "</div>"
     )
 
 
-def box_legend(several: bool, asked: bool = False) -> str:
-    """Which outline is the truth, and which an answer; and which was asked about."""
-    kinds = [("true", "truth"), ("answered", "answer")]
-    kinds += [("asked", "asked about")] if asked else []
-    kinds += [("earlier", "answer of an earlier run")] if several else []
+def box_legend(drawn: Container[str]) -> str:
+    """Which outline is the truth, an answer, an earlier run's, and what was asked about."""
+    words = {"true": "truth", "answered": "answer", "asked": "asked about"}
+    kinds = [*words.items(), ("earlier", "answer of an earlier run")]
     keys = "".join(
         f'<span><svg viewBox="0 0 26 12"><polygon class="{kind}" points="1,1 25,1 25,11 1,11"/>'
-        f"</svg>{words}</span>"
-        for kind, words in kinds
+        f"</svg>{name}</span>"
+        for kind, name in kinds
+        if kind in drawn
     )
     return f'<div class="legend">{keys}</div>'
 
 
 def shown(metric: Metric, value: float) -> str:
     """A value as people read it: 0.8125 of accuracy is 81.2."""
-    return f"{value * metric.scale:.{1 if metric.scale > 1 else 2}f}"
+    scaled = value * metric.scale
+    places = f".{1 if metric.scale > 1 else 2}f" if abs(scaled) < 1e5 else ".1e"
+    return f"{scaled:{places}}".replace("-", "−").replace("e+", "e")
 
 
 def signed(metric: Metric, value: float) -> str:
@@ -123,8 +175,7 @@ def signed(metric: Metric, value: float) -> str:
 
 def span(metric: Metric, low: float, high: float) -> str:
     """An interval: "78.0 to 84.5"."""
-    low_text, high_text = (shown(metric, end).replace("-", "−") for end in (low, high))
-    return f"{low_text} to {high_text}"
+    return f"{shown(metric, low)} to {shown(metric, high)}"
 
 
 def number_of(count: int, total: int) -> str:
@@ -147,12 +198,17 @@ def p_value(p: float) -> str:
     return "p &lt; 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
-def _head(metric: Metric) -> str:
+def head(metric: Metric) -> str:
+    """A metric's title over its definition, its unit, and which way is better."""
     unit = f" {metric.unit}" if metric.unit else ""
     arrow = "↑" if metric.rising else "↓"
     better = "more is better" if metric.rising else "less is better"
     name = f'<abbr title="{escape(metric.rule)}">{metric.title}</abbr>'
     return f'{name}{unit} <span title="{better}">{arrow}</span>'
+
+
+def _key(series: Series) -> str:
+    return f'<i class="key {series.style}"></i>{escape(series.name)}'
 
 
 def _cell(metric: Metric, score: Score | None) -> str:
@@ -168,8 +224,10 @@ def _gap(metric: Metric, gap: Difference | None) -> str:
     if gap is None:
         return "<td></td>"
     below = f"<small>{span(metric, gap.low, gap.high)}</small>"
+    test, p = "bootstrap", gap.p
     if gap.p_mcnemar is not None:
-        below += f"<small>McNemar {p_value(gap.p_mcnemar)}</small>"
+        test, p = "McNemar", gap.p_mcnemar
+    below += f'<small title="Paired bootstrap: {p_value(gap.p)}">{test} {p_value(p)}</small>'
     return f"<td>{signed(metric, gap.value)}{below}</td>"
 
 

@@ -82,7 +82,8 @@ def search(
         limit: at most so many.
 
     Raises:
-        RequestError: pystac-client is not installed, or the dates are none.
+        RequestError: pystac-client is not installed, the dates are none, or scenes are there but
+            none has the assets.
         ImageryError: the catalogue cannot be read.
     """
     try:
@@ -98,14 +99,18 @@ def search(
             "'swath[stac]'."
         ) from None
     span, away = _span(dates), is_address(catalogue)
+    others: set[str] = set()  # names of assets where those wanted are lacking
 
     def wanted(item: Any) -> Iterator[Found]:
         found = _found(item, away, assets)
         clear = clouds is None or (found.clouds is not None and found.clouds <= clouds)
         there = aoi is None or found.footprint.intersects(aoi)
         then = dates is None or _within(found.taken, span)
-        if found.assets and set(assets) <= set(found.assets) and clear and there and then:
-            yield found
+        if clear and there and then:
+            if found.assets and set(assets) <= set(found.assets):
+                yield found
+            else:
+                others.update(item.assets)
 
     try:
         with warnings.catch_warnings():
@@ -119,19 +124,26 @@ def search(
             else:
                 items = root.get_items(recursive=True)
             within = (one for one in items if not collections or one.collection_id in collections)
-            return list(islice((found for one in within for found in wanted(one)), limit))
+            some = list(islice((found for one in within for found in wanted(one)), limit))
     except (
         APIError, ClientTypeError, RequestException, pystac.STACError, shapely.GEOSException,
         OSError, ValueError, TypeError, LookupError,
     ) as error:  # fmt: skip
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ImageryError(
-            f"{catalogue}: cannot be read ({reason}); is it a STAC API or catalog.json?"
+            f"{catalogue}: cannot be read ({_reason(error)}); is it a STAC API or catalog.json?"
         ) from error
+    if not some and assets and others:
+        raise RequestError(
+            f"{catalogue}: no scene there has the assets {', '.join(assets)}; "
+            f"some have {', '.join(sorted(others)[:20])}."
+        )
+    return some
 
 
 def place_of(aoi: str) -> Any:
     """The shape of "west,south,east,north" in degrees, or of a GeoJSON file.
+
+    A west beyond east reaches across the date line.
 
     Raises:
         RequestError: it is neither.
@@ -142,10 +154,13 @@ def place_of(aoi: str) -> Any:
         west, south, east, north = map(float, aoi.split(","))
     except (ValueError, OSError, shapely.GEOSException):
         west, south, east, north = 0.0, 1.0, 0.0, 0.0
-    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+    if not (max(abs(west), abs(east)) <= 180 and west != east and -90 <= south < north <= 90):
         raise RequestError(
             f"AOI '{aoi}': expected a GeoJSON file or west,south,east,north in degrees."
         )
+    if west > east:  # across the date line, as GeoJSON has it
+        halves = shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)
+        return shapely.union_all([half for half in halves if half.area > 0])
     return shapely.box(west, south, east, north)
 
 
@@ -192,6 +207,27 @@ def _found(item: Any, away: bool, wanted: Sequence[str]) -> Found:
         footprint=shape,
         assets=places,
     )
+
+
+def _reason(error: BaseException) -> str:
+    """Why a catalogue cannot be read, in a few words where the HTTP library has many."""
+    from requests import exceptions as http
+
+    reasons: tuple[tuple[type[Exception], str], ...] = (
+        (http.SSLError, "its certificate is not accepted"),
+        (http.Timeout, "no answer in time"),
+        (http.ConnectionError, "nothing answers there"),
+        (json.JSONDecodeError, "no JSON"),
+    )
+    cause: BaseException | None = error
+    while cause is not None:
+        for kind, words in reasons:
+            if isinstance(cause, kind):
+                return words
+        cause = cause.__cause__ or cause.__context__
+    if status := getattr(error, "status_code", None):
+        return f"it answers {status}"
+    return " ".join(str(error).split())[:120] or type(error).__name__
 
 
 def _span(dates: str | None) -> tuple[str, str]:

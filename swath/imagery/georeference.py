@@ -97,16 +97,16 @@ class Georeference:
     def on_earth(self) -> bool:
         """Whether longitudes and latitudes are the Earth's; the Moon and Mars have theirs."""
         low, high = _EARTH_RADII_M
-        return self.crs is not None and low < self._geod.a < high
+        return self.crs is not None and self._geod is not None and low < self._geod.a < high
 
     @cached_property
     def gsd_m(self) -> float | None:
-        """Metres of ground a pixel measures at the scene's centre, None without a CRS.
+        """Metres of ground a pixel measures at the scene's centre, None without a CRS of a planet.
 
         Measured along the ellipsoid, whatever the units of the CRS and however it stretches;
         of oblong pixels the root of the area.
         """
-        if self.crs is None:
+        if self.crs is None or self._geod is None:
             return None
         x, y = np.asarray(self.size_wh) / 2
         ends = self.to_lonlat([(x - 0.5, y), (x, y - 0.5), (x + 0.5, y), (x, y + 0.5)])
@@ -121,7 +121,7 @@ class Georeference:
 
         Across the date line it is cut in two (RFC 7946, 3.1.9); a pole inside it is part of it.
         """
-        if self.crs is None:
+        if self.crs is None or self._geod is None:
             return None
         width, height = self.size_wh
         share = np.arange(_EDGE) / _EDGE
@@ -175,6 +175,11 @@ class Georeference:
     def _projection(self) -> Callable[..., Any]:
         from pyproj import Transformer
 
+        if self._geod is None:
+            raise ImageryError(
+                f"{self.name}: its CRS is a grid of its own on no planet, so its place on Earth is "
+                f"unknown; give it another with `rio edit-info --crs EPSG:CODE FILE`."
+            )
         # Of another planet: its own degrees.
         degrees = "EPSG:4326" if self.on_earth else self._crs.geodetic_crs
         return Transformer.from_crs(self._crs, degrees, always_xy=True).transform

@@ -90,7 +90,7 @@ class Raster(Scene):
     Args:
         source: GDAL's name of the file.
         driver: GDAL's name of the file's format.
-        palette: (256, 3) colours of a palette band, or None.
+        palette: (256 or 65536, 3) colours of a palette band, or None.
         masked: whether some pixels may never have been observed.
         scales: what each band's stored values are multiplied by, and what is added then.
         overviews: factors at which the file holds smaller copies of itself.
@@ -124,7 +124,11 @@ class Raster(Scene):
         seen: Seen = None
         with self._opened() as raster:
             asked = {"window": window, "out_shape": (len(numbers), *shape)}
-            values = raster.read(numbers, resampling=method, **asked)
+            if len({raster.dtypes[number - 1] for number in numbers}) > 1:  # of a VRT
+                how = {"window": window, "out_shape": shape, "resampling": method}
+                values = np.stack([raster.read(number, **how) for number in numbers])
+            else:
+                values = raster.read(numbers, resampling=method, **asked)
             if self.masked:
                 seen = raster.read_masks(numbers, **asked) > 0
         if values.dtype.kind == "c":
@@ -184,14 +188,14 @@ class Raster(Scene):
             )
 
     def _opened(self) -> AbstractContextManager[Any]:
-        return _opened(self.source, self.driver)
+        return opened(self.source, self.driver)
 
 
 def open_raster(path: Path | str, source: str, driver: str) -> Raster:
     """The raster that GDAL finds under a name; the header is read."""
     if driver == "VRT":
         _check_sources(Path(source))
-    with _opened(source, driver) as raster:
+    with opened(source, driver) as raster:
         rows, columns = raster.block_shapes[0]
         if rows * columns > LARGEST_READ_PX:
             raise ImageryError(
@@ -201,13 +205,16 @@ def open_raster(path: Path | str, source: str, driver: str) -> Raster:
         meaning = list(raster.colorinterp)
         colours = [i for i, band in enumerate(meaning, 1) if band != ColorInterp.alpha] or [1]
         palette = None
-        if meaning[0] == ColorInterp.palette and raster.dtypes[0] == "uint8":
-            palette = np.zeros((256, 3), dtype=np.uint8)
+        said = [(name or "").strip().lower() for name in raster.descriptions]
+        if meaning[0] == ColorInterp.palette and raster.dtypes[0] in ("uint8", "uint16"):
+            palette = np.zeros((np.iinfo(raster.dtypes[0]).max + 1, 3), dtype=np.uint8)
             for value, colour in raster.colormap(1).items():
-                palette[value] = colour[:3]
+                palette[value] = colour[:3] if colour[3] else 0  # a transparent one is black
             colours = [1]
         elif all(band in meaning for band in _COLOURS):
             colours = [meaning.index(band) + 1 for band in _COLOURS]
+        elif all(said.count(band.name) == 1 for band in _COLOURS):
+            colours = [said.index(band.name) + 1 for band in _COLOURS]
         else:
             colours = colours[:3] if len(colours) >= 3 else colours[:1]
         called = zip(raster.descriptions, (band.name for band in meaning), strict=True)
@@ -233,16 +240,28 @@ def open_raster(path: Path | str, source: str, driver: str) -> Raster:
 
 
 def _georeference(name: str, raster: Any) -> Georeference | None:
+    """Where a raster lies: a CRS without a way to it, or a way that shows a line, says nothing."""
     place = Georeference(name, (raster.width, raster.height))
     points, crs = raster.gcps
-    if not raster.transform.is_identity or (raster.crs and not points):
+    if not raster.transform.is_identity:
+        if raster.transform.determinant == 0:
+            return None
         crs = raster.crs
         return replace(place, crs=crs.to_string() if crs else None, transform=raster.transform)
-    if points:
+    if _spread([(p.col, p.row) for p in points]) and _spread([(p.x, p.y) for p in points]):
         return replace(place, crs=crs.to_string() if crs else None, gcps=tuple(points))
     if raster.rpcs is not None:
         return replace(place, crs="EPSG:4326", rpcs=raster.rpcs)
     return None
+
+
+def _spread(points: list[tuple[float, float]]) -> bool:
+    """Whether points lie neither in one place nor on one line."""
+    around = np.unique(np.array(points).reshape(-1, 2), axis=0)
+    if len(around) < 3:
+        return False
+    along, across = np.linalg.svd(around - around.mean(axis=0), compute_uv=False)
+    return bool(across > 1e-8 * along)
 
 
 def _check_sources(vrt: Path, depth: int = 0) -> None:
@@ -273,13 +292,20 @@ def _check_sources(vrt: Path, depth: int = 0) -> None:
                 if file.suffix.lower() == ".vrt":
                     _check_sources(file, depth + 1)
                 elif driver_of(file) is None:
-                    open_picture(file)
+                    with decoding(file):
+                        open_picture(file)
 
 
 @contextmanager
-def _opened(source: str, driver: str) -> Iterator[Any]:
-    """GDAL's view of a file."""
-    options = _REMOTE if source.startswith(_ELSEWHERE) else _LOCAL
+def opened(source: str, driver: str = "GTiff") -> Iterator[Any]:
+    """GDAL's view of a file; other files that it names are opened only if they lie here.
+
+    Raises:
+        OSError: it cannot be opened, or later not be read.
+    """
+    # What a file elsewhere names is not fetched either.
+    remote = _REMOTE | {"CPL_VSIL_CURL_ALLOWED_FILENAME": source}
+    options = remote if source.startswith(_ELSEWHERE) else _LOCAL
     try:
         with rasterio.Env(**options), rasterio.open(source, driver=driver) as raster:
             yield raster

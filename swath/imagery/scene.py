@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from swath.errors import ImageryError
 from swath.imagery.georeference import Georeference
@@ -59,6 +59,8 @@ _DRIVERS = {  # first bytes of a file, and what GDAL calls its format
     b"\xff\x4f\xff\x51": "JP2OpenJPEG",
     b"EHFA": "HFA",
 }
+_PLACED = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG"}
+_LONGEST_NOTES = 2**20  # bytes
 # What decoders raise on damaged input; Pillow's PNG reader does raise SyntaxError.
 _DAMAGE = (
     *(OSError, EOFError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError),
@@ -147,10 +149,11 @@ class Scene:
                 f"read it tile by tile, or give a size of at most {LARGEST_READ_PX} px in all."
             )
         numbers = self.numbers(rendering)
-        stretch = stretch_of(rendering, self.dtype)
+        scaled = stretch_of(rendering, self.dtype) != "none"
         with decoding(self.path):
-            values, seen = self._values(area, size_wh, numbers, stretch != "none")
+            values, seen = self._values(area, size_wh, numbers, scaled)
             values, seen = in_decibels(values, seen, rendering)
+            stretch = stretch_of(rendering, values.dtype.name)  # a palette's colours are of 8 bits
             limits = partial(self._limits, rendering, numbers)
             return rendered(values, seen, rendering, stretch, limits)
 
@@ -321,18 +324,37 @@ def _explained(name: Path | str, error: Exception) -> str:
         return f"{path}: a folder, expected an image file."
     if path.is_file() and path.stat().st_size == 0:
         return f"{path}: the file is empty; copy it again."
+    if isinstance(error, UnidentifiedImageError):
+        return (
+            f"{path}: of no format that is read here; is it an image? Bring other rasters into "
+            f"GeoTIFF with `gdal_translate -of COG FILE NEW`."
+        )
     reason = " ".join(str(error).split()) or type(error).__name__
     return f"{name}: cannot be read ({reason}); is it an image, and was it copied whole?"
 
 
 def driver_of(path: Path) -> str | None:
-    """GDAL's name of the format, None for what Pillow reads."""
+    """GDAL's name of the format, None for what Pillow reads.
+
+    A PNG or JPEG beside which its place is written (a world file, GDAL's `.aux.xml`) is a raster.
+    """
     with path.open("rb") as stream:  # GDAL would also take a folder or an address: this does not
         start = stream.read(8)
     # A VRT may point to other files, so that only a file named as one is read as one.
     if path.suffix.lower() == ".vrt":
         return "VRT"
-    return next((name for magic, name in _DRIVERS.items() if start.startswith(magic)), None)
+    known = _DRIVERS | (_PLACED if _is_placed(path) else {})
+    return next((name for magic, name in known.items() if start.startswith(magic)), None)
+
+
+def _is_placed(path: Path) -> bool:
+    name, end = str(path), path.suffix
+    bare = name.removesuffix(end)  # joined as text, since this is asked of every picture
+    worlds = (f"{end}w", f"{end[:2]}{end[-1:]}w", ".wld")  # .jpgw, .jgw
+    if end and any(Path(f"{bare}{world}").is_file() for world in worlds):
+        return True
+    notes = Path(f"{name}.aux.xml")
+    return notes.is_file() and b"<GeoTransform>" in notes.read_bytes()[:_LONGEST_NOTES]
 
 
 def _plain(name: str) -> str:

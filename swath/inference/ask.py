@@ -68,6 +68,7 @@ class Assistant:
         question: str,
         choices: Sequence[str] = (),
         max_new_tokens: int = 256,
+        sure: float = 0.0,
     ) -> Reply:
         """The answer to a question about a picture, after the instruction the model was tuned with.
 
@@ -78,6 +79,7 @@ class Assistant:
             question: in the words the model was tuned on, if it is small.
             choices: with them, the answer is the most probable of these and nothing else.
             max_new_tokens: longest free answer.
+            sure: where the chosen answer has less than this share, it is "unsure" instead.
 
         Raises:
             ImageryError: the file is absent or cannot be read.
@@ -103,7 +105,8 @@ class Assistant:
             raise ModelError(f"it names none of {', '.join(choices)}; ask without choices.")
         best = int(logs.argmax())
         shares = np.exp(logs - logs.max())
-        return Reply(choices[best], None, float(shares[best] / shares.sum()))
+        share = float(shares[best] / shares.sum())
+        return Reply(choices[best] if share >= sure else "unsure", None, share)
 
     def _pictures(self, name: str | Path) -> list[str]:
         """A picture is one; of a clip, as many frames as the model was tuned on."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from swath.annotations.image import AnnotatedImage
 from swath.instructions.attributes import Looks
-from swath.instructions.conversation import Conversation, Image, Part, Text, Turn, system, user
+from swath.instructions.conversation import Conversation, Image, Part, Text, Turn, system
 from swath.instructions.phrasing import Phrasing
 from swath.recipe import Instructions
 
@@ -77,17 +77,19 @@ def ask(
         number: of this task's questions about this image.
         all_frames: show the whole sequence, where the image is one, and not only its first frame.
     """
-    parts = list(user(*([question] if isinstance(question, str) else question)).parts)
+    given = [question] if isinstance(question, str) else question
+    parts = [Text(part) if isinstance(part, str) else part for part in given]
     if isinstance(parts[0], Text):
         start = parts[0].text
         parts[0] = Text("\n" + (start if setting.section.task_tokens else _TOKEN.sub("", start)))
     else:
         parts.insert(0, Text("\n"))
     paths = (all_frames and image.frames) or (image.path,)
-    turns = [user(*(Image(path, image.size_wh) for path in paths), *parts), answer]
+    shown = [Image(path, image.size_wh) for path in paths]
+    turns = [Turn("user", (*shown, *parts)), answer]
     if setting.system:
         turns.insert(0, system(setting.system))
-    words = " ".join(part.text for part in (*parts, *answer.parts) if isinstance(part, Text))
+    words = " ".join([part.text for part in (*parts, *answer.parts) if isinstance(part, Text)])
     return Conversation(
         id=f"{image.id}#{task}{number}",
         task=task,

@@ -8,7 +8,8 @@ place, distance and containment the relation.
 from __future__ import annotations
 
 import colorsys
-from collections import Counter
+from array import array
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -18,8 +19,10 @@ from numpy.typing import NDArray
 from swath.annotations.image import AnnotatedImage
 from swath.boxes import Boxes
 from swath.errors import ShapeError
+from swath.imagery.rendering import PLAIN
 from swath.imagery.scene import open_scene
 from swath.instructions.grammar import Look
+from swath.recipe import Rendering
 
 LEAST_OBJECTS = 5
 """Classes with fewer training objects have no sizes."""
@@ -42,13 +45,19 @@ class Looks:
 
     Args:
         training: images that say which size is normal.
+        rendering: how rasters become the colours that are named.
     """
 
-    def __init__(self, training: Iterable[AnnotatedImage] = ()) -> None:
-        areas: dict[str, list[float]] = {}
+    def __init__(
+        self, training: Iterable[AnnotatedImage] = (), rendering: Rendering = PLAIN
+    ) -> None:
+        self._rendering = rendering
+        areas: dict[str, array[float]] = defaultdict(lambda: array("d"))
         for image in training:
-            for name, area in zip(image.names, image.boxes.areas, strict=True):
-                areas.setdefault(name, []).append(float(area))
+            for name, area in zip(
+                image.names, image.boxes.areas if image.names else (), strict=True
+            ):
+                areas[name].append(area)
         self._normal: dict[str, tuple[float, float]] = {}
         for name, values in areas.items():
             low, high = np.percentile(values, (20, 80))
@@ -74,7 +83,7 @@ class Looks:
         cells = np.clip(np.floor(centres * 3), 0, 2).astype(int)
         rows = zip(
             image.names,
-            colours(image),
+            colours(image, self._rendering),
             image.boxes.areas,
             cells[:, 0] + 3 * cells[:, 1],
             relations(image.boxes, image.names),
@@ -151,12 +160,12 @@ def relations(boxes: Boxes, names: tuple[str, ...]) -> list[tuple[str, str] | No
     return found
 
 
-def colours(image: AnnotatedImage) -> list[str]:
+def colours(image: AnnotatedImage, rendering: Rendering = PLAIN) -> list[str]:
     """The name of the commonest colour in each of the image's boxes."""
     scene = open_scene(image.path)
     scale = min(1.0, _LONGEST_PX / max(scene.size_wh))
     width, height = (max(1, round(side * scale)) for side in scene.size_wh)
-    pixels = scene.read_rgb(size_wh=(width, height))
+    pixels = scene.read_rgb(size_wh=(width, height), rendering=rendering)
     # A grid inside each box, as it lies, without its rim.
     across, down = np.meshgrid(*[np.linspace(0.1, 0.9, _GRID)] * 2)
     corner, right, below = (image.boxes.quads[:, place, None] for place in (0, 1, 3))

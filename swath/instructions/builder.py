@@ -5,14 +5,16 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from swath.annotations.image import AnnotatedImage, write_images
 from swath.errors import InstructionError
-from swath.files import read_json, replacing_folder, write_json
+from swath.files import read_json, read_lines, replacing_folder, write_json
+from swath.imagery.rendering import PLAIN
 from swath.instructions.asking import Setting
 from swath.instructions.attributes import Looks
 from swath.instructions.conversation import (
@@ -23,7 +25,10 @@ from swath.instructions.conversation import (
 from swath.instructions.mixing import join_turns
 from swath.instructions.phrasing import PHRASINGS
 from swath.instructions.tasks import TASKS, answer_for
-from swath.recipe import Instructions
+from swath.recipe import Instructions, Rendering
+
+Review = Callable[[list[Conversation]], list[Conversation]]
+ROWS = "conversations.jsonl"
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class InstructionSet:
         card: counts, labels, choices, sources and licences; `card.json`.
     """
 
-    conversations: tuple[Conversation, ...]
+    conversations: Sequence[Conversation]
     card: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -53,12 +58,42 @@ class InstructionSet:
         return [one for one in self.conversations if one.split == name]
 
 
+class Kept(Sequence[Conversation]):
+    """The rows of a `conversations.jsonl`, read when they are first looked at.
+
+    Args:
+        path: of the file, held open: what is put in its place later is another set.
+        called: where it will be moved to.
+    """
+
+    def __init__(self, path: Path, called: Path) -> None:
+        self._path, self._stream = called, path.open("rb")
+
+    @cached_property
+    def rows(self) -> tuple[Conversation, ...]:
+        """All of them."""
+        with self._stream:
+            rows = read_lines(self._stream, self._path, "conversations")
+            return tuple(map(Conversation.from_row, rows))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.rows[place]
+
+    def __eq__(self, other: object) -> bool:
+        return self.rows == (other.rows if isinstance(other, Kept) else other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 def build(
     images: Sequence[AnnotatedImage],
     section: Instructions,
     seed: int,
     notes: dict[str, Any] | None = None,
-    review: Callable[[list[Conversation]], list[Conversation]] = list,
+    review: Review = list,
 ) -> InstructionSet:
     """Ask every task of every image.
 
@@ -73,89 +108,124 @@ def build(
     Raises:
         InstructionError: no task found anything to ask.
     """
-    phrasing = PHRASINGS.get(section.phrasing)
-    images = [phrasing.prepare(image) for image in images]
-    setting = Setting(
-        section,
-        phrasing,
-        labels=tuple(sorted({image.label for image in images if image.label is not None})),
-        names=tuple(sorted({name for image in images for name in image.names})),
-        looks=Looks(image for image in images if image.split == "train"),
-    )
-    tasks = {name: TASKS.get(name) for name in section.tasks}
-    conversations: list[Conversation] = []
-    for image in images:
-        rows = [
-            conversation
-            for name, task in tasks.items()
-            for conversation in task(image, setting, random.Random(f"{seed}/{image.id}/{name}"))
-        ]
-        rows = review(rows)
-        conversations += rows
-        if section.turns > 1:
-            conversations += join_turns(rows, section.turns, seed)
-    if not conversations:
-        raise InstructionError(
-            f"none of the tasks {', '.join(section.tasks)} found anything to ask about "
-            f"{len(images)} images; do they have labels, captions or boxes?"
-        )
-    return InstructionSet(
-        tuple(conversations), _card(images, conversations, setting, seed, notes or {})
-    )
+    asking = _Asking(images, section, seed, review)
+    conversations = tuple(asking)
+    return InstructionSet(conversations, asking.card(notes or {}))
 
 
-def write_set(folder: Path | str, images: Iterable[AnnotatedImage], built: InstructionSet) -> None:
-    """Write `images.jsonl`, `conversations.jsonl` and `card.json`, all or none."""
+def build_into(
+    folder: Path | str,
+    images: Sequence[AnnotatedImage],
+    section: Instructions,
+    seed: int,
+    notes: dict[str, Any] | None = None,
+    review: Review = list,
+    check: Callable[[InstructionSet], None] = lambda built: None,
+    rendering: Rendering = PLAIN,
+) -> InstructionSet:
+    """`build`, each row written as it is made and none held; a set that was there is replaced.
+
+    Args:
+        check: looks at the set before it takes its place, and may add to the card or refuse.
+        rendering: how rasters become the colours that are named.
+
+    Raises:
+        InstructionError: see `build`; what `folder` held stays.
+    """
+    asking = _Asking(images, section, seed, review, rendering)
     with replacing_folder(folder) as temporary:
         write_images(temporary / "images.jsonl", images)
-        write_conversations(temporary / "conversations.jsonl", built.conversations)
+        write_conversations(temporary / ROWS, asking)
+        built = InstructionSet(
+            Kept(temporary / ROWS, Path(folder) / ROWS), asking.card(notes or {})
+        )
+        check(built)
         write_json(temporary / "card.json", built.card)
+    return built
 
 
 def read_set(folder: Path | str) -> InstructionSet:
-    """The set that `write_set` wrote.
+    """The set that `build_into` wrote.
 
     Raises:
         FormatError: a file is absent or damaged.
     """
     folder = Path(folder)
     card = read_json(folder / "card.json")
-    return InstructionSet(tuple(read_conversations(folder / "conversations.jsonl")), card)
+    return InstructionSet(tuple(read_conversations(folder / ROWS)), card)
 
 
-def _card(
-    images: Sequence[AnnotatedImage],
-    conversations: Sequence[Conversation],
-    setting: Setting,
-    seed: int,
-    notes: dict[str, Any],
-) -> dict[str, Any]:
-    by_split = Counter(image.split or "none" for image in images)
-    by_task = Counter((one.split or "none", one.task) for one in conversations)
-    asks_label = any(one.task == "classify" for one in conversations)
-    return {
-        "images": dict(sorted(by_split.items())),
-        "conversations": {
-            split: {task: n for (of, task), n in sorted(by_task.items()) if of == split}
-            for split in sorted(by_split)
-        },
-        "labels": list(setting.labels),
-        "names": list(setting.names),
-        "choices": {
-            "classify": {label: answer_for(label, setting.section) for label in setting.labels}
+class _Asking:
+    """The conversations about some images, made one by one, and then their card."""
+
+    def __init__(
+        self,
+        images: Sequence[AnnotatedImage],
+        section: Instructions,
+        seed: int,
+        review: Review,
+        rendering: Rendering = PLAIN,
+    ) -> None:
+        phrasing = PHRASINGS.get(section.phrasing)
+        self.images = [phrasing.prepare(image) for image in images]
+        self.seed, self.review = seed, review
+        self.tasks = {name: TASKS.get(name) for name in section.tasks}
+        self.counts: Counter[tuple[str, str]] = Counter()
+        labels = {image.label for image in self.images if image.label is not None}
+        self.setting = Setting(
+            section,
+            phrasing,
+            labels=tuple(sorted(labels)),
+            names=tuple(sorted({name for image in self.images for name in image.names})),
+            looks=Looks((one for one in self.images if one.split == "train"), rendering),
+        )
+
+    def __iter__(self) -> Iterator[Conversation]:
+        section, seed = self.setting.section, self.seed
+        for image in self.images:
+            rows = self.review(
+                [
+                    conversation
+                    for name, task in self.tasks.items()
+                    for conversation in task(
+                        image, self.setting, random.Random(f"{seed}/{image.id}/{name}")
+                    )
+                ]
+            )
+            if section.turns > 1:
+                rows = [*rows, *join_turns(rows, section.turns, seed)]
+            self.counts.update((one.split or "none", one.task) for one in rows)
+            yield from rows
+        if not self.counts:
+            raise InstructionError(
+                f"none of the tasks {', '.join(section.tasks)} found anything to ask about "
+                f"{len(self.images)} images; do they have labels, captions or boxes?"
+            )
+
+    def card(self, notes: dict[str, Any]) -> dict[str, Any]:
+        """What is known of the set once all rows are made."""
+        images, setting = self.images, self.setting
+        by_split = Counter(image.split or "none" for image in images)
+        licences = Counter(image.licence or "not stated" for image in images)
+        asks_label = any(task == "classify" for _, task in self.counts)
+        answers = {label: answer_for(label, setting.section) for label in setting.labels}
+        return {
+            "images": dict(sorted(by_split.items())),
+            "conversations": {
+                split: {task: n for (of, task), n in sorted(self.counts.items()) if of == split}
+                for split in sorted(by_split)
+            },
+            "labels": list(setting.labels),
+            "names": list(setting.names),
+            "choices": {"classify": answers} if asks_label else {},
+            "words": common_words(images),
+            "sources": sorted({image.source for image in images}),
+            "licences": dict(sorted(licences.items())),
+            "system": setting.system,
+            "instructions": setting.section.model_dump(mode="json"),
+            "seed": self.seed,
+            **notes,
         }
-        if asks_label
-        else {},
-        "words": common_words(images),
-        "sources": sorted({image.source for image in images}),
-        "licences": dict(
-            sorted(Counter(image.licence or "not stated" for image in images).items())
-        ),
-        "system": setting.system,
-        "instructions": setting.section.model_dump(mode="json"),
-        "seed": seed,
-        **notes,
-    }
 
 
 def common_words(images: Iterable[AnnotatedImage], most: int = 300) -> list[str]:

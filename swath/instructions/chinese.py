@@ -6,51 +6,19 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+
+import yaml
 
 from swath.annotations.drawn import SOURCE as DRAWN
 from swath.annotations.image import AnnotatedImage
 from swath.instructions.grammar import English, Look, is_chinese, spoken
 
-_COLOURS = {
-    "black": "黑色", "gray": "灰色", "white": "白色", "red": "红色", "orange": "橙色",
-    "brown": "棕色", "yellow": "黄色", "green": "绿色", "blue": "蓝色", "purple": "紫色",
-}  # fmt: skip
-_SIZES = {"small": "小型", "large": "大型", "smallest": "最小的", "largest": "最大的"}
-
-# Scene classes of AID, UC Merced, Sydney and of swath's drawings, and common object classes.
-_WORDS = {
-    "agricultural": "农田", "airplane": "飞机", "airport": "机场", "bare land": "裸地",
-    "baseball diamond": "棒球场地", "baseball field": "棒球场", "basketball court": "篮球场",
-    "beach": "海滩", "bridge": "桥梁", "building": "建筑物", "buildings": "建筑物群",
-    "bus": "公交车", "car": "汽车", "center": "中心建筑", "chaparral": "灌木丛", "church": "教堂",
-    "circular field": "圆形农田", "commercial": "商业用地", "commercial area": "商业区",
-    "container yard": "集装箱堆场", "dense residential": "密集住宅",
-    "dense residential area": "密集住宅区", "desert": "沙漠", "dome": "圆顶", "farmland": "耕地",
-    "fish farm": "养鱼场", "fish pen": "网箱", "forest": "森林", "fountain": "喷泉",
-    "freeway": "高速公路", "gantry crane": "龙门吊", "golf course": "高尔夫球场",
-    "harbor": "港湾", "helicopter": "直升机", "heliport": "直升机场", "house": "房屋",
-    "industrial": "工业用地", "industrial area": "工业区", "intersection": "十字路口",
-    "large vehicle": "大型车辆", "meadow": "草地", "medium residential": "中密度住宅",
-    "medium residential area": "中密度住宅区", "minibus": "小型客车",
-    "mobile home park": "活动房屋区", "mountain": "山地", "ocean": "海洋", "orchard": "果园",
-    "overpass": "立交桥", "park": "公园", "parking": "停车位", "parking lot": "停车场",
-    "plane": "飞机", "playground": "操场", "pond": "池塘", "port": "港口",
-    "quarry": "采石场", "railway station": "火车站", "residential": "住宅区",
-    "resort": "度假村", "river": "河流", "roundabout": "环岛",
-    "runway": "跑道", "running track": "田径跑道", "school": "学校", "ship": "船只",
-    "small vehicle": "小型车辆", "solar array": "太阳能电池阵", "solar plant": "太阳能电站",
-    "sparse residential": "稀疏住宅", "sparse residential area": "稀疏住宅区", "square": "广场",
-    "stadium": "体育场", "storage tank": "储油罐", "storage tanks": "储油罐区",
-    "swimming pool": "游泳池", "tennis court": "网球场", "train": "火车", "truck": "卡车",
-    "viaduct": "高架桥", "wind farm": "风电场", "wind turbine": "风力发电机",
-}  # fmt: skip
-_COUNTERS = {
-    "飞机": "架", "直升机": "架", "船只": "艘", "汽车": "辆", "卡车": "辆", "公交车": "辆",
-    "小型客车": "辆", "大型车辆": "辆", "小型车辆": "辆", "火车": "列", "网箱": "个",
-    "储油罐": "个", "太阳能电池阵": "组", "风力发电机": "台", "龙门吊": "台", "房屋": "栋",
-    "建筑物": "栋", "田径跑道": "条", "游泳池": "个", "池塘": "个", "棒球场地": "个",
-    "圆形农田": "块",
-}  # fmt: skip
+_TABLE = yaml.safe_load(Path(__file__).with_name("chinese.yaml").read_text("utf-8"))
+_COLOURS: dict[str, str] = _TABLE["colours"]
+_SIZES: dict[str, str] = _TABLE["sizes"]
+_WORDS: dict[str, str] = _TABLE["words"]
+_COUNTERS = {noun: counter for counter, nouns in _TABLE["counters"].items() for noun in nouns}
 _JOINED = {word.replace(" ", ""): chinese for word, chinese in _WORDS.items()}
 _DIGITS = "零一二三四五六七八九"
 _PHRASE = re.compile(r"(?:the )?(?:(?P<trait>[a-z]+) )?(?P<name>[a-z ]+)")

@@ -16,14 +16,14 @@ from swath.files import read_jsonl, write_jsonl
 Role = Literal["system", "user", "assistant"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Text:
     """Words, as they are."""
 
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Image:
     """Where an image stands among the words.
 
@@ -36,7 +36,7 @@ class Image:
     size_wh: tuple[int, int]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Box:
     """Boxes among the words, in pixels of the conversation's image number `image`."""
 
@@ -47,7 +47,7 @@ class Box:
 Part = Text | Image | Box
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Turn:
     """What one side says."""
 
@@ -55,7 +55,7 @@ class Turn:
     parts: tuple[Part, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Conversation:
     """Turns about one or more images, with the truth its answer is scored against.
 
@@ -79,9 +79,14 @@ class Conversation:
     upright: bool = False
 
     @property
+    def parts(self) -> tuple[Part, ...]:
+        """What all turns are made of, in order."""
+        return tuple([part for turn in self.turns for part in turn.parts])
+
+    @property
     def images(self) -> tuple[Image, ...]:
         """The images in the order they appear."""
-        return tuple(p for turn in self.turns for p in turn.parts if isinstance(p, Image))
+        return tuple([part for part in self.parts if isinstance(part, Image)])
 
     @property
     def frame(self) -> int:
@@ -165,7 +170,7 @@ def read_conversations(path: Path | str) -> Iterator[Conversation]:
 
 
 def _parts(parts: Iterable[Part | str]) -> tuple[Part, ...]:
-    return tuple(Text(part) if isinstance(part, str) else part for part in parts)
+    return tuple([Text(part) if isinstance(part, str) else part for part in parts])
 
 
 def _turns(rows: list[dict[str, Any]]) -> tuple[Turn, ...]:

@@ -7,7 +7,10 @@ come out in pixels of the image whose `size_wh` is given.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import json
+import math
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +18,7 @@ from numpy.typing import NDArray
 
 from swath.boxes import Boxes, iou
 from swath.boxtext import GRID, HORIZONTAL, ORIENTED, from_grid, numbers
+from swath.errors import RequestError
 from swath.registry import Registry
 
 DELIMITER = "<delim>"
@@ -96,10 +100,147 @@ def read_minigpt(text: str, size_wh: tuple[int, int]) -> Boxes:
     return from_grid(numbers(HORIZONTAL, text), size_wh)
 
 
+_N = r"\s*(-?[0-9]{1,5}(?:\.[0-9]{1,9})?)\s*"  # bounded like those of boxtext
+_FOUR = rf"[\[;]{','.join([_N] * 4)}(?=[\];])"
+_FIVE = rf"[\[;]{','.join([_N] * 4)}(?:,{_N})?(?=[\];])"
+_PAIRS = rf"\({_N},{_N}\)\s*,\s*\({_N},{_N}\)"
+_NAMED = rf"""bbox_2d["']?\s*:\s*\[{",".join([_N] * 4)}\]"""
+_PLACES = r"<loc(\d{4})>\s*" * 4
+_BINS = r"<loc_(\d{1,4})>\s*" * 4
+_SHARE = r"\s*(?:0?\.\d+|[01](?:\.0*)?)\s*"
+
+
+def _upright(
+    pattern: str,
+    template: str,
+    grid: float | Callable[[tuple[int, int]], tuple[int, int]],
+    most: float = math.inf,
+    order: tuple[int, ...] = (0, 1, 2, 3),
+    middle: float = 0.0,
+    whole: str = "{}",
+) -> Dialect:
+    """Horizontal boxes as four numbers.
+
+    Args:
+        pattern: of one box, four groups.
+        template: of one box.
+        grid: what width and height are counted as: one number for both, or as the image's size
+            tells it.
+        most: the largest number that is written.
+        order: which of x1, y1, x2, y2 each number is.
+        middle: what is added to a number that stands for a bin.
+        whole: template around several boxes.
+    """
+    found = re.compile(pattern)
+
+    def of(size_wh: tuple[int, int]) -> NDArray[np.float64]:
+        counted = grid(size_wh) if callable(grid) else (grid, grid)
+        return np.tile(np.array(size_wh) / np.array(counted), 2)
+
+    def write(boxes: Boxes, size_wh: tuple[int, int]) -> str:
+        within = np.clip(boxes.hbb, 0, np.tile(size_wh, 2)) / of(size_wh) - middle
+        rows = np.clip(within, 0, most)[:, list(order)]
+        return whole.format(", ".join(template.format(*row) for row in rows)) if len(rows) else ""
+
+    def read(text: str, size_wh: tuple[int, int]) -> Boxes:
+        rows = np.array([match.groups() for match in found.finditer(text)], dtype=np.float64)
+        corners = rows.reshape(-1, 4)[:, np.argsort(order)]
+        return Boxes.from_hbb((corners + middle) * of(size_wh))
+
+    return Dialect(oriented=False, write=write, read=read)
+
+
+def resized(size_wh: tuple[int, int]) -> tuple[int, int]:
+    """The size at which Qwen2.5-VL sees an image: multiples of 28, 3,136 to 12,845,056 pixels.
+
+    Source: the limits of its checkpoints' own processors; one run with others sees another size.
+    """
+    sides, least, most = [max(28, 28 * round(side / 28)) for side in size_wh], 3_136, 12_845_056
+    if not least <= sides[0] * sides[1] <= most:
+        large = sides[0] * sides[1] > most
+        limit, way = (most, math.floor) if large else (least, math.ceil)
+        ratio = math.sqrt(limit / (size_wh[0] * size_wh[1])) / 28
+        sides = [max(28, 28 * way(side * ratio)) for side in size_wh]
+    return sides[0], sides[1]
+
+
+def write_earthdial(boxes: Boxes, size_wh: tuple[int, int]) -> str:
+    """Oriented boxes as `[[x1, y1, x2, y2, angle]]`: GeoChat's numbers in brackets."""
+    rows = numbers(ORIENTED, write_geochat(boxes, size_wh))
+    return "".join(f"[{[int(value) for value in row]}]" for row in rows)
+
+
+def read_earthdial(text: str, size_wh: tuple[int, int]) -> Boxes:
+    """Oriented boxes in brackets; four numbers without an angle are a horizontal box."""
+    return from_grid(numbers(re.compile(_FIVE), text), size_wh)
+
+
 DIALECTS.add("geochat", Dialect(oriented=True, write=write_geochat, read=read_geochat))
 DIALECTS.add("minigpt", Dialect(oriented=False, write=write_minigpt, read=read_minigpt))
 # Regions in a GeoChat question come from a drawn mask and hold no angle.
 DIALECTS.add("geochat-region", Dialect(oriented=False, write=write_minigpt, read=read_minigpt))
+DIALECTS.add("earthdial", Dialect(oriented=True, write=write_earthdial, read=read_earthdial))
+# fmt: off
+for _name, _row in {
+    # TEOChat and EarthDial count 0 to 100, Qwen-VL (also Qwen2-VL), Qwen3-VL and InternVL 0 to
+    # 1000, CogVLM 0 to 999, Shikra and LHRS-Bot 0 to 1; Florence-2 has 1,000 bins, PaliGemma
+    # 1,024, y first; Qwen2.5-VL counts pixels of the image as it is resized.
+    "teochat": _upright(_FOUR, "[{:.0f}, {:.0f}, {:.0f}, {:.0f}]", 100),
+    "qwen-vl": _upright(_PAIRS, "<box>({:.0f},{:.0f}),({:.0f},{:.0f})</box>", 1000),
+    "qwen2.5-vl": _upright(_NAMED, '{{"bbox_2d": [{:.0f}, {:.0f}, {:.0f}, {:.0f}]}}', resized,
+                           whole="[{}]"),
+    "qwen3-vl": _upright(_NAMED, '{{"bbox_2d": [{:.0f}, {:.0f}, {:.0f}, {:.0f}]}}', 1000,
+                         whole="[{}]"),
+    "internvl": _upright(_FOUR, "[{:.0f}, {:.0f}, {:.0f}, {:.0f}]", 1000, whole="<box>[{}]</box>"),
+    "cogvlm": _upright(_FOUR, "[[{:03.0f},{:03.0f},{:03.0f},{:03.0f}]]", 1000, 999),
+    "shikra": _upright(_FOUR, "[{:.3f},{:.3f},{:.3f},{:.3f}]", 1),
+    "paligemma": _upright(_PLACES, "<loc{:04.0f}><loc{:04.0f}><loc{:04.0f}><loc{:04.0f}>", 1024,
+                          1023, order=(1, 0, 3, 2)),
+    "florence": _upright(_BINS, "<loc_{:.0f}><loc_{:.0f}><loc_{:.0f}><loc_{:.0f}>", 1000, 999,
+                         middle=0.5),
+    "pixels": _upright(_FOUR, "[{:.0f}, {:.0f}, {:.0f}, {:.0f}]", lambda size_wh: size_wh),
+}.items():
+    DIALECTS.add(_name, _row)
+
+IN_PIXELS = frozenset({"pixels", "qwen2.5-vl"})
+"""Dialects that can only be read where the picture's size is known."""
+
+_LOOKS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (ORIENTED.pattern, ("geochat",)),
+    (_PAIRS, ("qwen-vl",)),
+    (_NAMED, ("qwen2.5-vl", "qwen3-vl")),
+    (_PLACES, ("paligemma",)),
+    (_BINS, ("florence",)),
+    (rf"<box>\s*\[{_FOUR}", ("internvl",)),
+    (rf"[\[;]{','.join([_N] * 5)}[\];]", ("earthdial",)),
+    (rf"[\[;]{','.join([_SHARE] * 4)}[\];]", ("shikra",)),
+    (_FOUR, ("teochat", "earthdial", "internvl", "cogvlm", "shikra", "pixels")),
+)
+# fmt: on
+
+
+def recognised(texts: Iterable[str]) -> str:
+    """The one dialect that all boxes of some answers can be of; GeoChat's where there is none.
+
+    Raises:
+        RequestError: they may be of several, or are of different ones; numbers do not tell which.
+    """
+    looks = [(re.compile(pattern), set(names)) for pattern, names in _LOOKS]
+    kinds: dict[int, str] = {}
+    for text in texts:
+        for place, (pattern, _) in enumerate(looks):
+            if found := pattern.search(text):
+                kinds.setdefault(place, found.group().strip())
+                break
+    names = set.intersection(*(looks[place][1] for place in kinds)) if kinds else {"geochat"}
+    if len(names) == 1:
+        return names.pop()
+    known = [name for place in kinds for name in _LOOKS[place][1]]
+    raise RequestError(
+        f"boxes such as {' and '.join(json.dumps(one)[:60] for one in kinds.values())} may be "
+        f"{' or '.join(dict.fromkeys(known))}, whose numbers mean different places; say which "
+        f"notation it is with --dialect."
+    )
 
 
 def _on_grid(box: NDArray[np.float64], size_wh: tuple[int, int]) -> NDArray[np.float64]:

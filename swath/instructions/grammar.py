@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True)
@@ -94,12 +95,14 @@ class English:
 ENGLISH = English()
 
 
+@lru_cache(maxsize=4096)
 def spoken(label: str) -> str:
     """A class as words: "BaseballField" and "baseball_field" both give "baseball field"."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[_\-\s]+", " ", label).strip()
     return words if words.isupper() else words.lower()
 
 
+@lru_cache(maxsize=4096)
 def plural(name: str) -> str:
     """A class name in the plural, by English's common rules; Chinese has none."""
     if is_chinese(name[-1:]):

@@ -52,8 +52,9 @@ def identify(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Ite
     for number, row in enumerate(_some(image, setting, rng)):
         name = image.names[row]
         asked = _about(wording(setting.phrasing.identify, image, rng), image.boxes[row])
-        truth: dict[str, object] = {"name": name}
-        yield ask(image, "identify", setting, asked, assistant(spoken(name)), truth, number)
+        yield ask(
+            image, "identify", setting, asked, assistant(spoken(name)), {"name": name}, number
+        )
 
 
 def region(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:

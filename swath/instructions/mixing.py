@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from swath.instructions.conversation import Conversation, Image, Part, Text, Turn
@@ -32,18 +33,22 @@ def join_turns(rows: Sequence[Conversation], turns: int, seed: int) -> Iterator[
             yield _joined(chosen, f"{name}#converse{place}")
 
 
+def tasks_in_turn(rows: Iterable[Conversation]) -> list[Conversation]:
+    """The rows in an order in which every task comes once before any comes a second time."""
+    seen: Counter[str] = Counter()
+    ranked: list[tuple[int, Conversation]] = []
+    for row in rows:
+        seen[row.task] += 1
+        ranked.append((seen[row.task], row))
+    return [row for _, row in sorted(ranked, key=lambda entry: entry[0])]
+
+
 def _different(rows: Sequence[Conversation]) -> list[Conversation]:
-    """Rows that ask different things, every task once before any comes a second time."""
-    asked: set[str] = set()
-    seen: dict[str, int] = {}
-    ranked: list[tuple[int, int, Conversation]] = []
-    for place, row in enumerate(rows):
-        question = str(row.to_row()["turns"][-2])
-        if question not in asked:
-            asked.add(question)
-            seen[row.task] = seen.get(row.task, 0) + 1
-            ranked.append((seen[row.task], place, row))
-    return [row for _, _, row in sorted(ranked, key=lambda entry: entry[:2])]
+    """Those of the rows that ask different things, their tasks in turn."""
+    asked: dict[str, Conversation] = {}
+    for row in rows:
+        asked.setdefault(str(row.to_row()["turns"][-2]), row)
+    return tasks_in_turn(asked.values())
 
 
 def _joined(rows: Sequence[Conversation], name: str) -> Conversation:

@@ -16,8 +16,6 @@ from swath.instructions.grounding import describe, ground, identify, refer, regi
 from swath.recipe import Instructions
 from swath.registry import Registry
 
-TASKS: Registry[Task] = Registry("task", "swath.tasks")
-
 
 def classify(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
     """Which of the set's classes the scene is."""
@@ -26,8 +24,7 @@ def classify(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Ite
     worded = wording(setting.phrasing.classify, image, rng)
     question = worded.replace("{labels}", ", ".join(spoken(label) for label in setting.labels))
     answer = assistant(answer_for(image.label, setting.section))
-    truth: dict[str, object] = {"label": image.label}
-    yield ask(image, "classify", setting, question, answer, truth, all_frames=True)
+    yield ask(image, "classify", setting, question, answer, {"label": image.label}, all_frames=True)
 
 
 def caption(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
@@ -47,25 +44,16 @@ def caption(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iter
 
 def count(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
     """How many objects of a class there are, and now and then of one that is absent."""
-    present = sorted(set(image.names))
-    words = " ".join(image.captions).lower()
-    absent = [name for name in setting.names if name not in present and spoken(name) not in words]
+    present, absent = sorted(set(image.names)), _absent(image, setting)
     rng.shuffle(present)
     asked = present[: setting.section.counts_per_image]
     if absent and (not asked or rng.random() < 0.3):
         asked = [*asked[: setting.section.counts_per_image - 1], rng.choice(absent)]
     for number, name in enumerate(asked):
-        worded = wording(setting.phrasing.count, image, rng)
+        worded = wording(setting.phrasing.count, image, rng).format(names=plural(spoken(name)))
         total = image.names.count(name)
-        yield ask(
-            image,
-            "count",
-            setting,
-            worded.format(names=plural(spoken(name))),
-            assistant(str(total)),
-            {"count": total, "name": name},
-            number,
-        )
+        truth = {"count": total, "name": name}
+        yield ask(image, "count", setting, worded, assistant(str(total)), truth, number)
 
 
 def question(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
@@ -83,25 +71,20 @@ def _presence(image: AnnotatedImage, setting: Setting, rng: random.Random) -> li
     grammar, present = setting.phrasing.grammar, sorted(set(image.names))
     if not present:
         return []
-    words = " ".join(image.captions).lower()
-    absent = [name for name in setting.names if name not in present and spoken(name) not in words]
     asked = [(rng.choice(present), grammar.yes)]
-    asked += [(rng.choice(absent), grammar.no)] if absent else []
+    if absent := _absent(image, setting):
+        asked.append((rng.choice(absent), grammar.no))
     return [Question(grammar.is_there(name), answer, "presence") for name, answer in asked]
 
 
-for _name, _task in {
-    "classify": classify,
-    "caption": caption,
-    "refer": refer,
-    "count": count,
-    "ground": ground,
-    "identify": identify,
-    "region": region,
-    "describe": describe,
-    "question": question,
-}.items():
-    TASKS.add(_name, _task)
+def _absent(image: AnnotatedImage, setting: Setting) -> list[str]:
+    """Classes of the set that neither the image's boxes nor its captions name."""
+    words = " ".join(image.captions).lower()
+    return [one for one in setting.names if one not in image.names and spoken(one) not in words]
+
+
+_TASKS = (classify, caption, refer, count, ground, identify, region, describe, question)
+TASKS: Registry[Task] = Registry("task", "swath.tasks", {one.__name__: one for one in _TASKS})
 
 
 def answer_for(label: str, section: Instructions) -> str:

@@ -34,10 +34,7 @@ Progress = Callable[[int, int], None]
 
 
 def rewrite_captions(
-    images: Sequence[AnnotatedImage],
-    section: Writer,
-    cache: Path,
-    progress: Progress | None = None,
+    images: Sequence[AnnotatedImage], section: Writer, cache: Path, progress: Progress | None = None
 ) -> list[AnnotatedImage]:
     """The images with the captions that the model wrote from theirs.
 

@@ -15,7 +15,6 @@ from transformers import (
     AutoModel,
     AutoModelForImageTextToText,
     Blip2QFormerConfig,
-    Blip2QFormerModel,
     Blip2VisionModel,
     PretrainedConfig,
     PreTrainedModel,
@@ -214,13 +213,11 @@ def compose(
     language: PreTrainedModel,
     connector: str,
     image_token_id: int,
-    qformer: Blip2QFormerModel | None = None,
-    query_tokens: Tensor | None = None,
     **other: Any,
 ) -> ComposedForConditionalGeneration:
     """A composed model of loaded parts, which it takes over without a copy.
 
-    The connector is new, drawn by torch's global seed, except for a Q-Former that is handed in.
+    The connector is new, drawn by torch's global seed, except for a BLIP-2's Q-Former.
 
     Args:
         vision: a tower at the image size wanted, or a model that holds one (CLIP, BLIP-2);
@@ -228,8 +225,6 @@ def compose(
         language: a causal language model with its head.
         connector: row of `connectors.CONNECTORS`.
         image_token_id: token that stands for one image feature.
-        qformer: a trained one.
-        query_tokens: its learned queries, (1, queries, width).
         other: further arguments of `composed_config`.
 
     Raises:
@@ -241,20 +236,19 @@ def compose(
             f"{type(language).__name__} has no plain language head; load the language model "
             f"with AutoModelForCausalLM, of a kind whose head has no bias."
         )
-    if qformer is None:
-        qformer = getattr(vision, "qformer", None)
-        query_tokens = getattr(vision, "query_tokens", None)
-    if connector == "qformer" and qformer is not None and query_tokens is not None:
+    qformer: Any = getattr(vision, "qformer", None) if connector == "qformer" else None
+    queries: Any = getattr(vision, "query_tokens", None)
+    if qformer is not None:
         other.setdefault("qformer_config", qformer.config)
-        other.setdefault("query_tokens", query_tokens.shape[1])
+        other.setdefault("query_tokens", queries.shape[1])
     tower = getattr(vision, "vision_model", vision)
     config = composed_config(tower.config, language.config, connector, image_token_id, **other)
     with torch.device("meta"):
         model = ComposedForConditionalGeneration(config)
     joint = _joint(config)
-    if isinstance(joint, QFormer) and qformer is not None and query_tokens is not None:
+    if isinstance(joint, QFormer) and qformer is not None:
         joint.qformer = qformer
-        joint.query_tokens = nn.Parameter(query_tokens.detach())
+        joint.query_tokens = nn.Parameter(queries.detach())
     model.model.vision_tower = tower
     model.model.multi_modal_projector = joint.to(language.device, language.dtype)
     model.model.language_model = language.base_model

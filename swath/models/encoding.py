@@ -128,7 +128,7 @@ class Encoder:
 
         Rows that are surely short enough are not tokenised: no token is shorter than a byte.
         """
-        parts = [part for turn in conversation.turns for part in turn.parts]
+        parts = conversation.parts
         words = sum(len(part.text.encode()) for part in parts if isinstance(part, Text))
         boxes = sum(len(part.boxes) for part in parts if isinstance(part, Box))
         images = len(conversation.images) * (2 * self.image_tokens + 8)

@@ -15,6 +15,7 @@ from swath.errors import ModelError
 from swath.instructions.conversation import Conversation, Turn, assistant
 from swath.instructions.dialect import DIALECTS
 from swath.models.encoding import Encoded, batches
+from swath.models.features import Features
 from swath.models.inputs import Inputs, to_device
 from swath.models.loading import Loaded
 from swath.models.pixels import PixelStore, View
@@ -73,6 +74,8 @@ class LocalEngine:
         batch_size: questions answered at once.
         views: quarter turns and flips whose candidate scores are averaged; 1 asks once.
         threads: CPU threads, as `torch` counts them; None leaves its choice.
+        kept: the tower's features of an earlier time, where it is still the same; its weights must
+            not change while this engine is used.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class LocalEngine:
         batch_size: int = 32,
         views: int = 1,
         threads: int | None = None,
+        kept: Features | None = None,
     ) -> None:
         if not 1 <= views <= 8:
             raise ModelError(f"{views} views asked for; there are 1 to 8 turns and flips.")
@@ -95,7 +99,7 @@ class LocalEngine:
         self.store = PixelStore(
             loaded.image_size, imagery.cache_px, 2 * batch_size, imagery.fit, imagery.rendering
         )
-        self.inputs = Inputs(loaded)
+        self.inputs, self._kept = Inputs(loaded), kept
         self._dialect = DIALECTS.get(loaded.family.dialect)
 
     @torch.inference_mode()
@@ -105,8 +109,12 @@ class LocalEngine:
         max_new_tokens: int = 64,
         progress: Progress | None = None,
         schema: Schema | None = None,
+        keep: Callable[[int, Answer], None] | None = None,
     ) -> list[Answer]:
-        """The greedy answer to each question, in order; questions of like length go together."""
+        """The greedy answer to each question, in order; questions of like length go together.
+
+        `keep` is given the place of a question and its answer as soon as its batch is done.
+        """
         answers: dict[int, Answer] = {}
         grammar = Grammar(self.loaded, schema) if schema else None
         for window in batches(self._by_images(questions), self.batch_size):
@@ -121,6 +129,8 @@ class LocalEngine:
                     for i, text in zip(like, texts, strict=True):
                         image = questions[i].images[questions[i].frame]
                         answers[i] = self._read(text, seen.views[image.path])
+                        if keep:
+                            keep(i, answers[i])
                 if progress:
                     progress(len(answers), len(questions))
         return [answers[i] for i in range(len(questions))]
@@ -131,8 +141,12 @@ class LocalEngine:
         questions: Sequence[Conversation],
         candidates: Sequence[Sequence[str]],
         progress: Progress | None = None,
+        keep: Callable[[int, NDArray[np.float64]], None] | None = None,
     ) -> list[NDArray[np.float64]]:
-        """Summed log-probability of each candidate; what several have in common is read once."""
+        """Summed log-probability of each candidate; what several have in common is read once.
+
+        `keep` is given the place of a question and its scores as soon as its batch is done.
+        """
         scores = [np.zeros(len(texts)) for texts in candidates]
         pairs = list(zip(questions, candidates, strict=True))
         most, done = max(1, self.batch_size // 2), 0
@@ -143,6 +157,9 @@ class LocalEngine:
                 places = [i for row in some for i in row]
                 for i, logs in zip(places, self._score_rows(asked, orientation), strict=True):
                     scores[i] += logs / self.views
+            if keep:
+                for i in places:
+                    keep(i, scores[i])
             done += len(places)
             if progress:
                 progress(done, len(questions))
@@ -179,7 +196,7 @@ class LocalEngine:
     def _look_at(self, questions: Iterable[Conversation], orientation: int = 0) -> Seen:
         paths = {path for question in questions for path in _paths(question)}
         views = {path: self.store.plain(path, orientation) for path in sorted(paths)}
-        return Seen(self.inputs, views, self.batch_size)
+        return Seen(self.inputs, views, self.batch_size, self._kept)
 
     def _encoded(self, conversation: Conversation, seen: Seen, ask: bool = False) -> Encoded:
         views = [seen.views[path] for path in _paths(conversation)]
@@ -224,19 +241,19 @@ class LocalEngine:
     ) -> list[NDArray[np.float64]]:
         """Candidates' scores of each question; the questions of a row are about the same images."""
         seen = self._look_at([row[0][0] for row in rows], orientation)
-        lines: list[tuple[tuple[str, ...], list[Encoded]]] = []
+        lines: list[tuple[tuple[str, ...], list[list[Encoded]]]] = []
         for row in rows:
             paths, length = _paths(row[0][0]), LONGEST_ROW
             for one, texts in row:
                 some = [self._encoded(_answered(one, text), seen) for text in texts]
                 if not self.inputs.branching:
-                    lines += [(paths, [each]) for each in some]
+                    lines += [(paths, [[each]]) for each in some]
                     continue
                 own = len(Trie.of(some).ids) - len(paths) * self.loaded.image_tokens
                 if length + own > LONGEST_ROW:
                     lines.append((paths, []))
                     length = 0
-                lines[-1][1].extend(some)
+                lines[-1][1].append(some)
                 length += own
         logs: list[NDArray[np.float64]] = []
         for part in batches(lines, self.batch_size):

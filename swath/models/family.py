@@ -17,6 +17,18 @@ Pixels = Literal["images", "sized", "patches", "rows", "encoder"]
 with their grid; as (rows, images, 3, side, side); to an encoder beside the words."""
 
 
+def _side(config: Any) -> int:
+    return int(config.vision_config.image_size)
+
+
+def _patch(config: Any) -> int:
+    return int(config.vision_config.patch_size)
+
+
+def _patches(config: Any, side: int) -> int:
+    return (side // _patch(config)) ** 2
+
+
 @dataclass(frozen=True)
 class Family:
     """What swath must know of a family beyond what `transformers` says.
@@ -45,10 +57,10 @@ class Family:
         many_images: a conversation may show several images.
     """
 
-    side: Callable[[Any], int]
-    patch: Callable[[Any], int]
-    image_tokens: Callable[[Any, int], int]
     template: str
+    side: Callable[[Any], int] = _side
+    patch: Callable[[Any], int] = _patch
+    image_tokens: Callable[[Any, int], int] = _patches
     vision: str = "model.vision_tower"
     projector: tuple[str, ...] = ("model.multi_modal_projector",)
     language: str = "model.language_model"
@@ -69,13 +81,6 @@ class Family:
     many_images: bool = True
 
 
-FAMILIES: Registry[Family] = Registry("model family", "swath.families")
-
-
-def _grid(side: int, patch: int) -> int:
-    return (side // patch) ** 2
-
-
 def _pixtral_rows(token: str, count: int) -> str:
     """Rows of the grid, each ended by a break, the last by an end."""
     columns = round(count**0.5)
@@ -87,41 +92,61 @@ def _smolvlm_frame(token: str, count: int) -> str:
     return f"{around}<global-img>{token * count}{around}"
 
 
-FAMILIES.add(
-    "swath_nano",
-    Family(
+def _qwen_patch(config: Any) -> int:
+    return _patch(config) * int(config.vision_config.spatial_merge_size)
+
+
+def _smolvlm_patch(config: Any) -> int:
+    return _patch(config) * int(config.scale_factor)
+
+
+_SMOLVLM = Family(
+    vision="model.vision_model",
+    projector=("model.connector",),
+    language="model.text_model",
+    patch=_smolvlm_patch,
+    image_tokens=lambda config, side: (side // _smolvlm_patch(config)) ** 2,
+    written=_smolvlm_frame,
+    tokens=("<fake_token_around_image>", "<global-img>"),
+    template="smolvlm",
+    mean=HALF[0],
+    std=HALF[1],
+    pixels="rows",
+    image_processor="SmolVLMImageProcessor",
+    processor="Idefics3Processor",
+    processing={
+        "pixels": lambda config, side: {
+            "do_image_splitting": False,
+            "size": {"longest_edge": side},
+            "max_image_size": {"longest_edge": side},
+        },
+        "words": lambda config, side: {"image_seq_len": (side // _smolvlm_patch(config)) ** 2},
+    },
+)
+
+_FAMILIES = {
+    "swath_nano": Family(
         side=lambda config: int(config.image_size),
         patch=lambda config: 16,
-        image_tokens=lambda config, side: _grid(side, 16),
+        image_tokens=lambda config, side: (side // 16) ** 2,
         template="nano",
         mean=(0.4, 0.4, 0.4),
         std=(0.22, 0.22, 0.22),
     ),
-)
-FAMILIES.add(
-    "llava",
-    Family(
-        side=lambda config: int(config.vision_config.image_size),
-        patch=lambda config: int(config.vision_config.patch_size),
-        image_tokens=lambda config, side: _grid(side, config.vision_config.patch_size),
+    "llava": Family(
         template="vicuna",
         processor="LlavaProcessor",
         processing={
             "words": lambda config, side: {
-                "patch_size": int(config.vision_config.patch_size),
+                "patch_size": _patch(config),
                 "vision_feature_select_strategy": config.vision_feature_select_strategy,
                 "num_additional_image_tokens": 1,
             }
         },
     ),
-)
-# LLaVA's class around Pixtral's tower: any size of image, rows of the grid ended by a token.
-FAMILIES.add(
-    "pixtral",
-    Family(
-        side=lambda config: min(512, int(config.vision_config.image_size)),
-        patch=lambda config: int(config.vision_config.patch_size),
-        image_tokens=lambda config, side: _grid(side, config.vision_config.patch_size),
+    # LLaVA's class around Pixtral's tower: any size of image, rows of the grid ended by a token.
+    "pixtral": Family(
+        side=lambda config: min(512, _side(config)),
         image_token="[IMG]",
         written=_pixtral_rows,
         tokens=("[IMG_BREAK]", "[IMG_END]"),
@@ -132,34 +157,23 @@ FAMILIES.add(
         processing={
             "pixels": lambda config, side: {
                 "size": {"longest_edge": side},
-                "patch_size": int(config.vision_config.patch_size),
+                "patch_size": _patch(config),
             },
-            "words": lambda config, side: {"patch_size": int(config.vision_config.patch_size)},
+            "words": lambda config, side: {"patch_size": _patch(config)},
         },
         any_side=True,
     ),
-)
-FAMILIES.add(
-    "swath_composed",
-    Family(
+    "swath_composed": Family(
         side=lambda config: int(config.image_size),
-        patch=lambda config: int(config.vision_config.patch_size),
         image_tokens=lambda config, side: int(config.image_tokens),
         template="minigpt",
     ),
-)
-FAMILIES.add(
-    "qwen2_5_vl",
-    Family(
+    "qwen2_5_vl": Family(
         vision="model.visual",
         projector=("model.visual.merger",),
         side=lambda config: 448,
-        patch=lambda config: (
-            int(config.vision_config.patch_size) * int(config.vision_config.spatial_merge_size)
-        ),
-        image_tokens=lambda config, side: _grid(
-            side, config.vision_config.patch_size * config.vision_config.spatial_merge_size
-        ),
+        patch=_qwen_patch,
+        image_tokens=lambda config, side: (side // _qwen_patch(config)) ** 2,
         image_token="<|image_pad|>",
         template="qwen",
         pixels="patches",
@@ -168,7 +182,7 @@ FAMILIES.add(
         processing={
             "pixels": lambda config, side: {
                 "size": {"shortest_edge": side * side, "longest_edge": side * side},
-                "patch_size": int(config.vision_config.patch_size),
+                "patch_size": _patch(config),
                 "merge_size": int(config.vision_config.spatial_merge_size),
                 "temporal_patch_size": int(config.vision_config.temporal_patch_size),
             }
@@ -176,49 +190,12 @@ FAMILIES.add(
         any_side=True,
         shared_prefix=False,  # an image's positions are threefold
     ),
-)
-for _name in ("smolvlm", "idefics3"):
-    FAMILIES.add(
-        _name,
-        Family(
-            vision="model.vision_model",
-            projector=("model.connector",),
-            language="model.text_model",
-            side=lambda config: int(config.vision_config.image_size),
-            patch=lambda config: int(config.vision_config.patch_size) * int(config.scale_factor),
-            image_tokens=lambda config, side: _grid(
-                side, config.vision_config.patch_size * config.scale_factor
-            ),
-            written=_smolvlm_frame,
-            tokens=("<fake_token_around_image>", "<global-img>"),
-            template="smolvlm",
-            mean=HALF[0],
-            std=HALF[1],
-            pixels="rows",
-            image_processor="SmolVLMImageProcessor",
-            processor="Idefics3Processor",
-            processing={
-                "pixels": lambda config, side: {
-                    "do_image_splitting": False,
-                    "size": {"longest_edge": side},
-                    "max_image_size": {"longest_edge": side},
-                },
-                "words": lambda config, side: {
-                    "image_seq_len": _grid(
-                        side, config.vision_config.patch_size * config.scale_factor
-                    )
-                },
-            },
-        ),
-    )
-FAMILIES.add(
-    "blip-2",
-    Family(
+    "smolvlm": _SMOLVLM,
+    "idefics3": _SMOLVLM,
+    "blip-2": Family(
         vision="vision_model",
         projector=("qformer", "query_tokens", "language_projection"),
         language="language_model",
-        side=lambda config: int(config.vision_config.image_size),
-        patch=lambda config: int(config.vision_config.patch_size),
         image_tokens=lambda config, side: int(config.num_query_tokens),
         template="blip",
         dialect="minigpt",
@@ -228,11 +205,8 @@ FAMILIES.add(
         processing={"words": lambda config, side: {"num_query_tokens": config.num_query_tokens}},
         shared_prefix=False,  # OPT counts positions from the mask
     ),
-)
-# Images reach the decoder through cross-attention, so no token stands for them.
-FAMILIES.add(
-    "vision-encoder-decoder",
-    Family(
+    # Images reach the decoder through cross-attention, so no token stands for them.
+    "vision-encoder-decoder": Family(
         vision="encoder",
         projector=("enc_to_dec_proj",),
         language="decoder",
@@ -251,7 +225,9 @@ FAMILIES.add(
         left_padding=False,
         many_images=False,
     ),
-)
+}
+
+FAMILIES: Registry[Family] = Registry("model family", "swath.families", _FAMILIES)
 
 
 def family_of(config: Any) -> str:

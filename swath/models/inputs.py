@@ -173,8 +173,14 @@ def to_device(given: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
     }
 
 
+def last_mlp(model: Any, loaded: Loaded) -> nn.Module | None:
+    """What the decoder's last layer does to each place by itself; None where it is elsewhere."""
+    layers = getattr(plain(model).get_submodule(loaded.family.language), "layers", None)
+    return getattr(layers[-1], "mlp", None) if layers else None
+
+
 @contextmanager
-def words_at(head: nn.Module, wanted: Tensor) -> Iterator[None]:
+def words_at(head: nn.Module, wanted: Tensor, mlp: nn.Module | None = None) -> Iterator[None]:
     """Words are computed in some places alone: logits become (wanted, vocabulary).
 
     The head is often the largest product, and few of a row's next words are asked for.
@@ -182,12 +188,25 @@ def words_at(head: nn.Module, wanted: Tensor) -> Iterator[None]:
     Args:
         head: see `head_of`.
         wanted: (batch, tokens), True where the next word is asked for.
+        mlp: see `last_mlp`; it is left out of all other places too, as no layer reads them.
     """
-    hook = head.register_forward_pre_hook(lambda module, hidden: (hidden[0][wanted],))
+    hooks = [head.register_forward_pre_hook(lambda module, hidden: (hidden[0][wanted],))]
+    if mlp is not None:
+
+        def spread(module: nn.Module, hidden: tuple[Tensor], made: Tensor) -> Tensor:
+            return made.new_zeros(*wanted.shape, made.shape[-1]).masked_scatter(
+                wanted[..., None], made
+            )
+
+        hooks.append(
+            mlp.register_forward_pre_hook(lambda module, hidden: (hidden[0][wanted][None],))
+        )
+        hooks.append(mlp.register_forward_hook(spread))
     try:
         yield
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
 
 
 def answers_only(head: nn.Module, labels: Tensor) -> AbstractContextManager[None]:

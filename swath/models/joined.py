@@ -25,14 +25,6 @@ class JoinedModel(PreTrainedModel):
         """(images, 3, size, size) to projected features (images, tokens, hidden)."""
         raise NotImplementedError
 
-    def get_input_embeddings(self) -> nn.Module:
-        """The decoder's word embeddings."""
-        return self.language_model.get_input_embeddings()
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        """Replace the decoder's word embeddings."""
-        self.language_model.set_input_embeddings(value)
-
     def embed(self, input_ids: Tensor, image_features: Tensor | None) -> Tensor:
         """Word embeddings with the image features in the places of the image tokens.
 
@@ -57,18 +49,6 @@ class JoinedForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     model: Any
     lm_head: nn.Linear
-
-    def get_input_embeddings(self) -> nn.Module:
-        """The decoder's word embeddings."""
-        return self.model.get_input_embeddings()
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        """Replace the decoder's word embeddings."""
-        self.model.set_input_embeddings(value)
-
-    def get_output_embeddings(self) -> nn.Module:
-        """The language head."""
-        return self.lm_head
 
     def get_image_features(self, pixel_values: Tensor) -> Tensor:
         """(images, 3, size, size) to projected features (images, tokens, hidden)."""

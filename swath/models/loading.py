@@ -25,6 +25,7 @@ from transformers.utils import logging as transformers_logging
 
 import swath.models.composed  # noqa: F401 (registers itself with transformers)
 from swath.errors import ModelError
+from swath.files import RUN_FILE as RUN_FILE
 from swath.files import read_json
 from swath.models.family import FAMILIES, Family, family_row
 from swath.models.hub import fetched, first_line, reading
@@ -44,9 +45,6 @@ MANIFEST = "swath.json"
 
 PROCESSOR = "preprocessor_config.json"
 """Hugging Face's file on pixel values."""
-
-RUN_FILE = "run.json"
-"""Marks a folder as a run; names the base its adapter stands on."""
 
 
 @dataclass
@@ -168,7 +166,7 @@ def load_base(
     if section.parts is not None:
         from swath.models.parts import put_together
 
-        return fitted(put_together(section, imagery, seed), section, imagery)
+        return fitted(put_together(section.parts, section, imagery, seed), section, imagery)
     if section.base == "swath-nano":
         return fitted(_nano(section, texts, seed), section, imagery)
     if section.tokenizer == "train":

@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel
 
 from swath.errors import ModelError
+from swath.models.hub import first_line
 
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
@@ -236,7 +237,9 @@ def _opened(file: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ModelError(f"{file}: missing, though its index names it; copy it too.") from None
     except (OSError, RuntimeError, EOFError, SafetensorError) as error:
-        raise ModelError(f"{file}: cannot be read ({_first(error)}); was it cut short?") from None
+        raise ModelError(
+            f"{file}: cannot be read ({first_line(error)}); was it cut short?"
+        ) from None
     except (LookupError, ValueError, TypeError, AttributeError, struct.error):  # any bytes at all
         raise ModelError(f"{file}: no checkpoint of torch; was it cut short?") from None
     except torch.serialization.pickle.UnpicklingError as error:  # type: ignore[attr-defined]
@@ -251,7 +254,3 @@ def _opened(file: Path) -> dict[str, Any]:
     if not isinstance(opened, dict):
         raise ModelError(f"{file}: holds a {type(opened).__name__} and no tensors by name.")
     return opened
-
-
-def _first(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:200]

@@ -17,14 +17,13 @@ from transformers import (
     VisionEncoderDecoderModel,
 )
 
-from swath.errors import ModelError
 from swath.models.composed import compose
 from swath.models.family import FAMILIES
 from swath.models.hub import fetched, reading
 from swath.models.loading import Loaded, finish_tokenizer, read_weights
 from swath.models.positions import bake_positions
 from swath.models.shrink import encoder_decoder
-from swath.recipe import Imagery, Models
+from swath.recipe import Imagery, Models, Parts
 
 TOWERS: dict[str, Any] = {
     "blip-2": Blip2ForConditionalGeneration,  # its Q-Former is taken over as well
@@ -34,15 +33,12 @@ TOWERS: dict[str, Any] = {
 """Classes that read the tower out of a checkpoint of more; others are read by `AutoModel`."""
 
 
-def put_together(section: Models, imagery: Imagery, seed: int) -> Loaded:
-    """The model of the recipe's `models.parts`; a connector that no part brings is random.
+def put_together(parts: Parts, section: Models, imagery: Imagery, seed: int) -> Loaded:
+    """The model of these `models.parts`; a connector that no part brings is random.
 
     Raises:
         ModelError: a part is not there, cannot be fetched, or does not go with the others.
     """
-    parts = section.parts
-    if parts is None:
-        raise ModelError("models.parts: names no parts to put together.")
     torch.manual_seed(seed)
     vision, language = _folder(parts.vision), _folder(parts.language)
     with reading(language):

@@ -17,12 +17,13 @@ from swath.endpoint import digest
 from swath.files import Journal
 from swath.imagery.scene import parts_of
 from swath.instructions.conversation import Conversation
-from swath.models.encoding import batches
 from swath.models.engine import Answer, LocalEngine, Progress
 from swath.models.loading import Loaded
 from swath.models.schema import Schema
 
 KIND = "replies"
+
+Keep = Callable[[int, dict[str, Any]], None]
 
 
 class Contents:
@@ -56,13 +57,12 @@ class RememberingEngine:
 
     Args:
         engine: of the model.
-        journal: of its replies; a row is added after every few batches.
+        journal: of its replies; rows are added after every batch.
     """
 
     def __init__(self, engine: LocalEngine, journal: Journal) -> None:
         self.engine, self._journal = engine, journal
         self._identity, self._contents = identity(engine.loaded), Contents()
-        self._step = 8 * engine.batch_size
 
     def answer(
         self,
@@ -73,13 +73,12 @@ class RememberingEngine:
     ) -> list[Answer]:
         """The greedy answer to each question, in order; JSON of a schema, where there is one."""
 
-        def ask(places: Sequence[int], step: Progress | None) -> list[dict[str, Any]]:
-            asked = [questions[i] for i in places]
-            some = self.engine.answer(asked, max_new_tokens, step, schema)
-            return [
-                {"text": one.text, "boxes": None if one.boxes is None else one.boxes.quads}
-                for one in some
-            ]
+        def ask(some: list[Conversation], places: list[int], step: Any, keep: Keep) -> None:
+            def kept(place: int, one: Answer) -> None:
+                quads = None if one.boxes is None else one.boxes.quads
+                keep(place, {"text": one.text, "boxes": quads})
+
+            self.engine.answer(some, max_new_tokens, step, schema, kept)
 
         how = [max_new_tokens, schema] if schema else max_new_tokens
         rows = self._remembered(questions, [how] * len(questions), ask, progress)
@@ -96,9 +95,9 @@ class RememberingEngine:
     ) -> list[NDArray[np.float64]]:
         """Summed log-probability of each candidate as the answer to its question."""
 
-        def ask(places: Sequence[int], step: Progress | None) -> list[dict[str, Any]]:
-            some = [questions[i] for i in places], [candidates[i] for i in places]
-            return [{"logs": logs} for logs in self.engine.score(*some, step)]
+        def ask(some: list[Conversation], places: list[int], step: Any, keep: Keep) -> None:
+            texts = [candidates[i] for i in places]
+            self.engine.score(some, texts, step, lambda place, logs: keep(place, {"logs": logs}))
 
         options = [[self.engine.views, list(texts)] for texts in candidates]
         rows = self._remembered(questions, options, ask, progress)
@@ -108,7 +107,7 @@ class RememberingEngine:
         self,
         questions: Sequence[Conversation],
         options: Sequence[Any],
-        ask: Callable[[Sequence[int], Progress | None], list[dict[str, Any]]],
+        ask: Callable[[list[Conversation], list[int], Progress | None, Keep], None],
         progress: Progress | None,
     ) -> list[dict[str, Any]]:
         keys = [
@@ -119,11 +118,13 @@ class RememberingEngine:
         done = len(keys) - len(missing)
         if progress and not missing:
             progress(done, len(keys))
-        for places in batches(missing, self._step):
-            step = _after(done, len(keys), progress)
-            for place, row in zip(places, ask(places, step), strict=True):
-                self._journal.put(keys[place], row)
-            done += len(places)
+        if missing:
+            ask(
+                [questions[i] for i in missing],
+                missing,
+                _after(done, len(keys), progress),
+                lambda place, row: self._journal.put(keys[missing[place]], row),
+            )
         return [self._journal.get(key) or {} for key in keys]
 
 

@@ -11,7 +11,9 @@ from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPooling
 
 from swath.errors import ModelError
-from swath.models.inputs import Inputs, plain, to_device
+from swath.models.encoding import batches
+from swath.models.features import Features, image_features, projector_of
+from swath.models.inputs import Inputs, plain
 from swath.models.joined import JoinedForConditionalGeneration
 from swath.models.pixels import View
 
@@ -25,20 +27,28 @@ class Seen:
         inputs: of the model.
         views: of each image, by its path.
         at_once: images that go through the tower together.
+        kept: features of an earlier time.
 
     Raises:
         ModelError: the tower makes other than one feature of each image token.
     """
 
-    def __init__(self, inputs: Inputs, views: Mapping[str, View], at_once: int) -> None:
+    def __init__(
+        self, inputs: Inputs, views: Mapping[str, View], at_once: int, kept: Features | None = None
+    ) -> None:
         model = inputs.loaded.model
         self.views = views
         self._inputs, self._place = inputs, {path: place for place, path in enumerate(views)}
-        values = inputs.tensor(list(views.values())).to(model.device, model.dtype)
-        self._values = None if takes_features(inputs) else values
-        if self._values is None:
-            some = [_features(inputs, part) for part in values.split(at_once)]
-            self._features = torch.cat(some)  # (images, tokens, width)
+        every = list(views.values())
+        self._features: Tensor | None = None  # (images, tokens, width)
+        if takes_features(inputs):
+            parts = batches(every, at_once)
+            if kept and (tower := kept.tower(inputs)):
+                of_tower = torch.cat([kept.of(inputs, tower, part) for part in parts])
+                found = [projector_of(inputs)(part) for part in of_tower.split(at_once)]
+            else:
+                found = [image_features(inputs, part) for part in parts]
+            self._features = torch.cat(found)
             made, loaded = self._features.shape[1], inputs.loaded
             if loaded.image_tokens not in (0, made):
                 raise ModelError(
@@ -46,12 +56,14 @@ class Seen:
                     f"has {loaded.image_tokens} image tokens for them; its config.json is not as "
                     f"swath knows the family, put back the one it was published with."
                 )
+        else:
+            self._values = inputs.tensor(every).to(model.device, model.dtype)
 
     def of(self, questions: Iterable[Sequence[str]]) -> dict[str, Any]:
         """What the model takes for rows whose images lie at these paths."""
         rows = [[self._place[path] for path in paths] for paths in questions]
         order = [place for row in rows for place in row]
-        if self._values is not None:
+        if self._features is None:
             return self._inputs.pixels(self._values[order], [len(row) for row in rows])
         features, kind = self._features[order], self._inputs.kind
         if kind == "encoder":
@@ -70,14 +82,3 @@ def takes_features(inputs: Inputs) -> bool:
         return True
     takes = signature(model.forward).parameters
     return "mm_encoder_outputs" in takes and takes["pixel_values"].default is None
-
-
-def _features(inputs: Inputs, values: Tensor) -> Tensor:
-    """(images, tokens, width), of the tower or behind the projector."""
-    model = plain(inputs.loaded.model)
-    pixels = to_device(inputs.pixels(values, [1] * len(values)), values.device)
-    if inputs.kind == "encoder":
-        return model.encoder(**pixels).last_hidden_state
-    found = model.get_image_features(**pixels)
-    found = getattr(found, "pooler_output", found)
-    return found if isinstance(found, Tensor) else torch.stack(list(found))

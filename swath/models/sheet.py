@@ -33,7 +33,7 @@ def contact_sheet(conversations: Sequence[Conversation], recipe: Recipe, path: P
     if not conversations:
         raise InstructionError("the set has no training rows to draw.")
     rng = np.random.default_rng(recipe.seed)
-    boxed = [c for c in conversations if any(isinstance(p, Box) for t in c.turns for p in t.parts)]
+    boxed = [c for c in conversations if any(isinstance(part, Box) for part in c.parts)]
     others = [c for c in conversations if c not in boxed]
     half = COLUMNS * ROWS // 2
     chosen = [*_some(boxed, half, rng), *_some(others, COLUMNS * ROWS - half, rng)]

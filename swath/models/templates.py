@@ -28,11 +28,9 @@ class Template:
     """
 
     jinja: str
-    tokens: tuple[str, ...]
+    tokens: tuple[str, ...] = ()
     end: str = "</s>"
 
-
-TEMPLATES: Registry[Template] = Registry("chat template", "swath.templates")
 
 _DONE = "{% endfor %}"
 _ANSWER = "{% generation %}{{ said.text + eos_token }}{% endgeneration %}"
@@ -70,9 +68,8 @@ _VICUNA = (
     "helpful, detailed, and polite answers to the human's questions."
 )
 
-TEMPLATES.add(
-    "nano",
-    Template(
+_TEMPLATES = {
+    "nano": Template(
         _turns(
             "{{ bos_token }}",
             "<|system|>" + _CONTENT,
@@ -82,26 +79,19 @@ TEMPLATES.add(
         ),
         ("<|system|>", "<|user|>", "<|assistant|>"),
     ),
-)
-# LLaVA-1.5 and GeoChat (conv_mode llava_v1): a system turn replaces Vicuna's own.
-TEMPLATES.add(
-    "vicuna",
-    Template(
+    # LLaVA-1.5 and GeoChat (conv_mode llava_v1): a system turn replaces Vicuna's own.
+    "vicuna": Template(
         _turns(
             "{{ bos_token }}{% if messages[0]['role'] != 'system' %}" + _VICUNA + "{% endif %}",
             _CONTENT,
             "{{ ' USER: ' + said.text }}",
             "{{ ' ASSISTANT: ' }}",
             " ASSISTANT:",
-        ),
-        (),
+        )
     ),
-)
-# Mistral's own puts the system instruction before the last question, so a conversation's beginning
-# would change as it goes on; here it stands before the first.
-TEMPLATES.add(
-    "pixtral",
-    Template(
+    # Mistral's own puts the system instruction before the last question, so a conversation's
+    # beginning would change as it goes on; here it stands before the first.
+    "pixtral": Template(
         _turns(
             "{{ bos_token }}",
             "",
@@ -113,11 +103,8 @@ TEMPLATES.add(
         ),
         ("[INST]", "[/INST]"),
     ),
-)
-# MiniGPT-v2 and SkyEyeGPT.
-TEMPLATES.add(
-    "minigpt",
-    Template(
+    # MiniGPT-v2 and SkyEyeGPT.
+    "minigpt": Template(
         _turns(
             "{{ bos_token }}",
             "{{ said.text + ' ' }}",
@@ -125,13 +112,9 @@ TEMPLATES.add(
             "+ ' [/INST]' }}",
             " ",
             "",
-        ),
-        (),
+        )
     ),
-)
-TEMPLATES.add(
-    "glm",
-    Template(
+    "glm": Template(
         _turns(
             "[gMASK]<sop>",
             "<|system|>\n" + _CONTENT,
@@ -142,10 +125,7 @@ TEMPLATES.add(
         ("[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|endoftext|>"),
         end="<|endoftext|>",
     ),
-)
-TEMPLATES.add(
-    "qwen",
-    Template(
+    "qwen": Template(
         f"{_loop('<|image_pad|>')}{{{{ '<|im_start|>' + message['role'] + '\n' }}}}"
         "{% if message['role'] == 'assistant' %}"
         "{% generation %}{{ said.text + '<|im_end|>' }}{% endgeneration %}"
@@ -156,10 +136,7 @@ TEMPLATES.add(
         ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"),
         end="<|im_end|>",
     ),
-)
-TEMPLATES.add(
-    "smolvlm",
-    Template(
+    "smolvlm": Template(
         "<|im_start|>" + _loop() + "{{ message['role'] | capitalize }}"
         "{% if said.text.startswith('<image>') %}{{ ':' }}{% else %}{{ ': ' }}{% endif %}"
         "{% if message['role'] == 'assistant' %}"
@@ -170,25 +147,18 @@ TEMPLATES.add(
         ("<|im_start|>", "<end_of_utterance>"),
         end="<end_of_utterance>",
     ),
-)
-# Models made for one question and one answer, such as a ViT before GPT-2.
-TEMPLATES.add(
-    "question",
-    Template(
+    # Models made for one question and one answer, such as a ViT before GPT-2.
+    "question": Template(
         _turns(
             "{{ bos_token }}",
             "{{ said.text + ' ' }}",
             "{{ 'Question: ' + said.text }}",
             "{{ ' Answer: ' }}",
             " Answer:",
-        ),
-        (),
+        )
     ),
-)
-# BLIP-2's: the image stands before the beginning of the words.
-TEMPLATES.add(
-    "blip",
-    Template(
+    # BLIP-2's: the image stands before the beginning of the words.
+    "blip": Template(
         _turns(
             "",
             "{{ said.text + ' ' }}",
@@ -196,10 +166,11 @@ TEMPLATES.add(
             "'<image>' in said.text else 'Question: ' + said.text }}",
             "{{ ' Answer: ' }}",
             " Answer:",
-        ),
-        (),
+        )
     ),
-)
+}
+
+TEMPLATES: Registry[Template] = Registry("chat template", "swath.templates", _TEMPLATES)
 
 
 def render(

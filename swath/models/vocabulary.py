@@ -9,6 +9,8 @@ from pathlib import Path
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from swath.models.templates import TEMPLATES
+
 SIZE = 2048
 LEXICON = Path(__file__).parent / "lexicon.txt"
 """Words of the trade, so that a user's classes and captions are not spelt letter by letter."""
@@ -17,17 +19,6 @@ NUMBERS = range(-50, 181)
 
 PAD, BEGIN, END, IMAGE = "<pad>", "<s>", "</s>", "<image>"
 ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
-
-CHAT_TEMPLATE = (
-    "{{ bos_token }}"
-    "{% for message in messages %}"
-    "{{ '<|' + message['role'] + '|>' }}"
-    "{% if message['role'] == 'assistant' %}"
-    "{% generation %}{{ message['content'] + eos_token }}{% endgeneration %}"
-    "{% else %}{{ message['content'] }}{% endif %}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
-)
 
 
 def train_tokenizer(texts: Iterable[str], size: int = SIZE) -> PreTrainedTokenizerFast:
@@ -64,5 +55,5 @@ def train_tokenizer(texts: Iterable[str], size: int = SIZE) -> PreTrainedTokeniz
         clean_up_tokenization_spaces=False,
         model_max_length=2048,
     )
-    wrapped.chat_template = CHAT_TEMPLATE
+    wrapped.chat_template = TEMPLATES.get("nano").jinja
     return wrapped

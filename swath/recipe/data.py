@@ -63,10 +63,7 @@ class Imagery(Section):
         128, ge=32, le=2048, description="Longest side, in pixels, at which images are held."
     )
     image_px: int | None = Field(
-        None,
-        ge=16,
-        le=4096,
-        description="Side the model sees; nothing: the base's own.",
+        None, ge=16, le=4096, description="Side the model sees; nothing: the base's own."
     )
     fit: Literal["pad", "centre_crop"] = Field(
         "pad", description="How an oblong image becomes square; `centre_crop` loses its ends."
@@ -80,10 +77,7 @@ class Drawn(Section):
 
     kinds: Literal["base", "quickstart"] = Field("base", description="Which scene kinds to draw.")
     frames: int = Field(
-        1,
-        ge=1,
-        le=16,
-        description="Frames a scene; more than 1: sequences in which things move.",
+        1, ge=1, le=16, description="Frames a scene; more than 1: sequences in which things move."
     )
     change: bool = Field(
         False, description="Pairs before and after, with tents put up or taken down."
@@ -116,7 +110,9 @@ class Annotations(Section):
         None, description="Where files do not say it: of all sources, or {source: licence}."
     )
     tile_px: int | None = Field(
-        None, ge=16, description="Cut larger images into tiles of this side, after splitting."
+        None,
+        ge=16,
+        description="Cut larger images into tiles of this side; by place before splitting.",
     )
     overlap_px: int = Field(0, ge=0, description="Pixels that neighbouring tiles share at least.")
     visible: float = Field(

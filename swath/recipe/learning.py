@@ -17,8 +17,7 @@ class Parts(Section):
     connector: Literal[
         "linear", "multi-linear", "mlp2x_gelu", "merge4", "qformer", "none", "cross-attention"
     ] = Field(
-        "mlp2x_gelu",
-        description="Between them; `cross-attention` makes a vision encoder-decoder.",
+        "mlp2x_gelu", description="Between them; `cross-attention` makes a vision encoder-decoder."
     )
 
 
@@ -190,9 +189,7 @@ class Tuning(Section):
     save_every: int = Field(200, gt=0, description="Steps between checkpoints to resume from.")
     keep_checkpoints: int = Field(1, ge=1, description="How many of them stay on disk.")
     prove: int = Field(
-        8,
-        ge=0,
-        description="Questions asked of the model as tuned and as read back from disk.",
+        8, ge=0, description="Questions asked of the model as tuned and as read back from disk."
     )
 
     @model_validator(mode="after")

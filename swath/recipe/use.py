@@ -67,6 +67,10 @@ class Evaluation(Section):
     max_new_tokens: int = Field(48, gt=0, description="Longest open answer.")
     batch_size: int = Field(32, gt=0, description="Questions answered at once.")
     captions_limit: int | None = Field(None, gt=0, description="Caption at most so many images.")
+    clip: str | None = Field(
+        None,
+        description="Folder of a CLIP checkpoint; captions then get CLIPScore and RefCLIPScore.",
+    )
     resamples: int = Field(1000, gt=0, description="Bootstrap resamples behind an interval.")
 
 

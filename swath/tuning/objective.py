@@ -74,11 +74,7 @@ class ImageHeads(nn.Module):
 
 
 def text_loss(
-    logits: Tensor,
-    labels: Tensor,
-    segments: Tensor,
-    average: str,
-    weights: Tensor | None = None,
+    logits: Tensor, labels: Tensor, segments: Tensor, average: str, weights: Tensor | None = None
 ) -> Tensor:
     """Cross-entropy of the answers.
 

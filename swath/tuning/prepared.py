@@ -14,7 +14,7 @@ from peft import PeftModel
 
 from swath.errors import ModelError, TuningError
 from swath.instructions.builder import InstructionSet
-from swath.instructions.conversation import Box, Conversation
+from swath.instructions.conversation import Box, Conversation, Text
 from swath.models.encoding import batches, by_image
 from swath.models.inputs import Inputs, head_of
 from swath.models.loading import Loaded, load_base
@@ -25,7 +25,7 @@ from swath.tuning.checks import Checks
 from swath.tuning.memory import fitting
 from swath.tuning.mixing import Groups, groups_for
 from swath.tuning.objective import ImageHeads
-from swath.tuning.rows import Batcher, Schedule, Targets
+from swath.tuning.rows import Batcher, Targets
 from swath.tuning.stages import check_rates, part_of
 from swath.tuning.tracking import check_trackers
 from swath.tuning.trainer import StageTrainer, arguments
@@ -75,12 +75,8 @@ class Prepared:
         self.loaded = load_base(recipe.models, _texts(built), recipe.seed, recipe.imagery)
         self.inputs = Inputs(self.loaded)
         imagery = recipe.imagery
-        self.store = PixelStore(
-            self.loaded.image_size,
-            imagery.cache_px,
-            fit=imagery.fit,
-            rendering=imagery.rendering,
-        )
+        size, held = self.loaded.image_size, imagery.cache_px
+        self.store = PixelStore(size, held, fit=imagery.fit, rendering=imagery.rendering)
         self.left_out = self._leave_out()
 
     @property
@@ -137,7 +133,7 @@ class Prepared:
     def _fits(self, one: Conversation) -> bool:
         """Whether a row is short enough, and the middles of its boxes are in what is seen."""
         if self.recipe.imagery.fit == "centre_crop":
-            for part in (p for turn in one.turns for p in turn.parts if isinstance(p, Box)):
+            for part in (part for part in one.parts if isinstance(part, Box)):
                 size = np.asarray(one.images[part.image].size_wh)
                 if (abs(part.boxes.quads.mean(axis=1) - size / 2) > size.min() / 2).any():
                     return False
@@ -193,7 +189,7 @@ class Prepared:
         return StageTrainer(
             model=model,
             args=arguments(place, stage, batch_size, recipe.tuning, steps, recipe.seed),
-            train_dataset=Schedule(steps * batch_size * stage.accumulate),
+            train_dataset=range(steps * batch_size * stage.accumulate),  # `Order` deals images
             data_collator=self._batcher(number, stage, self.groups[number]),
             stage=stage,
             inputs=self.inputs,
@@ -262,15 +258,10 @@ def _inside(model: Any, name: str) -> str:
 
 def _length(group: Sequence[Conversation], stage: Stage) -> int:
     """Characters of the longest row of an image, about."""
-    words = [sum(len(str(part)) for turn in one.turns for part in turn.parts) for one in group]
+    words = [sum(len(str(part)) for part in one.parts) for one in group]
     return sum(sorted(words)[-stage.rows_per_image :])
 
 
 def _texts(built: InstructionSet) -> list[str]:
-    return [
-        part.text
-        for conversation in built.split("train")
-        for turn in conversation.turns
-        for part in turn.parts
-        if hasattr(part, "text")
-    ]
+    parts = (part for one in built.split("train") for part in one.parts)
+    return [part.text for part in parts if isinstance(part, Text)]

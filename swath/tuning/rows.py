@@ -12,30 +12,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from swath.instructions.builder import words_of
 from swath.instructions.conversation import Box, Conversation
+from swath.instructions.mixing import tasks_in_turn
 from swath.models.encoding import join
 from swath.models.inputs import Inputs
 from swath.models.pixels import PixelStore, View
 from swath.recipe import Stage
 from swath.tuning.mixing import Order, class_weights, label_of
-
-
-class Schedule(Dataset[int]):
-    """Row numbers 0, 1, 2, ...; `Order` says which image comes in a row."""
-
-    def __init__(self, rows: int) -> None:
-        self.rows = rows
-
-    def __len__(self) -> int:
-        return self.rows
-
-    def __getitem__(self, row: int) -> int:
-        if not 0 <= row < self.rows:
-            raise IndexError(row)
-        return row
 
 
 @dataclass(frozen=True)
@@ -128,16 +113,11 @@ class Batcher:
         return batch
 
     def _seen(
-        self,
-        group: Sequence[Conversation],
-        asked: Sequence[Conversation],
-        rng: np.random.Generator,
+        self, group: Sequence[Conversation], asked: Sequence[Conversation], rng: np.random.Generator
     ) -> list[View]:
         """The views of a group's images; all frames of a sequence are turned and cut alike."""
         whole = any("count" in one.truth or "boxes" in one.truth for one in asked)
-        whole = whole or any(
-            isinstance(p, Box) for one in asked for t in one.turns for p in t.parts
-        )
+        whole = whole or any(isinstance(part, Box) for one in asked for part in one.parts)
         upright = any(one.upright for one in asked)
         before, views = rng.bit_generator.state, []
         for image in group[0].images:
@@ -151,15 +131,8 @@ class Batcher:
     ) -> list[Conversation]:
         """As many questions as a row may hold: other tasks first, then more of the same."""
         group = [one for one in group if task in (None, one.task)]
-        order = rng.permutation(len(group))
-        seen: dict[str, int] = {}
-        turns: list[tuple[int, int, Conversation]] = []
-        for place in order:
-            kind = group[place].task
-            seen[kind] = seen.get(kind, 0) + 1
-            turns.append((seen[kind], len(turns), group[place]))
-        turns.sort(key=lambda turn: turn[:2])
-        return [one for _, _, one in turns[: self.stage.rows_per_image]]
+        shuffled = [group[place] for place in rng.permutation(len(group))]
+        return tasks_in_turn(shuffled)[: self.stage.rows_per_image]
 
     def _weight(self, conversation: Conversation) -> float:
         if conversation.task != "classify":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,18 +122,14 @@ def part_of(name: str, loaded: Loaded) -> str:
 
 def count_parts(model: nn.Module, loaded: Loaded) -> list[PartCount]:
     """Trained and total parameters of each part, for the table shown before a run."""
-    trained: dict[str, int] = {}
-    total: dict[str, int] = {}
+    trained: Counter[str] = Counter()
+    total: Counter[str] = Counter()
     for name, parameter in model.named_parameters():
         part = part_of(name, loaded)
-        total[part] = total.get(part, 0) + parameter.numel()
-        if parameter.requires_grad:
-            trained[part] = trained.get(part, 0) + parameter.numel()
-    return [
-        PartCount(part, trained.get(part, 0), number)
-        for part, number in total.items()
-        if part != "original"
-    ]
+        total[part] += parameter.numel()
+        trained[part] += parameter.numel() if parameter.requires_grad else 0
+    del total["original"]
+    return [PartCount(part, trained[part], number) for part, number in total.items()]
 
 
 def _checkpoint(model: Any, stage: Stage) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +78,8 @@ class StageTrainer(Trainer):
         if self.heads is not None:
             self.heads.zero_grad()  # the trainer clears the model's own gradients only
         if len(batches) > 1 and "labels" in batches[0]:
-            self.answers = sum(self._counted(batch) for batch in batches)
+            average = self.stage.average
+            self.answers = sum(counted(one["labels"], one["segments"], average) for one in batches)
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """The batches of the step that begins here."""
@@ -167,9 +170,6 @@ class StageTrainer(Trainer):
         )
         return self.optimizer
 
-    def _counted(self, batch: dict[str, Any]) -> int:
-        return counted(batch["labels"], batch["segments"], self.stage.average)
-
     def _note(self, name: str, value: Tensor) -> None:
         self.parts[name] = self.parts.get(name, 0.0) + float(value.detach()) / self.batches
 
@@ -234,6 +234,7 @@ def computes_bf16() -> bool:
     return bool({"avx512_bf16", "amx_bf16"} & set(flags.read_text().split()))
 
 
+@dataclass(eq=False)
 class Watch(TrainerCallback):  # type: ignore[misc]
     """Keeps the loss of every step and tells who wants to know.
 
@@ -244,28 +245,23 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         probe: called after `report`; its time is not the stage's, and kept in `aside`.
         checks: what is looked at every so many steps; they may stop the stage.
         tracked: whether trackers get the rows as well.
+        trainer: whose losses they are; set before it begins.
 
     The seconds of a continued stage count on from its last row.
     """
 
-    def __init__(
-        self,
-        stage: str,
-        report: Report | None,
-        losses: list[dict[str, Any]],
-        probe: Report | None = None,
-        checks: Checks | None = None,
-        tracked: bool = False,
-    ) -> None:
-        self.stage = stage
-        self.report = report
-        self.losses = losses
-        self.probe = probe
-        self.checks = checks
-        self.tracked = tracked
+    stage: str
+    report: Report | None
+    losses: list[dict[str, Any]]
+    probe: Report | None = None
+    checks: Checks | None = None
+    tracked: bool = False
+    trainer: StageTrainer | None = None
+
+    def __post_init__(self) -> None:
+        last: dict[str, Any] = self.losses[-1] if self.losses else {"stage": None}
+        self.before = last["seconds"] if last["stage"] == self.stage else 0.0
         self.aside = 0.0
-        self.before = losses[-1]["seconds"] if losses and losses[-1]["stage"] == stage else 0.0
-        self.trainer: StageTrainer | None = None
         self._start = time.monotonic()
 
     def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
@@ -308,18 +304,12 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         return round(self.before + time.monotonic() - self._start - self.aside, 2)
 
 
-class _output_of:  # noqa: N801 (used as a function)
-    """Keeps what a module returns while the block runs."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self._module = module
-        self._seen: list[Any] = []
-
-    def __enter__(self) -> list[Any]:
-        self._hook = self._module.register_forward_hook(
-            lambda module, inputs, output: self._seen.append(output)
-        )
-        return self._seen
-
-    def __exit__(self, *exception: object) -> None:
-        self._hook.remove()
+@contextmanager
+def _output_of(module: nn.Module) -> Iterator[list[Any]]:
+    """What the module returns while the block runs."""
+    seen: list[Any] = []
+    hook = module.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    try:
+        yield seen
+    finally:
+        hook.remove()

@@ -1,5 +1,6 @@
 import pytest
 
+from swath.annotations.noting import noted
 from swath.annotations.readers import read
 from swath.errors import AnnotationError
 
@@ -151,10 +152,33 @@ def test_capera_captions_are_of_clips(folder, monkeypatch):
     folder.json("CapERA_DATASET_test.json", {"ERA_caption": [row]})
     (image,) = read(folder.path)
     assert (image.captions, image.split) == (("A fire.", "Smoke."), "test")
-    assert len(image.frames) == 8
+    assert (image.label, len(image.frames)) == ("Fire", 8)
 
 
 def test_sentences_of_one_string_are_parted_by_two_spaces(folder):
     folder.picture("1.tif")
     folder.json("UCM-en.json", [{"imged_id": "1.tif", "caption": "A field .  Crops .  "}])
     assert read(folder.path)[0].captions == ("A field .", "Crops .")
+
+
+def test_a_pair_whose_second_date_is_lost_is_left_out_and_named(folder):
+    rows = []
+    for name in ("1.png", "2.png"):
+        folder.picture(f"images/test/A/{name}")
+        rows.append({"filename": name, "filepath": "test", "changeflag": 0,
+                     "sentences": [{"raw": "Nothing."}]})  # fmt: skip
+    folder.picture("images/test/B/1.png")
+    folder.json("LevirCCcaptions.json", {"images": rows})
+    with noted() as found:
+        (image,) = read(folder.path)
+    assert image.frames[1].endswith("B/1.png")
+    lost, bare = found  # the first date alone shows no change
+    assert (lost.kind, lost.where) == ("missing picture", "test/B/2.png")
+    assert (bare.kind, bare.count) == ("not annotated", 1)
+
+
+def test_a_class_without_rows_is_named(folder):
+    folder.picture("1.jpg")
+    folder.json("dataset_nwpu.json", {"port": [{"filename": "1.jpg", "raw": "A."}], "beach": None})
+    with pytest.raises(AnnotationError, match="entry 1: expected an object, got NoneType"):
+        read(folder.path)

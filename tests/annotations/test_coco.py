@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from swath.annotations.noting import noted
 from swath.annotations.readers import read, recognise
 from swath.errors import AnnotationError
 
@@ -154,3 +155,43 @@ def test_a_row_that_is_no_whole_object_is_named(folder, key, row):
     folder.json("instances.json", content)
     with pytest.raises(AnnotationError, match=rf"{key}\[1\] is no object"):
         read(folder.path / "instances.json", "coco")
+
+
+def said(*captions):
+    return {
+        "images": [{"id": 7, "file_name": "a.png", "width": 16, "height": 12}],
+        "annotations": [{"id": n, "image_id": 7, "caption": one} for n, one in enumerate(captions)],
+    }
+
+
+def test_captions_join_the_boxes_of_their_images_and_stand_alone(folder):
+    folder.picture("train2017/a.png")
+    folder.json("annotations/captions_train2017.json", said("A port.", "Two ships. "))
+    assert recognise(folder.path).name == "coco"
+    (image,) = read(folder.path)
+    assert (image.captions, len(image.boxes), image.split) == (
+        ("A port.", "Two ships."),
+        0,
+        "train",
+    )
+    folder.json("annotations/instances_train2017.json", coco([{"bbox": [1, 2, 3, 4]}]))
+    folder.json("annotations/person_keypoints_train2017.json", coco([{"bbox": [1, 2, 3, 4]}]))
+    with noted() as found:
+        (image,) = read(folder.path)
+    assert (image.captions, image.names) == (("A port.", "Two ships."), ("ship",))
+    assert [(one.kind, one.count) for one in found] == [("file not read", 1)]
+    assert "person_keypoints_train2017.json" in found[0].what
+
+
+def test_a_caption_that_is_no_text_is_refused(folder):
+    folder.picture("a.png")
+    folder.json("a.json", said("A port.", 3))
+    with pytest.raises(AnnotationError, match="annotation 1: expected a caption as text, got 3"):
+        read(folder.path)
+
+
+def test_four_corners_are_kept_as_they_are(folder):
+    folder.picture("a.png")
+    corners = [2, 2, 9, 3, 8, 7, 1, 6.5]
+    folder.json("a.json", coco([{"bbox": [1, 2, 8, 5], "segmentation": [corners]}]))
+    assert read(folder.path)[0].boxes.quads.ravel().tolist() == corners

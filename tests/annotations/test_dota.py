@@ -1,6 +1,7 @@
 import pytest
 
 from swath.annotations.lint import lint
+from swath.annotations.noting import noted
 from swath.annotations.readers import read, recognise
 from swath.errors import AnnotationError
 
@@ -46,4 +47,36 @@ def test_real_samples_keep_corners_outside_and_take_the_questions_beside_them(da
     assert (whole.questions[1].question, whole.questions[1].answer) == (
         "how many large vehicles are there in this picture?",
         "50",
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "pictures"),
+    [
+        ("labelTxt-v1.0/labelTxt", "images/images"),
+        ("labelTxt-v1.5/DOTA-v1.5_train", "images"),
+        ("labelTxt-v2.0", "images"),
+        ("annfiles", "images"),
+    ],
+)
+def test_folders_as_dota_unpacks_and_mmrotate_cuts_are_read(folder, labels, pictures):
+    folder.picture(f"train/{pictures}/P1.png", (64, 48))
+    folder.text(f"train/{labels}/P1.txt", "acquisition dates:2016-05-04", "gsd:0.1", SHIP)
+    if "/" in labels:
+        folder.text(f"train/{labels}_hbb/P1.txt", SHIP, SHIP)
+    (image,) = read(folder.path)
+    assert (recognise(folder.path).name, image.split, image.names) == ("dota", "train", ("ship",))
+
+
+def test_of_two_versions_the_newer_counts_and_the_other_is_said(folder):
+    folder.picture("images/P1.png", (64, 48))
+    folder.text("labelTxt-v1.0/P1.txt", SHIP)
+    folder.text("labelTxt-v1.5/P1.txt", SHIP, SHIP[:-1] + "1")
+    with noted() as found:
+        (image,) = read(folder.path)
+    assert len(image.boxes) == 2
+    assert "labelTxt-v1.0 and labelTxt-v1.5" in found[0].what
+    assert (found[-1].what, found[-1].effect) == (
+        "1 objects are marked difficult",
+        "kept like the others",
     )

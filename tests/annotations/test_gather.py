@@ -2,7 +2,7 @@ import pytest
 
 from swath.annotations.finding import LEAKS
 from swath.annotations.gather import gather
-from swath.annotations.lint import lint
+from swath.annotations.lint import lint, readable
 from swath.errors import AnnotationError, RecipeError
 from swath.imagery.synthetic import QUICKSTART_KINDS
 from swath.recipe import Annotations
@@ -238,3 +238,62 @@ def test_by_place_no_ground_is_in_two_splits_and_what_would_be_is_left_out(folde
     left = gathered.notes["left_out_at_borders"]
     assert 0 < left < 8 and len(gathered.images) == 20 - left
     assert counted(gathered.images)["test"] >= 4
+
+
+@pytest.mark.parametrize("overlap_px", [0, 16])
+def test_tiles_of_one_scene_are_split_by_place_and_share_no_ground(folder, tmp_path, overlap_px):
+    """A raster of 1.28 x 1.28 km and one over its corner, in tiles of 320 m and blocks of 500 m."""
+    import numpy as np
+    import rasterio
+    import shapely
+    from rasterio.transform import from_origin
+
+    from swath.annotations.ground import footprint
+
+    form = {"driver": "GTiff", "width": 128, "height": 128, "count": 1, "dtype": "uint8"}
+    for number, east in enumerate((500_000, 501_000)):
+        noise = np.random.default_rng(number).integers(0, 255, (1, 128, 128), dtype=np.uint8)
+        placed = from_origin(east, 5_000_000 - 600 * number, 10, 10)
+        (folder.path / "Port").mkdir(exist_ok=True)
+        path = folder.path / "Port" / f"{number}.tif"
+        with rasterio.open(path, "w", crs="EPSG:32632", transform=placed, **form) as raster:
+            raster.write(noise)
+    given = {"source": str(folder.path), "split": {"train": 0.6, "test": 0.4}, "tile_px": 32}
+    section = Annotations(**given, overlap_px=overlap_px, split_by="place", block_m=500)
+    gathered = gather(section, 0, tmp_path / "d")
+    every = {0: 2 * 4 * 4, 16: 2 * 7 * 7}[overlap_px]
+    left = gathered.notes["left_out_at_borders"]
+    assert gathered.notes["cut"]["images"] == 2 and len(gathered.images) == every - left
+    grounds = {
+        split: shapely.union_all([footprint(i.path) for i in gathered.images if i.split == split])
+        for split in ("train", "test")
+    }
+    assert min(ground.area for ground in grounds.values()) > 0
+    shared = shapely.intersection(grounds["train"], grounds["test"]).area
+    assert shared < 1e-4 * footprint(gathered.images[0].path).area
+    assert [one.kind for one in lint(gathered.images) if one.kind in LEAKS] == []
+
+
+def test_missing_and_damaged_pictures_are_named_counted_and_left_out(folder, tmp_path):
+    rows = [{"image": f"{n}.png", "caption": f"{n} ships"} for n in range(50)]
+    table = folder.json("train.json", [*rows, {"image": "7.png", "caption": "boats"}])
+    for number in range(50):
+        folder.picture(f"{number}.png")
+    (folder.path / "7.png").unlink()
+    (folder.path / "8.png").write_bytes(b"no picture")
+    gathered = gather(Annotations(source=str(table)), 0, tmp_path / "d")
+    assert len(gathered.images) == 48
+    lost, broken = gathered.found
+    assert (lost.kind, lost.where, lost.count) == ("missing picture", "7.png", 2)
+    assert lost.what.startswith("named by 2 rows of train.json, and not in ")
+    assert (broken.kind, broken.where) == ("unreadable", "8")
+    with pytest.raises(AnnotationError, match=r"2 of 50 pictures missing or not readable.*drop"):
+        readable(gathered.images, gathered.found, "refuse")
+    assert len(readable(gathered.images, gathered.found, "drop")) == 48
+
+
+def test_a_source_all_of_whose_pictures_are_missing_is_refused(folder, tmp_path):
+    table = folder.json("train.json", [{"image": "a.png", "caption": "ships"}])
+    folder.picture("b.png")
+    with pytest.raises(AnnotationError, match=r"1 of 1 pictures are not in .*put them beside"):
+        gather(Annotations(source=str(table), unreadable="drop"), 0, tmp_path / "d")

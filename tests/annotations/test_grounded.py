@@ -1,6 +1,7 @@
 import pytest
 
 from swath.annotations.image import Question
+from swath.annotations.noting import noted
 from swath.annotations.readers import read, recognise
 from swath.errors import AnnotationError
 
@@ -52,3 +53,19 @@ def test_real_polygons_lie_in_their_boxes(data_folder):
     assert image.phrases == tuple(f"tennis court-{number}" for number in (1, 2, 3, 4))
     assert image.boxes.hbb.min() >= -1
     assert image.boxes.hbb.max() <= 804  # of 800, an oriented box reaches over the border
+
+
+def test_annotations_beside_the_files_made_of_them_are_preferred(folder):
+    for split in ("train", "val"):
+        folder.picture(f"Images_{split}/{split}.png")
+        folder.json(f"Annotations_{split}/{split}.json", vrsbench(image=f"{split}.png"))
+    row = {"image_id": "val.png", "question": "Describe.", "ground_truth": "A ship."}
+    folder.json("VRSBench_EVAL_Cap.json", [row])
+    with noted() as found:
+        images = read(folder.path)
+    assert recognise(folder.path).name == "grounded"
+    assert {(image.split, len(image.boxes) > 0) for image in images} == {
+        ("train", True),
+        ("val", True),
+    }
+    assert "VRSBench_EVAL_Cap.json" in found[0].what

@@ -13,7 +13,10 @@ def images(**licences):
     ("text", "name"),
     [
         ("CC BY 4.0", "CC-BY-4.0"),
-        ("cc-by-sa-3.0", "CC-BY-SA-4.0"),
+        ("cc-by-sa-3.0", "CC-BY-SA-3.0"),
+        ("Creative Commons Attribution 2.5", "CC-BY-2.5"),
+        ("CC BY-NC-ND 4.0", "CC-BY-NC-ND-4.0"),
+        ("cc-by-nd-4.0", "CC-BY-ND-4.0"),
         ("Creative Commons Attribution-NonCommercial-ShareAlike 4.0", "CC-BY-NC-SA-4.0"),
         ("CC BY-NC 4.0", "CC-BY-NC-4.0"),
         ("CC0-1.0 (drawn by swath)", "CC0-1.0"),
@@ -72,7 +75,11 @@ def test_the_ledger_has_a_row_for_each_source_and_licence():
         ({"a": "CC0"}, "Any use, commercial too."),
         ({"a": "CC0", "b": "CC-BY-4.0"}, "Any use, commercial too; name the makers of b."),
         ({"a": "MIT", "b": "CC-BY-NC-4.0"}, "Research only, because of b (CC-BY-NC-4.0); name"),
-        ({"a": "CC-BY-NC-4.0", "b": None}, "Ask first: no licence that is understood for b (not"),
+        ({"a": "CC-BY-NC-4.0", "b": None}, "understood, or one that forbids changes, for b (not"),
+        (
+            {"a": "MIT", "b": "CC BY-ND 4.0"},
+            "Not for publication before asking: no licence that is",
+        ),
         ({"a": "ODbL"}, "name the makers of a; pass it on under ODbL if"),
     ],
 )

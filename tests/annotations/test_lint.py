@@ -7,7 +7,7 @@ from PIL import Image
 
 from swath.annotations.finding import LEAKS
 from swath.annotations.image import AnnotatedImage, Question
-from swath.annotations.lint import lint, text_faults, usable
+from swath.annotations.lint import lint, looks_of, text_faults, usable
 from swath.annotations.readers import read
 from swath.annotations.splits import split_images
 from swath.boxes import Boxes
@@ -54,13 +54,27 @@ def test_the_same_file_in_train_and_test_is_a_leak(folder):
     assert "so that they share a split" in found.action
 
 
-def test_the_same_picture_saved_anew_across_splits_is_a_near_duplicate(folder):
+def again(folder, original, id, turn=None, **more):
+    """The picture saved anew as a JPEG of another size, perhaps turned."""
+    path = folder.path / f"{id}.jpg"
+    pixels = Image.open(original.path).resize((96, 72))
+    (pixels if turn is None else pixels.transpose(turn)).save(path, quality=80)
+    return replace(original, id=id, path=str(path), scene=id, **more)
+
+
+def test_the_same_picture_saved_anew_across_splits_is_a_leak(folder):
     one = image(folder, split="train")
-    again = folder.path / "Port/b.jpg"
-    Image.open(one.path).resize((96, 72)).save(again, quality=80)
-    two = replace(one, id="Port/b", path=str(again), scene="b", split="test")
-    assert [finding.kind for finding in lint([one, two])] == ["near duplicate"]
-    assert lint([one, replace(two, split="train")]) == []
+    (found,) = lint([one, again(folder, one, "Port/b", split="test")])
+    assert (found.kind, found.where, found.count) == ("leak", "Port/a", 2)
+    assert found.what == "looks like Port/b (test); itself in train"
+
+
+def test_pictures_saved_anew_or_turned_within_a_split_are_near_duplicates_told_once(folder):
+    one = image(folder, split="train")
+    turned = again(folder, one, "Port/c", Image.Transpose.ROTATE_90)
+    (found,) = lint([one, again(folder, one, "Port/b"), turned, image(folder, "Port/d")])
+    assert (found.kind, found.count) == ("near duplicate", 3)
+    assert found.what == "looks like Port/b (train), Port/c (train), turned or mirrored"
 
 
 def test_one_file_under_two_labels_is_found(folder):
@@ -86,6 +100,17 @@ def test_a_class_spelled_in_two_ways_is_found(folder):
     (found,) = lint(images)
     assert found.kind == "spelling"
     assert found.what == "one class spelled in 2 ways: 'Bare Land' (5), 'bareland' (5)"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("ship", "Ships"), ("storage-tank", "storage_tanks"), ("bus", "buses"), ("ferry", "ferries")],
+)
+def test_a_class_in_the_singular_and_the_plural_is_found(folder, one, other):
+    names = (one, other, "harbor")
+    boxes = Boxes.from_hbb([[n, 0, n + 9, 9] for n in range(3)])
+    (found,) = lint([image(folder, boxes=boxes, names=names, phrases=(None,) * 3)])
+    assert (found.kind, found.count) == ("spelling", 2)
 
 
 def test_names_of_objects_are_checked_for_spelling_too(folder):
@@ -133,7 +158,7 @@ def test_a_source_without_licence_is_found_once(folder):
 
 def test_progress_is_told_image_by_image(folder):
     told = []
-    lint([image(folder, "a"), image(folder, "b")], lambda done, total: told.append((done, total)))
+    looks_of([image(folder, "a"), image(folder, "b")], lambda *done: told.append(done))
     assert told == [(1, 2), (2, 2)]
 
 
@@ -210,6 +235,7 @@ def test_what_is_left_out_is_what_lint_says(folder):
     [
         "How many  in the picture?",
         "How many  are there?",
+        "How many are there in the image?",
         "What is the location of the  in this picture?",
         "Is there a ?",
         "Are there more  than roads?",

@@ -2,22 +2,21 @@ import os
 
 import pytest
 
-from swath.annotations import listings
+from swath.annotations import listings, streaming
 from swath.annotations.pictures import pictures_below
 from swath.annotations.readers import read, recognise
 from swath.errors import AnnotationError
 
 
-def test_json_in_one_piece_has_a_limit_and_json_lines_have_none(folder, monkeypatch):
-    monkeypatch.setattr(listings, "LARGEST_JSON", 1000)
+def test_large_json_is_read_row_by_row_and_one_huge_piece_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(streaming, "STREAMED", 1000)
+    monkeypatch.setattr(streaming, "LARGEST_PIECE", 1000)
     folder.picture("a.png")
     rows = [f'{{"image": "a.png", "caption": "ship {number}"}}' for number in range(100)]
-    folder.text("rows.jsonl", *rows)
-    assert len(read(folder.path)[0].captions) == 100
     folder.text("rows.json", "[", ",\n".join(rows), "]")
-    with pytest.raises(
-        AnnotationError, match=r"more than fits the memory .*write it as JSON Lines"
-    ):
+    assert len(read(folder.path)[0].captions) == 100
+    folder.text("rows.json", '[{"image": "a.png", "caption": "', "ship " * 400, '"}]')
+    with pytest.raises(AnnotationError, match=r"in one piece .*write it as JSON Lines"):
         read(folder.path)
 
 

@@ -124,6 +124,7 @@ def test_several_pictures_are_a_sequence(folder):
         ([row(("a?", "b")), {"image": "a.png"}], "entry 1: expected `image` and `conversations`"),
         ([{"image": "a.png", "conversations": [{"from": "gpt", "value": "b"}] * 2}], "in turns"),
         ([{"image": "a.png", "conversations": [{"from": "human", "value": "b"}]}], "has no answer"),
+        ([row(("a?", None))], "expected text under `value`"),
         ([row(("a?", "b"), image="../../a.png")], "lies outside"),
         ([row(("a?", "b"), image="z.png")], "1 of 1 pictures are not in"),
     ],
@@ -167,6 +168,7 @@ def test_messages_of_mistral_and_openai_give_the_same(folder, tmp_path):
     ("url", "advice"),
     [
         ("https://example.org/a.png", "lies on the web"),
+        ({"url": None}, "an image_url that is no text"),
         ("data:text/html;base64,AAAA", "no picture"),
         ("data:image/png;base64,A*A", "not base64"),
         ("data:image/png;base64," + "A" * (LARGEST_PICTURE * 4 // 3 + 8), "more than 20 MB"),
@@ -184,3 +186,14 @@ def test_messages_that_are_none_are_refused(folder):
     folder.text("train.jsonl", json.dumps(bare))
     with pytest.raises(AnnotationError, match=r"train.jsonl:1: expected messages of `role`"):
         read(folder.path)
+
+
+def test_a_box_that_one_turn_names_and_another_describes_is_one_object(folder):
+    image = one(
+        folder,
+        ("[refer] where is <p>silver boeing737 airplane</p> ?", "{<10><20><30><40>|<0>}"),
+        ("[identify] what is {<10><20><30><40>|<0>}", "airplane"),
+        ("[refer] where is <p>1 ship</p> ?", "{<50><50><60><60>|<0>}"),
+    )  # fmt: skip
+    assert image.names == ("airplane", "ship")
+    assert image.phrases == ("silver boeing737 airplane", "1 ship")

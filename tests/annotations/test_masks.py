@@ -129,3 +129,25 @@ def test_real_pairs_have_a_box_for_each_patch_that_scipy_finds(data_folder, name
         counted += int((np.bincount(labels.ravel())[1:] >= 4).sum())
     assert sum(len(image.boxes) for image in images) == counted
     assert all(finding.effect == "they are left out" for finding in found)
+
+
+def test_samrs_lies_in_trainval_and_255_is_its_background(folder):
+    values = np.full((12, 16), 255)
+    values[2:6, 3:8] = 0
+    for name, split in (("P1", "train"), ("P2", "valid")):
+        folder.picture(f"trainval/images/{name}.png")
+        folder.picture(f"trainval/hbox_segs_init/color/{name}.png")
+        mask(folder, f"trainval/hbox_segs_init/gray/{name}.png", values)
+        folder.text(f"trainval/{split}.txt", name)
+    assert recognise(folder.path).name == "masks"
+    one, two = read(folder.path)
+    assert (one.boxes.hbb.tolist(), one.names) == ([[3, 2, 8, 6]], ("class 0",))
+    assert (one.split, two.split) == ("train", "val")
+
+
+def test_loveda_has_areas_in_its_splits(folder):
+    for area in ("Urban", "Rural"):
+        folder.picture(f"Train/{area}/images_png/{area}.png")
+        mask(folder, f"Train/{area}/masks_png/{area}.png", blank() + 2)
+    assert recognise(folder.path).name == "masks"
+    assert [(one.names, one.split) for one in read(folder.path)] == [(("class 2",), "train")] * 2

@@ -67,3 +67,13 @@ def test_real_theme_questions_join_the_captions(data_folder):
     assert {len(image.questions) for image in images} == {1}
     answers = {image.label: image.questions[0].answer for image in images}
     assert (answers["Airport"], answers["Playground"]) == ("airport", "playfields")
+
+
+def test_of_rsivqas_sets_each_asks_about_the_pictures_in_its_folder(folder):
+    for place in ("UCM", "Sydney"):
+        folder.picture(f"{place}/1.tif")
+    folder.text("UCM/ucm_vqa.txt", "1.tif:what is it?a farm")
+    folder.text("Sydney/sydney_vqa.txt", "1.tif:is there a river?no")
+    assert recognise(folder.path).name == "questions"
+    answers = {image.id: image.questions[0].answer for image in read(folder.path)}
+    assert answers == {"UCM/1": "a farm", "Sydney/1": "no"}

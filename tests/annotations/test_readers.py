@@ -2,6 +2,7 @@ from collections import Counter
 
 import pytest
 
+from swath.annotations.noting import noted
 from swath.annotations.readers import READERS, check_classes, read, recognise
 from swath.errors import AnnotationError, RequestError
 
@@ -104,3 +105,41 @@ def test_real_scenes_read_from_the_set_and_from_its_class_folders(data_folder):
         assert Counter(image.split for image in images) == {"train": 2400, "val": 450, "test": 450}
         assert len({image.label for image in images}) == 30
         assert {len(image.captions) for image in images} == {captions}
+
+
+def test_files_of_another_format_in_the_folder_are_named(folder):
+    folder.picture("a.png")
+    folder.json("captions.json", [{"image": "a.png", "captions": ["a port"]}])
+    folder.text("labels.csv", "image,label", "a.png,port")
+    folder.json("card.json", {"license": "MIT"})
+    with noted() as found:
+        read(folder.path)
+    assert [(one.kind, one.what, one.effect) for one in found] == [
+        ("file not read", "labels.csv: 'captions' does not read it",
+         "left out; it may be a source of its own"),
+    ]  # fmt: skip
+
+
+def test_files_of_three_splits_are_all_read(folder):
+    for split in ("train", "val", "test"):
+        folder.picture(f"images/{split}.png")
+        folder.json(f"{split}.json", [{"image": f"{split}.png", "captions": ["a port"]}])
+    with noted() as found:
+        assert {one.split for one in read(folder.path)} == {"train", "val", "test"}
+    assert not found
+
+
+def test_pictures_that_no_annotation_is_about_are_counted_whatever_the_format(folder):
+    for name in ("port/1.png", "beach/1.png", "alone.png"):
+        folder.picture(name)
+    with noted() as found:
+        assert len(read(folder.path)) == 2  # class folders
+    assert [(one.kind, one.what) for one in found] == [
+        ("not annotated", "no annotation is about 1 pictures: alone.png")
+    ]
+    folder.text("rows.csv", "image,caption", "alone.png,A lonely picture.")
+    with noted() as found:
+        assert len(read(folder.path / "rows.csv")) == 1  # a file alone was asked for
+        assert not found
+        assert len(read(folder.path)) == 1
+    assert [one.count for one in found] == [2]

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from swath.annotations.image import Question
+from swath.annotations.noting import noted
 from swath.annotations.readers import read, recognise
 from swath.errors import AnnotationError
 from tests.imagery.making import write_clip
@@ -224,3 +225,42 @@ def test_rsvg_rows_hold_a_phrase_and_a_box(folder):
     folder.json("rsvg_test.json", [{"image": "a.jpg", "phrase": "a red car", "bbox": [1, 2, 3, 4]}])
     (image,) = read(folder.path)
     assert (image.phrases, image.names, image.split) == (("a red car",), ("object",), "test")
+
+
+def test_floodnet_keeps_its_questions_in_a_folder_and_the_answers_of_its_test_back(folder):
+    row = {"Image_ID": "7.JPG", "Question": "How many?", "Ground_Truth": 3, "Question_Type": "n"}
+    folder.picture("Images/Train_Image/7.JPG")
+    folder.picture("Images/Test_Image/9.JPG")
+    folder.json("Questions/Training Question.json", {"0": row})
+    asked = {"Image_ID": "9.JPG", "Question": "How many?", "Question_Type": "n"}
+    folder.json("Questions/Test_Question.json", {"0": asked})
+    with noted() as found:
+        (image,) = read(folder.path)
+    assert (image.split, image.questions[0].answer) == ("train", "3")
+    file, bare = found
+    assert (file.kind, file.what[:18]) == ("file not read", "Test_Question.json")
+    assert (bare.kind, bare.count) == ("not annotated", 1)  # the test's picture
+
+
+def test_a_table_may_be_parted_by_semicolons(folder):
+    folder.picture("a.png")
+    folder.text("labels.csv", "filename;label", "a.png;port, old")
+    assert read(folder.path)[0].label == "port, old"
+
+
+def test_rows_that_say_nothing_are_counted(folder):
+    folder.picture("a.jpg")
+    rows = [{"image": "a.jpg", "phrase": "a car", "bbox": box} for box in ([1, 2, 3, 4], None)]
+    folder.json("rsvg_test.json", rows)
+    with noted() as found:
+        (image,) = read(folder.path)
+    assert len(image.boxes) == 1
+    assert [(one.kind, one.count) for one in found] == [("row without content", 1)]
+
+
+def test_numbers_as_text_are_refused(folder):
+    folder.picture("a.jpg")
+    row = {"image": "a.jpg", "phrase": "a car", "bbox": ["1", "2", "3", "4"]}
+    folder.json("rsvg_test.json", [row])
+    with pytest.raises(AnnotationError, match=r"entry 0: expected boxes as corners"):
+        read(folder.path)

@@ -6,6 +6,7 @@ import pytest
 import rasterio
 import shapely
 from pyproj import Transformer
+from rasterio.control import GroundControlPoint
 from rasterio.transform import from_origin
 
 from swath.annotations.noting import noted
@@ -84,7 +85,7 @@ def test_parts_are_objects_and_points_are_said(folder):
     with noted() as found:
         (image,) = read(folder.path)
     assert image.names == ("ship", "ship")
-    assert [one.what for one in found] == ["1 features are points or lines"]
+    assert [one.what for one in found] == ["1 features are points, lines or nothing"]
 
 
 def test_features_of_a_file_of_the_rasters_name_are_that_rasters(folder):
@@ -145,3 +146,41 @@ def test_real_buildings_lie_over_their_raster(data_folder):
         points = np.asarray(corners[0] if np.ndim(corners) == 3 else corners[0][0])[:, :2]
         placed = np.array([~scene.transform * tuple(point) for point in points])
     assert image.boxes.hbb[0][:2] == pytest.approx(placed.min(axis=0), abs=8)
+
+
+def test_features_lie_in_pixels_of_a_raster_of_control_points(folder):
+    path = raster(folder.path / "scene.tif")
+    with rasterio.open(path, "r+") as file:
+        spots = [(0, 0), (0, 80), (100, 0), (100, 80), (40, 30)]
+        points = [
+            GroundControlPoint(row=y, col=x, x=place[0], y=place[1])
+            for (x, y), place in zip(spots, ground(spots), strict=True)
+        ]
+        file.transform = rasterio.Affine.identity()
+        file.gcps = (points, rasterio.CRS.from_epsg(32633))
+    geojson(folder, "any.geojson", ("Polygon", polygon(ground(SHIP)), {"class": "ship"}))
+    (image,) = read(folder.path)
+    assert image.boxes.hbb.round(4).tolist() == [[10, 20, 30, 30]]
+
+
+def test_degrees_of_a_geojson_over_mars_are_those_of_mars(folder):
+    mars = "+proj=longlat +a=3396190 +b=3376200 +no_defs"
+    raster(folder.path / "scene.tif", mars, (10, 5), 0.01)
+    place = polygon(ground(SHIP, (10, 5), 0.01))
+    geojson(folder, "any.geojson", ("Polygon", place, {"class": "dune"}), crs="EPSG:4326")
+    (image,) = read(folder.path)
+    assert image.boxes.hbb.round(4).tolist() == [[10, 20, 30, 30]]
+
+
+def test_a_hole_does_not_change_the_box_and_lines_and_nothing_are_counted(folder):
+    raster(folder.path / "scene.tif")
+    hole = ground([(12, 22), (14, 22), (14, 24), (12, 24)])
+    place = [*polygon(ground(SHIP)), *polygon(hole)]
+    geojson(
+        folder, "any.geojson",
+        ("Polygon", place, {"class": "ship"}), ("LineString", ground(SHIP), {"class": "road"}),
+    )  # fmt: skip
+    with noted() as found:
+        (image,) = read(folder.path)
+    assert image.boxes.hbb.round(4).tolist() == [[10, 20, 30, 30]]
+    assert [one.what for one in found] == ["1 features are points, lines or nothing"]

@@ -138,3 +138,42 @@ def test_real_trees_agree_with_the_other_form_of_their_annotation(data_folder):
     (same,) = read(data_folder / "neon_trees" / "OSBS_029.csv")
     assert len(image.boxes) == 61
     assert sorted(image.boxes.hbb.tolist()) == sorted(same.boxes.hbb.tolist())
+
+
+def test_pictures_of_one_name_are_those_nearest_to_their_files_and_folders_say_the_split(folder):
+    for place, labels in (("train/part1", "labelXml"), ("validation", "labelXmls")):
+        folder.picture(f"{place}/images/0.tif")
+        said = "<description>None</description>"
+        points = "".join(f"<point>{x},{y}</point>" for x, y in [(1, 1), (5, 1), (5, 6), (1, 6)])
+        thing = (
+            f"<object>{said}<possibleresult><name>Boeing737</name></possibleresult>"
+            f"<points>{points}</points></object>"
+        )
+        source = "<source><filename>0.tif</filename></source>"
+        content = f"<annotation>{source}<objects>{thing}</objects></annotation>"
+        folder.text(f"{place}/{labels}/0.xml", content)
+    one, two = read(folder.path)
+    assert (one.id, one.split) == ("train/part1/images/0", "train")
+    assert (two.id, two.split) == ("validation/images/0", "val")
+    assert one.phrases == (None,)  # "None" is no phrase
+
+
+def test_a_list_of_train_and_val_is_train_where_there_is_neither(folder):
+    for name in "ab":
+        folder.picture(f"JPEGImages/{name}.jpg")
+        folder.text(f"Annotations/{name}.xml", xml(thing(1, 2, 5, 6), name=f"{name}.jpg"))
+    folder.text("ImageSets/Main/trainval.txt", "a")
+    folder.text("ImageSets/Main/test.txt", "b")
+    assert [one.split for one in read(folder.path)] == ["train", "test"]
+    folder.text("ImageSets/Main/train.txt", "b")
+    (folder.path / "ImageSets/Main/test.txt").unlink()
+    assert [one.split for one in read(folder.path)] == [None, "train"]
+
+
+def test_lists_of_names_are_no_numbers_of_objects(folder):
+    folder.picture("00000.jpg")
+    folder.text("00000.xml", xml(thing(1, 2, 5, 6, said="the ship"), name="00000.jpg"))
+    folder.text("split/test.txt", "00000")
+    assert read(folder.path)[0].split is None
+    folder.text("split/test.txt", "0")
+    assert read(folder.path)[0].split == "test"

@@ -59,8 +59,8 @@ def test_a_picture_without_a_place_on_earth_has_no_geojson(folder, tmp_path):
 
 
 def test_unknown_formats_and_images_without_boxes_are_refused(folder, tmp_path):
-    with pytest.raises(RequestError, match="unknown writer 'yolo'; did you mean yolo-obb"):
-        write(tmp_path / "out", made(folder), "yolo")
+    with pytest.raises(RequestError, match="unknown writer 'yolo-oob'; did you mean yolo-obb"):
+        write(tmp_path / "out", made(folder), "yolo-oob")
     image = AnnotatedImage("a", str(folder.picture("a.png")), (16, 12))
     with pytest.raises(AnnotationError, match="none of 1 images has a box"):
         write(tmp_path / "out", [image], "coco")
@@ -68,7 +68,7 @@ def test_unknown_formats_and_images_without_boxes_are_refused(folder, tmp_path):
 
 def test_every_writer_has_a_reader():
     assert [name for name, _ in WRITERS.items()] == [
-        "coco", "yolo-obb", "dota", "geojson", "geopackage",
+        "coco", "yolo", "yolo-obb", "dota", "geojson", "geopackage",
     ]  # fmt: skip
 
 
@@ -80,3 +80,13 @@ def test_real_oriented_boxes_survive_dota_and_yolo(data_folder, tmp_path):
         for one, other in zip(images, back, strict=True):
             assert np.abs(one.boxes.quads - other.boxes.quads).max() < 1e-3
             assert one.names == other.names
+
+
+def test_yolo_holds_the_upright_box_around_an_oriented_one(folder, tmp_path):
+    images = made(folder)
+    write(tmp_path / "out", images, "yolo")
+    back = {image.path[-5:]: image for image in read(tmp_path / "out")}
+    for image in images:
+        assert back[image.path[-5:]].boxes.hbb == pytest.approx(image.boxes.hbb, abs=1e-3)
+    assert (tmp_path / "out/test/labels/port/b.txt").read_text().split()[0] == "1"
+    assert back["a.png"].boxes.areas[0] == pytest.approx(60)  # 6 x 10, upright

@@ -130,3 +130,21 @@ def test_real_cars_are_counted_as_their_page_says(data_folder):
     assert Counter(image.split for image in images) == {"train": 142, "val": 23, "test": 11}
     counts = Counter(name for image in images for name in image.names)
     assert counts == {"class 0": 4530, "class 1": 14, "class 2": 160, "class 3": 137}
+
+
+def test_an_outline_becomes_the_smallest_rectangle_around_it(folder):
+    folder.picture("images/a.png", (100, 50))
+    folder.text("labels/a.txt", "0 0.1 0.1 0.3 0.1 0.3 0.3 0.2 0.2 0.1 0.3")
+    (image,) = read(folder.path)
+    assert image.boxes.hbb.round(6).tolist() == [[10, 5, 30, 15]]
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"), [("DOTAv1.yaml", ["names: {0: car}"]), ("obj.names", ["car"])]
+)
+def test_a_list_of_classes_may_be_called_after_the_set(folder, name, lines):
+    folder.picture("images/train/a.png")
+    folder.text("labels/train/a.txt", "0 0.5 0.5 0.2 0.1")
+    folder.text("mkdocs.yaml", "site: about")
+    folder.text(name, *lines)
+    assert read(folder.path)[0].names == ("car",)

@@ -7,12 +7,12 @@ from swath.instructions.conversation import Conversation, Image, assistant, user
 
 
 def predicted(number: int, task: str, truth: dict[str, Any], **values: Any) -> Prediction:
-    given = {"scene": f"s{number}", "answer": "words", "size_wh": (100, 100), **values}
+    given = {"scene": f"s{number}", "answer": "words", "size_wh": (100, 100)}
+    given |= {"question": "What is it?", **values}
     return Prediction(
         id=f"q{number}",
         task=task,
         image=f"/images/{number}.png",
-        question="What is it?",
         truth=truth,
         **given,
     )

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from swath.errors import EvaluationError
@@ -17,7 +19,7 @@ def stops(base, task, **stop):
 
 
 def test_without_stop_there_is_no_score(tiny_base, built):
-    assert stop_score(built, tiny_recipe(tiny_base)) is None
+    assert stop_score(built, tiny_recipe(tiny_base), Path("kept")) is None
 
 
 def test_the_score_is_the_headline_over_as_many_questions_as_wanted(
@@ -25,12 +27,12 @@ def test_the_score_is_the_headline_over_as_many_questions_as_wanted(
 ):
     asked = []
 
-    def watched(loaded, questions, *rest):
+    def watched(loaded, questions, *rest, **kept):
         asked.extend(one.truth["label"] for one in questions)
-        return answers_of(loaded, questions, *rest)
+        return answers_of(loaded, questions, *rest, **kept)
 
     monkeypatch.setattr(asking, "answers_of", watched)
-    value = stop_score(built, stops(tiny_base, "classify", questions=6))(tiny)
+    value = stop_score(built, stops(tiny_base, "classify", questions=6), Path("kept"))(tiny)
     assert asked == ["red land", "blue land", "green land"] * 2  # every second of twelve
     right = sum(
         one.label == one.truth["label"]
@@ -67,4 +69,4 @@ def test_free_json_answers_keep_to_the_classes_unless_the_recipe_lets_them_err(
 )
 def test_a_task_that_cannot_be_scored_is_named(tiny_base, built, task, stop, advice):
     with pytest.raises(EvaluationError, match=advice):
-        stop_score(built, stops(tiny_base, task, **stop))
+        stop_score(built, stops(tiny_base, task, **stop), Path("kept"))

@@ -1,9 +1,17 @@
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from swath.cli import app
 from swath.errors import ModelError
 from swath.evaluation import clipscore
+from swath.evaluation.predictions import Prediction
+from swath.evaluation.score import score
+from tests.evaluation.making import predicted
 
 
 def test_opposite_directions_score_nothing_and_equal_ones_two_and_a_half():
@@ -94,3 +102,41 @@ def test_a_folder_without_clip_is_refused(tmp_path, tiny_base):
         clipscore.clip_scores(tmp_path, [], [], [])
     with pytest.raises(ModelError, match="needs a CLIP checkpoint"):
         clipscore.clip_scores(tiny_base, [], [], [])
+
+
+def test_captions_get_both_scores_and_other_answers_none(folder, tmp_path):
+    path = tmp_path / "one.png"
+    Image.new("RGB", (16, 16), (200, 30, 90)).save(path)
+    truth = {"captions": ["two ships", "a road"]}
+    some = [
+        replace(predicted(1, "caption", truth, answer="a road"), image=str(path)),
+        predicted(2, "count", {"count": 3}, count=3),
+    ]
+    caption, count = clipscore.with_clip(some, folder)
+    scores = clipscore.clip_scores(folder, [path], ["a road"], [truth["captions"]])
+    assert count.clip is None
+    assert caption.clip == {
+        "score": pytest.approx(scores.clip[0]),
+        "ref": pytest.approx(scores.ref_clip[0]),
+        "by": folder.name,
+    }
+    found = score([Prediction.from_row(caption.to_row())])["caption"]
+    assert found["clip_score"].value == pytest.approx(scores.clip[0])
+    assert found["ref_clip_score"].value == pytest.approx(scores.ref_clip[0])
+    assert "clip_score" not in score(some[:1])["caption"]
+
+
+def test_command_scores_captions_by_a_checkpoint(folder, tmp_path):
+    home = tmp_path / "rsicd"
+    home.mkdir()
+    Image.new("RGB", (16, 16), (200, 30, 90)).save(home / "one.png")
+    rows = [{"filename": "one.png", "split": "test", "sentences": [{"raw": "two ships"}]}]
+    (home / "dataset_rsicd.json").write_text(json.dumps({"images": rows}))
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text(json.dumps({"question_id": "one.png", "answer": "two ships"}))
+    words = ["score", answers, "--suite", f"rsicd={home}", "--clip", folder, "--json"]
+    done = CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False)
+    found = json.loads(done.stdout)["rsicd"]
+    a = found["scores"]["clip_score"]["value"]
+    assert found["scores"]["ref_clip_score"]["value"] == pytest.approx(2 * a / (a + 1), abs=1e-6)
+    assert found["notes"]["clip"] == str(folder)

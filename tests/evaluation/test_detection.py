@@ -45,6 +45,17 @@ def test_an_overlap_of_exactly_one_half_is_found_by_coco_and_not_by_dota():
     assert detection.dota(half, truth)["ship"].ap == 0
 
 
+def test_any_number_of_boxes_may_lie_in_a_crowd_and_none_of_them_counts():
+    truth = Objects(["a", "a"], ["ship"] * 2, at(0, 200), difficult=[False, True])
+    inside = Boxes.from_hbb([[0, 0, 100, 100], [200, 0, 230, 30], [240, 0, 270, 30]])
+    scores = [0.7, 0.9, 0.8]  # the small ones come first: wrong, if they counted
+    assert detection.coco(Objects(["a"] * 3, ["ship"] * 3, inside, scores), truth)[
+        "AP"
+    ] == pytest.approx(1)
+    plain = Objects(["a", "a"], ["ship"] * 2, at(0, 200))
+    assert detection.coco(Objects(["a"] * 3, ["ship"] * 3, inside, scores), plain)["AP"] < 0.5
+
+
 def test_objects_need_a_value_each():
     with pytest.raises(ShapeError, match="a value each"):
         Objects(["a"], ["ship", "car"], at(0))

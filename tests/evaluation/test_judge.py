@@ -81,6 +81,12 @@ def test_judging_again_asks_nothing(tmp_path):
         assert len(stand.prompts) == asked > 0
 
 
+def test_a_judge_of_the_same_name_elsewhere_is_another_judge(tmp_path):
+    judged(fair, tmp_path)
+    found, stand = judged(lambda _: "3", tmp_path)
+    assert stand.prompts and found["grades"]["tuned"]["caption"]["mean"] == 3
+
+
 def test_one_run_alone_is_graded_and_not_compared(tmp_path):
     with endpoint(fair) as stand:
         alone = {"tuned": runs()["tuned"]}

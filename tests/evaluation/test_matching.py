@@ -24,6 +24,13 @@ def test_a_box_is_paired_once_and_a_tie_counts():
     assert matching.most(np.array([[0.49]]), 0.5) == 0
 
 
+def test_the_last_of_1200_answers_may_move_all_others_on_by_one():
+    # Each answer overlaps its own truth and the one before; the last finds only a taken one.
+    overlap = np.eye(1200) + np.eye(1200, k=1)
+    overlap[-1] = np.eye(1200)[0]
+    assert matching.most(overlap, 0.5) == 1200
+
+
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0)])
 def test_no_box_on_one_side_is_no_pair(shape):
     assert matching.greedy(np.zeros(shape), 0.5) == matching.most(np.zeros(shape), 0.5) == 0

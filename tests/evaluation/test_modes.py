@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,19 @@ def test_a_mode_measures_its_task_in_metrics_that_have_a_row(name):
     found = modes.measures(name, SOME[mode.task], ["Park", "Port"])
     assert found and found.keys() <= METRICS.keys()
     assert mode.task in TRUTH and mode.source and mode.differs
+
+
+ODD = ["", "1" * 400 + " 2 3 4", "9" * 5000, "10²", "[" * 99999, "NaN", "{", '{"before": 1e999}']
+ODD += [f"[{'1' * 400}, 2, 3, 4]", f"<box>({'1' * 5000},2),(3,4)</box>", "[nan, 1, 2, 3]", "\x00"]
+ODD += [f'{{"before": {"9" * 400}}}', "```json\n" + '{"a":' * 99999 + "\n```", "٣", "²m2"]
+
+
+@pytest.mark.parametrize("name", [name for name, _ in modes.MODES.items() if name != "meteor"])
+def test_no_answer_however_odd_stops_a_mode(name):
+    one = SOME[modes.MODES.get(name).task][0]
+    some = [replace(one, id=f"{i}", answer=answer) for i, answer in enumerate(ODD)]
+    for measure in modes.measures(name, some, ["Park", "Port"]).values():
+        assert np.isfinite(measure.value)
 
 
 def test_every_mode_is_documented():
@@ -74,6 +88,12 @@ def test_boxes_over_the_border_are_equal_once_cut():
     assert modes.measures("clip", [one])["mean_iou_hbb"].value == 1
 
 
+def test_change_cannot_be_told_from_one_reference():
+    some = [predicted(1, "caption", {"captions": ["there is no difference"]}, answer="b")]
+    with pytest.raises(EvaluationError, match=r"q1: .*second reference; leave it out"):
+        modes.measures("levir-change", some)
+
+
 def test_mirrored_boxes_turn_the_other_way_about_their_centre():
     box, other = (Boxes.from_rotated([[50, 50, 30, 10, turn]]) for turn in (25, -25))
     assert np.allclose(protocols.mirrored(box).hbb, other.hbb)
@@ -106,3 +126,16 @@ def test_damage_counts_where_a_building_is_and_was_located():
     assert found.localisation == 0.5
     assert found.classes == (1.0, 0.0, 0.0, 0.0)  # the second was not located
     assert found.score == pytest.approx(0.15, abs=1e-5)
+
+
+def test_boxes_without_scores_rank_as_they_are_written():
+    def quad(x):
+        return Boxes.from_hbb([x, 0, x + 10, 10]).quads.reshape(-1).tolist()
+
+    truth = {"boxes": [quad(0), quad(20)], "name": "ship"}
+    for rows, want in (([quad(0), quad(50)], 0.5), ([quad(50), quad(0)], 0.25), ([], 0.0)):
+        some = [predicted(1, "ground", truth, boxes=rows or None)]
+        assert modes.measures("unscored-ap", some)["ap@0.5_unscored"].value == pytest.approx(want)
+    # The same box in the answer to another question finds nothing there.
+    two = [predicted(1, "ground", truth, boxes=[]), predicted(2, "ground", truth, boxes=[quad(0)])]
+    assert modes.measures("unscored-ap", two)["ap@0.5_unscored"].value == pytest.approx(0.25)

@@ -26,7 +26,10 @@ def test_case_articles_punctuation_and_spelling_of_numbers_do_not_matter(one, tw
     assert normalised(one) == normalised(two)
 
 
-@pytest.mark.parametrize(("one", "two"), [("-4", "4"), ("3.5", "35"), ("a ship", "ships")])
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [("-4", "4"), ("3.5", "35"), ("a ship", "ships"), ("A", "The"), ("A", "...")],
+)
 def test_signs_points_and_plurals_do_matter(one, two):
     assert normalised(one) != normalised(two)
 

@@ -113,6 +113,7 @@ def test_boxes_in_brackets_are_no_words(answer, words):
         ("1,500 cars", 1500),
         ("Seven", 7),
         ("twenty-one", 21),
+        ("twenty one", 21),
         ("zero", 0),
         ("4.0", 4),
     ],
@@ -127,12 +128,14 @@ def test_the_first_of_several_numbers_is_taken_and_noted():
     assert read_count("3 ships, yes 3") == (3, None)
 
 
-@pytest.mark.parametrize("answer", ["someone", "none of them", "B52", "many", "a 512x512 image"])
+@pytest.mark.parametrize("answer", ["someone", "none of them", "B52", "a 512x512 image", "1,2345"])
 def test_a_number_inside_a_word_is_none(answer):
     assert read_count(answer) == (None, "no number")
 
 
-@pytest.mark.parametrize("answer", ["-4", "3.5", "two hundred", "one dozen"])
+@pytest.mark.parametrize(
+    "answer", ["-4", "−4", "3.5", "two hundred", "one dozen", "1" * 400, "9" * 5000]
+)
 def test_what_cannot_be_a_count_or_goes_beyond_the_words_is_not_guessed(answer):
     assert read_count(answer) == (None, "not a count")
 

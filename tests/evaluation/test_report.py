@@ -1,3 +1,4 @@
+import json
 import re
 from html.parser import HTMLParser
 
@@ -103,6 +104,13 @@ def test_the_page_is_whole_and_lets_no_foreign_markup_through(tmp_path, runs):
     assert text.count("&lt;script&gt;") > 20
 
 
+def test_sentences_are_said_and_neither_right_nor_wrong():
+    truth = {"captions": ["a pier ."]}
+    some = [predicted(1, "caption", truth, answer="a pier ."),
+            predicted(2, "caption", truth, problem="empty")]  # fmt: skip
+    assert ReportRun("tuned", some, {}).outcomes("caption") == {"said": 1, "empty": 1}
+
+
 def test_the_page_asks_nothing_of_the_network(tmp_path, runs):
     path = tmp_path / "report.html"
     write_report(path, "title", runs, LABELS)
@@ -131,9 +139,82 @@ def test_the_page_shows_both_runs_their_difference_and_what_failed(tmp_path, run
         'class="true"',
         "prefers-color-scheme: dark",
         "99 steps in 3 min 20 s",
+        "tuned − base",
+        "all could be read",
     ):
         assert words in text
     assert text.count('class="example"') == 5
+
+
+def test_json_beside_the_page_has_the_same_figures(tmp_path, runs):
+    write_report(
+        tmp_path / "r.html",
+        "Harbours",
+        runs,
+        LABELS,
+        {"majority class": runs[0].predictions},
+        recipe="name: harbours",
+        card={"use": "Research only", "leaks": 2, "ledger": [{"source": "a"}]},
+        command="swath report x",
+        notes=["Not measured: `blind`."],
+    )
+    found = json.loads((tmp_path / "r.json").read_text())
+    tuned = found["runs"]["tuned"]["tasks"]
+    assert tuned["classify"]["scores"]["accuracy"]["value"] == 1
+    assert tuned["classify"]["confusion"] == [[1, 0, 0], [0, 1, 0]]
+    base = found["runs"][runs[0].name]["tasks"]
+    assert base["refer"]["outcomes"] == {"right": 0, "wrong": 0, "no box": 1}
+    assert found["differences"][runs[0].name]["classify"]["accuracy"]["value"] == 0.5
+    assert found["baselines"]["majority class"]["classify"]["accuracy"]["value"] == 0.5
+    assert (found["command"], found["may be used for"]) == ("swath report x", "Research only")
+    assert (found["leaks"], found["notes"]) == (2, ["Not measured: `blind`."])
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "<b>Leakage was allowed</b> (allow_leakage): 2 findings put" in page
+    assert "Not measured: <code>blind</code>." in page
+    assert "<dt>may be used for</dt><dd>Research only</dd>" in page
+
+
+def test_certainty_and_slices_are_on_the_page_and_in_the_json(tmp_path):
+    def box(side):
+        return [0.0, 0, side, 0, side, side, 0, side]
+
+    some = [
+        named(i, "a", "a" if i % 4 else "b", closed=True, confidence=0.5 + i / 40, scene=f"{i}")
+        for i in range(16)
+    ]
+    some += [
+        predicted(20 + i, "refer", {"boxes": [box(side)]}, boxes=[box(20)], scene=f"{i}")
+        for i, side in enumerate((20, 50))
+    ]
+    run = ReportRun("only", some, score(some, ["a", "b"]), validation=some[:8])
+    write_report(tmp_path / "r.html", "t", [run], ["a", "b"])
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    for words in ("How sure it is", "chosen on validation (8 answers), n 16",
+                  "<code>unsure</code> below p = ", "small (below 32 px)",
+                  'aria-label="Reliability"'):  # fmt: skip
+        assert words in page
+    found = json.loads((tmp_path / "r.json").read_text())["runs"]["only"]["tasks"]
+    assert found["classify"]["certainty"]["chosen_on"] == "validation"
+    assert found["refer"]["slices"]["object size"]["small (below 32 px)"]["value"] == 1
+
+
+def test_long_and_foreign_answers_are_shown_and_cut(tmp_path):
+    some = [
+        predicted(1, "question", {"answer": "no"}, answer="x" * 10_000, question="港口里有船吗？")
+    ]
+    write_report(tmp_path / "r.html", "t", [ReportRun("only", some, score(some))])
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "港口里有船吗？" in page and "x" * 399 + "…" in page and "x" * 400 not in page
+
+
+def test_every_title_of_a_score_is_defined_and_every_head_has_a_scope(tmp_path, runs):
+    write_report(tmp_path / "r.html", "t", runs, LABELS)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert not re.search(r"<th(?! scope)[ >]", page)
+    for task in runs[-1].scores:
+        for name in runs[-1].scores[task]:
+            assert f">{METRICS[name].title}</abbr>" in page
+    assert not re.search(r"<img(?![^>]* alt=\"[^\"]+\")", page)
 
 
 def test_a_single_run_needs_no_base_and_no_labels(tmp_path):
@@ -200,7 +281,13 @@ def test_the_page_shows_new_tasks_with_the_asked_box_and_the_kinds_of_question(t
     path = tmp_path / "report.html"
     write_report(path, "tasks", [ReportRun("only", some, score(some))], baselines={"b": some})
     text = path.read_text(encoding="utf-8")
-    for words in ('class="asked"', "asked about", "F1 0.67", "2 solid boxes", "presence (1)"):
+    for words in (
+        'class="asked"',
+        "asked about",
+        "F1 0.67",
+        "2 solid boxes",
+        "presence</th><td>100.0",
+    ):
         assert words in text
     page = Page()
     page.feed(text)
@@ -240,7 +327,7 @@ def test_steps_count_on_where_a_stage_begins_again():
 def test_class_bars_are_ordered_by_the_last_run():
     rows = [ClassScore(name, f1, f1, f1, 5) for name, f1 in (("a", 0.2), ("b", 0.9))]
     drawn = charts.class_bars([(Series("tuned", "tuned"), rows)])
-    assert drawn.index("<title>b</title>") < drawn.index("<title>a</title>")
+    assert drawn.index("<title>b, n 5</title>") < drawn.index("<title>a, n 5</title>")
 
 
 def test_the_last_run_has_the_accent_and_the_first_of_several_is_grey():
@@ -254,6 +341,7 @@ def test_numbers_read_as_people_write_them():
     accuracy, error = METRICS["accuracy"], METRICS["mae"]
     assert tables.shown(accuracy, 0.8125) == "81.2"
     assert tables.shown(error, 1.256) == "1.26"
+    assert tables.shown(error, -630450369708.69) == "−6.3e11"
     assert "up" in tables.signed(error, -0.5) and "−0.50" in tables.signed(error, -0.5)
     assert "down" in tables.signed(accuracy, -0.5)
     assert tables.signed(accuracy, 0.0) == "0.0"

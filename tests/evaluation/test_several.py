@@ -19,6 +19,7 @@ LABELS = ["Pastures", "Mixed forest", "Beaches, dunes, sands"]
         ("Pastures, beaches, dunes, sands and cows", {"Pastures"}, 3),
         ("mixed forest, and pastures.", {"Pastures", "Mixed forest"}, 0),
         ("", set(), 0),
+        ("cows, " * 3000, set(), 3000),
     ],
 )
 def test_classes_are_read_from_lists_of_any_kind(answer, found, others):

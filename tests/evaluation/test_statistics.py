@@ -11,6 +11,7 @@ from swath.evaluation.statistics import (
     calibration,
     calibration_error,
     difference,
+    ends,
     interval,
     mcnemar,
     resampled,
@@ -41,6 +42,14 @@ def test_bootstrap_equals_the_vectors(case):
 )
 def test_mcnemar_equals_the_vectors(case):
     assert mcnemar(case["b"], case["c"]) == pytest.approx(case["expected"]["exact_p"], rel=1e-9)
+
+
+@pytest.mark.parametrize("pairs", [2000, 20_000])
+def test_mcnemar_of_thousands_of_pairs_is_near_its_normal_limit(pairs):
+    apart = round(pairs**0.5)  # so that chi-squared is 1
+    one, two = (pairs - apart) // 2, (pairs + apart) // 2
+    assert mcnemar(one, two) == pytest.approx(statistics.mcnemar_chi2(one, two)[1], rel=1e-3)
+    assert mcnemar(one, two, mid=True) < mcnemar(one, two)
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c["kind"] == "ece"], ids=lambda c: c["id"])
@@ -108,3 +117,13 @@ def test_the_lowest_threshold_that_is_accurate_enough_is_chosen():
 def test_no_wrong_answer_of_2000_is_at_most_a_fifth_of_a_percent():
     low, high = statistics.clopper_pearson(0, 2000)
     assert (low, high) == (0, pytest.approx(1 - 0.025 ** (1 / 2000)))
+
+
+def test_a_share_of_answers_all_alike_has_the_exact_interval_over_its_scenes():
+    # None of 4 scenes right: 1 - 0.025 ** (1 / 4), however many questions a scene has.
+    none = share_of([False] * 8, [f"s{i // 2}" for i in range(8)])
+    assert ends(none) == (0.0, pytest.approx(1 - 0.025**0.25))
+    some = share_of([True, False, True, True], "abcd")
+    assert ends(some, seed=3) == interval(some, seed=3)
+    assert ends(share_of([True, False], "aa")) == (None, None)  # one scene
+    assert ends(some, resamples=0) == (None, None)

@@ -11,12 +11,12 @@ from swath.export import huggingface
 from swath.export.card import model_card
 from swath.export.huggingface import answers_of, export
 from swath.files import read_json, write_json
-from swath.instructions.builder import build, read_set, write_set
+from swath.instructions.builder import build, read_set
 from swath.instructions.conversation import write_conversations
 from swath.models.loading import load
 from swath.recipe import Instructions
 from swath.tuning.run import tune
-from tests.making import TASKS, annotated, tiny_recipe
+from tests.making import TASKS, annotated, tiny_recipe, write_set
 
 
 @pytest.fixture(scope="module")

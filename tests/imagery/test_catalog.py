@@ -72,7 +72,8 @@ def test_scenes_are_found_by_place_dates_and_clouds(catalogue):
     assert ids(search(path, dates="2024-05-04/..")) == ["june"]
     assert ids(search(path, clouds=20)) == ["may"]
     assert ids(search(path, limit=1)) == ["may"]
-    assert ids(search(path, assets=["B99"])) == []
+    with pytest.raises(RequestError, match=r"no scene there has the assets B99; some have data"):
+        search(path, assets=["B99"])
     assert ids(search(path, collections=["s2"])) == ["may", "june"]
     assert ids(search(path, collections=["landsat"])) == []
 
@@ -138,6 +139,15 @@ def test_a_clip_of_other_ground_is_refused(catalogue):
     assert not (catalogue / "no.tif").exists()
 
 
+def test_a_catalogue_that_does_not_answer_is_told_in_one_short_line():
+    with pytest.raises(ImageryError) as told:
+        search("http://127.0.0.1:9/stac")
+    assert str(told.value) == (
+        "http://127.0.0.1:9/stac: cannot be read (nothing answers there); "
+        "is it a STAC API or catalog.json?"
+    )
+
+
 def test_what_is_no_catalogue_or_no_date_is_named(catalogue):
     (catalogue / "bad.json").write_text("{}")
     for name in ("bad.json", "absent.json"):
@@ -149,12 +159,16 @@ def test_what_is_no_catalogue_or_no_date_is_named(catalogue):
 
 def test_an_aoi_is_four_degrees_or_a_geojson_file(tmp_path):
     assert place_of("1,2,3,4").bounds == (1, 2, 3, 4)
+    across = place_of("170,-5,-170,5")  # twenty degrees about the date line
+    assert across.area == 200
+    assert across.contains(shapely.Point(179, 0))
+    assert not across.contains(shapely.Point(0, 0))
     feature = {"type": "Feature", "properties": {}, "geometry": json.loads(
         shapely.to_geojson(shapely.box(5, 6, 7, 8)))}  # fmt: skip
     path = tmp_path / "aoi.geojson"
     path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
     assert place_of(str(path)).bounds == (5, 6, 7, 8)
-    for wrong in ("1,2,3", "3,2,1,4", "200,0,210,1", "here"):
+    for wrong in ("1,2,3", "1,4,3,2", "200,0,210,1", "here"):
         with pytest.raises(RequestError, match="expected a GeoJSON file or west,south,east,north"):
             place_of(wrong)
 

@@ -90,6 +90,38 @@ def test_a_scene_without_crs_has_no_place_on_earth():
         where.to_lonlat([(0, 0)])
 
 
+def written(path, driver="GTiff", **profile):
+    with rasterio.open(
+        path, "w", driver=driver, width=40, height=20, count=1, dtype="uint8", **profile
+    ) as out:
+        out.write(np.full((1, 20, 40), 9, np.uint8))
+    return open_scene(path)
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_what_leads_to_no_place_says_none(tmp_path):
+    """A CRS alone, a transform that flattens the picture, control points on one line."""
+    line = [GroundControlPoint(row=n, col=2 * n, x=9 + n, y=45 - n) for n in range(4)]
+    flat = rasterio.Affine(1, 2, 0, 2, 4, 0)
+    for number, profile in enumerate(({}, {"transform": flat}, {"gcps": line}, {"gcps": line[:1]})):
+        scene = written(tmp_path / f"{number}.tif", crs="EPSG:4326", **profile)
+        assert scene.georeference is None and scene.read_rgb().max() == 9
+
+
+@pytest.mark.parametrize(("driver", "name", "world"), [
+    ("PNG", "a.png", "a.pgw"), ("JPEG", "a.jpg", "a.jgw"), ("PNG", "b.png", None),
+])  # fmt: skip
+def test_a_picture_lies_where_the_file_beside_it_says(tmp_path, driver, name, world):
+    scene = written(tmp_path / name, driver, crs="EPSG:32632", transform=UTM)
+    if world:  # the centre of the first pixel; no CRS
+        (tmp_path / f"{name}.aux.xml").unlink()
+        assert open_scene(tmp_path / name).georeference is None
+        (tmp_path / world).write_text("10\n0\n0\n-10\n500005\n4999995\n")
+        scene = open_scene(tmp_path / name)
+    assert scene.georeference.to_ground([(0, 0)]).tolist() == [[500_000, 5_000_000]]
+    assert scene.crs == (None if world else "EPSG:32632") and scene.read_rgb().max() == 9
+
+
 def test_mars_has_degrees_of_its_own():
     mars = "+proj=eqc +a=3396190 +b=3376200 +units=m +no_defs"
     where = place(mars, rasterio.Affine(100, 0, 0, 0, -100, 0))

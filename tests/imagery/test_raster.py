@@ -126,6 +126,56 @@ def test_a_vrt_with_entities_or_in_a_circle_is_refused(tmp_path):
         open_scene(tmp_path / "b.vrt")
 
 
+READ = """
+import sys
+from swath.errors import ImageryError
+from swath.imagery.scene import open_scene
+try:
+    open_scene(sys.argv[1]).read_rgb(size_wh=(64, 64))
+except ImageryError:
+    pass
+"""
+TILED = """<GDAL_WMS><Service name="TMS"><ServerUrl>{url}/${{z}}</ServerUrl></Service><DataWindow>
+<UpperLeftX>0</UpperLeftX><UpperLeftY>0</UpperLeftY><LowerRightX>300</LowerRightX><LowerRightY>300
+</LowerRightY><SizeX>300</SizeX><SizeY>300</SizeY><TileLevel>0</TileLevel></DataWindow>
+<BandsCount>1</BandsCount></GDAL_WMS>"""
+
+
+@pytest.mark.parametrize("how", ["in the file", "beside it", "overviews"])
+def test_a_tiff_cannot_have_its_overviews_fetched(tmp_path, how):
+    (tmp_path / "served").mkdir()
+    write(tmp_path / "served" / "a.tif", noise(600))
+    path = write(tmp_path / "b.tif", noise(600))
+    with served(tmp_path / "served") as server:
+        if how == "in the file":
+            with rasterio.open(path, "r+") as out:
+                out.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=f"{server.url}/a.tif")
+        elif how == "beside it":
+            (tmp_path / "b.tif.aux.xml").write_text(
+                f'<PAMDataset><Metadata domain="OVERVIEWS"><MDI key="OVERVIEW_FILE">{server.url}'
+                f"/a.tif</MDI></Metadata></PAMDataset>"
+            )
+        else:
+            (tmp_path / "b.tif.ovr").write_text(TILED.format(url=server.url))
+        # In a process of its own: GDAL registers its formats once.
+        subprocess.run([sys.executable, "-c", READ, path], check=True, timeout=60)
+        assert not server.asked
+
+
+def test_bands_of_several_types_in_a_vrt_are_shown_together(tmp_path):
+    for name, kind in (("a", np.uint8), ("b", np.uint16), ("c", np.float32)):
+        write(tmp_path / f"{name}.tif", (np.arange(4096) % 200).reshape(1, 64, 64).astype(kind))
+    bands = "".join(
+        f'<VRTRasterBand dataType="{kind}" band="{band}"><SimpleSource><SourceFilename '
+        f'relativeToVRT="1">{name}.tif</SourceFilename></SimpleSource></VRTRasterBand>'
+        for band, (name, kind) in enumerate([("a", "Byte"), ("b", "UInt16"), ("c", "Float32")], 1)
+    )
+    size = 'rasterXSize="64" rasterYSize="64"'
+    (tmp_path / "m.vrt").write_text(f"<VRTDataset {size}>{bands}</VRTDataset>")
+    shown = open_scene(tmp_path / "m.vrt").read_rgb()
+    assert (shown == shown[..., :1]).all() and shown.max() == 255
+
+
 # Too large
 
 

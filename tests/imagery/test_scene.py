@@ -189,6 +189,21 @@ def test_a_palette_is_looked_up(tmp_path):
     assert open_scene(tmp_path / "a.tif").read_rgb().tolist() == [[[255, 0, 0], [0, 0, 255]]]
 
 
+def test_a_palette_of_16_bits_is_looked_up(tmp_path):
+    path = write_tif(tmp_path / "a.tif", [np.uint16([[1, 300]])], photometric="palette")
+    with rasterio.open(path, "r+") as raster:
+        raster.write_colormap(1, {1: (10, 20, 30, 255), 300: (200, 100, 50, 255)})
+    assert open_scene(path).read_rgb().tolist() == [[[10, 20, 30], [200, 100, 50]]]
+
+
+def test_bands_described_as_red_green_and_blue_are_shown_as_colours(tmp_path):
+    values = np.full((4, 2, 2), 1, np.uint8) * np.uint8([[[10]], [[20]], [[30]], [[40]]])
+    path = write_tif(tmp_path / "a.tif", values, photometric="minisblack")
+    with rasterio.open(path, "r+") as raster:
+        raster.descriptions = ("Blue", "Green", "Red", "NIR")
+    assert open_scene(path).read_rgb()[0, 0].tolist() == [30, 20, 10]
+
+
 def test_a_constant_band_and_one_without_any_observation_are_black(tmp_path):
     constant = np.full((1, 4, 4), 700, dtype=np.uint16)
     assert (open_scene(write_tif(tmp_path / "a.tif", constant)).read_rgb() == 0).all()
@@ -223,7 +238,9 @@ def test_a_folder_is_no_scene(tmp_path):
 
 def test_text_named_as_a_picture_is_refused(tmp_path):
     (tmp_path / "a.jpg").write_text("<html>404</html>")
-    with pytest.raises(ImageryError, match="is it an image, and was it copied whole"):
+    with pytest.raises(
+        ImageryError, match=r"of no format that is read here.*gdal_translate -of COG"
+    ):
         open_scene(tmp_path / "a.jpg")
 
 

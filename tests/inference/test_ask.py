@@ -49,6 +49,14 @@ def test_the_answer_is_the_most_probable_choice_with_its_share(model, picture, m
     assert reply.confidence == pytest.approx(0.6)
 
 
+def test_a_choice_that_is_less_sure_than_wanted_is_unsure(model, picture, monkeypatch):
+    logs = [np.log(np.array([0.2, 0.6]))]
+    monkeypatch.setattr(model.engine, "score", lambda questions, candidates: logs)
+    said = [model.ask(picture, "What is it?", ["port", "park"], sure=sure) for sure in (0.74, 0.76)]
+    assert [str(one) for one in said] == ["park", "unsure"]
+    assert said[1].confidence == pytest.approx(0.75)
+
+
 def test_choices_of_very_small_probability_still_have_shares(model, picture, monkeypatch):
     logs = [np.array([-2000.0, -2000.0 + np.log(3)])]
     monkeypatch.setattr(model.engine, "score", lambda questions, candidates: logs)
@@ -95,9 +103,8 @@ def test_a_model_that_is_not_there_is_refused(tmp_path):
 
 
 def test_a_run_is_asked_after_the_instruction_it_was_tuned_with(tiny_base, tmp_path, monkeypatch):
-    from swath.instructions.builder import write_set
     from swath.tuning.run import tune
-    from tests.making import annotated, small_set, tiny_recipe
+    from tests.making import annotated, small_set, tiny_recipe, write_set
 
     built = small_set(tmp_path / "images", system="Be one of {labels}.")
     run = tune(built, tiny_recipe(tiny_base), tmp_path / "run")

@@ -2,6 +2,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image as Picture
 
 from swath.annotations.image import AnnotatedImage
@@ -16,6 +17,7 @@ from swath.instructions.attributes import (
     singling_out,
 )
 from swath.instructions.grammar import ENGLISH, Look
+from swath.recipe import Rendering
 
 
 def sized(*sides):
@@ -49,6 +51,18 @@ def test_the_largest_part_of_a_box_gives_its_colour(tmp_path):
     image = AnnotatedImage("a", str(path), (40, 40), boxes=boxes, names=("car", "tree"))
     assert colours(image) == ["red", "green"]
     assert colours(image) == colours(image)
+
+
+def test_colours_are_those_of_the_rendering(tmp_path):
+    with rasterio.open(
+        tmp_path / "a.tif", "w", driver="GTiff", width=9, height=9, count=4, dtype="uint8"
+    ) as out:
+        out.write(np.ones((4, 9, 9), np.uint8) * np.uint8([[[200]], [[20]], [[20]], [[220]]]))
+    boxes = Boxes.from_hbb([[1, 1, 8, 8]])
+    image = AnnotatedImage("a", str(tmp_path / "a.tif"), (9, 9), boxes=boxes, names=("roof",))
+    assert [look.colour for look in Looks().of(image)] == ["red"]
+    swapped = Rendering(bands=[2, 4, 3], stretch="none")
+    assert [look.colour for look in Looks((), swapped).of(image)] == ["green"]
 
 
 def test_an_oriented_box_is_sampled_as_it_lies(tmp_path):

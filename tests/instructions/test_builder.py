@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -5,9 +6,15 @@ import pytest
 from swath.annotations.image import AnnotatedImage, read_images
 from swath.boxes import Boxes
 from swath.errors import FormatError, InstructionError, RequestError
-from swath.instructions.builder import build, common_words, read_set, words_of, write_set
+from swath.instructions.builder import (
+    build,
+    build_into,
+    common_words,
+    read_set,
+    words_of,
+)
 from swath.recipe import Instructions
-from tests.making import TASKS, annotated
+from tests.making import TASKS, annotated, write_set
 
 EVERYTHING = Instructions(tasks=TASKS, phrasing="varied")
 
@@ -140,3 +147,62 @@ def test_words_said_equally_often_stand_in_the_order_of_the_alphabet(images):
     # In the order of a set, which differs between processes, no run could be repeated.
     said = [replace(one, split="train", captions=("zoo yard barn ant",)) for one in images[:2]]
     assert common_words(said) == ["ant", "barn", "yard", "zoo"]
+
+
+MIXED = Instructions(tasks=TASKS, phrasing="varied", turns=3)
+
+
+def contents(place):
+    return {file.name: file.read_bytes() for file in place.iterdir()}
+
+
+@pytest.mark.parametrize(
+    "section", (EVERYTHING, MIXED, Instructions(tasks=TASKS, phrasing="chinese"))
+)
+def test_a_set_written_row_by_row_is_the_one_built_as_a_whole(images, tmp_path, section):
+    built = build(images, section, 7, {"leaks": 0})
+    write_set(tmp_path / "whole", images, built)
+    written = build_into(tmp_path / "rows", images, section, 7, {"leaks": 0})
+    assert contents(tmp_path / "rows") == contents(tmp_path / "whole")
+    assert rows(written) == rows(built) and written.card == built.card
+    assert rows(build(images, section, 8, {"leaks": 0})) != rows(built)
+
+
+def test_a_set_written_row_by_row_keeps_its_rows_when_another_takes_its_place(images, tmp_path):
+    first = build_into(tmp_path / "set", images, EVERYTHING, 0)
+    second = build_into(tmp_path / "set", images[:4], EVERYTHING, 0)
+    assert len({one.scene for one in first.conversations}) == len(images)
+    assert len({one.scene for one in second.conversations}) == 4
+    assert rows(second) == rows(read_set(tmp_path / "set"))
+
+
+def test_a_set_that_is_refused_leaves_the_one_before(images, tmp_path):
+    build_into(tmp_path / "set", images, EVERYTHING, 0)
+    before = contents(tmp_path / "set")
+
+    def refuse(built):
+        raise RequestError("no")
+
+    for check, section in (
+        (refuse, MIXED),
+        (lambda built: None, Instructions(tasks=["question"])),
+    ):
+        bare = [replace(one, boxes=Boxes.empty(), names=(), phrases=()) for one in images]
+        with pytest.raises((RequestError, InstructionError)):
+            build_into(tmp_path / "set", bare, section, 0, check=check)
+        assert contents(tmp_path / "set") == before
+    assert [one.name for one in tmp_path.iterdir() if "set" in one.name] == ["set"]
+
+
+def test_memory_does_not_grow_with_the_instructions(images, tmp_path):
+    peaks = []
+    for per_image in (1, 60):
+        section = Instructions(tasks=["caption"], captions_per_image=per_image)
+        many = tuple(f"a field, seen for the {number}th time" for number in range(60))
+        said = [replace(one, captions=many, split="train") for one in images] * 20
+        tracemalloc.start()
+        written = build_into(tmp_path / "set", said, section, 0)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert written.card["conversations"]["train"]["caption"] == 20 * len(images) * per_image
+    assert peaks[1] < peaks[0] + 300_000  # 19,000 rows more would be 20 MB

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from swath.boxes import Boxes, iou, iou_hbb
-from swath.instructions.dialect import DIALECTS
+from swath.errors import RequestError
+from swath.instructions.dialect import DIALECTS, recognised, resized
 
 GEOCHAT = DIALECTS.get("geochat")
 MINIGPT = DIALECTS.get("minigpt")
@@ -255,3 +256,63 @@ def test_reference_answers_are_read_alike(vectors_folder):
         got, want = GEOCHAT.read(case["answer"], (100, 100)), GEOCHAT.read(text, (100, 100))
         assert len(got) == len(case["parsed"]), case["id"]
         assert np.allclose(got.quads, want.quads)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "look"),
+    [
+        # All say: the right lower quarter of a picture of 800 x 400 px.
+        ("earthdial", "[[50, 50, 100, 100, 0]]", "earthdial"),
+        ("teochat", "[50, 50, 100, 100]", None),
+        ("qwen-vl", "<ref>ship</ref><box>(500,500),(1000,1000)</box>", "qwen-vl"),
+        ("qwen-vl", "<|box_start|>(500, 500), (1000, 1000)<|box_end|>", "qwen-vl"),
+        ("qwen3-vl", '```json\n[{"bbox_2d": [500, 500, 1000, 1000], "label": "ship"}]\n```', None),
+        # 800 x 400 px is seen as 812 x 392.
+        ("qwen2.5-vl", '[{"bbox_2d": [406, 196, 812, 392], "label": "ship"}]', None),
+        ("internvl", "<ref>ship</ref><box>[[500, 500, 1000, 1000]]</box>", "internvl"),
+        ("cogvlm", "[[500,500,1000,1000]]", None),
+        ("shikra", "A ship[0.5,0.500,1.0,1.000].", "shikra"),
+        ("paligemma", "<loc0512><loc0512><loc1024><loc1024> ship", "paligemma"),
+        ("florence", "ship<loc_500><loc_500><loc_999><loc_999>", "florence"),
+        ("pixels", "[400, 200, 800, 400]", None),
+        ("geochat", "{<50><50><100><100>|<0>}", "geochat"),
+    ],
+)
+def test_families_write_the_same_box_each_in_its_own_way(name, text, look):
+    near = 0.5 if name == "florence" else 1e-6  # its numbers are the middles of bins of 0.8 px
+    (box,) = DIALECTS.get(name).read(text, (800, 400)).hbb
+    assert box == pytest.approx([400, 200, 800, 400], abs=near)
+    if look:
+        assert recognised(["no box here", text]) == look
+    else:
+        with pytest.raises(RequestError, match=rf"may be .*{name}.*--dialect"):
+            recognised([text])
+
+
+def test_paligemma_counts_down_first_and_cogvlm_parts_boxes_by_semicolons():
+    (box,) = DIALECTS.get("paligemma").read("<loc0000><loc0256><loc0512><loc1023>", (1024, 512)).hbb
+    assert box.tolist() == [256, 0, 1023, 256]
+    assert len(DIALECTS.get("cogvlm").read("[[010,020,030,040;500,500,600,600]]", (99, 99))) == 2
+
+
+@pytest.mark.parametrize("name", [name for name, _ in DIALECTS.items()])
+def test_what_a_notation_writes_it_reads_back(name):
+    boxes = Boxes.from_hbb([[100, 50, 400, 250], [420, 300, 790, 390]])
+    row = DIALECTS.get(name)
+    back = row.read(row.write(boxes, (800, 400)), (800, 400))
+    assert len(back) == 2 and iou(back, boxes).min() > 0.9
+    assert row.write(Boxes.empty(), (800, 400)) == ""
+    assert len(row.read("1, 2 and [nan, 3, 4, 5] or (6, 7)", (800, 400))) == 0
+
+
+def test_a_file_is_of_the_one_notation_that_all_its_boxes_can_be_of():
+    assert recognised(["[10, 20, 30, 40]", "[10, 20, 30, 40, 5]"]) == "earthdial"
+    assert recognised(["nothing"]) == "geochat"
+    with pytest.raises(RequestError, match=r"geochat or qwen-vl.*--dialect"):
+        recognised(["{<1><2><3><4>}", "<box>(1,2),(3,4)</box>"])
+
+
+def test_qwen_sees_multiples_of_28_within_its_limits():
+    assert resized((1920, 1080)) == (1932, 1092)
+    assert resized((20, 20)) == (56, 56)  # 3,136 pixels at least
+    assert resized((8000, 8000)) == (3584, 3584)  # 12,845,056 at most

@@ -97,7 +97,7 @@ def test_questions_about_one_picture_stand_in_one_row(tiny, questions, monkeypat
     monkeypatch.setattr(engine, "log_probabilities", counting)
     scores = local.score(questions, [LABELS] * len(questions))
     pictures = {one.images[0].path for one in questions}
-    assert sorted(len(row) for row in rows) == [4 * len(LABELS)] * len(pictures)
+    assert [[*map(len, row)] for row in rows] == [[len(LABELS)] * 4] * len(pictures)
     for question, row in zip(questions, scores, strict=True):
         (single,) = local.score([question], [LABELS])
         assert row == pytest.approx(single, abs=1e-4)
@@ -142,6 +142,7 @@ def test_an_instruction_before_all_pictures_is_read_once(tiny, after_instruction
         return forward(**given)
 
     monkeypatch.setattr(tiny.model, "forward", counted)
+    monkeypatch.setattr(scoring, "LEAST_LEFT", 1000)
     scores = local.score(after_instructions, [LABELS] * 3)
     (one, common), (rows, rest) = lengths
     assert (one, rows) == (1, 3) and common >= scoring.LEAST_SHARED
@@ -157,14 +158,15 @@ def test_parity_fails_when_the_shared_instruction_is_of_another_place(
 ):
     local = LocalEngine(tiny)
     right = np.array(local.score(after_instructions, [LABELS] * 3))
-    after = scoring._after
+    once = scoring._Passes.read_once
 
-    def moved(model, batch, common):
-        return after(model, batch | {"position_ids": batch["position_ids"] + 9}, common) | {
-            "position_ids": batch["position_ids"][:, common:]
-        }
+    def moved(passes, common):
+        places = passes._batch["position_ids"]
+        passes._batch["position_ids"] = places + 9
+        once(passes, common)
+        passes._batch["position_ids"] = places
 
-    monkeypatch.setattr(scoring, "_after", moved)
+    monkeypatch.setattr(scoring._Passes, "read_once", moved)
     assert np.abs(np.array(local.score(after_instructions, [LABELS] * 3)) - right).max() > 1e-3
 
 

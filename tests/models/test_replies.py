@@ -23,13 +23,13 @@ class Counting(LocalEngine):
             raise KeyboardInterrupt
         self.asked += len(questions)
 
-    def answer(self, questions, *rest):
-        self._seen(questions)
-        return super().answer(questions, *rest)
+    def _generate(self, asked, *rest):
+        self._seen(asked)
+        return super()._generate(asked, *rest)
 
-    def score(self, questions, *rest):
-        self._seen(questions)
-        return super().score(questions, *rest)
+    def _score_rows(self, rows, orientation):
+        self._seen([one for row in rows for one in row])
+        return super()._score_rows(rows, orientation)
 
 
 @pytest.fixture
@@ -71,16 +71,20 @@ def test_boxes_are_remembered(tiny, questions, tmp_path, monkeypatch):
     assert (found[0].boxes.quads == found[1].boxes.quads).all()
 
 
-def test_a_killed_evaluation_goes_on_where_it_was(tiny, questions, tmp_path):
-    dying = Counting(tiny, dies_after=16, batch_size=2)
+@pytest.mark.parametrize("way", ["answer", "score"])
+def test_a_killed_evaluation_goes_on_at_the_batch_where_it_was(tiny, questions, tmp_path, way):
+    rest = 4 if way == "answer" else [["a red field", "a blue field"]] * len(questions)
+    dying = Counting(tiny, dies_after=6, batch_size=2)
     with pytest.raises(KeyboardInterrupt):
-        RememberingEngine(dying, Journal(tmp_path / "r.jsonl", KIND)).answer(questions, 4)
+        getattr(RememberingEngine(dying, Journal(tmp_path / "r.jsonl", KIND)), way)(questions, rest)
     with (tmp_path / "r.jsonl").open("ab") as stream:
         stream.write(b'{"key": "cut sh')
     counting = Counting(tiny, batch_size=2)
     engine = RememberingEngine(counting, Journal(tmp_path / "r.jsonl", KIND))
-    assert len(engine.answer(questions, 4)) == 20
-    assert counting.asked == 4
+    found, plain = getattr(engine, way)(questions, rest), getattr(LocalEngine(tiny, 2), way)
+    assert counting.asked == 14
+    for ours, theirs in zip(found, plain(questions, rest), strict=True):
+        assert np.allclose(ours, theirs, atol=1e-5) if way == "score" else ours.text == theirs.text
 
 
 def test_another_option_picture_or_model_is_asked_anew(tiny, questions, tmp_path):

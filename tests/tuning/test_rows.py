@@ -6,7 +6,7 @@ from swath.models.encoding import IGNORED, by_image
 from swath.models.inputs import Inputs
 from swath.models.pixels import PixelStore
 from swath.recipe import Stage
-from swath.tuning.rows import Batcher, Schedule, Targets
+from swath.tuning.rows import Batcher, Targets
 from tests.making import small_set
 
 LABELS = ("blue land", "green land", "red land")
@@ -163,13 +163,6 @@ def test_balanced_loss_weighs_classify_answers_of_rare_classes_more(tiny, groups
 
 def test_without_balance_there_are_no_weights(batcher):
     assert "weights" not in batcher()([0])
-
-
-def test_a_schedule_counts_its_rows():
-    rows = Schedule(3)
-    assert [rows[number] for number in range(len(rows))] == [0, 1, 2]
-    with pytest.raises(IndexError):
-        rows[3]
 
 
 def test_too_long_a_row_is_named(batcher):

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from swath.errors import TuningError
 from swath.files import read_json
-from swath.instructions.builder import InstructionSet, write_set
+from swath.instructions.builder import InstructionSet
 from swath.instructions.conversation import Conversation, assistant, user
 from swath.models.engine import LocalEngine
 from swath.models.loading import Loaded, load
@@ -17,7 +17,7 @@ from swath.recipes import load_recipe
 from swath.tuning import run as tuning_run
 from swath.tuning.run import fingerprint, read_losses, tune
 from swath.tuning.stages import part_of
-from tests.making import annotated, small_set, tiny_recipe
+from tests.making import annotated, small_set, tiny_recipe, write_set
 from tests.tuning.runs import (
     STOPPING,
     recipe,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -40,6 +41,8 @@ class Item:
     asked: Boxes | None = None
     size_wh: tuple[int, int] = UNMEASURED
 
+
+_PLACE = re.compile(r"\{(\w+)\}")
 
 Layout = Callable[[Path, Suite], Iterable[Item]]
 """Reads the items of a suite's split from its folder."""
@@ -81,15 +84,22 @@ def conversations(
     Raises:
         AnnotationError: two items share an id, or a place of the prompt stays empty.
     """
-    listed = ", ".join(spoken(label) for label in labels)
+    names = [spoken(label) for label in labels]
+    listed = ("; " if any("," in name for name in names) else ", ").join(names)
     seen: set[str] = set()
     made = []
     for item in items:
         if item.id in seen:
             raise AnnotationError(f"{suite.name}: two questions of the id '{item.id}'; keep one.")
         seen.add(item.id)
-        words = prompt
-        for key, value in {"labels": listed, **item.words}.items():
+        words, known = prompt, {"labels": listed, **item.words}
+        empty = [place for place in _PLACE.findall(prompt) if place not in {*known, "box"}]
+        if empty:
+            raise AnnotationError(
+                f"{suite.name}: the prompt has {{{empty[0]}}}, which '{item.id}' does not fill; "
+                f"it fills {', '.join(f'{{{key}}}' for key in known)}."
+            )
+        for key, value in known.items():
             words = words.replace(f"{{{key}}}", value)
         before, box, after = words.partition("{box}")
         if box and item.asked is None:

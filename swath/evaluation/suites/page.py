@@ -4,61 +4,119 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 from swath.evaluation import tables
 from swath.evaluation.charts import Series
 from swath.evaluation.metrics import METRICS
+from swath.evaluation.modes import MODES
 from swath.evaluation.questions import per_kind
+from swath.evaluation.slices import slices
 from swath.evaluation.suites.published import Published, published
-from swath.evaluation.suites.running import Result
+from swath.evaluation.suites.running import Result, rows_of
 
 
 def section(results: Sequence[Result]) -> str:
-    """Every suite's scores with intervals, kinds, what was amiss, and published rows."""
+    """Every suite's scores with intervals, slices, what was amiss, and published rows."""
     return "".join(_suite(one) for one in results)
+
+
+def row(result: Result, every: bool = False) -> dict[str, Any]:
+    """A result as a JSON object, beside what is published.
+
+    Args:
+        result: of a suite.
+        every: published rows of any protocol.
+    """
+    suite = result.suite
+    return {
+        "task": suite.task,
+        "metric": suite.metric,
+        "protocol": suite.protocol,
+        "modes": result.modes,
+        "scores": {name: one.to_row() for name, one in result.scores[suite.task].items()},
+        "name": result.name,
+        "sides": rows_of(result.others),
+        "differences": rows_of(result.gaps),
+        "baselines": rows_of(result.floors),
+        "notes": result.notes,
+        "published": [one.to_row() for one in published(suite, every)],
+    }
 
 
 def _suite(result: Result) -> str:
     suite = result.suite
-    scores = result.scores[suite.task]
-    facts = [escape(text) for text in (suite.source, suite.version) if text]
+    facts = [text for text in (suite.source, suite.version) if text]
+    facts += [f"Asked: {result.notes['model']}"] if result.notes.get("model") else []
+    facts += (
+        [f"Only {result.notes['limit']:,} of its questions"] if result.notes.get("limit") else []
+    )
+    rows = published(suite)
+    kinds = per_kind(result.predictions) if suite.task == "question" else {}
+    mine = Series(result.name, "tuned")
+    systems = [
+        (Series(f"{name} (of these answers)", "floor"), some)
+        for name, some in result.floors.items()
+    ]
+    styles = ["base", "c2", "c3", *["c4"] * len(result.others)]
+    sides = zip(result.others.items(), styles, strict=False)
+    systems += [(Series(name, style), some) for (name, some), style in sides]
+    gaps = {f"{result.name} − {name}": some for name, some in result.gaps.items()}
     parts = [
         f"<h3>{escape(suite.title)}</h3>",
-        f'<p class="note">{". ".join(facts)}.</p>',
-        tables.scores([(Series("this model", "tuned"), scores)]),
+        f'<p class="note">{escape(". ".join(one.rstrip(".") for one in facts))}.</p>',
+        tables.scores([*systems, (mine, result.scores[suite.task])], gaps),
     ]
-    kinds = per_kind(result.predictions) if suite.task == "question" else {}
-    if len(kinds) > 1:
-        shares = {f"{kind} ({n:,})": f"{100 * share:.1f} %" for kind, (share, n) in kinds.items()}
-        parts.append(tables.pairs(shares))
+    for way, found in slices(result.predictions, result.labels).items():
+        parts.append(tables.sliced(suite.task, way, [(mine, found)]))
+    for name, why in result.notes.get("not asked", {}).items():
+        parts.append(f'<p class="note">{escape(f"{name}: not asked, {why}")}</p>')
     counted = {
-        name: note["count"]
+        f"{name} {note.get('of', 'answers')}": note["count"]
         for name, note in result.notes.items()
         if isinstance(note, dict) and note.get("count")
     }
     if counted:
-        parts.append(tables.pairs({f"{name} answers": count for name, count in counted.items()}))
+        parts.append(tables.pairs(counted))
     for mode, values in result.modes.items():
-        shown = {name: f"{value:.4g}" for name, value in values.items()}
-        parts.append(f'<p class="note">By the rule of {escape(mode)}:</p>{tables.pairs(shown)}')
-    rows = published(suite)
+        shown = {
+            f"{METRICS[name].title}, n {len(result.predictions):,}": (
+                f"{tables.shown(METRICS[name], value)} {METRICS[name].unit}"
+            )
+            for name, value in values.items()
+        }
+        about = f"By the rule of {escape(mode)} ({escape(MODES.get(mode).differs)}):"
+        parts.append(f'<p class="note">{about}</p>{tables.pairs(shown)}')
     if rows:
-        parts.append(_published(rows, suite.protocol))
+        own = {
+            name: tables.shown(METRICS[name], one.value)
+            for name, one in result.scores[suite.task].items()
+        } | {kind: f"{100 * share:.1f}" for kind, (share, _) in kinds.items()}
+        parts.append(_published(rows, own, result))
     return "".join(parts)
 
 
-def _published(rows: Sequence[Published], protocol: str) -> str:
-    keys = list(dict.fromkeys(key for row in rows for key in row.values))
-    heads = "".join(f"<th>{escape(METRICS[k].title if k in METRICS else k)}</th>" for k in keys)
+def _published(rows: Sequence[Published], own: dict[str, str], result: Result) -> str:
+    keys = list(dict.fromkeys(key for one in rows for key in one.values))
+    heads = "".join(
+        f'<th scope="col">{tables.head(METRICS[key]) if key in METRICS else escape(key)}</th>'
+        for key in keys
+    )
     body = "".join(
-        f"<tr><th>{escape(row.system)}</th>"
-        + "".join(f"<td>{row.values[key]:g}</td>" if key in row.values else "<td></td>"
-                  for key in keys)
-        + f"<td><small>{escape('; '.join(filter(None, (row.source, row.note))))}</small></td></tr>"
-        for row in rows
-    )  # fmt: skip
+        f'<tr><th scope="row">{escape(one.system)}</th>'
+        + "".join(
+            f"<td>{one.values[key]:g}</td>" if key in one.values else "<td></td>" for key in keys
+        )
+        + f"<td><small>{escape('; '.join(filter(None, (one.source, one.note))))}</small></td></tr>"
+        for one in rows
+    )
+    mine = "".join(f"<td>{own.get(key, '—')}</td>" for key in keys)
     return (
-        f'<p class="note">Published, as their sources print them ({escape(protocol)}; tokenisers '
-        f'and readers of answers may differ):</p><div class="wide"><table class="scores"><thead>'
-        f"<tr><th></th>{heads}<th>source</th></tr></thead><tbody>{body}</tbody></table></div>"
+        '<p class="note">Beside what is published, as the sources print it '
+        f"({escape(result.suite.protocol)}; "
+        "tokenisers and readers of answers may differ, and intervals are not printed):</p>"
+        '<div class="wide"><table class="scores published"><thead><tr><th scope="col">system</th>'
+        f'{heads}<th scope="col">source</th></tr></thead><tbody>{body}<tr class="last">'
+        f'<th scope="row"><i class="key tuned"></i>{escape(result.name)}</th>{mine}<td></td></tr>'
+        "</tbody></table></div>"
     )

@@ -103,19 +103,28 @@ def quads_of(boxes: Boxes) -> list[list[float]]:
 
 def fmow(folder: Path, suite: Suite) -> Iterator[Item]:
     """`rgb_metadata.csv` and `images/rgb_img_<row>.png`; the test split is that from 2016 on."""
-    for number, row in enumerate(table(folder / "rgb_metadata.csv")):
+    file = anywhere(folder, "rgb_metadata.csv")
+    for number, row in enumerate(table(file)):
         late = row["timestamp"] >= "2016"
         if row["split"] == (suite.split or "test") and (late or suite.split != "test"):
-            path = str(folder / "images" / f"rgb_img_{number}.png")
+            path = str(file.parent / "images" / f"rgb_img_{number}.png")
             yield Item(str(number), (path,), {"label": row["category"]})
 
 
 def bigearthnet(folder: Path, suite: Suite) -> Iterator[Item]:
-    """A `<patch>_labels_metadata.json` a patch, and its picture in red, green and blue."""
-    find = Pictures(folder)
+    """A `<patch>_labels_metadata.json` a patch, and its picture in red, green and blue.
+
+    `options.merge` says which classes are another, or none; a patch of none is left out. A CSV file
+    with the split in its name, if there is one, lists its patches first in each line.
+    """
+    find, merge, listed = Pictures(folder), suite.options.get("merge", {}), set[str]()
+    for file in sorted(folder.rglob(f"*{suite.split}.csv")) if suite.split else ():
+        listed |= {line.split(",")[0].strip() for line in file.read_text("utf-8").splitlines()}
     for file in sorted(folder.rglob("*_labels_metadata.json")):
         patch = file.name.removesuffix("_labels_metadata.json")
-        yield Item(patch, (find(patch),), {"labels": load(file)["labels"]})
+        labels = {merge.get(label, label) for label in load(file)["labels"]} - {None}
+        if labels and (not listed or patch in listed):
+            yield Item(patch, (find(patch),), {"labels": sorted(labels)})
 
 
 def clips(folder: Path, suite: Suite) -> Iterator[Item]:
@@ -160,26 +169,34 @@ def voc(folder: Path, suite: Suite) -> Iterator[Item]:
 
 
 def _voc(folder: Path) -> Iterator[tuple[Any, AnnotatedImage]]:
-    return annotated(xml_files(folder), Pictures(folder))
+    find = Pictures(folder)
+    return annotated(xml_files(folder), lambda name, _: find(name))
 
 
 def cowc(folder: Path, suite: Suite) -> Iterator[Item]:
     """COWC-M: `object_count.csv` of Folder_Name, File_Name and a column a kind; cars in all."""
     kinds = ("other_count", "pickup_count", "sedan_count", "unknown_count")
-    for row in table(next(iter(sorted(folder.rglob("object_count.csv"))), folder)):
+    file = anywhere(folder, "object_count.csv")
+    for row in table(file):
         name = f"{row['folder_name']}/{row['file_name']}"
         count = sum(int(float(row[kind] or 0)) for kind in kinds)
         if count or int(float(row["neg_count"] or 0)):
-            yield _counted(name, str(folder / name), count, "cars")
+            yield _counted(name, str(file.parent / name), count, "cars")
 
 
 def animals(folder: Path, suite: Suite) -> Iterator[Item]:
     """`annotations_<split>.csv` without a header: path, four corners, species; a box a line."""
     counts: Counter[str] = Counter()
-    with (folder / f"annotations_{suite.split or 'test'}.csv").open(newline="") as stream:
-        counts.update(row[0] for row in csv.reader(stream) if row)
+    file = anywhere(folder, f"annotations_{suite.split or 'test'}.csv")
+    try:
+        with file.open(newline="", encoding="utf-8") as stream:
+            counts.update(row[0] for row in csv.reader(stream) if row)
+    except OSError as error:
+        raise AnnotationError(f"{file}: cannot be read ({error.strerror}).") from None
     for name, count in counts.items():
-        yield _counted(name, str(folder / name), count, "elephants, giraffes and zebras together")
+        yield _counted(
+            name, str(file.parent / name), count, "elephants, giraffes and zebras together"
+        )
 
 
 def xbd(folder: Path, suite: Suite) -> Iterator[Item]:
@@ -200,6 +217,12 @@ def xbd(folder: Path, suite: Suite) -> Iterator[Item]:
 
 def _counted(name: str, path: str, count: int, names: str) -> Item:
     return Item(name, (path,), {"count": count, "name": names}, {"names": names})
+
+
+def anywhere(folder: Path, name: str) -> Path:
+    """The file of a name in a folder or below, the highest; where it belongs if it is absent."""
+    found = sorted(folder.rglob(name), key=lambda file: (len(file.parts), file))
+    return found[0] if found else folder / name
 
 
 def table(file: Path) -> list[dict[str, Any]]:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from swath.annotations.listings import first, rows_of
+from swath.annotations.listings import first, rows_of, split_named
 from swath.annotations.pictures import UNMEASURED
 from swath.annotations.questions import lines
 from swath.annotations.rsvqa import joined
 from swath.annotations.values import boxes_of
 from swath.boxes import Boxes
 from swath.errors import AnnotationError
+from swath.evaluation.rules import DAMAGE, strict_damage
 from swath.evaluation.suites.items import LAYOUTS, Item, Pictures
 from swath.evaluation.suites.pictures import quads_of
 from swath.evaluation.suites.table import Suite
 
 _ID = ("question_id", "id", "qid", "index")
 _IMAGE = ("images", "image", "image_id", "img", "filename", "file_name", "video")
-_SAID = ("ground_truth", "answer", "label", "caption", "captions", "count", "annotation")
+_SAID: tuple[str, ...] = (
+    *("ground_truth", "answer", "label", "labels", "caption", "captions"),
+    *("count", "counts", "annotation"),
+)
+_BOX = ("boxes", "box", "bbox", "gt_bbox")
 _KIND = ("type", "kind", "question_type", "category")
 
 
@@ -67,7 +73,8 @@ def rows(folder: Path, suite: Suite) -> list[Item]:
 
     Options: `file` of the rows; `only` and `without`, {field: [values]} to keep or leave out;
     `size_px`, or {dataset: size} in `sizes`, the side of the square pictures that boxes are for.
-    Boxes are corners or polygons in pixels, or `{<x1><y1><x2><y2>}` text on a 0 to 100 grid.
+    Rows that name another split than the suite's are left out. Boxes are corners or polygons in
+    pixels, or `{<x1><y1><x2><y2>}` text on a 0 to 100 grid.
 
     Raises:
         AnnotationError: a row lacks what the suite's task needs.
@@ -76,11 +83,12 @@ def rows(folder: Path, suite: Suite) -> list[Item]:
     for where, row in _listed(folder, suite):
         picture = first(row, _IMAGE)
         names = picture if isinstance(picture, list) else [picture]
-        said = first(row, _SAID)
+        more = {"identify": ("name",), "refer": _BOX, "ground": _BOX}.get(suite.task, ())
+        said = first(row, (*_SAID, *more))
         if said is None or not all(isinstance(name, str) for name in names):
             raise AnnotationError(
                 f"{where}: expected a picture under one of {', '.join(_IMAGE)} and the truth under "
-                f"one of {', '.join(_SAID)}; got {', '.join(row)}."
+                f"one of {', '.join((*_SAID, *more))}; got {', '.join(row)}."
             )
         side = suite.options.get("sizes", {}).get(row.get("dataset"), suite.options.get("size_px"))
         size = (side, side) if side else UNMEASURED
@@ -108,30 +116,42 @@ def _listed(folder: Path, suite: Suite) -> Iterator[tuple[str, dict[str, Any]]]:
         for number, (_, given) in enumerate(rows_of(file), 1):
             if not isinstance(given, dict):
                 raise AnnotationError(f"{file}: expected rows, each an object; correct the file.")
-            row = {str(key).lower(): value for key, value in given.items()}
-            if all(row.get(key) in values for key, values in only.items()) and not any(
-                row.get(key) in values for key, values in without.items()
+            row, where = {str(key).lower(): v for key, v in given.items()}, f"{file}: row {number}"
+            split = split_named(row.get("split"), where) if suite.split else None
+            if (
+                (split or suite.split) == suite.split
+                and all(row.get(key) in values for key, values in only.items())
+                and not any(row.get(key) in values for key, values in without.items())
             ):
-                yield f"{file}: row {number}", row
+                yield where, row
 
 
 def _truth(
     task: str, row: dict[str, Any], said: Any, size: tuple[int, int], where: str
 ) -> tuple[dict[str, Any], Boxes | None]:
     if task in ("refer", "ground"):
-        value = first(row, ("boxes", "box", "bbox", "gt_bbox")) or said
+        value = first(row, _BOX) or said
         return {"boxes": quads_of(boxes_of(value, size, where))}, None
-    if task == "region":
-        value = first(row, ("boxes", "box", "bbox", "question"))
-        return {"captions": said if isinstance(said, list) else [said]}, boxes_of(
-            value, size, where
-        )
+    several = said if isinstance(said, list) else [said]
+    if task in ("region", "identify"):
+        asked = boxes_of(first(row, (*_BOX, "question")), size, where)
+        return {"captions": several} if task == "region" else {"name": str(said)}, asked
     if task == "caption":
-        return {"captions": said if isinstance(said, list) else [said]}, None
+        return {"captions": several}, None
     if task == "classify":
         return {"label": str(said)}, None
+    if task == "classes":
+        words = several if isinstance(said, list) else str(said).split(";")
+        return {"labels": [str(word).strip() for word in words]}, None
     if task == "count":
-        return {"count": int(said)}, None
+        if str(said).strip().removesuffix(".0").isdecimal():
+            return {"count": int(float(said))}, None
+        raise AnnotationError(f"{where}: expected a count, got '{said}'; write a whole number.")
+    if task == "damage":
+        counts = strict_damage(said if isinstance(said, str) else json.dumps(said))
+        if counts is None:
+            raise AnnotationError(f"{where}: expected the whole numbers {', '.join(DAMAGE)}.")
+        return {"counts": counts, "answer": json.dumps(counts)}, None
     return {"answer": str(said), "kind": str(first(row, _KIND) or "")}, None
 
 

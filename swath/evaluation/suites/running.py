@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from swath.errors import EvaluationError, RequestError
+from swath.evaluation import baselines
 from swath.evaluation.asking import answers_from
-from swath.evaluation.modes import measures
-from swath.evaluation.predictions import Prediction, read_predictions, write_predictions
+from swath.evaluation.metrics import METRICS, Score
+from swath.evaluation.modes import MODES, measures
+from swath.evaluation.predictions import TRUTH, Prediction, read_predictions, write_predictions
 from swath.evaluation.runner import Progress
-from swath.evaluation.score import Scores, read_scores, score, write_scores
-from swath.evaluation.statistics import RESAMPLES
+from swath.evaluation.score import Scores, compare, read_scores, score, write_scores
+from swath.evaluation.statistics import RESAMPLES, Difference
 from swath.evaluation.suites import pictures, questions
 from swath.evaluation.suites.items import LAYOUTS, conversations, measured
 from swath.evaluation.suites.table import Suite
@@ -65,13 +68,29 @@ class Asked:
 
 @dataclass(frozen=True)
 class Result:
-    """A suite's result as it lies in its folder."""
+    """A suite's result as it lies in its folder.
+
+    Args:
+        suite: the row.
+        predictions: of the model that the result is about.
+        scores: its.
+        labels: scene classes that may be answered.
+        notes: what else is to be known.
+        name: of the model, as tables head it.
+        others: of the other sides, by name: what they scored.
+        gaps: how far the model is above each of them, paired by question.
+        floors: by name, what is scored without looking, by the commonest of the true answers.
+    """
 
     suite: Suite
     predictions: list[Prediction]
     scores: Scores
     labels: list[str]
     notes: dict[str, Any]
+    name: str = "this model"
+    others: dict[str, dict[str, Score]] = field(default_factory=dict)
+    gaps: dict[str, dict[str, Difference]] = field(default_factory=dict)
+    floors: dict[str, dict[str, Score]] = field(default_factory=dict)
 
     @property
     def modes(self) -> dict[str, dict[str, float]]:
@@ -91,6 +110,7 @@ def ask(
     limit: int | None = None,
     look: bool = True,
     frames: int = 8,
+    leave: Container[str] = (),
 ) -> Asked:
     """The questions of a suite.
 
@@ -102,20 +122,23 @@ def ask(
         limit: ask so many, evenly over the suite.
         look: measure the pictures; without, they need not be there.
         frames: taken of a clip.
+        leave: paths of pictures that nothing is to be asked of.
 
     Raises:
         AnnotationError: the folder is not laid out as the suite's reader expects.
         EvaluationError: it holds no question.
         RequestError: there is no such prompt.
     """
-    items = list(LAYOUTS.get(suite.reader)(folder, suite))
+    _check(suite)
+    every = list(LAYOUTS.get(suite.reader)(folder, suite))
+    items = [item for item in every if not any(path in leave for path in item.images)]
     if not items:
         raise EvaluationError(
             f"{suite.name}: {folder} holds no question of task '{suite.task}'"
             f"{f' in the {suite.split} split' if suite.split else ''}; is it the whole data set?"
         )
-    found = {str(item.truth["label"]) for item in items if "label" in item.truth}
-    found |= {label for item in items for label in item.truth.get("labels", ())}
+    found = {str(item.truth["label"]) for item in every if "label" in item.truth}
+    found |= {label for item in every for label in item.truth.get("labels", ())}
     labels = [*suite.options.get("labels", sorted(found))]
     if limit and limit < len(items):
         items = [items[place * len(items) // limit] for place in range(limit)]
@@ -123,6 +146,27 @@ def ask(
     asked = conversations(suite, items, wording, labels)
     names = sorted({str(item.truth["name"]) for item in items if suite.task == "identify"})
     return Asked(suite, measured(suite, asked, frames) if look else asked, labels, names, wording)
+
+
+def _check(suite: Suite) -> None:
+    """Refuse what could not be scored before anything is asked.
+
+    Raises:
+        RequestError: there is no such task, metric or mode, or a mode is of another task.
+    """
+    for what, word, known in (
+        ("task", suite.task, [*TRUTH]),
+        ("metric", suite.metric, [*METRICS]),
+        *(("mode", mode, [name for name, _ in MODES.items()]) for mode in suite.modes),
+    ):
+        if word not in known:
+            raise RequestError(f"{suite.name}: unknown {what} '{word}'{did_you_mean(word, known)}")
+    for mode in suite.modes:
+        if MODES.get(mode).task != suite.task:
+            raise RequestError(
+                f"{suite.name}: mode '{mode}' scores '{MODES.get(mode).task}' answers, the suite's "
+                f"task is '{suite.task}'; leave it out."
+            )
 
 
 def _wording(suite: Suite, prompt: str, phrasing: str) -> str:
@@ -168,6 +212,9 @@ def write_result(
     notes: dict[str, Any] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    name: str = "this model",
+    others: Mapping[str, tuple[str, Sequence[Prediction]]] | None = None,
+    more: Mapping[str, Score] | None = None,
 ) -> Result:
     """Write `predictions.jsonl`, `scores.json` and `suite.json`, and give back what they hold.
 
@@ -178,28 +225,69 @@ def write_result(
         notes: what else is to be known, such as answers that were missing.
         resamples: of the bootstrap.
         seed: of the bootstrap.
+        name: of the model that answered.
+        others: other sides by name, each with its folder within and its predictions.
+        more: scores of the model that its predictions alone do not tell.
     """
-    scores = score(predictions, asked.labels, resamples, seed)
-    write_predictions(folder / "predictions.jsonl", predictions)
-    write_scores(folder / "scores.json", predictions, asked.labels, scores, resamples)
-    row = asked.suite.model_dump(mode="json")
-    about = {"labels": asked.labels, "prompt": asked.prompt, "notes": notes or {}}
-    write_json(folder / "suite.json", {"suite": row, **about})
-    return Result(asked.suite, list(predictions), scores, asked.labels, notes or {})
+    scored = partial(score, labels=asked.labels, resamples=resamples, seed=seed)
+    task, sides = asked.suite.task, {**(others or {}), name: ("", predictions)}
+    scores = {one: scored(some) for one, (_, some) in sides.items()}
+    scores[name][task] |= more or {}
+    for one, (within, some) in sides.items():
+        place = folder / within
+        write_predictions(place / "predictions.jsonl", some)
+        write_scores(place / "scores.json", some, asked.labels, scores[one], resamples)
+    gaps = {
+        one: compare(some, predictions, asked.labels, resamples, seed)[task]
+        for one, (_, some) in sides.items()
+        if one != name
+    }
+    known = asked.conversations
+    if asked.suite.options.get("false_premise"):  # its kinds tell the answer
+        known = [replace(one, truth={**one.truth, "kind": ""}) for one in known]
+    floors = baselines.blind(known, asked.conversations)
+    own = scores.pop(name)
+    result = Result(
+        asked.suite, list(predictions), own, asked.labels, notes or {}, name,
+        {one: some[task] for one, some in scores.items()}, gaps,
+        {one: scored(some)[task] for one, some in floors.items()},
+    )  # fmt: skip
+    row = {key: rows_of(getattr(result, key)) for key in ("others", "gaps", "floors")}
+    about: dict[str, Any] = {"labels": asked.labels, "prompt": asked.prompt, "name": name}
+    about |= {"suite": asked.suite.model_dump(mode="json"), "notes": result.notes}
+    write_json(folder / "suite.json", about | row)
+    return result
+
+
+def rows_of(values: Mapping[str, Mapping[str, Score | Difference]]) -> dict[str, dict[str, Any]]:
+    """Scores or differences by name as JSON objects."""
+    return {
+        one: {name: value.to_row() for name, value in some.items()} for one, some in values.items()
+    }
 
 
 def read_results(folder: Path) -> list[Result]:
     """The results in the folders of a folder, by name; none where there is no such folder."""
     results = []
     for file in sorted(folder.glob("*/suite.json")):
-        row = read_json(file)
+        row, home = read_json(file), file.parent
+        gaps = {
+            one: {name: Difference(**value) for name, value in some.items()}
+            for one, some in row.get("gaps", {}).items()
+        }
         results.append(
             Result(
-                Suite(**row["suite"]),
-                list(read_predictions(file.parent / "predictions.jsonl")),
-                read_scores(file.parent / "scores.json"),
-                row["labels"],
-                row["notes"],
+                Suite(**row["suite"]), list(read_predictions(home / "predictions.jsonl")),
+                read_scores(home / "scores.json"), row["labels"], row["notes"],
+                row.get("name", "this model"), _scores(row.get("others", {})), gaps,
+                _scores(row.get("floors", {})),
             )
-        )
+        )  # fmt: skip
     return results
+
+
+def _scores(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, Score]]:
+    return {
+        one: {name: Score.from_row(value) for name, value in some.items()}
+        for one, some in rows.items()
+    }

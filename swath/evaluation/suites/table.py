@@ -37,6 +37,8 @@ class Suite(Section):
     protocol: str = Field("zero-shot", description="Published numbers of this one are comparable.")
     source: str = Field("", description="The paper.")
     version: str = Field("", description="Which release, and what is particular about it.")
+    layout: str = Field("", description="How its folder has to look.")
+    size: str = Field("", description="Of the whole set, as its authors say.")
     licence: str = Field("not stated", description="Terms of the data.")
     where: str = Field("", description="Who gives the data out, and where.")
     status: Literal["run", "layout-tested", "own"] = Field(
@@ -64,7 +66,8 @@ def chosen(names: Sequence[str]) -> list[tuple[Suite, Path | None]]:
 
     Args:
         names: of suites or groups, or YAML files of a row, separated by commas; `suite=FOLDER`
-            says where a suite's data is.
+            says where a suite's data is, and `group=FOLDER` which
+            folder holds theirs.
 
     Raises:
         RequestError: there is no such suite.
@@ -78,6 +81,9 @@ def chosen(names: Sequence[str]) -> list[tuple[Suite, Path | None]]:
             suites = [read_row(Path(name))]
         elif name in groups():
             suites = [shipped()[one] for one in groups()[name]]
+            if place:
+                found |= {one.name: (one, place / (one.folder or one.name)) for one in suites}
+                continue
         elif name in shipped():
             suites = [shipped()[name]]
         else:

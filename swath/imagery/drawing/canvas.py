@@ -15,10 +15,14 @@ from PIL import Image, ImageDraw
 
 from swath.imagery.drawing.palette import Palette, Rgb, develop
 from swath.imagery.drawing.texture import Field, grid, noise
+from swath.imagery.drawing.wording import SAYINGS, be
 
 Points = NDArray[np.float64]  # (n, 2) x, y in hundredths of the side
+At = tuple[float, float] | NDArray[np.float64]  # one place
+Ink = Rgb | tuple[int, int, int, int]  # colour, and how much of it
 Part = tuple[Points, Rgb]  # a filled outline in the frame of a thing
 
+MIDDLE = (50.0, 50.0)
 _RING = np.array([[0, 0]] + [[np.cos(a), np.sin(a)] for a in np.arange(8) * np.pi / 4])
 
 
@@ -52,6 +56,16 @@ def turned(points: Points, at: ArrayLike, angle: float, size: float = 1.0) -> Po
     """Points of a local frame, scaled, turned clockwise by `angle` radians, moved `at` (x, y)."""
     cos, sin = np.cos(angle) * size, np.sin(angle) * size
     return points @ np.array([[cos, sin], [-sin, cos]]) + np.asarray(at)
+
+
+def spot_at(u: float, v: float, angle: float) -> Points:
+    """The place (u, v) from the picture's middle, along axes turned by `angle`."""
+    return turned(np.array([[u, v]]), MIDDLE, angle)[0]
+
+
+def straight(reach: float, angle: float, v: float = 0.0, at: ArrayLike = MIDDLE) -> Points:
+    """Both ends of a line that runs `v` beside `at`, `reach` to either side."""
+    return turned(np.array([[-reach, v], [reach, v]]), at, angle)
 
 
 class Canvas:
@@ -112,18 +126,16 @@ class Canvas:
         """Draws on `image`; colours may carry an alpha."""
         return ImageDraw.Draw(self.image, "RGBA")
 
-    def polygon(self, points: Points, rgb: Rgb | tuple[int, int, int, int]) -> None:
+    def polygon(self, points: Points, rgb: Ink) -> None:
         """A filled outline."""
         self.pen.polygon((points * self.scale).ravel().tolist(), fill=rgb)
 
-    def line(self, points: Points, width: float, rgb: Rgb | tuple[int, int, int, int]) -> None:
+    def line(self, points: Points, width: float, rgb: Ink) -> None:
         """A line of the given width with rounded bends."""
         px = max(1, round(width * self.scale))
         self.pen.line((points * self.scale).ravel().tolist(), fill=rgb, width=px, joint="curve")
 
-    def circle(
-        self, x: float, y: float, radius: float, rgb: Rgb | tuple[int, int, int, int]
-    ) -> None:
+    def circle(self, x: float, y: float, radius: float, rgb: Ink) -> None:
         """A filled circle."""
         k = self.scale
         self.pen.ellipse(
@@ -141,7 +153,7 @@ class Canvas:
     def stamp(
         self,
         parts: Sequence[Part],
-        at: tuple[float, float],
+        at: At,
         angle: float,
         size: float,
         height: float = 0.0,
@@ -183,6 +195,19 @@ class Canvas:
         box = rectangle(wide, high, x, y)
         self.things.append(Thing(name, colour, box, box))
 
+    def say(self, kind: str, **told: str) -> None:
+        """Add the kind's own sentences, of `sayings.yaml`.
+
+        Args:
+            kind: of scene, and where it has several forms, which.
+            told: what stands in braces there, beside `near`, the first of the notes, and the
+                word of each material; `be_near` and its like are "is" or "are" after it.
+        """
+        near = self.notes[0] if self.notes else ""
+        words = {**self.palette.word, "near": near, **told}
+        verbs = {f"be_{name}": be(said) for name, said in words.items()}
+        self.sayings += [one.format(**words, **verbs) for one in SAYINGS[kind]]
+
     # Room: where the next thing may go.
 
     def take(self, x: float, y: float, radius: float) -> None:
@@ -213,10 +238,10 @@ class Canvas:
         return free
 
     def spot(
-        self, radius: float, off_centre: float = 0.0, tries: int = 60, inset: float = 1.0
+        self, radius: float, off_centre: float = 0.0, tries: int = 60
     ) -> tuple[float, float] | None:
         """A free place, wholly inside the picture, which is then taken; None when there is none."""
-        low = min(radius + inset, 49.0)
+        low = min(radius + 1, 49.0)
         points = self.rng.uniform(low, 100 - low, (tries, 2))
         good = self.free(points, radius)
         if off_centre:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from swath.imagery.drawing import objects
-from swath.imagery.drawing.canvas import Canvas, Part, disc, rectangle, turned
-from swath.imagery.drawing.layout import number, plan, put, those
+from swath.imagery.drawing.canvas import MIDDLE, At, Canvas, Part, disc, rectangle, straight, turned
+from swath.imagery.drawing.layout import by_name, number, plan, put, those
 from swath.imagery.drawing.objects import outline
 from swath.imagery.drawing.palette import PAINTS, mix, paint, shade
 from swath.imagery.drawing.surroundings import (
@@ -21,9 +21,6 @@ from swath.imagery.drawing.surroundings import (
     water,
 )
 from swath.imagery.drawing.texture import above, grid, hillshade, unit
-from swath.imagery.drawing.wording import be
-
-At = tuple[float, float]
 
 
 def wind_farm(c: Canvas) -> None:
@@ -36,7 +33,7 @@ def wind_farm(c: Canvas) -> None:
 
     def turbine(at: At, angle: float, size: float, colour: str) -> None:
         rgb = paint(c.rng, colour)
-        c.circle(*at, size * 0.16, c.palette.rgb["sand" if c.land != "sand" else "soil"])
+        c.circle(at[0], at[1], size * 0.16, c.palette.rgb["sand" if c.land != "sand" else "soil"])
         blade = np.array([[0, 0.035], [0.12, 0.06], [0.5, 0.014], [0.5, -0.01], [0, -0.035]])
         parts: list[Part] = [
             (turned(blade, (0, 0), k * 2 * np.pi / 3), shade(rgb, (1, 0.9, 0.95)[k]))
@@ -47,11 +44,7 @@ def wind_farm(c: Canvas) -> None:
 
     put(c, turbine, wanted, 0.53)
     settle(c)
-    turbines = those(c, "wind turbine")
-    c.sayings += [
-        f"{turbines} with long blades {be(turbines)} in a wind farm near {c.notes[0]}.",
-        "three long blades turn on each tower of the wind farm.",
-    ]
+    c.say("wind farm", turbines=those(c, "wind turbine"))
 
 
 def fish_farm(c: Canvas) -> None:
@@ -90,13 +83,8 @@ def fish_farm(c: Canvas) -> None:
         c.stamp(parts, at, 0.0, size, name="fish pen", colour=colour)
 
     put(c, pen, wanted, 0.54)
-    tone = c.palette.word["water"]
-    c.notes.append(f"a piece of {tone} water")
-    pens = those(c, "fish pen")
-    c.sayings += [
-        f"{pens} {be(pens)} floating on {tone} water in a fish farm.",
-        f"the fish farm is on a piece of {tone} water.",
-    ]
+    c.notes.append(f"a piece of {c.palette.word['water']} water")
+    c.say("fish farm", pens=those(c, "fish pen"))
 
 
 def heliport(c: Canvas) -> None:
@@ -109,7 +97,7 @@ def heliport(c: Canvas) -> None:
     mark = paint(c.rng, str(c.rng.choice(["white", "yellow"])))
     rounded = c.rng.random() < 0.6
     if c.rng.random() < 0.6:
-        apron = turned(rectangle(170, c.rng.uniform(50, 90)), (50, 50), angle)
+        apron = turned(rectangle(170, c.rng.uniform(50, 90)), MIDDLE, angle)
         c.polygon(apron, c.palette.rgb["concrete"])
 
     def helicopter(at: At, turn: float, size: float, colour: str) -> None:
@@ -133,11 +121,7 @@ def heliport(c: Canvas) -> None:
 
     put(c, helicopter, wanted, 0.56, angle, 0.6)
     settle(c, angle)
-    parked = those(c, "helicopter")
-    c.sayings += [
-        f"the heliport has pads with white marks near {c.notes[0]}.",
-        f"{parked} {be(parked)} parked on a heliport near {c.notes[0]}.",
-    ]
+    c.say("heliport", parked=those(c, "helicopter"))
 
 
 def solar_plant(c: Canvas) -> None:
@@ -166,11 +150,7 @@ def solar_plant(c: Canvas) -> None:
 
     put(c, array, wanted, 0.56, angle, 0.03)
     settle(c, angle)
-    arrays = those(c, "solar array")
-    c.sayings += [
-        f"{arrays} with rows of panels {be(arrays)} in a solar plant near {c.notes[0]}.",
-        f"the solar plant is built on open ground near {c.notes[0]}.",
-    ]
+    c.say("solar plant", arrays=those(c, "solar array"))
 
 
 def container_yard(c: Canvas) -> None:
@@ -189,20 +169,14 @@ def container_yard(c: Canvas) -> None:
     for v in np.arange(-76, 77, lane) + c.rng.uniform(0, lane):
         for k in range(rows):
             u = np.arange(-76, 77, long * 1.08) + c.rng.uniform(0, 1)
-            middles = turned(
-                np.stack([u, np.full_like(u, v + k * deep * 1.06)], 1), (50, 50), angle
-            )
+            middles = turned(np.stack([u, np.full_like(u, v + k * deep * 1.06)], 1), MIDDLE, angle)
             for at in middles[(np.abs(middles - 50) < 54).all(axis=1)]:
                 if c.rng.random() < filled:
                     rgb = mix(paint(c.rng, names[int(c.rng.integers(len(names)))]), dust, dull)
                     shape = turned(rectangle(long, deep), at, angle)
                     c.shadow(shape, c.rng.uniform(0.4, 2.4))
                     c.polygon(shape, rgb)
-                    c.line(
-                        turned(rectangle(long * 0.9, 0), at, angle)[:2],
-                        0.3,
-                        shade(rgb, 0.8),
-                    )
+                    c.line(turned(rectangle(long * 0.9, 0), at, angle)[:2], 0.3, shade(rgb, 0.8))
     for at, size, colour in sites:
         rgb = paint(c.rng, colour)
         h = 0.42
@@ -213,12 +187,7 @@ def container_yard(c: Canvas) -> None:
         parts += [(rectangle(0.16, h * 0.92, c.rng.uniform(-0.28, 0.28)), shade(rgb, 0.82))]
         c.stamp(parts, at, angle + np.pi / 2, size, 0.14, 5, "gantry crane", colour)
     c.notes += ["many colorful containers", "some cement ground"]
-    c.sayings += [
-        "many colorful containers are stacked in rows in a container yard.",
-        "a crane stands over the stacks of the container yard.",
-        "the container yard is full of boxes of different colors.",
-        f"stacks of {names[0]} containers are in a container yard.",
-    ]
+    c.say("container yard", paint=names[0])
 
 
 def roundabout(c: Canvas) -> None:
@@ -226,7 +195,7 @@ def roundabout(c: Canvas) -> None:
     c.extent_m = c.rng.uniform(60, 200)
     lay(c)
     size = c.rng.uniform(36, 58)
-    at = c.spot(size * 0.5, 14) or (50.0, 50.0)
+    at = c.spot(size * 0.5, 14) or MIDDLE
     width = size * c.rng.uniform(0.15, 0.22)
     arms = int(c.rng.integers(3, 6))
     turns = (
@@ -241,7 +210,6 @@ def roundabout(c: Canvas) -> None:
         lines.append(np.array(at) + way * t * 130 + bend * t**2 * 2)
         road(c, lines[-1], width * 0.8)
         c.take_line(lines[-1], width)
-    colour = c.palette.word["grass"]
     edge = mix(grey, (235, 232, 225), 0.6)
     island = c.palette.rgb[str(c.rng.choice(["grass", "soil", "concrete"]))]
     inner = 0.5 - width / size
@@ -254,11 +222,7 @@ def roundabout(c: Canvas) -> None:
         traffic(c, line[4:], width * 0.8, int(c.rng.integers(0, 4)), width * 0.36)
     settle(c)
     c.notes.append("some roads")
-    c.sayings += [
-        f"a roundabout with {colour} plants joins several roads.",
-        f"{['three', 'four', 'five'][arms - 3]} roads meet at a round island of a roundabout.",
-        f"cars drive around the roundabout near {c.notes[0]}.",
-    ]
+    c.say("roundabout", arms=["three", "four", "five"][arms - 3])
 
 
 def quarry(c: Canvas) -> None:
@@ -288,13 +252,8 @@ def quarry(c: Canvas) -> None:
         c.notes.append("a small pool")
     c.take_cover(inside)
     settle(c)
-    tone = c.palette.word["soil"]
     c.notes.append("many steps")
-    c.sayings += [
-        f"a deep {tone} quarry with many steps is near {c.notes[0]}.",
-        "the quarry has terraces that go down to its floor.",
-        f"a large open quarry is surrounded by {c.notes[-2]}.",
-    ]
+    c.say("quarry", around=c.notes[-2])
 
 
 def orchard(c: Canvas) -> None:
@@ -304,7 +263,7 @@ def orchard(c: Canvas) -> None:
     angle = c.rng.uniform(0, np.pi)
     step = c.rng.uniform(5.5, 11)
     ratio = c.rng.uniform(0.8, 1.25)
-    line = turned(np.array([[-80, 0], [80, 0]]), c.rng.uniform(15, 85, 2), angle)
+    line = straight(80, angle, at=c.rng.uniform(15, 85, 2))
     if c.rng.random() < 0.6:
         road(c, line, c.rng.uniform(2, 4), False)
         c.take_line(line, 4)
@@ -322,24 +281,10 @@ def orchard(c: Canvas) -> None:
         objects.tree(
             c, px, py, crown * c.rng.uniform(0.85, 1.1), shade(base, c.rng.uniform(0.9, 1.12))
         )
-    tone = c.palette.word["tree"]
-    c.notes.append(f"many {tone} trees")
-    c.sayings += [
-        f"many {tone} trees are planted in straight rows in an orchard.",
-        "an orchard has rows of trees at equal distances.",
-        f"small {tone} trees stand in lines on the {c.palette.word['soil']} ground of an orchard.",
-        f"the orchard is planted with lots of {tone} trees.",
-        f"the {tone} trees of the orchard form a neat grid.",
-    ]
+    c.notes.append(f"many {c.palette.word['tree']} trees")
+    c.say("orchard")
 
 
-DEMO = {
-    "container yard": container_yard,
-    "fish farm": fish_farm,
-    "heliport": heliport,
-    "orchard": orchard,
-    "quarry": quarry,
-    "roundabout": roundabout,
-    "solar plant": solar_plant,
-    "wind farm": wind_farm,
-}
+DEMO = by_name(
+    container_yard, fish_farm, heliport, orchard, quarry, roundabout, solar_plant, wind_farm
+)

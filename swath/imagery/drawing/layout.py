@@ -6,11 +6,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from swath.imagery.drawing.canvas import Canvas
+from swath.imagery.drawing.canvas import At, Canvas
 from swath.imagery.drawing.palette import alike
 from swath.imagery.drawing.wording import plural, with_article
 
-Put = Callable[[tuple[float, float], float, float, str], None]  # at, angle, size, colour
+Put = Callable[[At, float, float, str], None]  # at, angle, size, colour
+
+
+def by_name(*kinds: Callable[[Canvas], None]) -> dict[str, Callable[[Canvas], None]]:
+    """What draws each kind of scene, by the kind's name."""
+    return {kind.__name__.replace("_", " "): kind for kind in kinds}
 
 
 def number(c: Canvas, high: int, few: float = 0.5) -> int:
@@ -34,19 +39,15 @@ def plan(
     others = min(size, 58.0 / (count - 1) ** 0.6)
     style = c.rng.random()
     apart = [name for name in names if not alike(names[0], name)]
+    least = 0.7
     if style < 0.45 and apart:
-        return [(size, names[0])] + [
-            (others * c.rng.uniform(0.7, 1.0), apart[0]) for _ in range(count - 1)
-        ]
-    if style < 0.65 and len(apart) >= count - 1:
-        return [(size, names[0])] + [
-            (others * c.rng.uniform(0.7, 1.0), apart[i]) for i in range(count - 1)
-        ]
-    others = min(others, size * 0.62)
-    rest = names[0] if c.rng.random() < 0.7 or len(names) < 2 else names[1]
-    return [(size, names[0])] + [
-        (others * c.rng.uniform(0.75, 1.0), rest) for _ in range(count - 1)
-    ]
+        rest = apart[:1] * (count - 1)
+    elif style < 0.65 and len(apart) >= count - 1:
+        rest = apart[: count - 1]
+    else:
+        others, least = min(others, size * 0.62), 0.75
+        rest = [names[0 if c.rng.random() < 0.7 or len(names) < 2 else 1]] * (count - 1)
+    return [(size, names[0])] + [(others * c.rng.uniform(least, 1.0), paint) for paint in rest]
 
 
 def put(
@@ -57,8 +58,8 @@ def put(
     angle: float | None = None,
     spread: float = np.pi,
     off_centre: float = 18.0,
-) -> int:
-    """Draw each planned thing on free ground; how many found room.
+) -> None:
+    """Draw each planned thing on free ground, until one finds no room.
 
     Args:
         c: the sheet.
@@ -69,7 +70,6 @@ def put(
         spread: how far each may turn from that.
         off_centre: least distance of the first from the picture's middle, where there is room.
     """
-    done = 0
     largest = 100.0
     angle = c.rng.uniform(0, 2 * np.pi) if angle is None else angle
     for i, (size, colour) in enumerate(wanted):
@@ -85,8 +85,6 @@ def put(
         if i == 0:
             largest = size * (0.68 / 0.95 if size < wanted[0][0] else 1.0)
         draw(at, angle + c.rng.uniform(-spread, spread), size, colour)
-        done += 1
-    return done
 
 
 def those(c: Canvas, name: str) -> str:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from swath.imagery.drawing import objects
-from swath.imagery.drawing.canvas import Canvas, turned
-from swath.imagery.drawing.layout import number, plan, put
-from swath.imagery.drawing.surroundings import (
-    blob,
-    curve,
-    lay,
-    open_ground,
-    settle,
-    trees,
-    water,
-)
+from swath.imagery.drawing.canvas import MIDDLE, Canvas, turned
+from swath.imagery.drawing.layout import by_name, number, plan, put
+from swath.imagery.drawing.surroundings import blob, curve, lay, open_ground, settle, trees, water
 
 
 def playground(c: Canvas) -> None:
@@ -25,25 +19,13 @@ def playground(c: Canvas) -> None:
     angle = c.rng.uniform(0, 2 * np.pi)
     paints = ("red", "blue", "green", "brown", "orange")
     c_word = str(c.rng.choice(paints))
-    put(c, lambda *a: objects.track(c, *a), plan(c, 1, (46, 86), (c_word,)), 0.5, angle, 0, 6)
+    put(c, partial(objects.track, c), plan(c, 1, (46, 86), (c_word,)), 0.5, angle, 0, 6)
     if c.rng.random() < 0.6:
         kind = str(c.rng.choice(["basketball court", "tennis court"]))
         wanted = plan(c, number(c, 5, 0.4), (14, 24), ("green", "blue", "red", "orange"))
-        put(
-            c,
-            lambda at, turn, size, hue: objects.court(c, at, turn, size, hue, kind),
-            wanted,
-            0.56,
-            angle,
-            0.04,
-            0,
-        )
+        put(c, partial(objects.court, c, name=kind), wanted, 0.56, angle, 0.04, 0)
     settle(c, angle)
-    c.sayings += [
-        f"a {c_word} playground is surrounded by {c.notes[0]}.",
-        f"{c.notes[0]} can be seen near a playground with a football field in it.",
-        f"a playground with a {c_word} track is near {c.notes[0]}.",
-    ]
+    c.say("playground", colour=c_word)
 
 
 def baseball_field(c: Canvas) -> None:
@@ -54,10 +36,7 @@ def baseball_field(c: Canvas) -> None:
     wanted = plan(c, count, (40, 66), ("green", "brown"))
     put(c, lambda at, turn, size, _: objects.diamond(c, at, turn, size), wanted, 0.71, off_centre=8)
     settle(c)
-    c.sayings += [
-        f"a baseball field is near {c.notes[0]}.",
-        f"{c.notes[0]} can be seen around the baseball field.",
-    ]
+    c.say("baseball field")
 
 
 def stadium(c: Canvas) -> None:
@@ -69,18 +48,15 @@ def stadium(c: Canvas) -> None:
     angle = c.rng.uniform(0, 2 * np.pi)
     if c.rng.random() < 0.6:
         size = wanted[0][0]
-        at = c.spot(size * 0.5, 6) or (50.0, 50.0)
+        at = c.spot(size * 0.5, 6) or MIDDLE
         c.polygon(turned(blob(c, size * 0.62, 0.05), at, angle), c.palette.rgb["concrete"])
         c.blocked[...] = False
         c.take(*at, size * 0.62)
         objects.stadium(c, at, angle, size, colour)
     else:
-        put(c, lambda *a: objects.stadium(c, *a), wanted, 0.5, angle, off_centre=6)
+        put(c, partial(objects.stadium, c), wanted, 0.5, angle, off_centre=6)
     settle(c)
-    c.sayings += [
-        f"a large {colour} stadium is near {c.notes[0]}.",
-        f"{c.notes[0]} can be seen around an oval stadium.",
-    ]
+    c.say("stadium", colour=colour)
 
 
 def park(c: Canvas) -> None:
@@ -89,7 +65,7 @@ def park(c: Canvas) -> None:
     open_ground(c, str(c.rng.choice(["grass", "grass", "soil"])), 0.8)
     if c.rng.random() < 0.75:
         shape = blob(c, c.rng.uniform(12, 24), 0.35)
-        at = c.spot(min(46.0, float(np.hypot(*shape.T).max())), 10) or (50.0, 50.0)
+        at = c.spot(min(46.0, float(np.hypot(*shape.T).max())), 10) or MIDDLE
         shape = np.clip(shape + at, 1, 99)
         cover = c.cover(shape)
         water(c, cover)
@@ -111,16 +87,7 @@ def park(c: Canvas) -> None:
     trees(c, int(c.rng.integers(60, 150)), c.rng.uniform(1.5, 3), groups=True)
     tone = c.palette.word["tree"]
     c.notes += [f"many {tone} trees", "some curved paths"]
-    c.sayings += [
-        f"many {tone} trees and curved paths are in a park.",
-        f"a park with {'a pond and ' if c.things else ''}some paths is full of plants.",
-        f"the park has winding paths and {tone} trees.",
-    ]
+    c.say("park", pond="a pond and " if c.things else "")
 
 
-LEISURE = {
-    "baseball field": baseball_field,
-    "park": park,
-    "playground": playground,
-    "stadium": stadium,
-}
+LEISURE = by_name(baseball_field, park, playground, stadium)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from swath.imagery.drawing import objects
-from swath.imagery.drawing.canvas import Canvas, turned
-from swath.imagery.drawing.layout import number, plan, put, those
+from swath.imagery.drawing.canvas import Canvas, straight, turned
+from swath.imagery.drawing.layout import by_name, number, plan, put, those
 from swath.imagery.drawing.palette import mix, paint, shade
 from swath.imagery.drawing.surroundings import (
     blob,
@@ -21,17 +23,7 @@ from swath.imagery.drawing.surroundings import (
     trees,
     water,
 )
-from swath.imagery.drawing.texture import (
-    Field,
-    above,
-    across,
-    band,
-    grid,
-    hillshade,
-    stripes,
-    unit,
-)
-from swath.imagery.drawing.wording import be
+from swath.imagery.drawing.texture import Field, above, across, band, grid, hillshade, stripes, unit
 
 SHIP_PAINTS = ("white", "red", "blue", "black", "green", "yellow")
 
@@ -55,12 +47,7 @@ def bare_land(c: Canvas) -> None:
         c.notes.append("a path")
     if c.rng.random() < 0.4 and trees(c, int(c.rng.integers(4, 20)), 1.2) > 3:
         c.notes.append("some plants")
-    c.sayings += [f"it is a piece of {tone} bare land.", "the bare land is rough and nearly empty."]
-    c.sayings += [
-        f"the {tone} bare land is next to some {c.palette.word['grass']} plants.",
-        f"{tone} bare land has some dark and some light parts.",
-        f"there is nothing but {tone} ground on the bare land.",
-    ]
+    c.say("bare land", tone=tone)
 
 
 def desert(c: Canvas) -> None:
@@ -78,13 +65,7 @@ def desert(c: Canvas) -> None:
     material = str(c.rng.choice(["sand", "soil", "sand"]))
     c.spread(c.palette.rgb[material], light + ripples)
     tone = c.palette.word[material]
-    c.sayings += [
-        f"it is a piece of {tone} desert.",
-        "there are many wavy dunes in the desert.",
-        f"the {tone} desert has many long sand dunes with dark shadows.",
-        f"{tone} sand forms waves in the desert.",
-        f"there are no plants in the {tone} desert.",
-    ]
+    c.say("desert", tone=tone)
     c.notes.append("many dunes")
 
 
@@ -101,13 +82,7 @@ def forest(c: Canvas) -> None:
         c.line(path, c.rng.uniform(0.8, 2.4), c.palette.rgb["sand"])
         c.notes.append("a narrow path")
     c.notes.append(f"many {tone} trees")
-    c.sayings += [
-        f"many {tone} trees are in a piece of forest.",
-        f"it is a dense {tone} forest.",
-        "the forest is made of many tall trees.",
-        f"the crowns of {tone} trees cover the whole forest.",
-        f"lots of {tone} trees grow close to each other in the forest.",
-    ]
+    c.say("forest")
 
 
 def meadow(c: Canvas) -> None:
@@ -125,14 +100,7 @@ def meadow(c: Canvas) -> None:
     stand = trees(c, int(c.rng.integers(0, 7)), c.rng.uniform(1.5, 4), groups=False)
     if stand > 1:
         c.notes.append("several trees")
-    tone = c.palette.word["grass"]
-    c.sayings += [
-        f"it is a piece of {tone} meadow.",
-        f"the {tone} meadow is flat and open.",
-        f"a piece of {tone} meadow is covered with grass.",
-        f"there is a large piece of {tone} grass in the meadow.",
-        f"the grass of the meadow is {tone} and even.",
-    ]
+    c.say("meadow")
 
 
 def mountain(c: Canvas) -> None:
@@ -155,31 +123,20 @@ def mountain(c: Canvas) -> None:
         c.spread((240, 243, 248), light * np.float32(14), peaks)
         c.notes.append("some white snow")
     c.notes.append("many ridges")
-    c.sayings += [
-        f"it is a piece of {tone} mountain.",
-        "the mountain has many ridges and deep valleys.",
-        f"{tone} slopes and dark shadows are on the mountain.",
-        f"some {'white snow' if snow else 'rocks'} can be seen on the {tone} mountain.",
-    ]
+    c.say("mountain", tone=tone, high="white snow" if snow else "rocks")
 
 
 def farmland(c: Canvas) -> None:
     """A patchwork of furrowed fields, or the circles that turning sprinklers leave."""
-    tone = c.palette.word["grass"]
     if c.rng.random() < 0.6:
         c.extent_m = c.rng.uniform(200, 900)
         angle = c.rng.uniform(0, np.pi)
         fields(c, c.rng.uniform(14, 60), c.rng.uniform(8, 30), angle)
         if c.rng.random() < 0.4:
-            end = turned(np.array([[-80.0, 0], [80, 0]]), c.rng.uniform(25, 75, 2), angle)
+            end = straight(80, angle, at=c.rng.uniform(25, 75, 2))
             road(c, end, c.rng.uniform(1.5, 4), marked=False)
             c.notes.append("a road")
-        c.sayings += [
-            "many pieces of farmland are arranged neatly.",
-            f"{tone} crops grow on the pieces of farmland.",
-            "the farmland is divided into several rectangular pieces.",
-            f"a piece of {tone} farmland has many straight furrows.",
-        ]
+        c.say("farmland")
         return
     c.extent_m = c.rng.uniform(900, 3000)
     open_ground(c, str(c.rng.choice(["soil", "sand", "grass"])))
@@ -199,11 +156,7 @@ def farmland(c: Canvas) -> None:
             wedge = band(radius, size / 2 - 0.5, c.size) * (np.cos(turn) > c.rng.uniform(-0.5, 0.8))
             c.spread(shade(rgb, c.rng.choice([0.78, 1.2])), rings * np.float32(3), wedge)
         c.remember("circular field", None, at, size)
-    circles = those(c, "circular field")
-    c.sayings += [
-        f"{circles} of farmland {be(circles)} next to bare land.",
-        f"the farmland has {circles}.",
-    ]
+    c.say("farmland, round", circles=those(c, "circular field"))
 
 
 def river_cover(c: Canvas, half: float, bend: float) -> tuple[Field, Field]:
@@ -235,16 +188,11 @@ def river(c: Canvas) -> None:
     if half > 11 and c.rng.random() < 0.6:
         c.blocked = wet < 0.97
         ships = plan(c, number(c, 3), (half * 0.9, half * 1.5), SHIP_PAINTS)
-        put(c, lambda *a: objects.ship(c, *a), ships)
+        put(c, partial(objects.ship, c), ships)
     c.blocked = land
     c.take_cover(wet)
     settle(c)
-    tone, near = c.palette.word["water"], c.notes[0]
-    c.sayings += [
-        f"{near} {be(near)} in two sides of a curved {tone} river.",
-        f"a curved {tone} river passes through {near}.",
-        f"a {tone} river is near {near}.",
-    ]
+    c.say("river")
 
 
 def pond(c: Canvas) -> None:
@@ -268,10 +216,7 @@ def pond(c: Canvas) -> None:
             "pond", tone if tone in ("blue", "green") else None, (low + high) / 2, high - low
         )
     settle(c)
-    c.sayings += [
-        f"a {tone} pond is surrounded by {c.notes[0]}.",
-        f"{c.notes[0]} {be(c.notes[0])} around an irregular {tone} pond.",
-    ]
+    c.say("pond", tone=tone)
 
 
 def beach(c: Canvas) -> None:
@@ -300,7 +245,7 @@ def beach(c: Canvas) -> None:
     if c.rng.random() < 0.4:
         c.blocked = (sea < 1) | (away < 8)
         ships = plan(c, number(c, 4), (9, 22), SHIP_PAINTS)
-        put(c, lambda *a: objects.ship(c, *a), ships)
+        put(c, partial(objects.ship, c), ships)
     c.blocked[...] = False
     c.take_cover(sand)
     settle(c)
@@ -310,22 +255,7 @@ def beach(c: Canvas) -> None:
         for row, column in shore[c.rng.integers(0, len(shore), 40)] if len(shore) else []:
             x, y = column * 100 / c.size, row * 100 / c.size
             c.circle(x, y, 0.6, paint(c.rng, str(c.rng.choice(["red", "white", "blue"]))))
-    tone, grains = c.palette.word["water"], c.palette.word["sand"]
-    c.sayings += [
-        f"{grains} beach is near a piece of {tone} ocean.",
-        f"white waves are between {grains} beach and {tone} sea.",
-        f"a piece of {tone} ocean is near a {grains} beach with {c.notes[0]}.",
-    ]
+    c.say("beach")
 
 
-NATURE = {
-    "bare land": bare_land,
-    "beach": beach,
-    "desert": desert,
-    "farmland": farmland,
-    "forest": forest,
-    "meadow": meadow,
-    "mountain": mountain,
-    "pond": pond,
-    "river": river,
-}
+NATURE = by_name(bare_land, beach, desert, farmland, forest, meadow, mountain, pond, river)

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from swath.imagery.drawing.canvas import Canvas, Part, Points, disc, rectangle, turned
+from swath.imagery.drawing.canvas import At, Canvas, Part, Points, disc, rectangle, turned
 from swath.imagery.drawing.palette import PAINTS, Rgb, mix, paint, shade
 
-At = tuple[float, float]
 GLASS: Rgb = (44, 54, 70)
 
 
@@ -234,9 +233,9 @@ def dome(c: Canvas, at: At, angle: float, size: float, colour: str) -> None:
     c.stamp(parts, at, angle, size, 0.14, 1, "dome", colour)
 
 
-def oval(a: float, b: float, straight: float, corners: int = 12) -> Points:
+def oval(a: float, b: float, straight: float) -> Points:
     """A track's outline: two half ellipses joined by straights of that length along x."""
-    turn = np.linspace(-np.pi / 2, np.pi / 2, corners)
+    turn = np.linspace(-np.pi / 2, np.pi / 2, 12)
     end = np.stack([straight / 2 + a * np.cos(turn), b * np.sin(turn)], axis=1)
     return np.concatenate([end, -end])
 

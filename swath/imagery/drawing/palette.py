@@ -66,11 +66,8 @@ _SAND = [
 
 def shade(rgb: Rgb, factor: float) -> Rgb:
     """The colour made lighter (factor above 1) or darker."""
-    return (
-        min(255, int(rgb[0] * factor)),
-        min(255, int(rgb[1] * factor)),
-        min(255, int(rgb[2] * factor)),
-    )
+    r, g, b = (min(255, int(value * factor)) for value in rgb)
+    return r, g, b
 
 
 def mix(one: Rgb, two: Rgb, share: float) -> Rgb:

@@ -4,34 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from swath.imagery.drawing.canvas import Canvas, Points, turned
+from swath.imagery.drawing.canvas import MIDDLE, Canvas, Points, turned
 from swath.imagery.drawing.objects import block, car, house, tree
 from swath.imagery.drawing.palette import Rgb, mix, shade
-from swath.imagery.drawing.texture import (
-    Field,
-    above,
-    across,
-    band,
-    crowns,
-    grid,
-    hillshade,
-    stripes,
-)
+from swath.imagery.drawing.texture import Field, above, across, band, crowns, hillshade, stripes
 
 LANDS = ("grass", "soil", "sand", "paved", "woods", "fields", "town", "blocks")
 
 
-def open_ground(
-    c: Canvas, material: str, roughness: float = 1.0, cover: Field | None = None
-) -> None:
+def open_ground(c: Canvas, material: str, roughness: float = 1.0) -> None:
     """Grass, soil or sand with patches of a second tone."""
     grain = c.noise(3, 5, 0.62) * np.float32(c.rng.uniform(4, 11) * roughness)
-    rgb = c.palette.rgb[material]
-    c.spread(rgb, grain, cover)
+    c.spread(c.palette.rgb[material], grain)
     if c.rng.random() < 0.6:
         other = c.palette.rgb["soil" if material != "soil" else "sand"]
         patches = np.clip(c.noise(4, 3) - 0.6, 0, 1) * np.float32(c.rng.uniform(0.2, 0.6))
-        c.spread(other, grain, patches if cover is None else patches * cover)
+        c.spread(other, grain, patches)
 
 
 def paved_ground(c: Canvas, material: str = "asphalt", cover: Field | None = None) -> None:
@@ -47,7 +35,7 @@ def water(c: Canvas, cover: Field | None = None, depth: Field | None = None) -> 
     c.spread(c.palette.rgb["water"], swell, cover)
 
 
-def canopy(c: Canvas, cover: Field | None = None) -> None:
+def canopy(c: Canvas) -> None:
     """Closed forest seen from above: crowns lit on the sun's side, dark gaps, mixed species."""
     height = crowns(c.rng, c.size, int(c.rng.integers(11, 30)))
     light = hillshade(height + c.noise(30, 2) * np.float32(0.05), c.sun)
@@ -55,11 +43,11 @@ def canopy(c: Canvas, cover: Field | None = None) -> None:
     gaps = np.clip(0.62 - height, 0, 1) * np.float32(60)
     mood = c.noise(3, 2) * np.float32(5)
     rgb = c.palette.rgb["tree"]
-    c.spread(rgb, light - gaps + mood, cover)
+    c.spread(rgb, light - gaps + mood)
     if c.rng.random() < 0.4:
         kind = above(c.noise(5, 3) * 10, 4, c.size, 12) * np.float32(0.5)
         other = mix(rgb, c.palette.rgb["grass"], c.rng.uniform(0.3, 0.8))
-        c.spread(other, light - gaps, kind if cover is None else kind * cover)
+        c.spread(other, light - gaps, kind)
 
 
 def crop(c: Canvas) -> Rgb:
@@ -159,7 +147,7 @@ def lattice(angle: float, step: tuple[float, float], phase: tuple[float, float])
     u = np.arange(-76, 77, step[0]) + phase[0]
     v = np.arange(-76, 77, step[1]) + phase[1]
     uv = np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)
-    xy = turned(uv, (50, 50), angle)
+    xy = turned(uv, MIDDLE, angle)
     return xy[(np.abs(xy - 50) < 56).all(axis=1)]
 
 
@@ -171,7 +159,6 @@ def streets(
     size: float,
     filled: float,
     tall: float = 0.0,
-    cars: bool = False,
     bent: float = 0.0,
 ) -> None:
     """Streets every `rows` lots with buildings between them, turned by `angle`.
@@ -184,15 +171,15 @@ def streets(
     grey = c.palette.rgb["asphalt"]
     lines = np.arange(-80, 81, gap) + phase
     for v in lines:
-        ends = turned(np.array([[-80, v], [0, v + bent * np.sin(v)], [80, v]]), (50, 50), angle)
+        ends = turned(np.array([[-80, v], [0, v + bent * np.sin(v)], [80, v]]), MIDDLE, angle)
         _free_line(c, ends, width, grey)
     for u in np.arange(-80, 81, gap * c.rng.uniform(1.4, 2.6)) + c.rng.uniform(0, gap):
-        _free_line(c, turned(np.array([[u, -80.0], [u, 80.0]]), (50, 50), angle), width, grey)
+        _free_line(c, turned(np.array([[u, -80.0], [u, 80.0]]), MIDDLE, angle), width, grey)
     offsets = lines[:, None] + width * 0.65 + (np.arange(rows) + 0.5) * lot
     u = np.arange(-76, 77, lot * 1.06)
     uv = np.stack(np.meshgrid(u, offsets.ravel()), axis=-1).reshape(-1, 2)
     uv += c.rng.normal(0, lot * 0.04, uv.shape)
-    xy = turned(uv, (50, 50), angle)
+    xy = turned(uv, MIDDLE, angle)
     xy = xy[(np.abs(xy - 50) < 50 + size * 0.6).all(axis=1) & (c.rng.random(len(xy)) < filled)]
     xy = xy[c.free(xy, size * 0.45)]
     roofs = c.palette.roofs
@@ -200,16 +187,9 @@ def streets(
         colour = roofs[int(c.rng.integers(len(roofs)))]
         way = angle + (np.pi / 2 if c.rng.random() < 0.25 else 0)
         if tall:
-            wh = tuple(size * c.rng.uniform(0.6, 1.0, 2))
-            block(
-                c,
-                (x, y),
-                way,
-                (wh[0], wh[1]),
-                colour,
-                tall * c.rng.uniform(0.4, 1.4),
-                detail=size > 9,
-            )
+            w, h = size * c.rng.uniform(0.6, 1.0, 2)
+            high = tall * c.rng.uniform(0.4, 1.4)
+            block(c, (x, y), way, (w, h), colour, high, detail=size > 9)
         else:
             house(c, (x, y), way, size * c.rng.uniform(0.75, 1.05), colour, None)
     c.crowds["building" if tall else "house"] = None
@@ -261,14 +241,14 @@ def resample(points: Points, count: int) -> Points:
     return np.stack([np.interp(at, lengths, points[:, k]) for k in (0, 1)], axis=1)
 
 
-def curve(c: Canvas, bend: float, angle: float | None = None, offset: float = 20.0) -> Points:
+def curve(c: Canvas, bend: float, offset: float = 20.0) -> Points:
     """A winding line across the whole picture."""
-    angle = c.rng.uniform(0, 2 * np.pi) if angle is None else angle
+    angle = c.rng.uniform(0, 2 * np.pi)
     u = np.linspace(-78, 78, 40)
     one, two = c.rng.uniform(0, 2 * np.pi, 2)
     v = bend * np.sin(u / c.rng.uniform(16, 30) + one) + bend * 0.4 * np.sin(u / 9 + two)
     v += c.rng.uniform(-offset, offset)
-    return turned(np.stack([u, v], axis=1), (50, 50), angle)
+    return turned(np.stack([u, v], axis=1), MIDDLE, angle)
 
 
 def traffic(c: Canvas, points: Points, width: float, count: int, size: float) -> None:
@@ -292,12 +272,3 @@ def blob(c: Canvas, radius: float, rough: float = 0.25) -> Points:
         out += rough / k * c.rng.normal() * np.cos(k * turn + c.rng.uniform(0, 6.3))
     out = np.clip(out, 0.45, 1.6) * radius
     return np.stack([np.cos(turn) * out, np.sin(turn) * out], axis=1)
-
-
-def distance_to(c: Canvas, points: Points) -> Field:
-    """Distance of every pixel to a line's points, hundredths; the line should be finely spaced."""
-    x, y = grid(c.size)
-    best = np.full(x.shape, 1e9, np.float32)
-    for px, py in points:
-        best = np.minimum(best, (x - np.float32(px)) ** 2 + (y - np.float32(py)) ** 2)
-    return np.sqrt(best)

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from swath.imagery.drawing import objects
-from swath.imagery.drawing.canvas import Canvas, rectangle, turned
-from swath.imagery.drawing.layout import number, plan, put, those
+from swath.imagery.drawing.canvas import MIDDLE, Canvas, rectangle, spot_at, straight, turned
+from swath.imagery.drawing.layout import by_name, number, plan, put, those
 from swath.imagery.drawing.nature import SHIP_PAINTS, bank
 from swath.imagery.drawing.palette import mix, paint, shade
-from swath.imagery.drawing.surroundings import (
-    lay,
-    paved_ground,
-    road,
-    settle,
-    traffic,
-    water,
-)
+from swath.imagery.drawing.surroundings import lay, paved_ground, road, settle, traffic, water
 from swath.imagery.drawing.texture import above, across
-from swath.imagery.drawing.wording import be
 
 PLANE_PAINTS = ("white", "red", "blue", "gray", "yellow", "white")
 
@@ -34,55 +28,49 @@ def airport(c: Canvas) -> None:
         mark = (226, 200, 80) if c.rng.random() < 0.6 else (235, 235, 230)
         base = c.rng.uniform(-60, -20)
         for k in range(7):
-            seam = turned(np.array([[-80, base + k * 22], [80, base + k * 22]]), (50, 50), angle)
+            seam = straight(80, angle, base + k * 22)
             c.line(seam, 0.3, shade(c.palette.rgb["concrete"], 0.8))
         for _ in range(2):
             v = c.rng.uniform(-40, 40)
-            c.line(turned(np.array([[-80, v], [80, v]]), (50, 50), angle), 0.6, mark)
+            c.line(straight(80, angle, v), 0.6, mark)
         if c.rng.random() < 0.5:
-            edge = turned(rectangle(170, 60, 0, c.rng.uniform(60, 75)), (50, 50), angle)
+            edge = turned(rectangle(170, 60, 0, c.rng.uniform(60, 75)), MIDDLE, angle)
             c.polygon(edge, c.palette.rgb["grass"])
             c.take_line(edge[[0, 1]], 4)
             c.blocked |= c.cover(edge) > 0.3
         wanted = plan(c, number(c, 4, 0.4), (26, 62), paints)
-        put(c, lambda *a: objects.plane(c, *a), wanted, 0.5, angle, c.rng.choice([0.2, 3.1]))
+        put(c, partial(objects.plane, c), wanted, 0.5, angle, c.rng.choice([0.2, 3.1]))
         c.notes.append("some lines on the ground")
     else:
         lay(c, ("grass", "soil", "sand", "fields"))
         grey = c.palette.rgb["asphalt"]
         v = c.rng.uniform(14, 34) * c.rng.choice([-1, 1])
         width = c.rng.uniform(6, 10)
-        runway = turned(np.array([[-90, v], [90, v]]), (50, 50), angle)
+        runway = straight(90, angle, v)
         road(c, runway, width)
-        start = turned(np.array([[-90, v * 0.35], [90, v * 0.35]]), (50, 50), angle)
+        start = straight(90, angle, v * 0.35)
         c.line(start, width * 0.45, grey)
         for u in c.rng.uniform(-45, 45, 3):
             link = np.array([[u, v], [u + 8 * np.sign(v), v * 0.35]])
-            c.line(turned(link, (50, 50), angle), width * 0.4, grey)
-        apron = turned(rectangle(90, 44, 0, -np.sign(v) * 17), (50, 50), angle)
+            c.line(turned(link, MIDDLE, angle), width * 0.4, grey)
+        apron = turned(rectangle(90, 44, 0, -np.sign(v) * 17), MIDDLE, angle)
         c.polygon(apron, c.palette.rgb["concrete"])
         deep = c.rng.uniform(8, 12)
-        at = turned(np.array([[0, -np.sign(v) * 34]]), (50, 50), angle)[0]
+        at = spot_at(0, -np.sign(v) * 34, angle)
         roof = str(c.rng.choice(["white", "gray", "blue", "brown"]))
-        objects.hall(c, (at[0], at[1]), angle, (c.rng.uniform(40, 76), deep), roof, None)
+        objects.hall(c, at, angle, (c.rng.uniform(40, 76), deep), roof, None)
         c.blocked = c.cover(apron) < 0.9
-        c.take_line(
-            turned(np.array([[-60, -np.sign(v) * 34], [60, -np.sign(v) * 34]]), (50, 50), angle), 14
-        )
+        c.take_line(straight(60, angle, -np.sign(v) * 34), 14)
         wanted = plan(c, int(c.rng.integers(2, 8)), (13, 22), paints)
         facing = angle - np.sign(v) * np.pi / 2
-        put(c, lambda *a: objects.plane(c, *a), wanted, 0.52, facing, 0.1)
+        put(c, partial(objects.plane, c), wanted, 0.52, facing, 0.1)
         c.blocked = c.cover(apron) > 0
         c.take_line(runway, width + 2)
         c.take_line(start, width)
         c.take(at[0], at[1], 30)
         settle(c)
         c.notes[:0] = ["a long runway", "a terminal"]
-    planes = those(c, "plane")
-    c.sayings += [
-        f"{planes} {be(planes)} parked near {c.notes[0]} in an airport.",
-        f"the airport has {c.notes[0]} and {planes}.",
-    ]
+    c.say("airport", planes=those(c, "plane"))
 
 
 def port(c: Canvas) -> None:
@@ -101,31 +89,25 @@ def port(c: Canvas) -> None:
     piers = piers[np.concatenate([[True], np.diff(piers) > 16])]
     wide, far = c.rng.uniform(3, 7), c.rng.uniform(25, 55)
     for u in piers:
-        deck = turned(rectangle(wide, far, u, edge + far / 2 - 1), (50, 50), angle)
+        deck = turned(rectangle(wide, far, u, edge + far / 2 - 1), MIDDLE, angle)
         c.shadow(deck, 1.5)
         c.polygon(deck, c.palette.rgb["concrete"])
         c.take_cover(
-            c.cover(turned(rectangle(wide + 0.5, far, u, edge + far / 2 - 1), (50, 50), angle))
+            c.cover(turned(rectangle(wide + 0.5, far, u, edge + far / 2 - 1), MIDDLE, angle))
         )
     c.take_cover(1 - sea)
     wanted = plan(c, number(c, 8, 0.3), (16, 44), SHIP_PAINTS)
     way = angle + (np.pi / 2 if len(piers) > 1 or c.rng.random() < 0.5 else 0)
-    put(c, lambda *a: objects.ship(c, *a), wanted, 0.42 if len(wanted) > 2 else 0.5, way, 0.12)
+    put(c, partial(objects.ship, c), wanted, 0.42 if len(wanted) > 2 else 0.5, way, 0.12)
     c.blocked = sea > 0
     c.blocked |= quay > 0.5
     settle(c, angle)
     for _ in range(int(c.rng.integers(0, 4))):
         u = c.rng.uniform(-50, 50)
-        at = turned(np.array([[u, edge - 9]]), (50, 50), angle)[0]
+        at = spot_at(u, edge - 9, angle)
         hue = str(c.rng.choice(["white", "gray", "blue", "brown"]))
-        objects.hall(c, (at[0], at[1]), angle, (c.rng.uniform(14, 26), 7), hue, None)
-    tone = c.palette.word["water"]
-    ships = those(c, "ship")
-    c.sayings += [
-        f"a port with long piers is near {c.notes[0]}.",
-        f"{ships} {be(ships)} docked in the {tone} water of a port.",
-        f"a port is beside a piece of {tone} sea.",
-    ]
+        objects.hall(c, at, angle, (c.rng.uniform(14, 26), 7), hue, None)
+    c.say("port", ships=those(c, "ship"))
 
 
 def bridge(c: Canvas) -> None:
@@ -140,7 +122,7 @@ def bridge(c: Canvas) -> None:
     bank(c, away, half)
     water(c, wet)
     shift = float((across(c.size, state + np.pi / 2) - v).mean())
-    middle = turned(np.array([[c.rng.uniform(-20, 20), shift]]), (50, 50), state)[0]
+    middle = spot_at(c.rng.uniform(-20, 20), shift, state)
     slant = c.rng.uniform(-0.35, 0.35)
     angle = state + np.pi / 2 + slant
     width = c.rng.uniform(4, 11)
@@ -156,7 +138,7 @@ def bridge(c: Canvas) -> None:
     ]
     for k in np.linspace(-0.4, 0.4, int(c.rng.integers(3, 8))):
         parts.append((rectangle(0.012, w * 1.25, k), shade(rgb, 1.25)))
-    c.stamp(parts, (middle[0], middle[1]), angle, long, w * 0.7, 1, "bridge", colour)
+    c.stamp(parts, middle, angle, long, w * 0.7, 1, "bridge", colour)
     if width > 6:
         traffic(c, line, width, int(c.rng.integers(4, 14)), width * 0.3)
     c.take_line(line, width * 1.3)
@@ -164,16 +146,11 @@ def bridge(c: Canvas) -> None:
         keep = c.blocked.copy()
         c.blocked |= wet < 0.98
         wanted = plan(c, number(c, 3), (11, 20), SHIP_PAINTS)
-        put(c, lambda *a: objects.ship(c, *a), wanted, 0.5, state, 0.2)
+        put(c, partial(objects.ship, c), wanted, 0.5, state, 0.2)
         c.blocked = keep
     c.take_cover(wet)
     settle(c)
-    tone = c.palette.word["water"]
-    c.sayings += [
-        f"a bridge is over a {tone} river.",
-        f"a {colour} bridge crosses a {tone} river with {c.notes[0]} in two sides.",
-        f"{c.notes[0]} can be seen near a river with a bridge over it.",
-    ]
+    c.say("bridge", colour=colour)
 
 
 def railway_station(c: Canvas) -> None:
@@ -184,7 +161,7 @@ def railway_station(c: Canvas) -> None:
     tracks = int(c.rng.integers(5, 13))
     gap = c.rng.uniform(4.5, 7.5)
     shift = c.rng.uniform(-14, 14)
-    yard = turned(rectangle(180, tracks * gap + 2, 0, shift), (50, 50), angle)
+    yard = turned(rectangle(180, tracks * gap + 2, 0, shift), MIDDLE, angle)
     bed = mix(c.palette.rgb["soil"], c.palette.rgb["asphalt"], c.rng.uniform(0.3, 0.8))
     c.spread(bed, c.noise(20, 2) * np.float32(5), c.cover(yard))
     rows = shift + (np.arange(tracks) - (tracks - 1) / 2) * gap
@@ -192,12 +169,12 @@ def railway_station(c: Canvas) -> None:
     for v, roof in zip(rows, covered, strict=True):
         if roof:
             length = c.rng.uniform(60, 170)
-            deck = turned(rectangle(length, gap * 0.85, c.rng.uniform(-20, 20), v), (50, 50), angle)
+            deck = turned(rectangle(length, gap * 0.85, c.rng.uniform(-20, 20), v), MIDDLE, angle)
             c.shadow(deck, 1.2)
             c.polygon(deck, shade(c.palette.rgb["concrete"], c.rng.uniform(0.85, 1.1)))
             continue
         for side in (-0.16, 0.16):
-            rail = turned(np.array([[-90, v + side * gap], [90, v + side * gap]]), (50, 50), angle)
+            rail = straight(90, angle, v + side * gap)
             c.line(rail, 0.35, shade(bed, 0.6 if sum(bed) > 240 else 1.6))
     free = list(rows[~covered])
     count = min(number(c, 4, 0.4), len(free))
@@ -207,19 +184,15 @@ def railway_station(c: Canvas) -> None:
         strict=True,
     ):
         size, u = c.rng.uniform(40, 84), c.rng.uniform(-20, 20)
-        at = turned(np.array([[u, v]]), (50, 50), angle)[0]
+        at = spot_at(u, v, angle)
         ends = turned(rectangle(size, gap * 0.6), at, angle)
         over = max(0.0, float(np.abs(ends - 50).max()) - 49)
         size = max(16.0, size - 2.9 * over)
-        objects.train(c, (at[0], at[1]), angle, size, colour, gap * 0.62)
+        objects.train(c, at, angle, size, colour, gap * 0.62)
     c.take_cover(c.cover(yard))
     settle(c, angle)
     c.notes[:0] = ["many tracks"]
-    c.sayings += [
-        f"many tracks are in a railway station near {c.notes[1]}.",
-        "several parallel railways run through a railway station.",
-        f"the railway station is surrounded by {c.notes[1]}.",
-    ]
+    c.say("railway station", around=c.notes[1])
 
 
 def viaduct(c: Canvas) -> None:
@@ -260,17 +233,7 @@ def viaduct(c: Canvas) -> None:
         traffic(c, line, width, int(c.rng.integers(5, 16)), width * 0.3)
     settle(c)
     c.notes += ["many cars"]
-    c.sayings += [
-        f"a viaduct with many cars is near {c.notes[0]}.",
-        f"{c.notes[0]} {be(c.notes[0])} around a viaduct.",
-        "some roads cross each other in the viaduct.",
-    ]
+    c.say("viaduct")
 
 
-TRANSPORT = {
-    "airport": airport,
-    "bridge": bridge,
-    "port": port,
-    "railway station": railway_station,
-    "viaduct": viaduct,
-}
+TRANSPORT = by_name(airport, bridge, port, railway_station, viaduct)

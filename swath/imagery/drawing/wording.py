@@ -5,10 +5,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+import yaml
 
 from swath.imagery.drawing.palette import alike
+
+SAYINGS: dict[str, list[str]] = yaml.safe_load(
+    Path(__file__).with_name("sayings.yaml").read_text("utf-8")
+)
+"""Sentences by kind of scene, see `Canvas.say`."""
 
 _TO_TWELVE = "no one two three four five six seven eight nine ten eleven twelve"
 NUMBERS = tuple(_TO_TWELVE.split())  # by their value

@@ -5,17 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from swath.imagery.drawing import objects
-from swath.imagery.drawing.canvas import Canvas, rectangle, turned
-from swath.imagery.drawing.layout import number, plan, put, those
+from swath.imagery.drawing.canvas import MIDDLE, At, Canvas, rectangle, spot_at, straight, turned
+from swath.imagery.drawing.layout import by_name, number, plan, put, those
 from swath.imagery.drawing.palette import shade
-from swath.imagery.drawing.surroundings import (
-    lay,
-    paved_ground,
-    road,
-    settle,
-    trees,
-)
-from swath.imagery.drawing.wording import be
+from swath.imagery.drawing.surroundings import lay, paved_ground, road, settle, trees
 
 CAR_PAINTS = ("white", "black", "red", "blue", "yellow", "gray", "green")
 
@@ -33,33 +26,29 @@ def parking_lot(c: Canvas) -> None:
         for k in range(-6, 7):
             for row in (-1, 1):
                 seam = np.array([[0, k * pitch], [row * size * 1.15, k * pitch]])
-                c.line(turned(seam, (50, 50), angle), 0.9, line)
+                c.line(turned(seam, MIDDLE, angle), 0.9, line)
         colours = [colour for _, colour in plan(c, 9, (1, 1.01), CAR_PAINTS)]
         slots = [(row, k) for row in (-1, 1) for k in range(-4, 5)]
         count = number(c, 8, 0.3)
         for i in c.rng.permutation(len(slots)):
             row, k = slots[i]
-            at = turned(np.array([[row * size * 0.58, (k + 0.5) * pitch]]), (50, 50), angle)[0]
+            at = spot_at(row * size * 0.58, (k + 0.5) * pitch, angle)
             if (np.abs(at - 50) < 49 - size * 0.5).all() and colours and count:
                 count -= 1
                 way = angle + c.rng.normal(0, 0.03) + c.rng.choice([0, np.pi])
                 wheels = c.rng.uniform(0.85, 1) * size
                 if c.rng.random() < 0.15:
-                    objects.truck(c, (at[0], at[1]), way, size * 1.1, colours.pop(0))
+                    objects.truck(c, at, way, size * 1.1, colours.pop(0))
                 else:
-                    objects.car(c, (at[0], at[1]), way, wheels, colours.pop(0))
-        c.sayings += [
-            "a few cars are parked in a parking lot.",
-            "white lines are on the parking lot.",
-            f"the ground of the parking lot is {'dark' if lot == 'asphalt' else 'pale'}.",
-        ]
+                    objects.car(c, at, way, wheels, colours.pop(0))
+        c.say("parking lot, close", tone="dark" if lot == "asphalt" else "pale")
         c.notes.append("white lines")
         return
     c.extent_m = c.rng.uniform(60, 160)
     size = c.rng.uniform(5.0, 8.5)
     full = c.rng.uniform(0.45, 0.98)
     aisle = size * c.rng.uniform(3.0, 3.6)
-    keep = turned(rectangle(c.rng.uniform(70, 150), c.rng.uniform(70, 150)), (50, 50), angle)
+    keep = turned(rectangle(c.rng.uniform(70, 150), c.rng.uniform(70, 150)), MIDDLE, angle)
     inside = c.cover(keep) > 0.5
     lawn = c.palette.rgb["grass"]
     if not inside.all():
@@ -70,9 +59,7 @@ def parking_lot(c: Canvas) -> None:
     for v in np.arange(-80, 81, aisle) + c.rng.uniform(0, aisle):
         for half in (-0.52, 0.52):
             u = np.arange(-76, 77, size * 0.56)
-            spots = turned(
-                np.stack([u, np.full_like(u, v + half * size * 1.05)], 1), (50, 50), angle
-            )
+            spots = turned(np.stack([u, np.full_like(u, v + half * size * 1.05)], 1), MIDDLE, angle)
             near = (np.abs(spots - 50) < 52).all(axis=1)
             index = np.clip((spots * c.size / 100).astype(int), 0, c.size - 1)
             near &= inside[index[:, 1], index[:, 0]]
@@ -89,11 +76,7 @@ def parking_lot(c: Canvas) -> None:
     if not inside.all() and trees(c, 30, 2.0) > 4:
         c.notes.append(f"some {c.palette.word['tree']} trees")
     c.notes.append("white lines")
-    c.sayings += [
-        "lots of cars are parked neatly in a parking lot.",
-        "many cars of different colors are in the parking lot.",
-        f"the parking lot is full of cars and {c.notes[0]}.",
-    ]
+    c.say("parking lot")
 
 
 def storage_tanks(c: Canvas) -> None:
@@ -107,33 +90,29 @@ def storage_tanks(c: Canvas) -> None:
     floor = c.palette.rgb[str(c.rng.choice(["concrete", "soil", "sand"]))]
     angle = c.rng.uniform(0, np.pi)
     if c.rng.random() < 0.6:
-        c.polygon(turned(rectangle(150, c.rng.uniform(60, 110)), (50, 50), angle), floor)
+        c.polygon(turned(rectangle(150, c.rng.uniform(60, 110)), MIDDLE, angle), floor)
 
-    def bund(at: tuple[float, float], turn: float, size: float, colour: str) -> None:
+    def bund(at: At, turn: float, size: float, colour: str) -> None:
         wall = turned(rectangle(size * 1.32, size * 1.32), at, angle)
         c.line(np.concatenate([wall, wall[:1]]), 0.8, shade(floor, 1.2))
         objects.tank(c, at, turn, size, colour)
 
     put(c, bund, wanted, 0.62)
     for _ in range(int(c.rng.integers(0, 4))):
-        pipe = turned(np.array([[-80, 0], [80, 0]]), c.rng.uniform(10, 90, 2), angle)
+        pipe = straight(80, angle, at=c.rng.uniform(10, 90, 2))
         inside = pipe if c.free(np.linspace(pipe[0], pipe[1], 60), 0.5).all() else None
         if inside is not None:
             c.line(inside, 0.8, (190, 190, 186))
     settle(c, angle)
-    tanks = those(c, "storage tank")
-    c.sayings += [
-        f"{tanks} {be(tanks)} near {c.notes[0]}.",
-        f"{c.notes[0]} can be seen near {tanks}.",
-    ]
+    c.say("storage tanks", tanks=those(c, "storage tank"))
 
 
-def industrial(c: Canvas) -> None:
+def industrial_area(c: Canvas) -> None:
     """Long ribbed halls in rows with yards between them."""
     c.extent_m = c.rng.uniform(150, 500)
     lay(c, ("paved", "soil", "paved", "sand", "grass"))
     angle = c.rng.uniform(0, np.pi)
-    line = turned(np.array([[-80, 0], [80, 0]]), c.rng.uniform(25, 75, 2), angle)
+    line = straight(80, angle, at=c.rng.uniform(25, 75, 2))
     width = c.rng.uniform(3, 6)
     road(c, line, width)
     c.take_line(line, width + 1)
@@ -146,31 +125,19 @@ def industrial(c: Canvas) -> None:
         u = -75 + c.rng.uniform(0, 10)
         while u < 75:
             w = long * c.rng.uniform(0.6, 1.2)
-            at = turned(np.array([[u + w / 2, v]]), (50, 50), angle)[0]
+            at = spot_at(u + w / 2, v, angle)
             ends = turned(rectangle(w, deep), at, angle)
             if (np.abs(at - 50) < 60).all() and c.free(np.concatenate([ends, at[None]]), 1).all():
                 if c.rng.random() < 0.85:
                     hue = colours[int(c.rng.random() < 0.25)]
-                    objects.hall(
-                        c, (at[0], at[1]), angle, (w, deep * c.rng.uniform(0.8, 1)), hue, None
-                    )
+                    objects.hall(c, at, angle, (w, deep * c.rng.uniform(0.8, 1)), hue, None)
                 c.blocked |= c.cover(turned(rectangle(w + 2, deep + 2), at, angle)) > 0.3
             u += w + c.rng.uniform(2, 5)
         v += deep + c.rng.uniform(3, 7)
     c.crowds["building"] = None
     c.notes += ["a road"]
     trees(c, int(c.rng.integers(0, 30)), 1.5)
-    c.sayings += [
-        f"many {colours[0]} buildings are in an industrial area.",
-        f"large {colours[0]} workshops are arranged in rows in an industrial area.",
-        "an industrial area has many long workshops and a road.",
-        f"the workshops of the industrial area have {colours[0]} and {colours[1]} roofs.",
-        f"{colours[1]} and {colours[0]} factories are next to a road in an industrial area.",
-    ]
+    c.say("industrial area", paint=colours[0], other=colours[1])
 
 
-WORKS = {
-    "industrial area": industrial,
-    "parking lot": parking_lot,
-    "storage tanks": storage_tanks,
-}
+WORKS = by_name(industrial_area, parking_lot, storage_tanks)

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from swath.errors import AnnotationError, EvaluationError, RequestError
+from swath.evaluation.answerfiles import Given
+from swath.evaluation.answers import match
+from swath.evaluation.modes import measures
+from swath.evaluation.questions import exact
 from swath.evaluation.suites.running import ask
-from swath.evaluation.suites.table import Suite, shipped
+from swath.evaluation.suites.table import shipped
 from swath.instructions.conversation import Box
 from tests.making import rectangle
 
@@ -235,13 +239,78 @@ def test_fmow_takes_the_test_rows_from_2016_on_by_their_number(tmp_path):
     assert one.truth == {"label": "zoo"}
 
 
-def test_bigearthnet_has_several_classes_a_patch(tmp_path):
-    write(tmp_path / "S2A_1" / "S2A_1_labels_metadata.json", {"labels": ["Pastures", "Airports"]})
-    rectangle(tmp_path / "S2A_1" / "S2A_1.png")
+def test_bigearthnet_merges_its_43_classes_to_19_and_keeps_the_listed_patches(tmp_path):
+    given = {
+        "S2A_1": ["Sea and ocean", "Estuaries", "Airports", "Transitional woodland/shrub"],
+        "S2A_2": ["Airports", "Bare rock"],  # none of the 19: left out, as its authors do
+        "S2A_3": ["Pastures"],
+    }
+    for patch, labels in given.items():
+        write(tmp_path / patch / f"{patch}_labels_metadata.json", {"labels": labels})
+        rectangle(tmp_path / patch / f"{patch}.png")
     found = asked("bigearthnet", tmp_path)
-    assert found.labels == ["Airports", "Pastures"]
-    assert found.conversations[0].truth == {"labels": ["Pastures", "Airports"]}
+    assert len(found.labels) == 19
+    assert [one.truth["labels"] for one in found.conversations] == [
+        ["Marine waters", "Transitional woodland, shrub"], ["Pastures"]]  # fmt: skip
     assert found.conversations[0].images[0].path.endswith("S2A_1.png")
+    assert "classes does the image show? urban fabric; " in found.conversations[0].text("user")
+    write(tmp_path / "bigearthnet-test.csv", "S2A_3,S1A_3\n")
+    assert [one.id for one in asked("bigearthnet", tmp_path).conversations] == ["S2A_3"]
+
+
+def test_bigearthnets_merge_names_all_43_classes_and_leads_to_all_19():
+    options = shipped()["bigearthnet"].options
+    merge, labels = options["merge"], set(options["labels"])
+    kept = labels - set(merge.values())  # unchanged in the new nomenclature
+    assert len(merge) + len(kept) == 43
+    assert set(merge.values()) - {None} | kept == labels
+    assert sum(new is None for new in merge.values()) == 11
+
+
+@pytest.mark.parametrize(
+    ("name", "inner", "label"),
+    [
+        ("ucm", "UCMerced_LandUse/Images", "mediumresidential"),
+        ("eurosat", "2750", "AnnualCrop"),
+        ("resisc45", "NWPU-RESISC45", "basketball_court"),
+        ("whu-rs19", "WHU-RS19", "footballField"),
+        ("patternnet", "PatternNet/images", "tennis_court"),
+        ("aid", "AID", "BareLand"),
+    ],
+)
+def test_class_folders_may_lie_in_the_folders_of_the_release(tmp_path, name, inner, label):
+    for one in (label, "river"):
+        for number in range(2):
+            rectangle(tmp_path / inner / one / f"{one}_{number}.jpg", (number, 2, 9, 9))
+    found = asked(name, tmp_path)
+    assert found.labels == sorted([label, "river"])
+    assert len(found.conversations) == 4
+
+
+def test_rsvqa_with_all_kinds_is_scored_in_ranges_by_its_own_rule(tmp_path):
+    said = {"count": "7", "area": "120m2", "presence": "yes"}
+    questions = [
+        {"id": n, "img_id": 0, "type": kind, "question": f"{kind}?", "active": True,
+         "answers_ids": [n]} for n, kind in enumerate(said)
+    ]  # fmt: skip
+    answers = [{"id": n, "answer": one, "active": True} for n, one in enumerate(said.values())]
+    prefixes = {"rsvqa-lr-all": "LR_split_test", "rsvqa-hr1-all": "USGS_split_test",
+                "rsvqa-hr2-all": "USGS_split_test_phili"}  # fmt: skip
+    for prefix in prefixes.values():
+        write(tmp_path / f"{prefix}_questions.json", {"questions": questions})
+        write(tmp_path / f"{prefix}_answers.json", {"answers": answers})
+    shares = {}
+    for name in prefixes:
+        found = asked(name, tmp_path)
+        assert len(found.conversations) == 3
+        rows = [Given(text, str(n)) for n, text in enumerate(("4", "300m2", "Yes"))]
+        some = match(found, rows).predictions
+        (mode,) = found.suite.modes
+        shares[name] = measures(mode, some)["average_answer"].value, sum(map(exact, some)) / 3
+    # 4 and 7 are between 0 and 10; 300m2 is not 120m2, and both between 100m2 and 1000m2.
+    third = pytest.approx(1 / 3)
+    assert shares == {"rsvqa-lr-all": (1.0, third), "rsvqa-hr1-all": (pytest.approx(2 / 3), third),
+                      "rsvqa-hr2-all": (pytest.approx(2 / 3), third)}  # fmt: skip
 
 
 def test_false_premise_asks_for_a_present_and_an_absent_class(tmp_path):
@@ -259,18 +328,6 @@ def test_false_premise_asks_for_a_present_and_an_absent_class(tmp_path):
         ("images/b", "Is there an airplane in the image?"): "yes",
         ("images/b", "Is there a ship in the image?"): "no",
     }
-
-
-def test_own_rows_need_a_picture_and_a_truth(tmp_path):
-    suite = Suite(name="mine", title="Mine", task="refer", reader="rows", prompt="{phrase}?",
-                  metric="acc@0.5")  # fmt: skip
-    write(tmp_path / "rows.json", [{"image": "a.png", "phrase": "the ship", "bbox": [1, 2, 3, 4]}])
-    with pytest.raises(AnnotationError, match=r"row 1: expected a picture under one of"):
-        ask(suite, tmp_path, look=False)
-    row = {"image": "a.png", "phrase": "the ship", "ground_truth": [1, 2, 3, 4]}
-    write(tmp_path / "rows.json", [row])
-    (one,) = ask(suite, tmp_path, look=False).conversations
-    assert one.truth["boxes"] == [[1, 2, 3, 2, 3, 4, 1, 4]]
 
 
 def test_pictures_that_are_absent_are_all_said_at_once(tmp_path):

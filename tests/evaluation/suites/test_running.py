@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from swath.boxes import Boxes
 from swath.cli import app
-from swath.errors import RequestError
+from swath.errors import AnnotationError, RequestError
 from swath.evaluation.report import ReportRun, write_report
 from swath.evaluation.score import score
 from swath.evaluation.suites.running import answer, ask, read_results, write_result
@@ -62,6 +62,34 @@ def test_answers_with_many_boxes_get_more_room_than_the_recipe_gives(tmp_path):
     assert score([one], resamples=0)["ground"]["f1@0.5"].value == 1.0
 
 
+@pytest.mark.parametrize(
+    ("change", "advice"),
+    [
+        ({"task": "clasify"}, "unknown task 'clasify'; did you mean classify"),
+        ({"metric": "acuracy"}, "unknown metric 'acuracy'; did you mean accuracy"),
+        ({"modes": ["vleo-secne"]}, "unknown mode 'vleo-secne'; did you mean vleo-scene"),
+        ({"modes": ["rsvqa-lr"]}, "mode 'rsvqa-lr' scores 'question' answers.*leave it out"),
+        ({"prompt": "Which of {label}?"}, r"prompt has \{label\}, which .* it fills \{labels\}"),
+    ],
+)
+def test_a_row_that_could_not_be_asked_or_scored_is_refused_before_asking(aid, change, advice):
+    suite = shipped()["aid"].model_copy(update=change)
+    with pytest.raises((RequestError, AnnotationError), match=advice):
+        ask(suite, aid / "aid")
+
+
+def test_always_the_same_answer_earns_half_of_a_false_premise(tmp_path):
+    """Its two kinds, absent and present, would tell a baseline that knows them what to say."""
+    for name, line in (("a", "0 .5 .5 .2 .2"), ("b", "1 .5 .5 .2 .2")):
+        rectangle(tmp_path / "images" / f"{name}.png")
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        (tmp_path / "labels" / f"{name}.txt").write_text(line)
+    asked = ask(shipped()["false-premise"], tmp_path)
+    result = write_result(tmp_path / "out", asked, answer(Parrot("yes"), asked, RECIPE))
+    assert result.floors["commonest answer"]["average_answer"].value == 0.5
+    assert result.scores["question"]["average_answer"].value == 0.5
+
+
 def test_report_shows_suites_beside_published_rows_of_the_same_protocol(tmp_path, aid):
     asked = ask(shipped()["aid"], aid / "aid")
     result = write_result(tmp_path / "aid", asked, answer(Parrot("Beach"), asked, RECIPE))
@@ -70,7 +98,7 @@ def test_report_shows_suites_beside_published_rows_of_the_same_protocol(tmp_path
     write_report(tmp_path / "r.html", "t", [run], ["Beach"], suites=[result], resamples=10)
     page = (tmp_path / "r.html").read_text()
     assert '<h2 id="benchmarks">' in page
-    assert "<th>GeoChat-7B</th><td>72.03</td>" in page
+    assert '<th scope="row">GeoChat-7B</th><td>72.03</td>' in page
     assert "GeoChat Table 5 (arXiv:2311.15826); 20 % split" in page
     assert "Pixtral-12B" not in page  # supervised
 
@@ -107,7 +135,7 @@ def test_command_compares_results_by_paired_differences(tmp_path, aid):
     for name, said in (("one", "Beach"), ("two", "Airport")):
         write_result(tmp_path / name, asked, answer(Parrot(said), asked, RECIPE))
     done = run("report", tmp_path / "one", tmp_path / "two", "--json", "--to", tmp_path / "c.html")
-    gap = json.loads(done.stdout)["classify"]["accuracy"]
+    gap = json.loads(done.stdout)["differences"]["one"]["classify"]["accuracy"]
     assert (gap["value"], gap["p_mcnemar"]) == (0.0, 1.0)
     assert (tmp_path / "c.html").is_file()
 

@@ -47,6 +47,12 @@ def test_several_suites_and_their_folders_are_named_in_one_word(tmp_path):
     assert chosen([f"aid={tmp_path}"])[0][1] == tmp_path
 
 
+def test_the_folder_of_a_group_holds_a_folder_a_suite(tmp_path):
+    found = {suite.name: folder for suite, folder in chosen([f"geochat={tmp_path}"])}
+    assert found["aid"] == tmp_path / "aid"
+    assert found["rsvqa-hr2"] == tmp_path / "rsvqa-hr"
+
+
 def test_misspelt_suite_is_answered_with_its_neighbour():
     with pytest.raises(RequestError, match="unknown suite 'rsvqa-l'; did you mean rsvqa-lr"):
         chosen(["rsvqa-l"])

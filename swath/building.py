@@ -1,0 +1,180 @@
+"""Building: from a recipe's images to its instruction set, without loading a model.
+
+runs/<name>/set/         images.jsonl, conversations.jsonl, card.json
+runs/<name>/looks.sqlite what the pictures looked like when they were last decoded
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from swath.annotations.finding import LEAKS, Finding
+from swath.annotations.gather import Gathered, gather
+from swath.annotations.image import AnnotatedImage
+from swath.annotations.leaks import kept_together
+from swath.annotations.ledger import ledger, verdict
+from swath.annotations.lint import lint, readable, usable
+from swath.annotations.looks import MEMORY, looks_of
+from swath.annotations.readers import check_classes
+from swath.errors import AnnotationError
+from swath.evaluation.reading import Labels
+from swath.files import RUN_FILE, read_json
+from swath.instructions import review
+from swath.instructions.builder import InstructionSet, build_into, read_set
+from swath.recipe import Recipe
+
+Progress = Callable[[int, int], None]
+
+MANY_SCENES = 4000
+"""More scenes than this are drawn by a process a core; fewer are not worth the processes."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What `swath check` found.
+
+    Args:
+        images: split to number of images.
+        findings: of lint and leakage.
+        leaks: how many of them put what is tested into what is trained on.
+    """
+
+    images: dict[str, int]
+    findings: tuple[Finding, ...]
+    leaks: int
+
+
+def _linted(
+    gathered: Gathered, progress: Progress | None, folder: Path
+) -> tuple[tuple[AnnotatedImage, ...], list[Finding], int]:
+    """The images, what lint says of them, and how many changed splits to be with their copies."""
+    looks = looks_of(gathered.images, progress, folder / MEMORY)
+    images = kept_together(gathered.images, looks, gathered.dealt)
+    moved = sum(a.split != b.split for a, b in zip(images, gathered.images, strict=True))
+    return tuple(images), lint(images, looks), moved
+
+
+class Building:
+    """The set of one recipe's folder.
+
+    Args:
+        recipe: what is done.
+        folder: `runs/<name>`.
+    """
+
+    def __init__(self, recipe: Recipe, folder: Path | str) -> None:
+        self.recipe = recipe
+        self.folder = Path(folder)
+
+    def check(self, progress: Progress | None = None) -> Checked:
+        """Lint and leakage of the recipe's images.
+
+        Raises:
+            AnnotationError: nothing usable is there.
+        """
+        gathered = self._gather(None)
+        images, found, _ = _linted(gathered, progress, self.folder)
+        findings = [*found, *gathered.found]
+        return Checked(
+            dict(Counter(str(image.split) for image in images)),
+            tuple(findings),
+            sum(finding.kind in LEAKS for finding in findings),
+        )
+
+    def build(self, progress: Progress | None = None) -> InstructionSet:
+        """Make the instruction set and write it to `set/`.
+
+        Raises:
+            AnnotationError: nothing usable is there, or the same picture is in train and test.
+        """
+        recipe = self.recipe
+        gathered = self._gather(progress)
+        images = gathered.images
+        notes: dict[str, Any] = {
+            **gathered.notes,
+            "annotations": recipe.annotations.model_dump(mode="json"),
+            "rendering": recipe.imagery.rendering.model_dump(mode="json"),
+        }
+        if recipe.annotations.drawn is None:
+            if "classify" in recipe.instructions.tasks and any(image.label for image in images):
+                check_classes(images)
+            images, found, moved = _linted(gathered, progress, self.folder)
+            findings = [*found, *gathered.found]
+            notes |= {"moved_together": moved} if moved else {}
+            images = readable(images, findings, recipe.annotations.unreadable)
+            leaks = [finding for finding in findings if finding.kind in LEAKS]
+            if leaks and not recipe.annotations.allow_leakage:
+                raise AnnotationError(
+                    f"{len(leaks)} pictures stand in train and test alike, first {leaks[0].where} "
+                    f"({leaks[0].what}); `swath check` lists them. Now {leaks[0].action}, or say "
+                    f"annotations.allow_leakage=true, which every report will repeat."
+                )
+            images = tuple(map(usable, images))
+            notes["findings"] = [asdict(finding) for finding in findings]
+            notes["leaks"] = len(leaks)
+        if recipe.instructions.writer is not None:
+            from swath.instructions import writer
+
+            section, cache = recipe.instructions.writer, self.folder / "writer.jsonl"
+            images = tuple(writer.rewrite_captions(images, section, cache, progress))
+            notes["captions"] = writer.note(section)
+        notes["ledger"] = rows = ledger(images)
+        notes["use"] = verdict(rows)
+        reviewed = review.Review(self.folder / review.FILE)
+
+        def check(built: InstructionSet) -> None:
+            if state := review.state(reviewed.path):
+                built.card["review"] = {**reviewed.counts, "digest": state}
+            Labels(built.labels)  # refuses classes that no answer could tell apart
+            if self._run_of_another(built):
+                from swath.tuning.run import another_run
+
+                raise another_run(self.folder)
+
+        built = build_into(
+            self.folder / "set",
+            images,
+            recipe.instructions,
+            recipe.seed,
+            notes,
+            reviewed.replayed,
+            check,
+            recipe.imagery.rendering,
+        )
+        reviewed.close()
+        return built
+
+    def set(self, progress: Progress | None = None) -> InstructionSet:
+        """The set as it was built, built now if it was not or the recipe asks for another."""
+        if (self.folder / "set" / "card.json").is_file():
+            built = read_set(self.folder / "set")
+            asked = self.recipe.model_dump(mode="json")
+            said = built.card.get("review", {}).get("digest", "")
+            asked["rendering"] = asked["imagery"]["rendering"]
+            if said == review.state(self.folder / review.FILE) and all(
+                built.card.get(key) == asked[key]
+                for key in ("annotations", "instructions", "rendering", "seed")
+            ):
+                return built
+        return self.build(progress)
+
+    def _run_of_another(self, built: InstructionSet) -> bool:
+        if not (self.folder / RUN_FILE).is_file():
+            return False
+        from swath.tuning.run import fingerprint, started
+
+        run = read_json(self.folder / RUN_FILE)
+        return started(self.folder, run) and run["fingerprint"] != fingerprint(built, self.recipe)
+
+    def _gather(self, progress: Progress | None) -> Any:
+        recipe = self.recipe
+        drawn = recipe.annotations.drawn
+        many = drawn is not None and drawn.count > MANY_SCENES
+        workers = len(os.sched_getaffinity(0)) if many and hasattr(os, "sched_getaffinity") else 1
+        drawings, frames = self.folder / "drawn", recipe.imagery.frames
+        return gather(recipe.annotations, recipe.seed, drawings, progress, workers, frames)

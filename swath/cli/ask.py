@@ -1,0 +1,54 @@
+"""`swath ask`: one question about a picture, or about several in order of time."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from swath.cli.console import emit, say
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on standard output.")]
+
+
+def ask(
+    model: Annotated[
+        str, typer.Argument(help="A run, an exported folder, swath-nano or http://host/v1#model.")
+    ],
+    image: Annotated[str, typer.Argument(help="A picture, raster, clip or a raster's address.")],
+    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    choice: Annotated[
+        list[str] | None, typer.Option(help="A possible answer; repeat it to name them all.")
+    ] = None,
+    then: Annotated[
+        list[str] | None, typer.Option(help="A later picture beside it; repeat it for more.")
+    ] = None,
+    unsure: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Say unsure rather than fall below this accuracy."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Ask a model about a picture, or about several in order of time."""
+    import swath
+    from swath.imagery.scene import is_address
+
+    assistant = swath.load(model)
+    pictures = [image, *(then or [])]
+    for picture in filter(is_address, pictures):
+        from swath.imagery.raster import allow
+
+        allow(picture)
+    sure = 0.0
+    if unsure is not None:
+        from swath.experiment import Experiment
+
+        choice, sure = Experiment.of_run(model).sure_from(unsure, choice or ())
+    reply = assistant.ask(pictures, question, choice or (), sure=sure)
+    corners = None if reply.boxes is None else reply.boxes.quads.round(1).tolist()
+    if json:
+        emit({"answer": reply.text, "confidence": reply.confidence, "boxes": corners})
+        return
+    say(reply.text + (f"  ({reply.confidence:.0%})" if reply.confidence is not None else ""))
+    for quad in corners or []:
+        say("box, pixels: " + " ".join(f"({x:g}, {y:g})" for x, y in quad))

@@ -1,0 +1,104 @@
+"""Scores by slice: the same answers by object size, ground resolution, type of question, count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import sqrt
+
+from swath.errors import SwathError
+from swath.evaluation.grounding import boxes_of
+from swath.evaluation.metrics import HEADLINE, Score
+from swath.evaluation.predictions import Prediction
+from swath.evaluation.score import TASKS
+from swath.evaluation.statistics import RESAMPLES, ends
+from swath.imagery.scene import open_scene
+
+GsdOf = Callable[[str], float | None]
+Slices = dict[str, dict[str, Score]]
+"""Scores by kind of slice, as "object size", and slice, as "small (below 32 px)"."""
+
+METRIC = HEADLINE | {"caption": "rouge_l", "region": "rouge_l", "describe": "f1@0.5"}
+"""What a task is sliced by: CIDEr of a part is on another scale, so captions are by ROUGE-L."""
+
+_SIDES = ((32.0, "small (below 32 px)"), (96.0, "medium (32 to 96 px)"), (0.0, "large (96 px on)"))
+_GSDS = ((0.3, "below 0.3 m"), (1.0, "0.3 to 1 m"), (5.0, "1 to 5 m"), (0.0, "5 m on"))
+_COUNTS = ((1.0, "0"), (6.0, "1 to 5"), (21.0, "6 to 20"), (0.0, "21 on"))
+
+
+def slices(
+    predictions: Sequence[Prediction],
+    labels: Sequence[str] = (),
+    gsd_of: GsdOf | None = None,
+    resamples: int = RESAMPLES,
+) -> Slices:
+    """The task's metric of each slice, for every way of slicing that gives more than one.
+
+    Args:
+        predictions: of one task and run.
+        labels: the label set.
+        gsd_of: metres of ground a pixel of a picture, None where nobody knows.
+        resamples: of the bootstrap.
+
+    Source: object sizes as in COCO, by the root of the mean area of the boxes in question.
+    """
+    known: dict[str, float | None] = {}
+
+    def gsd(one: Prediction) -> str | None:
+        if one.image not in known:
+            known[one.image] = gsd_of(one.image) if gsd_of else None
+        value = known[one.image]
+        return None if value is None else _named(value, _GSDS)
+
+    task = predictions[0].task
+    name = METRIC[task]
+    found: Slices = {}
+    ways: dict[str, Callable[[Prediction], str | None]] = {
+        "type of question": _kind,
+        "object size": _size,
+        "true count": _count,
+        "ground resolution": gsd,
+    }
+    for way, of in ways.items():
+        groups: dict[str, list[Prediction]] = {}
+        for one in predictions:
+            if (part := of(one)) is not None:
+                groups.setdefault(part, []).append(one)
+        if len(groups) < 2:
+            continue
+        found[way] = {}
+        for part in sorted(groups, key=_order):
+            some = groups[part]
+            measure = TASKS[task](some, labels)[name]
+            unread = sum(one.unreadable for one in some)
+            found[way][part] = Score(measure.value, len(some), unread, *ends(measure, resamples))
+    return found
+
+
+def gsd_of(path: str) -> float | None:
+    """Metres of ground a pixel of a picture; None where it does not say, or is gone."""
+    try:
+        return open_scene(path).gsd_m
+    except SwathError:
+        return None
+
+
+def _kind(one: Prediction) -> str | None:
+    return str(one.truth.get("kind") or "other") if one.task == "question" else None
+
+
+def _size(one: Prediction) -> str | None:
+    rows = one.truth.get("boxes") if one.task in ("refer", "ground", "describe") else one.asked
+    return _named(sqrt(float(boxes_of(rows).areas.mean())), _SIDES) if rows else None
+
+
+def _count(one: Prediction) -> str | None:
+    return _named(one.truth["count"], _COUNTS) if one.task == "count" else None
+
+
+def _named(value: float, steps: Sequence[tuple[float, str]]) -> str:
+    return next((name for end, name in steps[:-1] if value < end), steps[-1][1])
+
+
+def _order(part: str) -> tuple[int, str]:
+    names = [name for steps in (_SIDES, _GSDS, _COUNTS) for _, name in steps]
+    return (names.index(part) if part in names else 0), part

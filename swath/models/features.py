@@ -1,0 +1,203 @@
+"""What a frozen tower made of a picture, kept on disk so that the next evaluation need not ask it.
+
+A file a picture, named by the picture as the model sees it, in a folder named by the tower's
+weights: a tower that was tuned, or another view of the picture, finds nothing and makes its own.
+Kept as they were made, without rounding, so that answers are the same with and without.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from swath.endpoint import digest
+from swath.errors import ModelError
+from swath.files import replacing
+from swath.models.inputs import Inputs, plain, to_device
+from swath.models.pixels import View
+
+LIMIT = 4 << 30
+"""Bytes kept at most, of all towers; the oldest files go first."""
+
+RATE = {"cpu": 1e11, "cuda": 1e14, "mps": 3e12}
+"""Multiplications and additions a second, about."""
+
+READ = 2e8
+"""Bytes a second that a disk gives, about."""
+
+
+class Features:
+    """Features of pictures in a folder.
+
+    Args:
+        folder: made with the first file.
+        limit: bytes kept at most.
+    """
+
+    def __init__(self, folder: Path, limit: int = LIMIT) -> None:
+        self.folder, self._limit = folder, limit
+        self._towers: dict[Inputs, str | None] = {}
+        self._held = sum(file.stat().st_size for file in folder.glob("*/*.safetensors"))
+
+    def tower(self, inputs: Inputs) -> str | None:
+        """`tower_name`, told once for each model."""
+        if inputs not in self._towers:
+            self._towers = {inputs: tower_name(inputs)}
+        return self._towers[inputs]
+
+    def of(self, inputs: Inputs, tower: str, views: Sequence[View]) -> Tensor:
+        """(images, tokens, width) as the projector takes them.
+
+        Args:
+            tower: see `tower_name`.
+
+        Raises:
+            ModelError: a file is damaged.
+        """
+        files = [self.folder / tower / f"{_name(view)}.safetensors" for view in views]
+        missing = [place for place, file in enumerate(files) if not file.is_file()]
+        found: dict[int, Tensor] = {}
+        if missing:
+            made, _ = seen_by_tower(inputs, [views[place] for place in missing])
+            found = dict(zip(missing, made, strict=True))
+            for place in missing:
+                self._keep(files[place], found[place])
+        device = inputs.loaded.model.device
+        every = [found[i] if i in found else _read(file) for i, file in enumerate(files)]
+        return torch.stack([one.to(device) for one in every])
+
+    def _keep(self, file: Path, one: Tensor) -> None:
+        with replacing(file) as temporary:
+            save_file({"features": one.contiguous().cpu()}, temporary)
+        self._held += file.stat().st_size
+        if self._held > self._limit:
+            files = self.folder.glob("*/*.safetensors")
+            for old in sorted(files, key=lambda one: (one.stat().st_mtime_ns, one.name)):
+                if self._held <= 0.9 * self._limit:
+                    break
+                self._held -= old.stat().st_size
+                old.unlink()
+
+
+def tower_name(inputs: Inputs) -> str | None:
+    """The tower by its weights and what is read of it; None where keeping does not pay or serve.
+
+    It serves where one projector takes a picture's features and nothing else, and no adapter is in
+    the tower; it pays where the tower is estimated to take twice as long as the disk.
+    """
+    loaded = inputs.loaded
+    if inputs.kind != "images" or len(loaded.family.projector) != 1:
+        return None
+    model = plain(loaded.model)
+    tower = model.get_submodule(loaded.family.vision)
+    if any("lora_" in name for name, _ in tower.named_parameters()) or not loaded.image_tokens:
+        return None
+    weights = sum(one.numel() for one in tower.parameters())
+    width = next(one.shape[-1] for one in projector_of(inputs).parameters() if one.ndim == 2)
+    computed = 2 * weights * loaded.image_tokens / RATE.get(model.device.type, RATE["cuda"])
+    if computed < 2 * loaded.image_tokens * width * model.dtype.itemsize / READ:
+        return None
+    hashed = hashlib.sha256()
+    for name, tensor in sorted(tower.state_dict().items()):
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        hashed.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
+    made = [version(name) for name in ("swath", "torch", "transformers")]
+    config = [str(getattr(model.config, key, None)) for key in (*SELECTED, *SELECTING)]
+    return digest([hashed.hexdigest(), config, loaded.mean, loaded.std, made, str(model.device)])
+
+
+SELECTED = ("vision_feature_layer", "select_layer")
+"""Where a config names the layer whose output is read, as `hidden_states` counts them."""
+
+SELECTING = ("vision_feature_select_strategy", "keep_class_token", "leading")
+
+
+def projector_of(inputs: Inputs) -> nn.Module:
+    """What lies between tower and language model, where that is one part."""
+    (place,) = inputs.loaded.family.projector
+    module: nn.Module = plain(inputs.loaded.model).get_submodule(place)
+    return module
+
+
+def seen_by_tower(inputs: Inputs, views: Sequence[View]) -> tuple[Tensor, Tensor]:
+    """What the projector takes of some pictures, and what it makes of them.
+
+    Raises:
+        ModelError: the projector is not called once with one tensor of all pictures.
+    """
+    taken: list[Tensor] = []
+    hook = projector_of(inputs).register_forward_pre_hook(lambda _, given: taken.extend(given))
+    try:
+        made = image_features(inputs, views)
+    finally:
+        hook.remove()
+    if len(taken) != 1 or len(taken[0]) != len(views):
+        raise ModelError(
+            f"{inputs.loaded.base}: its projector does not take the pictures' features alone; "
+            f"its family's row is wrong, name the projector's parts in `projector`."
+        )
+    return taken[0], made
+
+
+def image_features(inputs: Inputs, views: Sequence[View]) -> Tensor:
+    """(images, tokens, width), of the tower or behind the projector."""
+    model = plain(inputs.loaded.model)
+    values = inputs.tensor(views).to(model.device, model.dtype)
+    pixels = to_device(inputs.pixels(values, [1] * len(values)), values.device)
+    if inputs.kind == "encoder":
+        return model.encoder(**pixels).last_hidden_state
+    with unread_left_out(inputs):
+        found = model.get_image_features(**pixels)
+    found = getattr(found, "pooler_output", found)
+    return found if isinstance(found, Tensor) else torch.stack(list(found))
+
+
+@contextmanager
+def unread_left_out(inputs: Inputs) -> Iterator[None]:
+    """The tower's layers behind those that are read hand on what they get, which nobody looks at.
+
+    LLaVA reads the last layer but one of CLIP, and `transformers` computes the last all the same.
+    """
+    model = plain(inputs.loaded.model)
+    chosen = next((one for key in SELECTED if (one := getattr(model.config, key, None))), None)
+    tower = model.get_submodule(inputs.loaded.family.vision) if chosen is not None else None
+    layers = getattr(getattr(tower, "encoder", tower), "layers", ())
+    read = [chosen] if isinstance(chosen, int) else list(chosen or ())
+    last = max((one if one >= 0 else len(layers) + 1 + one for one in read), default=0)
+    if not 0 < last < len(layers):
+        yield
+        return
+    handed: list[object] = []
+    hook = layers[last - 1].register_forward_hook(lambda _, given, made: handed.append(made))
+    for layer in layers[last:]:
+        layer.forward = lambda *given, **named: handed[-1]
+    try:
+        yield
+    finally:
+        hook.remove()
+        for layer in layers[last:]:
+            del layer.forward
+
+
+def _name(view: View) -> str:
+    shape = str(view.pixels.shape).encode()
+    return hashlib.sha256(shape + view.pixels.tobytes()).hexdigest()
+
+
+def _read(file: Path) -> Tensor:
+    try:
+        return load_file(file)["features"]
+    except (SafetensorError, KeyError, OSError) as error:
+        raise ModelError(
+            f"{file}: kept features cannot be read ({error}); remove the folder {file.parent}, "
+            f"they are made anew."
+        ) from None

@@ -1,0 +1,35 @@
+import numpy as np
+from PIL import Image
+
+from swath.annotations import looks
+from swath.building import Building
+from swath.recipes import validate
+
+
+def test_a_set_is_built_without_decoding_what_was_checked(tmp_path, monkeypatch):
+    for number in range(8):
+        pixels = np.random.default_rng(number).integers(0, 256, (32, 32, 3), np.uint8)
+        path = tmp_path / "set" / ("Port", "Farm")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    recipe = validate(
+        {
+            "name": "run",
+            "annotations": {"source": str(tmp_path / "set")},
+            "instructions": {"tasks": ["classify"]},
+        },
+        "here",
+    )
+    decoded, look = [], looks.look
+    monkeypatch.setattr(looks, "look", lambda image: decoded.append(image.id) or look(image))
+    checked = Building(recipe, tmp_path / "run").check()
+    assert sorted(decoded) == [
+        *(f"Farm/{n}" for n in (1, 3, 5, 7)),
+        "Port/0",
+        "Port/2",
+        "Port/4",
+        "Port/6",
+    ]
+    built = Building(recipe, tmp_path / "run").build()
+    assert len(decoded) == 8
+    assert [one.what for one in checked.findings] == [one["what"] for one in built.card["findings"]]

@@ -1,0 +1,67 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from swath.cli import app
+from swath.errors import EvaluationError
+from swath.evaluation.predictions import write_predictions
+from swath.evaluation.score import write_scores
+from tests.evaluation.making import named
+
+LABELS = ["Airport", "Beach"]
+
+
+def result(folder, rights, first=0, truth="Beach"):
+    other = {"Beach": "Airport", "Airport": "Beach"}[truth]
+    some = [named(first + i, truth, truth if right else other) for i, right in enumerate(rights)]
+    write_predictions(folder / "predictions.jsonl", some)
+    write_scores(folder / "scores.json", some, LABELS, resamples=10)
+    return folder
+
+
+def report(*words):
+    done = CliRunner().invoke(app, ["report", *map(str, words)], catch_exceptions=False)
+    return done.stdout
+
+
+def test_the_last_is_compared_with_each_other(tmp_path):
+    three = [result(tmp_path / name, rights) for name, rights in
+             {"a": [0, 0, 0, 1], "b": [1, 1, 0, 0], "c": [1, 1, 1, 1]}.items()]  # fmt: skip
+    found = json.loads(report(*three, "--json"))
+    gaps = {name: some["classify"]["accuracy"] for name, some in found["differences"].items()}
+    assert {name: gap["value"] for name, gap in gaps.items()} == {"a": 0.75, "b": 0.5}
+    assert gaps["a"]["p_mcnemar"] == 0.25  # 3 against 0
+    assert found["about"] == "c"
+    assert found["left_out"] == {"a": 0, "b": 0, "c": 0}
+
+
+def test_sets_that_differ_are_compared_on_what_they_share_and_it_is_said(tmp_path):
+    one = result(tmp_path / "one", [0, 0, 1])  # 0 1 2
+    two = result(tmp_path / "two", [1, 1, 1, 1], first=1)  # 1 2 3 4
+    said = " ".join(report(one, two, "--to", tmp_path / "c.html").split())
+    assert "The sets differ." in said and "1 of 3 of one, 2 of 4 of two" in said
+    assert "The sets differ." in (tmp_path / "c.html").read_text()
+    found = json.loads((tmp_path / "c.json").read_text())
+    assert found["runs"]["one"]["tasks"]["classify"]["n"] == 2
+    assert found["runs"]["one"]["tasks"]["classify"]["scores"]["accuracy"]["value"] == 0.5
+
+
+def test_names_are_the_shortest_ends_that_tell_folders_apart(tmp_path):
+    places = [result(tmp_path / name / "aid", [0, 1]) for name in ("one", "two")]
+    assert list(json.loads(report(*places, "--json"))["runs"]) == ["one/aid", "two/aid"]
+
+
+def test_what_cannot_be_compared_is_refused_with_advice(tmp_path):
+    one = result(tmp_path / "one", [0, 1])
+    (tmp_path / "empty").mkdir()
+    for other, advice in {
+        one: "give each result once",
+        tmp_path / "nowhere": "no such folder",
+        tmp_path / "empty": "not evaluated yet; run `swath evaluate",
+        tmp_path: "a folder of such; give .*one",
+        result(tmp_path / "other", [0, 1], first=7): "no question in common",
+        result(tmp_path / "turned", [0, 1], truth="Airport"): "another truth in turned than in one",
+    }.items():
+        with pytest.raises(EvaluationError, match=advice):
+            report(one, other)
