@@ -88,7 +88,7 @@ def test_areas_ignore_the_direction_of_the_corners():
 def test_a_box_turned_half_round_is_the_same_box_however_it_was_rounded():
     sides = np.indices((50, 50)).reshape(2, -1).T + 5.0
     rows = np.c_[np.full((len(sides), 2), 50.0), sides, np.full(len(sides), 36.0)]
-    turned = rows + [0, 0, 0, 0, 180]
+    turned = rows + np.array([0, 0, 0, 0, 180])
     assert iou(Boxes.from_rotated(rows), Boxes.from_rotated(turned)).min() > 1 - 1e-9
 
 
