@@ -13,15 +13,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from measured import described, finish, machine, rows, tuned_predictions
+from numpy.typing import NDArray
 
 from swath.errors import SwathError
-from swath.evaluation.baselines import commonest_caption, nearest_caption
+from swath.evaluation.baselines import commonest_caption
 from swath.evaluation.metrics import METRICS, Score
 from swath.evaluation.predictions import Prediction
+from swath.evaluation.runner import unanswered
 from swath.evaluation.score import compare, score
 from swath.evaluation.statistics import Difference
 from swath.experiment import Experiment
@@ -32,6 +36,7 @@ from swath.models.engine import LocalEngine
 from swath.models.loading import load
 
 MODEL = "the model"
+Features = NDArray[np.floating]
 Scores = dict[str, dict[str, Score]]
 Gaps = dict[str, dict[str, Difference]]
 
@@ -92,16 +97,29 @@ def captions(run: Path) -> dict[str, list[Prediction]]:
     return {
         "commonest of all": commonest_caption(images, tested),
         "commonest of the named class": commonest_caption(images, tested, classes),
-        "commonest of the nearest image": nearest_caption(
-            [_commonest_first(one) for one in images], tested, known, seen
-        ),
+        "commonest of the nearest image": nearest_caption(images, tested, known, seen),
         MODEL: ours,
     }
 
 
-def _commonest_first(one: Conversation) -> Conversation:
-    ordered = [text for text, _ in Counter(one.truth["captions"]).most_common()]
-    return replace(one, truth={**one.truth, "captions": ordered})
+def nearest_caption(
+    train: Sequence[Conversation], test: Sequence[Conversation], known: Features, seen: Features
+) -> list[Prediction]:
+    """The commonest caption of the training image nearest by cosine, for every test image.
+
+    Args:
+        train: conversations of captions.
+        test: conversations of captions.
+        known: (train, d) a vector for each training conversation's image.
+        seen: (test, d) likewise for the test.
+    """
+    known, seen = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (known, seen))
+    nearest = np.argmax(seen @ known.T, axis=1)  # (test,)
+    texts = [Counter(train[row].truth["captions"]).most_common(1)[0][0] for row in nearest]
+    return [
+        replace(unanswered(one), answer=text, problem=None)
+        for one, text in zip(test, texts, strict=True)
+    ]
 
 
 def copied(run: Path, ours: list[Prediction]) -> float:

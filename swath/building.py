@@ -51,12 +51,16 @@ class Checked:
 
 def _linted(
     gathered: Gathered, progress: Progress | None, folder: Path
-) -> tuple[tuple[AnnotatedImage, ...], list[Finding], int]:
-    """The images, what lint says of them, and how many changed splits to be with their copies."""
+) -> tuple[tuple[AnnotatedImage, ...], list[Finding]]:
+    """The images, copies that swath had dealt apart in one split, and what lint says of them."""
     looks = looks_of(gathered.images, progress, folder / MEMORY)
     images = kept_together(gathered.images, looks, gathered.dealt)
-    moved = sum(a.split != b.split for a, b in zip(images, gathered.images, strict=True))
-    return tuple(images), lint(images, looks), moved
+    found = lint(images, looks)
+    pairs = zip(images, gathered.images, strict=True)
+    if moved := [one.id for one, before in pairs if one.split != before.split]:
+        what = f"{len(moved)} images were dealt anew, to share a split with those they look like"
+        found.append(Finding("moved together", moved[0], what, "nothing", len(moved)))
+    return tuple(images), found
 
 
 class Building:
@@ -78,7 +82,7 @@ class Building:
             AnnotationError: nothing usable is there.
         """
         gathered = self._gather(None)
-        images, found, _ = _linted(gathered, progress, self.folder)
+        images, found = _linted(gathered, progress, self.folder)
         findings = [*found, *gathered.found]
         return Checked(
             dict(Counter(str(image.split) for image in images)),
@@ -103,9 +107,8 @@ class Building:
         if recipe.annotations.drawn is None:
             if "classify" in recipe.instructions.tasks and any(image.label for image in images):
                 check_classes(images)
-            images, found, moved = _linted(gathered, progress, self.folder)
+            images, found = _linted(gathered, progress, self.folder)
             findings = [*found, *gathered.found]
-            notes |= {"moved_together": moved} if moved else {}
             images = readable(images, findings, recipe.annotations.unreadable)
             leaks = [finding for finding in findings if finding.kind in LEAKS]
             if leaks and not recipe.annotations.allow_leakage:

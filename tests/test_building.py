@@ -33,3 +33,26 @@ def test_a_set_is_built_without_decoding_what_was_checked(tmp_path, monkeypatch)
     built = Building(recipe, tmp_path / "run").build()
     assert len(decoded) == 8
     assert [one.what for one in checked.findings] == [one["what"] for one in built.card["findings"]]
+
+
+def test_a_copy_that_was_dealt_apart_is_brought_back_and_told(tmp_path):
+    for number in range(12):
+        pixels = np.random.default_rng(number % 10).integers(0, 256, (32, 32, 3), np.uint8)
+        path = tmp_path / "set" / ("Port", "Farm")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)  # 10 is 0 again, and 11 is 1
+
+    def built(seed):
+        values = {
+            "name": "run",
+            "seed": seed,
+            "annotations": {"source": str(tmp_path / "set"), "split": {"train": 0.5, "test": 0.5}},
+            "instructions": {"tasks": ["classify"]},
+        }
+        made = Building(validate(values, "here"), tmp_path / f"{seed}").build()
+        split = {one.scene: one.split for one in made.conversations}
+        assert (split["Port/0"], split["Farm/1"]) == (split["Port/10"], split["Farm/11"])
+        return [one["count"] for one in made.card["findings"] if one["kind"] == "moved together"]
+
+    moved = [built(seed) for seed in range(4)]
+    assert any(moved)  # a seed that dealt one apart

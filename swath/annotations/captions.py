@@ -14,14 +14,13 @@ from swath.annotations.masks import CHANGE, CHANGE_ASKED
 from swath.annotations.noting import using
 from swath.annotations.pictures import (
     SPLITS,
-    UNMEASURED,
     PictureFinder,
-    image_id,
     is_clip,
     official_splits,
     refuse_repeats,
 )
 from swath.annotations.questions import questions_of
+from swath.annotations.values import image_of
 from swath.errors import AnnotationError
 
 _NAME = ("image", "filename", "img", "imged_id")
@@ -44,9 +43,6 @@ def read(path: Path) -> list[AnnotatedImage]:
     `changeflag` (LEVIR-CC) are of the pictures `<split>/A/<name>` and `<split>/B/<name>`, and the
     flag answers whether anything has changed. Captions are kept as they are, questions are read
     as `questions_of` says.
-
-    Args:
-        path: the JSON file, or the folder holding one or several.
 
     Raises:
         AnnotationError: a picture is missing, named twice or outside the folder, or an entry
@@ -83,16 +79,14 @@ def stream(path: Path) -> Iterator[AnnotatedImage]:
             assert first is not None
             flag = row.get("changeflag")
             asked = Question(CHANGE_ASKED, "yes" if flag else "no", CHANGE)
-            yield AnnotatedImage(
-                id=image_id(first, root),
-                path=str(first),
-                size_wh=UNMEASURED,
+            yield image_of(
+                first,
+                root,
                 label=_label(row, where) or _event(first),
                 captions=captions_of(row, where),
                 split=split_named(row.get("split") or row.get("filepath"), where)
                 or listed(first)
                 or named,
-                source=root.name,
                 frames=tuple(map(str, pictures)) if len(pictures) > 1 else (),
                 questions=(*questions_of(row, where), *([] if flag is None else [asked])),
             )

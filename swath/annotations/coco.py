@@ -17,11 +17,10 @@ from swath.annotations.pictures import (
     UNMEASURED,
     PictureFinder,
     few,
-    image_id,
     official_splits,
     refuse_repeats,
 )
-from swath.annotations.values import put
+from swath.annotations.values import image_of, objects, put
 from swath.boxes import Boxes
 from swath.errors import AnnotationError
 
@@ -75,25 +74,22 @@ def _read_file(file: Path, content: dict[str, Any], root: Path) -> list[Annotate
     using(file)
     check_rows(file, content)
     captions = _captions(file, content) if _captioned(content) else {}
-    objects = {} if captions else _objects(file, content)
+    boxed = {} if captions else _objects(file, content)
     images = []
     for row in content["images"]:
         picture = finder.find(row.get("file_name"))
         if picture is None:
             continue
         size = row.get("width"), row.get("height")
-        quads = [quad for quad, _ in objects.get(row["id"], [])]
         images.append(
-            AnnotatedImage(
-                id=image_id(picture, root),
-                path=str(picture),
+            image_of(
+                picture,
+                root,
                 captions=tuple(captions.get(row["id"], ())),
                 size_wh=(int(size[0]), int(size[1])) if all(size) else UNMEASURED,
-                boxes=Boxes(np.array(quads)) if quads else Boxes.empty(),
-                names=tuple(name for _, name in objects.get(row["id"], [])),
                 split=split_in(file) or listed(picture),
-                source=root.name,
                 licence=licences.get(row.get("license")),
+                **objects(boxed.get(row["id"], ())),
             )
         )
     finder.refuse_missing(len(content["images"]))
@@ -161,7 +157,7 @@ def _captions(file: Path, content: dict[str, Any]) -> dict[Any, list[str]]:
 def _objects(file: Path, content: dict[str, Any]) -> dict[Any, list[tuple[Quad, str]]]:
     """Corners and class of each annotation, by image id."""
     categories = {row["id"]: str(row["name"]) for row in content["categories"]}
-    objects: dict[Any, list[tuple[Quad, str]]] = defaultdict(list)
+    found: dict[Any, list[tuple[Quad, str]]] = defaultdict(list)
     flat, crowds = list[str](), 0
     for row in content["annotations"]:
         where = f"{file}: annotation {row.get('id', '?')}"
@@ -177,7 +173,7 @@ def _objects(file: Path, content: dict[str, Any]) -> dict[Any, list[tuple[Quad, 
         if quad is None:
             flat.append(str(row.get("id", "?")))
         else:
-            objects[row["image_id"]].append((quad, categories[row["category_id"]]))
+            found[row["image_id"]].append((quad, categories[row["category_id"]]))
     if crowds:
         note("crowd", file, f"{crowds} annotations are of crowds", "left out", crowds)
     if flat:
@@ -185,7 +181,7 @@ def _objects(file: Path, content: dict[str, Any]) -> dict[Any, list[tuple[Quad, 
             f"{file}: {len(flat)} annotations have boxes without area (ids {few(flat)}); bbox is "
             f"x, y, width, height, both above 0: were corners written instead? Correct or remove."
         )
-    return objects
+    return found
 
 
 def _quad(row: dict[str, Any], where: str) -> Quad | None:

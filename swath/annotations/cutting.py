@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from swath.annotations.image import AnnotatedImage
 from swath.boxes import Boxes
-from swath.imagery.tiling import Tile, tiles, to_tile
+from swath.imagery.tiling import Tile, tiles
 from swath.imagery.windows import tile_path
 
 
@@ -43,7 +43,7 @@ def cut(
                 id=f"{image.id}@{x},{y}",
                 path=tile_path(image.path, tile),
                 size_wh=tile.size_wh,
-                boxes=to_tile(image.boxes[rows], tile),
+                boxes=image.boxes[rows].shifted((-x, -y)),
                 names=tuple(image.names[row] for row in rows),
                 phrases=(),
                 captions=(),

@@ -11,7 +11,8 @@ import numpy as np
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.labelfiles import first_fields, labelled, lines_of, numbers
 from swath.annotations.noting import note
-from swath.annotations.pictures import UNMEASURED, absolute, image_id
+from swath.annotations.pictures import absolute, image_id
+from swath.annotations.values import image_of
 from swath.boxes import Boxes
 from swath.errors import AnnotationError
 
@@ -55,15 +56,8 @@ def stream(path: Path) -> Iterator[AnnotatedImage]:
             quads += corners
             names.append(name)
             hard += difficult
-        yield AnnotatedImage(
-            id=image_id(picture, root),
-            path=str(picture),
-            size_wh=UNMEASURED,
-            boxes=Boxes(np.array(quads).reshape(-1, 4, 2)),
-            names=tuple(names),
-            split=split,
-            source=root.name,
-        )
+        boxes = Boxes(np.array(quads).reshape(-1, 4, 2))
+        yield image_of(picture, root, boxes=boxes, names=tuple(names), split=split)
     if hard:
         what = f"{hard} objects are marked difficult"
         note("difficult", root, what, "kept like the others", hard)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -72,16 +72,10 @@ def draw_set(
         )
     folder = absolute(Path(folder))
     frames = 2 if change else frames
-    asked = {
-        "swath": version("swath"),
-        "kinds": list(kinds),
-        "count": count,
-        "seed": seed,
-        "size_px": size_px,
-        "suffix": suffix,
-        "frames": frames,
-    } | ({"change": True} if change else {})
-    before = _drawn_before(folder, asked, suffix)
+    asked = {"swath": version("swath"), "kinds": list(kinds), "count": count, "seed": seed}
+    asked |= {"size_px": size_px, "suffix": suffix, "frames": frames}
+    asked |= {"change": True} if change else {}
+    before = _drawn_before(folder, asked)
     if before is not None:
         return before
     (folder / "images.jsonl").unlink(missing_ok=True)
@@ -91,7 +85,7 @@ def draw_set(
     for kind in kinds:
         (folder / "images" / _dashed(kind)).mkdir(parents=True, exist_ok=True)
     images = []
-    for image in _drawn(places, workers, folder, seed, size_px, suffix, len(kinds), frames, change):
+    for image in _drawn(places, workers, partial(_draw_one, folder=folder, asked=asked)):
         images.append(image)
         if progress is not None:
             progress(len(images), count)
@@ -99,7 +93,7 @@ def draw_set(
     return list(read_images(folder / "images.jsonl"))  # as any later call will find them
 
 
-def _drawn_before(folder: Path, asked: dict[str, Any], suffix: str) -> list[AnnotatedImage] | None:
+def _drawn_before(folder: Path, asked: dict[str, Any]) -> list[AnnotatedImage] | None:
     """The whole set that the same arguments drew, None if there is none."""
     if not folder.is_dir() or not any(folder.iterdir()):
         return None
@@ -114,7 +108,7 @@ def _drawn_before(folder: Path, asked: dict[str, Any], suffix: str) -> list[Anno
         # The folder may have moved since, so paths are made anew.
         images = []
         for image in read_images(folder / "images.jsonl"):
-            paths = _paths(folder, image.id, suffix, asked["frames"])
+            paths = _paths(folder, image.id, asked)
             images.append(replace(image, path=paths[0], frames=paths if len(paths) > 1 else ()))
     except FormatError:  # cut short: draw again
         return None
@@ -123,18 +117,19 @@ def _drawn_before(folder: Path, asked: dict[str, Any], suffix: str) -> list[Anno
 
 
 def _drawn(
-    places: Sequence[tuple[str, int]], workers: int, *settings: Any
+    places: Sequence[tuple[str, int]],
+    workers: int,
+    draw_one: Callable[[tuple[str, int]], AnnotatedImage],
 ) -> Iterator[AnnotatedImage]:
     """The scenes in order, drawn here or by other processes."""
-    each = [repeat(value) for value in settings]
     if workers <= 1:
-        yield from map(_draw_one, places, *each)
+        yield from map(draw_one, places)
         return
     # "spawn" starts clean: a forked process may inherit a lock some library's thread holds.
     context = multiprocessing.get_context("spawn")
     try:
         with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            yield from pool.map(_draw_one, places, *each, chunksize=_CHUNK)
+            yield from pool.map(draw_one, places, chunksize=_CHUNK)
     except BrokenProcessPool:
         raise AnnotationError(
             f"one of {workers} drawing processes died; draw with workers=1, or, if this is a "
@@ -142,22 +137,14 @@ def _drawn(
         ) from None
 
 
-def _draw_one(
-    place: tuple[str, int],
-    folder: Path,
-    seed: int,
-    size_px: int,
-    suffix: str,
-    turns: int,
-    frames: int,
-    change: bool,
-) -> AnnotatedImage:
+def _draw_one(place: tuple[str, int], folder: Path, asked: dict[str, Any]) -> AnnotatedImage:
     from swath.imagery import synthetic
 
     kind, number = place
+    seed, size_px, frames = asked["seed"], asked["size_px"], asked["frames"]
     # One seed a scene, unrelated to its neighbours' and to those of another set's seed.
     own_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-    if change:
+    if asked.get("change"):
         scenes, said, _ = synthetic.draw_change(kind, own_seed, size_px)
     elif frames > 1:
         scenes, said = synthetic.draw_sequence(kind, own_seed, size_px, frames)
@@ -165,13 +152,11 @@ def _draw_one(
         scenes = [synthetic.draw(kind, own_seed, size_px)]
         said = scenes[0].captions
     scene = scenes[0]
-    name = f"images/{_dashed(kind)}/{number // turns:05d}"
-    paths = _paths(folder, name, suffix, frames)
+    name = f"images/{_dashed(kind)}/{number // len(asked['kinds']):05d}"
+    paths, form = _paths(folder, name, asked), "JPEG" if asked["suffix"] == ".jpg" else "PNG"
     for path, one in zip(paths, scenes, strict=True):
         with replacing(path) as temporary:
-            Image.fromarray(one.pixels).save(
-                temporary, format="JPEG" if suffix == ".jpg" else "PNG", quality=_JPEG_QUALITY
-            )
+            Image.fromarray(one.pixels).save(temporary, format=form, quality=_JPEG_QUALITY)
     return AnnotatedImage(
         id=name,
         path=paths[0],
@@ -187,10 +172,10 @@ def _draw_one(
     )
 
 
-def _paths(folder: Path, name: str, suffix: str, frames: int) -> tuple[str, ...]:
+def _paths(folder: Path, name: str, asked: dict[str, Any]) -> tuple[str, ...]:
     """Where the frames of a scene lie: the first as the only one would."""
-    rest = (f"{name}-{number}{suffix}" for number in range(2, frames + 1))
-    return tuple(str(folder / one) for one in (f"{name}{suffix}", *rest))
+    ends = ("", *(f"-{number}" for number in range(2, asked["frames"] + 1)))
+    return tuple(str(folder / f"{name}{end}{asked['suffix']}") for end in ends)
 
 
 def _dashed(kind: str) -> str:

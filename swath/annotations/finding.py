@@ -25,6 +25,7 @@ EFFECTS = {
     "missing noun": _LEFT_OUT,
     "angle out of range": "kept: whole turns change nothing",
     "beyond the grid": "kept, and cut at the border where written",
+    "moved together": "dealt to one split",
     "no licence": "kept; the cards say that its use has to be asked for",
 }
 """What swath does by itself about a kind of finding; it keeps the others as they are."""

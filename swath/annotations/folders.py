@@ -8,10 +8,8 @@ from pathlib import Path
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.pictures import (
     SPLITS,
-    UNMEASURED,
     absolute,
     files_below,
-    image_id,
     is_clip,
     is_picture,
     official_splits,
@@ -19,6 +17,7 @@ from swath.annotations.pictures import (
     subfolders,
 )
 from swath.annotations.questions import asking
+from swath.annotations.values import image_of
 
 # Folders of change pairs, detection and segmentation sets, which say nothing about a scene.
 _NO_CLASS = {"a", "b", "annotations", "images", "img", "imgs", "jpegimages"}
@@ -41,9 +40,6 @@ def read(path: Path) -> list[AnnotatedImage]:
     Understands `ROOT/<class>/...`, `ROOT/images/<class>/...`, `ROOT/<split>/<class>/...` and a
     single folder around any of these. Lists like `ROOT/splits/test.txt` set the split.
 
-    Args:
-        path: the folder.
-
     Raises:
         AnnotationError: two pictures differ in nothing but their suffix, or one is in two lists.
     """
@@ -51,14 +47,7 @@ def read(path: Path) -> list[AnnotatedImage]:
     listed = official_splits(root)
     source = root.parent.name if root.name == "images" else root.name
     images = [
-        AnnotatedImage(
-            id=image_id(picture, root),
-            path=str(picture),
-            size_wh=UNMEASURED,
-            label=folder.name,
-            split=split or listed(picture),
-            source=source,
-        )
+        image_of(picture, root, label=folder.name, split=split or listed(picture), source=source)
         for folder, split in _classes(root)
         for picture in files_below(folder)
         if _shows(picture)
@@ -81,11 +70,7 @@ def _classes(root: Path) -> Iterator[tuple[Path, str | None]]:
     elif len(folders) == 1 and not any(map(is_picture, folders[0].iterdir())):
         yield from _classes(folders[0])
     else:
-        full = [
-            folder
-            for folder in folders
-            if any(is_picture(one) or is_clip(one) for one in _files_below(folder))
-        ]
+        full = [folder for folder in folders if any(map(_shows, _files_below(folder)))]
         if not all(folder.name.lower() in _NO_CLASS for folder in full):
             yield from ((folder, None) for folder in full)
 

@@ -16,6 +16,7 @@ from swath.annotations.ledger import licence_of
 from swath.annotations.noting import noted
 from swath.annotations.readers import read
 from swath.annotations.splits import complete_splits, limit_per_class, split_images
+from swath.annotations.values import some_objects
 from swath.errors import AnnotationError, RecipeError
 from swath.imagery.synthetic import BASE_KINDS, QUICKSTART_KINDS
 from swath.recipe import Annotations
@@ -145,21 +146,11 @@ def _licensed(
             f"annotations.licence: there is no source '{unknown[0]}'; the sources are called "
             f"{', '.join(sorted(known))}."
         )
-    done = []
-    for part, source in zip(parts, sources, strict=True):
-        stated = licence_of(source)
-        done.append(
-            [
-                replace(
-                    one,
-                    licence=one.licence
-                    or (given.get(one.source) if isinstance(given, dict) else given)
-                    or stated,
-                )
-                for one in part
-            ]
-        )
-    return done
+    granted = given if isinstance(given, dict) else dict.fromkeys(known, given)
+    return [
+        [replace(one, licence=one.licence or granted.get(one.source) or stated) for one in part]
+        for part, stated in zip(parts, map(licence_of, sources), strict=True)
+    ]
 
 
 def _cut(
@@ -245,15 +236,9 @@ def _renamed(
                 continue
         rows = [row for row, name in enumerate(image.names) if classes.get(name, name) is not None]
         touched.update(name for name in image.names if name in classes)
-        kept.append(
-            replace(
-                image,
-                label=classes.get(image.label, image.label) if image.label else None,
-                boxes=image.boxes[rows],
-                names=tuple(str(classes.get(image.names[r], image.names[r])) for r in rows),
-                phrases=tuple(image.phrases[row] for row in rows),
-            )
-        )
+        label = classes.get(image.label, image.label) if image.label else None
+        names = tuple(str(classes.get(image.names[row], image.names[row])) for row in rows)
+        kept.append(some_objects(image, rows, label=label, names=names))
     for name in classes:
         if not touched[name]:
             raise AnnotationError(

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.listings import load
 from swath.annotations.noting import note, using
@@ -19,15 +17,21 @@ from swath.annotations.pictures import (
     absolute,
     few,
     files_below,
-    image_id,
     official_splits,
     subfolders,
 )
 from swath.annotations.questions import questions_of
-from swath.annotations.values import OBJECT, boxes_of, class_of, put
-from swath.boxes import Boxes
-from swath.errors import AnnotationError, ImageryError
-from swath.imagery.scene import open_scene
+from swath.annotations.values import (
+    OBJECT,
+    boxes_of,
+    class_of,
+    image_of,
+    objects,
+    put,
+    sentence,
+    size_of,
+)
+from swath.errors import AnnotationError
 
 _MARKED = re.compile(r"<p>(?P<phrase>.*?)</p>\s*\[SEG\]", re.DOTALL)
 
@@ -45,9 +49,6 @@ def read(path: Path) -> list[AnnotatedImage]:
     width and height) and `referring_sentence`, and `qa_pairs`; folders `Annotations_train` and
     `Annotations_val` say the split. GeoPixelD: `img`, and `gcg_description`, in which the n-th
     `<p>phrase</p> [SEG]` is the n-th of `polygons`, in pixels.
-
-    Args:
-        path: the folder, or one file.
 
     Raises:
         AnnotationError: a file is not of this form, or its picture is missing.
@@ -68,24 +69,19 @@ def read(path: Path) -> list[AnnotatedImage]:
         if picture is None:
             continue
         try:
-            boxes, names, phrases = (_geopixel if geopixel else _vrsbench)(content, picture, file)
+            rows = (_geopixel if geopixel else _vrsbench)(content, picture, file)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise AnnotationError(f"{file}: an object lacks what it needs ({error!r}).") from None
         caption = content.get("caption") or ""
         if geopixel:
-            caption = re.sub(r"<p>|</p>|\[SEG\]", " ", content["gcg_description"])
-            caption = re.sub(r"\s+([.,;:])", r"\1", " ".join(caption.split()))
+            caption = sentence(re.sub(r"<p>|</p>|\[SEG\]", " ", content["gcg_description"]))
         folder = file.parent.name.lower().removeprefix("annotations_")
-        image = AnnotatedImage(
-            id=image_id(picture, root),
-            path=str(picture),
-            size_wh=UNMEASURED,
+        image = image_of(
+            picture,
+            root,
+            **objects(rows),
             captions=(caption,) if caption else (),
-            boxes=boxes,
-            names=names,
-            phrases=phrases,
             split=SPLITS.get(folder) or listed(picture),
-            source=root.name,
             questions=questions_of({"questions": content.get("qa_pairs") or []}, str(file)),
         )
         put(images, image, str(file))
@@ -96,25 +92,20 @@ def read(path: Path) -> list[AnnotatedImage]:
     return list(images.values())
 
 
-Objects = tuple[Boxes, tuple[str, ...], tuple[str | None, ...]]
+Rows = list[tuple[Any, str, str | None]]  # corners, class and phrase
 
 
-def _vrsbench(content: dict[str, Any], picture: Path, file: Path) -> Objects:
-    objects = content["objects"]
-    quads = []
-    for one in objects:
-        corners = one.get("obj_corner") or one["obj_coord"]
-        quads.append(boxes_of([float(number) for number in corners], UNMEASURED, str(file)))
-    try:
-        size = open_scene(picture).size_wh if quads else UNMEASURED
-    except ImageryError as error:
-        raise AnnotationError(f"{file}: {error}") from None
-    boxes = Boxes(np.concatenate([one.quads for one in quads]) * size) if quads else Boxes.empty()
-    names = tuple(str(one.get("obj_cls") or OBJECT) for one in objects)
-    return boxes, names, tuple(one.get("referring_sentence") or None for one in objects)
+def _vrsbench(content: dict[str, Any], picture: Path, file: Path) -> Rows:
+    rows = []
+    for one in content["objects"]:
+        corners = [float(number) for number in one.get("obj_corner") or one["obj_coord"]]
+        name, phrase = str(one.get("obj_cls") or OBJECT), one.get("referring_sentence") or None
+        rows.append((boxes_of(corners, UNMEASURED, str(file)).quads[0], name, phrase))
+    size = size_of(picture, str(file)) if rows else UNMEASURED
+    return [(quad * size, name, phrase) for quad, name, phrase in rows]
 
 
-def _geopixel(content: dict[str, Any], picture: Path, file: Path) -> Objects:
+def _geopixel(content: dict[str, Any], picture: Path, file: Path) -> Rows:
     phrases = [match["phrase"].strip() for match in _MARKED.finditer(content["gcg_description"])]
     polygons = content["polygons"]
     if len(phrases) != len(polygons):
@@ -122,16 +113,12 @@ def _geopixel(content: dict[str, Any], picture: Path, file: Path) -> Objects:
             f"{file}: {len(phrases)} phrases and {len(polygons)} lists of polygons; each phrase "
             f"has one."
         )
-    pairs = [(quad, phrase) for phrase, outline in zip(phrases, polygons, strict=True)
-             for quad in boxes_of(outline, UNMEASURED, str(file)).quads]  # fmt: skip
-    boxes = Boxes(np.array([quad for quad, _ in pairs])) if pairs else Boxes.empty()
-    names = tuple(class_of(re.sub(r"-\d+$", "", phrase)) for _, phrase in pairs)
-    single = [phrases.count(phrase) == 1 for _, phrase in pairs]
-    return (
-        boxes,
-        names,
-        tuple(phrase if alone else None for (_, phrase), alone in zip(pairs, single, strict=True)),
-    )
+    rows: Rows = []
+    for phrase, outline in zip(phrases, polygons, strict=True):
+        name, single = class_of(re.sub(r"-\d+$", "", phrase)), phrases.count(phrase) == 1
+        quads = boxes_of(outline, UNMEASURED, str(file)).quads
+        rows += [(quad, name, phrase if single else None) for quad in quads]
+    return rows
 
 
 def _contents(path: Path) -> Iterator[tuple[Path, Any]]:

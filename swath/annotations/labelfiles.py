@@ -53,8 +53,8 @@ def labelled(root: Path, folder: str) -> Iterator[tuple[Path, Path | None, str |
         here, beside, inner, used = images, labels, None, 0
         taken: dict[str, str] = {}  # names of one folder at a time are held
         for picture in filter(is_picture, files_below(images)):
-            if (folder_of := picture.parent) != here:
-                here, taken, inside = folder_of, {}, folder_of.relative_to(images)
+            if (parent := picture.parent) != here:
+                here, taken, inside = parent, {}, parent.relative_to(images)
                 beside = labels / inside
                 inner = SPLITS.get(inside.parts[0].lower()) if inside.parts else None
             if (stem := picture.stem) in taken:

@@ -54,6 +54,9 @@ _NAMED = (
     ("research only", r"non-?commercial|academic|research (use|purposes?|only)|for research",
      Terms("research", True)),
 )  # fmt: skip
+ABOUT = {"datapackage.json", "dataset_info.json", "card.json"}
+"""Files on a set as a whole."""
+
 _FILES = ("LICENSE", "LICENCE", "COPYING")
 _LINE = re.compile(r"^[\W_]*licen[cs]e[*_\s]*[:=][*_\s]*(?P<licence>\S.*?)[\s*_|]*$", re.I | re.M)
 _READ = 8192  # characters of a file that are looked at
@@ -94,7 +97,7 @@ def licence_of(place: Path) -> str | None:
         if path.stem.upper() in _FILES and (found := named(_text(path))):
             return found
     for path in files:
-        if path.name in ("datapackage.json", "dataset_info.json", "card.json"):
+        if path.name in ABOUT:
             try:
                 content = orjson.loads(path.read_bytes())
             except (orjson.JSONDecodeError, OSError):
@@ -118,16 +121,8 @@ def ledger(images: Iterable[AnnotatedImage]) -> list[dict[str, object]]:
     rows = []
     for (source, licence), number in sorted(counts.items(), key=str):
         found = terms(licence)
-        rows.append(
-            {
-                "source": source,
-                "licence": licence or "not stated",
-                "images": number,
-                "use": found.use,
-                "credit": found.credit,
-                "share_alike": found.alike,
-            }
-        )
+        row = {"source": source, "licence": licence or "not stated", "images": number}
+        rows.append(row | {"use": found.use, "credit": found.credit, "share_alike": found.alike})
     return rows
 
 

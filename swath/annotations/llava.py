@@ -7,7 +7,6 @@ import binascii
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,12 @@ from swath.annotations.image import AnnotatedImage, Question
 from swath.annotations.lint import lacks_noun, text_faults
 from swath.annotations.listings import load, root_of, rows_of, split_in, table_files
 from swath.annotations.noting import note, using
-from swath.annotations.pictures import UNMEASURED, PictureFinder, image_id, official_splits
-from swath.annotations.values import OBJECT, class_of, put
+from swath.annotations.pictures import UNMEASURED, PictureFinder, official_splits
+from swath.annotations.values import OBJECT, class_of, image_of, objects, put, sentence, size_of
 from swath.boxes import Boxes
 from swath.boxtext import ORIENTED, from_grid, numbers
-from swath.errors import AnnotationError, ImageryError
+from swath.errors import AnnotationError
 from swath.files import replacing
-from swath.imagery.scene import open_scene
 
 LARGEST_PICTURE = 20 * 1024**2
 """Bytes of a picture written into a row as a data URL."""
@@ -100,13 +98,16 @@ def read(path: Path, pictures: Path | None = None) -> list[AnnotatedImage]:
                 continue
             paths = [one for one in found if one is not None]
             inside = paths[0].is_relative_to(root)
-            image = _image(paths, turns, where, left)
-            if len(paths) > 1 and isinstance(row, dict) and row.get("id"):
-                own = str(row["id"])
-            else:
-                own = image_id(paths[0], root if inside else paths[0].parent)
-            split = listed(paths[0]) or split_in(Path(file.name))
-            image = replace(image, id=own, scene=own, split=split, source=root.name)
+            several = len(paths) > 1 and isinstance(row, dict)
+            image = image_of(
+                paths[0],
+                root if inside else paths[0].parent,
+                id=str(row["id"]) if several and row.get("id") else "",
+                split=listed(paths[0]) or split_in(Path(file.name)),
+                source=root.name,
+                frames=tuple(map(str, paths)) if len(paths) > 1 else (),
+                **_said(paths[0], turns, where, left),
+            )
             put(images, image, where)
         finder.refuse_missing(total)
     for what, count in left.items():
@@ -201,12 +202,12 @@ def _pairs(said: Sequence[tuple[str, str]], where: str) -> Turns:
     return turns
 
 
-def _image(paths: Sequence[Path], turns: Turns, where: str, left: dict[str, int]) -> AnnotatedImage:
-    """What the turns say of the pictures."""
+def _said(picture: Path, turns: Turns, where: str, left: dict[str, int]) -> dict[str, Any]:
+    """What the turns say of a picture, or of a sequence that begins with it."""
     captions, questions, faults = list[str](), list[Question](), list[tuple[str, str]]()
-    objects: list[tuple[Boxes, str | None]] = []
+    pointed: list[tuple[Boxes, str | None]] = []
     boxed = any(ORIENTED.search(text) for turn in turns for text in turn)
-    size = _size(paths[0], where) if boxed else UNMEASURED
+    size = size_of(picture, where) if boxed else UNMEASURED
     for question, answer in turns:
         faults += [fault for text in (question, answer) for fault in text_faults(text)]
         asked = _MARKS.sub(" ", question).strip()
@@ -216,17 +217,19 @@ def _image(paths: Sequence[Path], turns: Turns, where: str, left: dict[str, int]
         if ORIENTED.search(answer):
             phrases = [one for one in _PHRASE.finditer(answer) if ORIENTED.search(one["boxes"])]
             for one in phrases:
-                objects.append((_boxes(one["boxes"], size), one["phrase"].strip()))
+                pointed.append((_boxes(one["boxes"], size), one["phrase"].strip()))
             if phrases:
-                words = _MARKS.sub(" ", ORIENTED.sub(" ", answer).replace("<delim>", " "))
-                captions.append(re.sub(r"\s+([.,;:])", r"\1", " ".join(words.split())))
+                words = ORIENTED.sub(" ", answer).replace("<delim>", " ")
+                captions.append(sentence(_MARKS.sub(" ", words)))
             else:
                 wanted = _PHRASE.search(question)
-                phrase = wanted["phrase"] if wanted else _WHERE.sub("", asked).strip(" ?.")
-                objects.append((_boxes(answer, size), phrase.strip() or asked))
+                phrase = (wanted["phrase"] if wanted else _WHERE.sub("", asked)).strip(" ?.")
+                pointed.append((_boxes(answer, size), phrase or None))
+                if not phrase:
+                    faults.append(("missing noun", f"'{asked}' does not say of what"))
         elif ORIENTED.search(question):
             if token in ("identify", "region") or _REGION.search(asked):
-                objects.append((_boxes(question, size), plain))
+                pointed.append((_boxes(question, size), plain))
             else:
                 left["of a region in words swath does not know"] += 1
         elif token == "caption" or _WHOLE.search(asked):
@@ -234,21 +237,16 @@ def _image(paths: Sequence[Path], turns: Turns, where: str, left: dict[str, int]
         else:
             questions.append(Question(raw if lacks_noun(raw) else asked, plain, token))
     rows = _told_twice(
-        [(quad, phrase, len(boxes)) for boxes, phrase in objects for quad in boxes.quads]
+        [(quad, phrase, len(boxes)) for boxes, phrase in pointed for quad in boxes.quads]
     )
-    return AnnotatedImage(
-        id=str(paths[0]),
-        path=str(paths[0]),
-        size_wh=UNMEASURED,
-        captions=tuple(dict.fromkeys(captions)),
-        boxes=Boxes(np.array([quad for quad, *_ in rows])) if rows else Boxes.empty(),
-        names=tuple(name for _, _, _, name in rows),
-        # A phrase that several boxes answer singles out none of them.
-        phrases=tuple(phrase if count == 1 else None for _, phrase, count, _ in rows),
-        frames=tuple(map(str, paths)) if len(paths) > 1 else (),
-        questions=tuple(dict.fromkeys(questions)),
-        faults=tuple(faults),
-    )
+    # A phrase that several boxes answer singles out none of them.
+    told = [(quad, name, phrase if count == 1 else None) for quad, phrase, count, name in rows]
+    return {
+        "captions": tuple(dict.fromkeys(captions)),
+        "questions": tuple(dict.fromkeys(questions)),
+        "faults": tuple(faults),
+        **objects(told),
+    }
 
 
 def _told_twice(
@@ -273,13 +271,6 @@ def _told_twice(
 
 def _boxes(text: str, size_wh: tuple[int, int]) -> Boxes:
     return from_grid(numbers(ORIENTED, text), size_wh)
-
-
-def _size(path: Path, where: str) -> tuple[int, int]:
-    try:
-        return open_scene(path).size_wh
-    except ImageryError as error:
-        raise AnnotationError(f"{where}: {error}") from None
 
 
 def _unpacked(url: str, pictures: Path | None, where: str) -> Path:

@@ -23,7 +23,8 @@ from swath.annotations.pictures import (
     refuse_repeats,
     subfolders,
 )
-from swath.boxes import Boxes, rectangle_around
+from swath.annotations.values import image_of, objects
+from swath.boxes import rectangle_around
 from swath.errors import AnnotationError
 
 CHANGE = "change"
@@ -37,16 +38,8 @@ SPECK_PX = 4
 IGNORED = 255
 """What masks of classes hold where nothing is labelled."""
 
-_BACKGROUND = {
-    "",
-    "background",
-    "ignore",
-    "ignored",
-    "unlabeled",
-    "unlabelled",
-    "no-data",
-    "nodata",
-}
+_BACKGROUND = {"", "background", "ignore", "ignored", "unlabeled", "unlabelled"}
+_BACKGROUND |= {"no-data", "nodata"}
 _PICTURES = ("images", "image", "img", "imgs", "img_dir", "images_png", "jpegimages")
 _MASKS = ("masks", "mask", "gray", "ann_dir", "masks_png", "segmentationclass", "labels", "label")
 _PAIRS = (("a", "b"), ("t1", "t2"), ("im1", "im2"), ("time1", "time2"))
@@ -90,10 +83,7 @@ def read(path: Path) -> list[AnnotatedImage]:
     listed = official_splits(root)
     images, specks, bare = [], 0, list[str]()
     for layout in _layouts(root):
-        masks = {mask.relative_to(layout.masks).with_suffix(""): mask
-                 for mask in pictures_below(layout.masks)}  # fmt: skip
-        other = [{one.relative_to(folder).with_suffix(""): one for one in pictures_below(folder)}
-                 for folder in layout.pictures[1:]]  # fmt: skip
+        masks, *other = map(_by_name, (layout.masks, *layout.pictures[1:]))
         for picture in pictures_below(layout.pictures[0]):
             name = picture.relative_to(layout.pictures[0]).with_suffix("")
             if name not in masks:
@@ -109,27 +99,29 @@ def read(path: Path) -> list[AnnotatedImage]:
             values = _values(masks[name], None if pair else colours)
             if names is not None and len(names) == 2 and set(np.unique(values)) <= {0, IGNORED}:
                 values = values // IGNORED
-            size = (values.shape[1], values.shape[0])
             empty = (0,) if pair else _empty(names, layout)
             found = list(patches((values > 0) if pair else values, empty))
             kept = [(value, shape) for value, shape in found if shape.area >= SPECK_PX]
             specks += len(found) - len(kept)
-            quads = [rectangle_around(shapely.get_coordinates(shape)) for _, shape in kept]
+            boxed = [
+                (
+                    rectangle_around(shapely.get_coordinates(shape)),
+                    CHANGE if pair else _named(names, value, masks[name]),
+                )
+                for value, shape in kept
+            ]
             said = Question(CHANGE_ASKED, "yes" if found else "no", CHANGE)
             word = SPLITS.get(name.name.split("_")[0].lower()) if pair else None
             images.append(
-                AnnotatedImage(
+                image_of(
+                    picture,
+                    root,
                     id=image_id(layout.pictures[0].parent / name, root),
-                    path=paths[0],
-                    size_wh=size,
-                    boxes=Boxes(np.array(quads)) if quads else Boxes.empty(),
-                    names=tuple(
-                        CHANGE if pair else _named(names, value, masks[name]) for value, _ in kept
-                    ),
+                    size_wh=(values.shape[1], values.shape[0]),
                     split=layout.split or listed(picture) or word,
-                    source=root.name,
                     frames=paths if pair else (),
                     questions=(said,) if pair else (),
+                    **objects(boxed),
                 )
             )
     if bare:
@@ -234,17 +226,9 @@ def _layouts(root: Path) -> Iterator[_Layout]:
         folders |= {one.name.partition("-")[0].lower(): one for one in own}  # JPEGImages-test
         folders |= {folder.name.lower(): folder for folder in own}
         masks = [folders[name] for name in (*_MASKS, "out") if name in folders]
-        pictures = (
-            next(
-                (
-                    (folders[one], folders[two])
-                    for one, two in _PAIRS
-                    if {one, two} <= folders.keys()
-                ),
-                None,
-            )
-            or tuple(folders[name] for name in _PICTURES if name in folders)[:1]
-        )
+        pairs = (pair for pair in _PAIRS if folders.keys() >= {*pair})
+        pictures = tuple(folders[name] for name in next(pairs, ()))
+        pictures = pictures or tuple(folders[name] for name in _PICTURES if name in folders)[:1]
         for folder in masks if pictures else ():
             if _alike(pictures[0], folder):
                 yield _Layout(pictures, folder, split)
@@ -253,6 +237,9 @@ def _layouts(root: Path) -> Iterator[_Layout]:
 
 def _alike(pictures: Path, masks: Path) -> bool:
     """Whether the first masks are named as pictures are."""
-    names = {one.relative_to(pictures).with_suffix("") for one in pictures_below(pictures)}
-    found = [one.relative_to(masks).with_suffix("") for one in pictures_below(masks)]
-    return bool(found) and any(name in names for name in found)
+    return not _by_name(pictures).keys().isdisjoint(_by_name(masks))
+
+
+def _by_name(folder: Path) -> dict[Path, Path]:
+    """Pictures by their path in a folder, without suffix."""
+    return {one.relative_to(folder).with_suffix(""): one for one in pictures_below(folder)}

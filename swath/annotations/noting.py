@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import TypeVar
 
 from swath.annotations.finding import Finding
 
 _USED: ContextVar[set[Path] | None] = ContextVar("used", default=None)
 _NOTED: ContextVar[list[Finding] | None] = ContextVar("noted", default=None)
+
+Kept = TypeVar("Kept")
 
 
 def note(
@@ -39,23 +42,20 @@ def using(file: Path) -> None:
         used.add(file.absolute())
 
 
-@contextmanager
-def files_used() -> Iterator[set[Path]]:
+def files_used() -> AbstractContextManager[set[Path]]:
     """Collects the files that readers use until the block ends."""
-    used: set[Path] = set()
-    token = _USED.set(used)
-    try:
-        yield used
-    finally:
-        _USED.reset(token)
+    return _collecting(_USED, set())
+
+
+def noted() -> AbstractContextManager[list[Finding]]:
+    """Collects what readers note until the block ends."""
+    return _collecting(_NOTED, [])
 
 
 @contextmanager
-def noted() -> Iterator[list[Finding]]:
-    """Collects what readers note until the block ends."""
-    found: list[Finding] = []
-    token = _NOTED.set(found)
+def _collecting(where: ContextVar[Kept | None], kept: Kept) -> Iterator[Kept]:
+    token = where.set(kept)
     try:
-        yield found
+        yield kept
     finally:
-        _NOTED.reset(token)
+        where.reset(token)

@@ -215,7 +215,7 @@ class PictureFinder:
             raise AnnotationError(
                 f"{self.source}: expected a picture's file name, got {name!r}; correct the entry."
             )
-        inside = False
+        inside, near = False, near and absolute(near)
         for place in self._places if near is None else [near.parent, near.parent / "images"]:
             # Compared as text, not resolved: a link that the user made may lead anywhere.
             path = os.path.normpath(place / name.replace("\\", "/"))

@@ -13,14 +13,13 @@ from swath.annotations.image import AnnotatedImage, Question
 from swath.annotations.listings import first
 from swath.annotations.noting import note
 from swath.annotations.pictures import (
-    UNMEASURED,
     absolute,
     few,
-    image_id,
     is_picture,
     pictures_below,
     subfolders,
 )
+from swath.annotations.values import image_of
 from swath.errors import AnnotationError
 
 _MOST = 20  # texts in a folder below the set's; more are labels, a file a picture
@@ -35,9 +34,6 @@ def recognises(path: Path) -> bool:
 
 def read(path: Path) -> list[AnnotatedImage]:
     """One image a picture that is asked about, with its questions.
-
-    Args:
-        path: a text file of lines `picture:question?answer`, or the folder holding some.
 
     Raises:
         AnnotationError: a line is not of this form, or asks about a picture that is not there.
@@ -190,7 +186,4 @@ def _by_name(images: Sequence[AnnotatedImage]) -> dict[str, list[str]]:
 
 def _all_pictures(path: Path) -> list[AnnotatedImage]:
     root = absolute(path if path.is_dir() else path.parent)
-    return [
-        AnnotatedImage(image_id(picture, root), str(picture), UNMEASURED, source=root.name)
-        for picture in pictures_below(root)
-    ]
+    return [image_of(picture, root) for picture in pictures_below(root)]

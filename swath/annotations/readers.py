@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from swath.annotations import (
     captions,
@@ -24,6 +26,7 @@ from swath.annotations import (
     yolo,
 )
 from swath.annotations.image import AnnotatedImage
+from swath.annotations.ledger import ABOUT
 from swath.annotations.listings import TABLES, forget, table_files
 from swath.annotations.noting import files_used, note
 from swath.annotations.pictures import Unreadable, absolute, few, measured, pictures_below
@@ -52,96 +55,48 @@ class Reader:
     stream: Callable[[Path], Iterator[AnnotatedImage]] | None = None
 
 
-ABOUT = {"datapackage.json", "dataset_info.json", "card.json"}
-"""Files on a set as a whole."""
-
 _MASKS = {"masks", "label", "labels", "targets", "segmentationclass", "segmentationobject"}
 """Folders of pictures that annotate others."""
 
-READERS: Registry[Reader] = Registry("reader", "swath.readers")
-"""Formats in the order they are tried: the first that fits says most about the pictures."""
 
-for _row in (
-    Reader(
-        "xbd",
-        xbd.recognises,
-        xbd.read,
-        "<place>_pre_disaster.json and <place>_post_disaster.json and their pictures",
-    ),
-    Reader(
-        "rsvqa",
-        rsvqa.recognises,
-        rsvqa.read,
-        "<name>_split_<split>_questions.json and _answers.json and pictures <id>.tif",
-    ),
-    Reader(
-        "grounded",
-        grounded.recognises,
-        grounded.read,
-        "a JSON a picture: VRSBench's objects, or a GeoPixelD caption with polygons",
-    ),
-    Reader(
-        "llava",
-        llava.recognises,
-        llava.read,
+def _of(module: ModuleType, says: str, **more: Any) -> Reader:
+    """The reader that a module is."""
+    name = module.__name__.rpartition(".")[2]
+    return Reader(name, module.recognises, module.read, says, **more)
+
+
+_ROWS = (
+    _of(xbd, "<place>_pre_disaster.json and <place>_post_disaster.json and their pictures"),
+    _of(rsvqa, "<name>_split_<split>_questions.json and _answers.json and pictures <id>.tif"),
+    _of(grounded, "a JSON a picture: VRSBench's objects, or a GeoPixelD caption with polygons"),
+    _of(
+        llava,
         "LLaVA JSON (image, conversations), or JSON Lines of OpenAI's and Mistral's messages",
         unpacks=True,
     ),
-    Reader(
-        "captions",
-        captions.recognises,
-        captions.read,
-        "a caption JSON with its pictures beside it or in images/",
-        stream=captions.stream,
+    _of(
+        captions, "a caption JSON with its pictures beside it or in images/", stream=captions.stream
     ),
-    Reader(
-        "coco",
-        coco.recognises,
-        coco.read,
-        "a COCO JSON of boxes, also in annotations/ or as <split>/_annotations.coco.json",
-    ),
-    Reader(
-        "voc",
-        voc.recognises,
-        voc.read,
-        "an XML file of boxes a picture: Pascal VOC, DIOR, DIOR-RSVG or FAIR1M",
-    ),
-    Reader(
-        "yolo",
-        yolo.recognises,
-        yolo.read,
+    _of(coco, "a COCO JSON of boxes, also in annotations/ or as <split>/_annotations.coco.json"),
+    _of(voc, "an XML file of boxes a picture: Pascal VOC, DIOR, DIOR-RSVG or FAIR1M"),
+    _of(
+        yolo,
         "images/ beside labels/ with a YOLO text file a picture, also in train/, val/ and test/",
     ),
-    Reader(
-        "dota",
-        dota.recognises,
-        dota.read,
+    _of(
+        dota,
         "images/ beside labelTxt/ with a DOTA text file a picture, also in train/, val/ and test/",
         stream=dota.stream,
     ),
-    Reader(
-        "masks",
-        masks.recognises,
-        masks.read,
-        "A/, B/ and label/ with change masks, or images/ beside masks/ of classes",
-    ),
-    Reader(
-        "vectors",
-        vectors.recognises,
-        vectors.read,
-        "a GeoJSON, GeoPackage or Shapefile beside the rasters it lies on",
-    ),
-    Reader(
-        "rows",
-        rows.recognises,
-        rows.read,
+    _of(masks, "A/, B/ and label/ with change masks, or images/ beside masks/ of classes"),
+    _of(vectors, "a GeoJSON, GeoPackage or Shapefile beside the rasters it lies on"),
+    _of(
+        rows,
         "a CSV, JSON or JSONL table of image, video or frames with caption, question or box",
         stream=rows.stream,
     ),
-    Reader(
-        "folders",
-        folders.recognises,
-        folders.read,
+    _of(
+        folders,
         "one folder of pictures or clips a class, also below images/ or train/, val/ and test/",
     ),
     Reader(
@@ -150,14 +105,11 @@ for _row in (
         rows.read,
         "a CSV, JSON or JSONL table of image and label",
     ),
-    Reader(
-        "questions",
-        questions.recognises,
-        questions.read,
-        "a text file of lines `picture:question?answer` with its pictures beside it",
-    ),
-):
-    READERS.add(_row.name, _row)
+    _of(questions, "a text file of lines `picture:question?answer` with its pictures beside it"),
+)
+
+READERS: Registry[Reader] = Registry("reader", "swath.readers", {row.name: row for row in _ROWS})
+"""Formats in the order they are tried: the first that fits says most about the pictures."""
 
 
 def recognise(path: Path | str) -> Reader:

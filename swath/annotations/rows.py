@@ -16,16 +16,13 @@ from swath.annotations.listings import (
     table_files,
 )
 from swath.annotations.noting import note, using
-from swath.annotations.pictures import UNMEASURED, PictureFinder, image_id, official_splits
+from swath.annotations.pictures import UNMEASURED, PictureFinder, official_splits
 from swath.annotations.questions import questions_of
-from swath.annotations.values import OBJECT, boxes_of, class_of, put
+from swath.annotations.values import OBJECT, boxes_of, class_of, image_of, put, size_of
 from swath.boxes import Boxes
-from swath.errors import AnnotationError, ImageryError
-from swath.imagery.scene import open_scene
+from swath.errors import AnnotationError
 
-_PICTURE = (
-    *("image", "img", "filename", "file_name", "image_path", "images", "image_id", "video"),
-)
+_PICTURE = ("image", "img", "filename", "file_name", "image_path", "images", "image_id", "video")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _BOX = ("boxes", "bbox", "box", "gt_bbox", "polygons", "polygon", "geometry")
 _PHRASE = ("phrase", "expression", "referring_sentence", "description")
@@ -96,7 +93,7 @@ def _images(path: Path) -> Iterator[tuple[str, AnnotatedImage]]:
         root = root_of(path, file)
         finder, listed = PictureFinder(root, file), official_splits(root)
         total, bare, split = 0, 0, split_in(Path(file.name))
-        before, found, own_id = list[Any](), list[Path](), ""
+        before, found = list[Any](), list[Path]()
         for where, given in rows_of(file):
             if not isinstance(given, dict):
                 raise AnnotationError(f"{where}: expected an object, got {given!r}; correct it.")
@@ -111,13 +108,13 @@ def _images(path: Path) -> Iterator[tuple[str, AnnotatedImage]]:
                 if len(found) < len(names):
                     found = []
                     continue
-                before, own_id = names, image_id(found[0], root)
+                before = names
             boxes, phrase, row = _object(row, found[0], where)
             name = first(row, _NAME) if len(boxes) else None
-            image = AnnotatedImage(
-                id=str(row["id"]) if several and row.get("id") else own_id,
-                path=str(found[0]),
-                size_wh=UNMEASURED,
+            image = image_of(
+                found[0],
+                root,
+                id=str(row["id"]) if several and row.get("id") else "",
                 label=None if len(boxes) else _label(row, where),
                 captions=_captions(row, where),
                 boxes=boxes,
@@ -125,7 +122,6 @@ def _images(path: Path) -> Iterator[tuple[str, AnnotatedImage]]:
                 # A phrase that several boxes answer singles out none of them.
                 phrases=(phrase if len(boxes) == 1 else None,) * len(boxes),
                 split=split_named(row.get("split"), where) or listed(found[0]) or split,
-                source=root.name,
                 frames=tuple(map(str, found)) if len(found) > 1 else (),
                 questions=questions_of(row, where),
             )
@@ -176,10 +172,7 @@ def _object(
         return Boxes.empty(), None, row
     size = UNMEASURED
     if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
-        try:
-            size = open_scene(picture).size_wh
-        except ImageryError as error:
-            raise AnnotationError(f"{where}: {error}") from None
+        size = size_of(picture, where)
     phrase = str(phrase).strip() or None if phrase is not None else None
     return boxes_of(value, size, where), phrase, row
 

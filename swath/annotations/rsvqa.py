@@ -12,13 +12,12 @@ from swath.annotations.listings import load
 from swath.annotations.noting import using
 from swath.annotations.pictures import (
     SPLITS,
-    UNMEASURED,
     PictureFinder,
     absolute,
     files_below,
-    image_id,
     refuse_repeats,
 )
+from swath.annotations.values import image_of
 from swath.errors import AnnotationError
 
 _QUESTIONS, _ANSWERS = "questions.json", "answers.json"
@@ -36,9 +35,6 @@ def read(path: Path) -> list[AnnotatedImage]:
     `all_questions.json`. Pictures are `<id>.tif`. `test_phili`, the second test set of the high
     resolution part, is test as well.
 
-    Args:
-        path: the folder.
-
     Raises:
         AnnotationError: a question has no answer, or a picture is missing.
     """
@@ -54,16 +50,8 @@ def read(path: Path) -> list[AnnotatedImage]:
         total += len(asked)
         for number, questions in asked.items():
             if picture := finder.find(f"{number}.tif"):
-                images.append(
-                    AnnotatedImage(
-                        id=image_id(picture, root),
-                        path=str(picture),
-                        size_wh=UNMEASURED,
-                        split=split,
-                        source=root.name,
-                        questions=tuple(dict.fromkeys(questions)),
-                    )
-                )
+                said = tuple(dict.fromkeys(questions))
+                images.append(image_of(picture, root, split=split, questions=said))
     finder.refuse_missing(total)
     refuse_repeats(images, root)
     return images

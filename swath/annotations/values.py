@@ -1,10 +1,11 @@
-"""What annotation rows hold: boxes in any of their spellings, and rows of one picture joined."""
+"""What annotation rows hold: boxes in any of their spellings, and what they make of a picture."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ import shapely
 from numpy.typing import NDArray
 
 from swath.annotations.image import AnnotatedImage
-from swath.annotations.pictures import UNMEASURED
+from swath.annotations.pictures import UNMEASURED, image_id
 from swath.boxes import Boxes, rectangle_around
 from swath.boxtext import ORIENTED, from_grid, numbers
-from swath.errors import AnnotationError
+from swath.errors import AnnotationError, ImageryError
+from swath.imagery.scene import open_scene
 
 OBJECT = "object"
 """Class of a box whose source names none."""
@@ -23,6 +25,43 @@ OBJECT = "object"
 _BRACKETS = re.compile(
     r"\[\s*" + r"(-?[\d.]+)\s*,\s*" * 3 + r"(-?[\d.]+)(?:\s*,\s*(-?[\d.]+))?\s*\]"
 )
+
+
+def image_of(picture: Path, root: Path, **said: Any) -> AnnotatedImage:
+    """A picture of the set in `root`, named by its path and not measured, and what is said of it.
+
+    Args:
+        picture: the file, in that folder.
+        root: the set's folder.
+        said: fields of the image, those that its path would give among them.
+    """
+    about = {"path": str(picture), "size_wh": UNMEASURED, "source": root.name, **said}
+    return AnnotatedImage(id=about.pop("id", "") or image_id(picture, root), **about)
+
+
+def objects(rows: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
+    """The fields of an image that objects fill: of each its corners, class and, if any, phrase."""
+    quads, names, *phrases = [*zip(*rows, strict=True)] or ((), ())
+    boxes = Boxes(np.array(quads)) if quads else Boxes.empty()
+    return {"boxes": boxes, "names": names, "phrases": phrases[0] if phrases else ()}
+
+
+def some_objects(image: AnnotatedImage, rows: Sequence[int], **said: Any) -> AnnotatedImage:
+    """The image with the objects of some rows, and with what else is said of it now."""
+    kept = [(image.boxes.quads[row], image.names[row], image.phrases[row]) for row in rows]
+    return replace(image, **objects(kept) | said)
+
+
+def size_of(picture: Path, where: str) -> tuple[int, int]:
+    """Width and height of a picture that boxes are shares of.
+
+    Raises:
+        AnnotationError: it cannot be opened.
+    """
+    try:
+        return open_scene(picture).size_wh
+    except ImageryError as error:
+        raise AnnotationError(f"{where}: {error}") from None
 
 
 def boxes_of(value: Any, size_wh: tuple[int, int], where: str) -> Boxes:
@@ -101,6 +140,11 @@ def class_of(phrase: str) -> str:
     return " ".join(bare) if 0 < len(words) <= 2 else OBJECT
 
 
+def sentence(text: str) -> str:
+    """Words left over from marked up text, with one blank between two and none before a stop."""
+    return re.sub(r"\s+([.,;:])", r"\1", " ".join(text.split()))
+
+
 def put(images: dict[str, AnnotatedImage], image: AnnotatedImage, where: str) -> None:
     """Add what a row says of an image to what others have said.
 
@@ -120,24 +164,19 @@ def _joined(one: AnnotatedImage, other: AnnotatedImage, where: str) -> Annotated
                 f"{where}: {one.id} has {key} {second!r} here and {first!r} before; "
                 f"correct one of them."
             )
-    objects = {**_objects(one), **_objects(other)}
-    quads = [quad for quad, _, _ in objects.values()]
     return replace(
         one,
         label=one.label or other.label,
         split=one.split or other.split,
         captions=tuple(dict.fromkeys((*one.captions, *other.captions))),
         questions=tuple(dict.fromkeys((*one.questions, *other.questions))),
-        boxes=Boxes(np.array(quads)) if quads else Boxes.empty(),
-        names=tuple(name for _, name, _ in objects.values()),
-        phrases=tuple(phrase for _, _, phrase in objects.values()),
+        **objects(_told_apart(one, other)),
     )
 
 
-Objects = dict[tuple[Any, ...], tuple[NDArray[np.float64], str, str | None]]
-
-
-def _objects(image: AnnotatedImage) -> Objects:
-    """Objects of an image by what tells them apart: two rows may speak of one."""
-    rows: Sequence[Any] = [*zip(image.boxes.quads, image.names, image.phrases, strict=True)]
-    return {(quad.tobytes(), name, phrase): (quad, name, phrase) for quad, name, phrase in rows}
+def _told_apart(*images: AnnotatedImage) -> Iterable[tuple[Any, ...]]:
+    """Corners, class and phrase of each object, once where two rows speak of one."""
+    rows = (
+        row for one in images for row in zip(one.boxes.quads, one.names, one.phrases, strict=True)
+    )
+    return {(quad.tobytes(), *words): (quad, *words) for quad, *words in rows}.values()

@@ -16,12 +16,11 @@ from swath.annotations.pictures import (
     PictureFinder,
     absolute,
     few,
-    image_id,
     is_clip,
     official_splits,
 )
-from swath.annotations.values import OBJECT
-from swath.boxes import Boxes, rectangle_around
+from swath.annotations.values import OBJECT, image_of, objects
+from swath.boxes import rectangle_around
 from swath.errors import AnnotationError, ImageryError
 from swath.imagery.scene import Scene, open_scene
 
@@ -47,9 +46,6 @@ def read(path: Path) -> list[AnnotatedImage]:
     field of yes alone is it (OpenStreetMap's `building`), else it is in type, kind or name where
     each feature has one, else it is the layer's name where there are several. Parts of a
     multipolygon are objects of their own; points and lines have no box.
-
-    Args:
-        path: the file of features, or the folder with it and the rasters.
 
     Raises:
         AnnotationError: a file is damaged, of no known CRS, or lies in no raster.
@@ -81,10 +77,10 @@ def read(path: Path) -> list[AnnotatedImage]:
             middles = np.stack([shapely.get_x(centres), shapely.get_y(centres)], axis=1)
             inside = ((middles >= 0) & (middles < scenes[one].size_wh)).all(axis=1)
             taken |= inside
-            objects = found.setdefault(one, []) if inside.any() or len(own) == 1 else []
+            held = found.setdefault(one, []) if inside.any() or len(own) == 1 else []
             for row in np.flatnonzero(inside):
                 corners = rectangle_around(shapely.get_coordinates(placed[row]))
-                objects.append((corners, names[row], phrases[row]))
+                held.append((corners, names[row], phrases[row]))
         if not taken.any():
             raise AnnotationError(
                 f"{file}: none of {len(shapes)} features lies in "
@@ -93,17 +89,8 @@ def read(path: Path) -> list[AnnotatedImage]:
         if away := int((~taken).sum()):
             note("feature outside", file, f"{away} features lie in no raster", "left out", away)
     return [
-        AnnotatedImage(
-            id=image_id(one, root),
-            path=str(one),
-            size_wh=scenes[one].size_wh,
-            boxes=Boxes(np.array([quad for quad, _, _ in objects])) if objects else Boxes.empty(),
-            names=tuple(name for _, name, _ in objects),
-            phrases=tuple(phrase for _, _, phrase in objects),
-            split=listed(one),
-            source=root.name,
-        )
-        for one, objects in found.items()
+        image_of(one, root, size_wh=scenes[one].size_wh, split=listed(one), **objects(rows))
+        for one, rows in found.items()
     ]
 
 

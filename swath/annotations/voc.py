@@ -6,7 +6,6 @@ import xml.etree.ElementTree as Xml
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ from swath.annotations.pictures import (
     official_splits,
     refuse_repeats,
 )
-from swath.annotations.values import OBJECT
+from swath.annotations.values import OBJECT, objects, some_objects
 from swath.boxes import Boxes, rectangle_around
 from swath.errors import AnnotationError
 
@@ -40,7 +39,7 @@ _CORNERS = [
 
 def recognises(path: Path) -> bool:
     """Whether a folder holds XML files of annotations, or a file is one."""
-    return any(_holds(load_xml(file)) for file in islice(_files(path), 3))
+    return any(_holds(load_xml(file)) for file in xml_files(path)[:3])
 
 
 def read(path: Path) -> list[AnnotatedImage]:
@@ -53,13 +52,10 @@ def read(path: Path) -> list[AnnotatedImage]:
     DIOR-RSVG's, which splits by expression: a picture whose expressions lie in two splits is given
     once for each, as `00001@test`, of one scene.
 
-    Args:
-        path: the folder, or one XML file.
-
     Raises:
         AnnotationError: a file is damaged, or its picture is missing.
     """
-    files = [*_files(path)]
+    files = xml_files(path)
     root = absolute(path if path.is_dir() else path.parent)
     finder, listed = PictureFinder(root, files[0]), official_splits(root)
     splits = expression_splits(root)
@@ -103,9 +99,9 @@ def annotated(files: list[Path], find: Find) -> Iterator[tuple[Xml.Element, Anno
         if not _holds(tree):
             continue
         named = tree.findtext("filename") or tree.findtext("source/filename") or file.stem
-        objects = [*tree.findall("object"), *tree.findall("objects/object")]
+        found = [*tree.findall("object"), *tree.findall("objects/object")]
         try:
-            quads = [_quad(one) for one in objects]
+            rows = [(_quad(one), _name(one), _phrase(one)) for one in found]
             size = [int(float(tree.findtext(f"size/{key}") or 0)) for key in ("width", "height")]
         except ValueError as error:
             raise AnnotationError(
@@ -117,9 +113,7 @@ def annotated(files: list[Path], find: Find) -> Iterator[tuple[Xml.Element, Anno
                 id=file.stem,
                 path=str(find(named.strip(), file) or ""),
                 size_wh=(size[0], size[1]) if all(size) else UNMEASURED,
-                boxes=Boxes(np.array(quads)) if quads else Boxes.empty(),
-                names=tuple(map(_name, objects)),
-                phrases=tuple(map(_phrase, objects)),
+                **objects(rows),
             ),
         )  # fmt: skip
 
@@ -143,8 +137,11 @@ def expression_splits(root: Path) -> dict[int, str]:
 
 
 def xml_files(path: Path) -> list[Path]:
-    """The XML files below a folder by path, as DIOR-RSVG numbers their objects."""
-    return [*_files(path)]
+    """The file, or the XML files below a folder by path, as DIOR-RSVG numbers their objects."""
+    if not path.is_dir():
+        return [path] if path.suffix.lower() == ".xml" else []
+    inside = files_below(path, ".xml")
+    return sorted(file for file in inside if not file.name.endswith(".aux.xml"))
 
 
 def _by_split(image: AnnotatedImage, splits: list[str | None]) -> Iterator[AnnotatedImage]:
@@ -153,22 +150,8 @@ def _by_split(image: AnnotatedImage, splits: list[str | None]) -> Iterator[Annot
         places[split].append(place)
     places.pop(None, None)
     for split, rows in places.items():
-        yield replace(
-            image,
-            id=image.id if len(places) == 1 else f"{image.id}@{split}",
-            split=split,
-            boxes=image.boxes[rows],
-            names=tuple(image.names[row] for row in rows),
-            phrases=tuple(image.phrases[row] for row in rows),
-        )
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        inside = files_below(path, ".xml")
-        yield from sorted(file for file in inside if not file.name.endswith(".aux.xml"))
-    elif path.suffix.lower() == ".xml":
-        yield path
+        own = image.id if len(places) == 1 else f"{image.id}@{split}"
+        yield some_objects(image, rows, id=own, split=split)
 
 
 def _holds(tree: Xml.Element) -> bool:

@@ -25,8 +25,6 @@ from swath.registry import Registry
 Writer = Callable[[Path, Sequence[AnnotatedImage]], None]
 """Writes images' boxes into a folder whose pictures lie at `place_of`."""
 
-WRITERS: Registry[Writer] = Registry("writer", "swath.writers")
-
 
 def write(folder: Path | str, images: Iterable[AnnotatedImage], format: str) -> int:
     """Write a folder that the reader of that format reads back; return the number of boxes.
@@ -212,12 +210,12 @@ def _lines(folder: Path, image: AnnotatedImage, kind: str, lines: Sequence[str])
     file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-for _name, _writer in (
-    ("coco", _coco),
-    ("yolo", _yolo),
-    ("yolo-obb", _yolo_obb),
-    ("dota", _dota),
-    ("geojson", _geojson),
-    ("geopackage", _geopackage),
-):
-    WRITERS.add(_name, _writer)
+_OWN: dict[str, Writer] = {
+    "coco": _coco,
+    "yolo": _yolo,
+    "yolo-obb": _yolo_obb,
+    "dota": _dota,
+    "geojson": _geojson,
+    "geopackage": _geopackage,
+}
+WRITERS: Registry[Writer] = Registry("writer", "swath.writers", _OWN)

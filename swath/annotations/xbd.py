@@ -6,21 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import shapely
 
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.listings import load
 from swath.annotations.pictures import (
     SPLITS,
-    UNMEASURED,
     PictureFinder,
     absolute,
     files_below,
     refuse_repeats,
 )
-from swath.annotations.values import around
-from swath.boxes import Boxes
+from swath.annotations.values import around, image_of, objects
 from swath.errors import AnnotationError
 
 _PRE, _POST = "_pre_disaster", "_post_disaster"
@@ -48,25 +45,24 @@ def read(path: Path) -> list[AnnotatedImage]:
     root = absolute(path)
     finder, images, total = PictureFinder(root, root / "labels" / "xBD"), [], 0
     for name, before, after in label_files(root):
-        paths = [finder.find(f"{name}{side}.png") for side in ((_PRE, _POST) if after else (_PRE,))]
-        total += len(paths)
+        sides = (_PRE, _POST) if after else (_PRE,)
+        paths = [found for side in sides if (found := finder.find(f"{name}{side}.png"))]
+        total += len(sides)
         file = after or before
-        objects = [_object(one, f"{file}: building {n}") for n, one in enumerate(buildings(file))]
-        if None in paths:
+        boxed = [_object(one, f"{file}: building {n}") for n, one in enumerate(buildings(file))]
+        if len(paths) < len(sides):
             continue
         split = next((_SPLITS[part.lower()] for part in before.relative_to(root).parts
                       if part.lower() in _SPLITS), None)  # fmt: skip
         images.append(
-            AnnotatedImage(
+            image_of(
+                paths[0],
+                root,
                 id=f"{split}/{name}" if split else name,
-                path=str(paths[0]),
-                size_wh=UNMEASURED,
                 label=_kind(before),
-                boxes=Boxes(np.array([quad for quad, _ in objects])),
-                names=tuple(name for _, name in objects),
                 split=split,
-                source=root.name,
                 frames=tuple(map(str, paths)) if after else (),
+                **objects(boxed),
             )
         )
     finder.refuse_missing(total)

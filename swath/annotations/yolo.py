@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.labelfiles import first_fields, labelled, lines_of, numbers
-from swath.annotations.pictures import UNMEASURED, absolute, image_id, refuse_repeats
-from swath.boxes import Boxes, rectangle_around
+from swath.annotations.pictures import UNMEASURED, absolute, refuse_repeats
+from swath.annotations.values import image_of, objects
+from swath.boxes import rectangle_around
 from swath.errors import AnnotationError, ImageryError
 from swath.imagery.scene import open_scene
 
@@ -44,28 +45,15 @@ def read(path: Path) -> list[AnnotatedImage]:
     names = _class_names(root)
     images = []
     for picture, file, split in labelled(root, "labels"):
-        quads, own = [], []
-        for where, fields in lines_of(file) if file else ():
-            quad, name = _object(fields, names, where)
-            quads.append(quad)
-            own.append(name)
+        rows = [_object(fields, names, where) for where, fields in lines_of(file)] if file else []
         size = UNMEASURED
-        if quads:
+        if rows:
             try:
                 size = open_scene(picture).size_wh
             except ImageryError:  # said by whoever measures the images
-                quads, own = [], []
-        images.append(
-            AnnotatedImage(
-                id=image_id(picture, root),
-                path=str(picture),
-                size_wh=size,
-                boxes=Boxes(np.array(quads) * size) if quads else Boxes.empty(),
-                names=tuple(own),
-                split=split,
-                source=root.name,
-            )
-        )
+                rows = []
+        own = objects((quad * size, name) for quad, name in rows)
+        images.append(image_of(picture, root, size_wh=size, split=split, **own))
     refuse_repeats(images, root)
     return images
 
@@ -94,9 +82,8 @@ def _object(
     if len(values) == 4:
         quad = values[:2] + _CORNERS * values[2:]
     else:
-        quad = (
-            values.reshape(-1, 2) if len(values) == 8 else rectangle_around(values.reshape(-1, 2))
-        )
+        points = values.reshape(-1, 2)
+        quad = points if len(points) == 4 else rectangle_around(points)
     name = names[int(fields[0])] if names is not None else f"class {int(fields[0])}"
     return quad, name
 

@@ -13,6 +13,7 @@ import typer
 from swath import __version__
 from swath.cli.ask import ask
 from swath.cli.console import (
+    Json,
     bars,
     command,
     emit,
@@ -51,7 +52,6 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(help="Recipe keys, as in tuning.stages.0.epochs=3.")
 ]
 Home = Annotated[Path, typer.Option(help="Folder that holds the experiments.")]
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on standard output.")]
 Fresh = Annotated[bool, typer.Option(help="Forget an earlier run of this name.")]
 Tiny = Annotated[
     bool,
@@ -238,13 +238,8 @@ def tune(
     _tune(_experiment(recipe, overrides, home, tiny), fresh)
 
 
-app.command()(evaluate)
-app.command()(report)
-app.command()(score)
-app.command()(suites)
-
-
-app.command()(ask)
+for _verb in (evaluate, report, score, suites, ask):
+    app.command()(_verb)
 
 
 @app.command()

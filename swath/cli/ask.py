@@ -6,9 +6,7 @@ from typing import Annotated
 
 import typer
 
-from swath.cli.console import emit, say
-
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on standard output.")]
+from swath.cli.console import Json, emit, say
 
 
 def ask(

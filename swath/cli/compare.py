@@ -56,7 +56,7 @@ def compare(folders: list[Path], to: Path | None, json: bool) -> None:
                      for run in runs]  # fmt: skip
             cells += [_gap(some[task].get(name)) for some in record.gaps.values()]
             shown.add_row(task, name, f"{last.n:,}", *cells)
-    Console().print(shown)
+    Console(markup=False).print(shown)
     return say(*notes, *([str(to)] if to else []))
 
 

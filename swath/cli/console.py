@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from swath.experiment import Experiment
     from swath.tuning.plan import Plan
 
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on standard output.")]
 Advance = Callable[..., None]
 """Called with (done, all) and a note that stands behind the bar."""
 
@@ -49,24 +50,12 @@ def bars() -> Iterator[Callable[[str], Advance]]:
     if not console.is_terminal:
         yield _lines
         return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich import progress as rich
 
-    columns = (
-        TextColumn("{task.description:14}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=console) as shown:
+    name, note = rich.TextColumn("{task.description:14}"), rich.TextColumn("{task.fields[note]}")
+    counts = (rich.BarColumn(), rich.MofNCompleteColumn())
+    times = (rich.TimeElapsedColumn(), rich.TimeRemainingColumn())
+    with rich.Progress(name, *counts, *times, note, console=console) as shown:
 
         def start(name: str) -> Advance:
             task = shown.add_task(name, total=None, note="", visible=False)
@@ -94,13 +83,9 @@ def _lines(name: str) -> Advance:
 
 def scores_of(experiment: Experiment) -> dict[str, Any]:
     """Scores of base and tuned, as JSON holds them."""
-    return {
-        run.name: {
-            task: {name: one.to_row() for name, one in metrics.items()}
-            for task, metrics in run.scores.items()
-        }
-        for run in experiment.runs()
-    }
+    from swath.evaluation.score import rows_of
+
+    return {run.name: rows_of(run.scores) for run in experiment.runs()}
 
 
 def table(experiment: Experiment) -> None:
@@ -116,7 +101,7 @@ def table(experiment: Experiment) -> None:
         for name, last in metrics.items():
             cells = [_cell(run.scores.get(task, {}).get(name)) for run in runs]
             shown.add_row(task, name, *cells, str(last.n))
-    Console().print(shown)
+    Console(markup=False).print(shown)
     labels, last_run = experiment.tuned_set().labels, runs[-1]
     for task, some in last_run.tasks.items():
         sure = certainty(some, labels, last_run.validation)

@@ -7,13 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from swath.cli.console import bars, emit, say
+from swath.cli.console import Json, bars, emit, say
 from swath.errors import RequestError
 
 data = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="List data sets; search STAC catalogues."
 )
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on standard output.")]
 
 
 @data.command("list")

@@ -12,12 +12,11 @@ from threading import Lock
 from typing import Any
 
 import orjson
-from PIL import Image
 
 from swath.errors import ImageryError, InstructionError
+from swath.evaluation.gallery import rendered
 from swath.evaluation.style import CSS
 from swath.imagery.rendering import PLAIN
-from swath.imagery.scene import open_scene
 from swath.instructions.conversation import Box, Conversation
 from swath.instructions.review import Review, parts_of, written
 from swath.recipe import Rendering
@@ -184,11 +183,7 @@ def _number(path: Sequence[str], place: int) -> int:
 
 @lru_cache(maxsize=16)
 def _jpeg(path: str, rendering: str) -> bytes:
-    scene, shown = open_scene(path), Rendering.model_validate_json(rendering)
-    scale = min(1.0, PICTURE_PX / max(scene.size_wh))
-    width, height = (max(1, round(side * scale)) for side in scene.size_wh)
     stream = io.BytesIO()
-    Image.fromarray(scene.read_rgb(size_wh=(width, height), rendering=shown)).save(
-        stream, "JPEG", quality=90
-    )
+    picture = rendered(path, Rendering.model_validate_json(rendering), PICTURE_PX)
+    picture.save(stream, "JPEG", quality=90)
     return stream.getvalue()

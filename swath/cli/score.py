@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from swath.cli.console import bars, command, emit, say, scores_of, table
+from swath.cli.console import Json, bars, command, emit, say, scores_of, table
 from swath.errors import RequestError
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from swath.evaluation.suites.running import Asked, Result
     from swath.experiment import Experiment
 
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on standard output.")]
 Chosen = Annotated[
     list[str] | None,
     typer.Option("--suite", help="Suites, groups or a YAML row: aid,rsicd or aid=FOLDER."),
@@ -254,7 +253,7 @@ def _show(results: list[Result], every: bool, json: bool) -> None:
             cells = (f"{other['values'][key]:g}" if key in other["values"] else "" for key in keys)
             about = (other["source"], other.get("note", ""), other["protocol"] if every else "")
             shown.add_row(other["system"], *cells, "; ".join(filter(None, about)))
-        Console().print(shown)
+        Console(markup=False).print(shown)
         for mode, some in row["modes"].items():
             say(f"by {mode}: " + ", ".join(f"{name} {value:.4g}" for name, value in some.items()))
         for name, note in one.notes.items():
@@ -264,7 +263,8 @@ def _show(results: list[Result], every: bool, json: bool) -> None:
         for name, why in one.notes.get("not asked", {}).items():
             say(f"{name}: not asked, {why}")
         if by := one.notes.get("matched_by"):
-            say(f"{one.notes['kind']}, matched by {by}; truth: {one.notes['truth']}")
+            read = f"boxes as {name}; " if (name := one.notes.get("dialect")) else ""
+            say(f"{one.notes['kind']}, matched by {by}; {read}truth: {one.notes['truth']}")
     return None
 
 

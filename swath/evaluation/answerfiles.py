@@ -15,7 +15,8 @@ from swath.evaluation.sheets import sheet_rows
 
 _ID = ("custom_id", "question_id", "qid", "id", "index")
 _IMAGE = ("image_id", "image", "image_path", "img", "filename")
-_TEXT = ("prediction", "pred", "response", "model_answer", "output", "answer", "text")
+_TEXT = ("prediction", "pred", "response", "model_answer", "output", "answer", "text",
+         "caption")  # fmt: skip
 _TRUTH = ("ground_truth", "annotation", "gt_bbox", "gt", "label", "truth")
 _KIND = ("type", "task_type", "category", "kind")
 
@@ -112,7 +113,7 @@ def read_answers(path: Path) -> tuple[str, list[Given]]:
             id=words(first(row, _ID)),
             image=words(first(row, places)),
             question=words(first(row, ("question", "prompt"))),
-            truth=_truth_of(row, truths),
+            truth=_truth_of({k: v for k, v in row.items() if k not in texts}, truths),
             kind=words(first(row, _KIND)),
             no_number=hole and first(row, texts) is None,
         )

@@ -13,11 +13,11 @@ from swath.annotations.values import boxes_of
 from swath.boxes import Boxes
 from swath.errors import EvaluationError, RequestError
 from swath.evaluation.answerfiles import Given, words
+from swath.evaluation.grounding import quads_of
 from swath.evaluation.predictions import Prediction
 from swath.evaluation.reading import Labels, Names, letters, read_count
 from swath.evaluation.runner import read, unanswered
 from swath.evaluation.suites.items import Item, conversations
-from swath.evaluation.suites.pictures import quads_of
 from swath.evaluation.suites.running import Asked
 from swath.evaluation.suites.table import Suite
 from swath.instructions.conversation import Conversation
@@ -204,27 +204,49 @@ def _key(asked: Asked, given: Sequence[Given]) -> tuple[str, Named, NamedRow]:
             and not _of_others(asked, given, key_of, name_of)
         ):
             return by, key_of, name_of
-    if len(given) == len(asked.conversations) and not any(one.id for one in given):
+    if len(given) == len(asked.conversations) and _running(asked, given):
         _same_order(asked, given)
         return "order", lambda _, number: str(number), lambda _, number: str(number)
     ours, theirs = [one.id for one in asked.conversations], [one.id or one.image for one in given]
     raise EvaluationError(
         f"{asked.suite.name}: {len(given)} answers cannot be matched to its {len(ours)} questions; "
         f"the suite's are called {few(ours)}, the file's {few(theirs)}. Are they of this suite and "
-        f"split?"
+        f"split? Then name them by its ids, or write `image` and `question` beside each."
     )
 
 
 def _of_others(asked: Asked, given: Sequence[Given], key_of: Named, name_of: NamedRow) -> bool:
-    """Whether rows of the same names ask something else: numbers from 0 on fit any suite."""
-    ours = {key_of(one, n): _asks(one.text("user")) for n, one in enumerate(asked.conversations)}
-    pairs = [
-        (ours[name], _asks(row.question))
-        for number, row in enumerate(given)
-        if row.question and (name := name_of(row, number)) in ours
-    ]
-    other = sum(not (one in two or two in one) for one, two in pairs if one and two)
-    return 2 * other > len(pairs)
+    """Whether rows of the same names ask something else: numbers from 0 on fit any suite.
+
+    Of names that are words, and of a picture that is asked one thing, wordings may differ.
+    """
+    ours = {
+        key_of(one, n): (_asks(one.text("user")), _plain(_picture(one)))
+        for n, one in enumerate(asked.conversations)
+    }
+    pictures = {picture for _, picture in ours.values()}
+    numbered = all(name.isdecimal() for name in ours)
+    alike = len({words for words, _ in ours.values()}) == 1
+    told = other = 0
+    for number, row in enumerate(given):
+        if (name := name_of(row, number)) in ours:
+            (words, picture), seen = ours[name], _plain(row.image)
+            worded = numbered and not (alike and seen == picture)
+            said = _asks(row.question) if worded else ""
+            told += bool(said) or seen in pictures
+            differs = bool(said and words) and not (said in words or words in said)
+            other += differs or (seen in pictures and seen != picture)
+    return 10 * other > told
+
+
+def _running(asked: Asked, given: Sequence[Given]) -> bool:
+    """Whether rows have no names, or only running numbers, and truths that tell their order."""
+    names = [one.id for one in given]
+    if not any(names):
+        return True
+    counted = any(names == [str(n + start) for n in range(len(names))] for start in (0, 1))
+    counted = counted and bool({"label", "answer", "count"} & asked.conversations[0].truth.keys())
+    return counted and all(isinstance(one.truth, str) for one in given)
 
 
 def _same_order(asked: Asked, given: Sequence[Given]) -> None:

@@ -9,15 +9,17 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from statistics import median_low
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from swath.annotations.pictures import UNMEASURED
 from swath.boxes import Boxes
 from swath.errors import EvaluationError
-from swath.evaluation.predictions import Prediction
+from swath.evaluation.grounding import boxes_of, quads_of
+from swath.evaluation.predictions import TRUTH, Prediction
 from swath.evaluation.runner import unanswered
 from swath.instructions.conversation import Conversation
 
@@ -25,90 +27,84 @@ from swath.instructions.conversation import Conversation
 def blind(
     train: Sequence[Conversation], test: Sequence[Conversation]
 ) -> dict[str, list[Prediction]]:
-    """Every baseline that needs no features and has both training and test conversations."""
-    table: dict[str, dict[str, Callable[..., list[Prediction]]]] = {
-        "majority class": {"classify": majority_class},
-        "commonest name": {"identify": commonest_name},
-        "commonest answer": {"question": commonest_answer},
-        "mean box": {"refer": mean_box, "ground": partial(mean_box, task="ground")},
-        "centre box": {"refer": centre_box, "ground": partial(centre_box, task="ground")},
-        "median count": {"count": median_count},
-        "commonest classes": {"classes": commonest_classes},
-        "median damage": {"damage": median_damage},
-        "commonest caption": {
-            task: partial(commonest_caption, task=task)
-            for task in ("caption", "region", "describe")
-        },
+    """Every baseline that has both training and test conversations.
+
+    Boxes are guessed as shares of a picture, so only where the size of every picture is known.
+    """
+    captioned = ("caption", "region", "describe")
+    boxed: tuple[str, ...] = ("refer", "ground")
+    asked = [one for one in (*train, *test) if one.task in boxed]
+    if any(image.size_wh == UNMEASURED for one in asked for image in one.images):
+        boxed = ()
+    table: dict[str, tuple[Callable[..., list[Prediction]], Sequence[str]]] = {
+        "majority class": (commonest_label, ["classify"]),
+        "commonest name": (commonest_label, ["identify"]),
+        "commonest answer": (commonest_answer, ["question"]),
+        "mean box": (mean_box, boxed),
+        "centre box": (centre_box, boxed),
+        "median count": (median_count, ["count"]),
+        "commonest classes": (commonest_classes, ["classes"]),
+        "median damage": (median_damage, ["damage"]),
+        "commonest caption": (commonest_caption, captioned),
     }
     predictions = {
         name: [
             prediction
-            for task, make in tasks.items()
+            for task in tasks
             if _of(train, task) and _of(test, task)
-            for prediction in make(train, test)
+            for prediction in make(train, test, task=task)
         ]
-        for name, tasks in table.items()
+        for name, (make, tasks) in table.items()
     }
     return {name: some for name, some in predictions.items() if some}
 
 
-def majority_class(train: Sequence[Conversation], test: Sequence[Conversation]) -> list[Prediction]:
-    """The commonest training class for every test image; a tie goes to the first met."""
-    label = _commonest([one.truth["label"] for one in _training(train, "classify")])
-    return [
-        replace(unanswered(one), answer=label, label=label, problem=None)
-        for one in _of(test, "classify")
-    ]
-
-
-def commonest_name(train: Sequence[Conversation], test: Sequence[Conversation]) -> list[Prediction]:
-    """The commonest training object for every region; a tie goes to the first met."""
-    name = _commonest([one.truth["name"] for one in _training(train, "identify")])
-    return [
-        replace(unanswered(one), answer=name, label=name, problem=None)
-        for one in _of(test, "identify")
-    ]
+def commonest_label(
+    train: Sequence[Conversation], test: Sequence[Conversation], task: str = "classify"
+) -> list[Prediction]:
+    """The commonest training class or object for every question; a tie goes to the first met."""
+    label = _commonest([one.truth[TRUTH[task]] for one in _training(train, task)])
+    return [_answered(one, label, label=label) for one in _of(test, task)]
 
 
 def commonest_answer(
-    train: Sequence[Conversation], test: Sequence[Conversation]
+    train: Sequence[Conversation], test: Sequence[Conversation], task: str = "question"
 ) -> list[Prediction]:
     """The commonest training answer to the question's kind; of all, to a kind never met."""
     by_kind: dict[str | None, list[str]] = {None: []}
-    for one in _training(train, "question"):
+    for one in _training(train, task):
         for kind in (None, one.truth.get("kind") or ""):
             by_kind.setdefault(kind, []).append(str(one.truth["answer"]))
     answers = {kind: _commonest(texts) for kind, texts in by_kind.items()}
     return [
-        _captioned(one, answers.get(one.truth.get("kind") or "", answers[None]))
-        for one in _of(test, "question")
+        _answered(one, answers.get(one.truth.get("kind") or "", answers[None]))
+        for one in _of(test, task)
     ]
 
 
-def median_count(train: Sequence[Conversation], test: Sequence[Conversation]) -> list[Prediction]:
+def median_count(
+    train: Sequence[Conversation], test: Sequence[Conversation], task: str = "count"
+) -> list[Prediction]:
     """The median training count for every question, the lower one of two: least mean error."""
-    count = int(median_low([one.truth["count"] for one in _training(train, "count")]))
-    return [
-        replace(unanswered(one), answer=str(count), count=count, problem=None)
-        for one in _of(test, "count")
-    ]
+    count = int(median_low([one.truth["count"] for one in _training(train, task)]))
+    return [_answered(one, str(count), count=count) for one in _of(test, task)]
 
 
 def commonest_classes(
-    train: Sequence[Conversation], test: Sequence[Conversation]
+    train: Sequence[Conversation], test: Sequence[Conversation], task: str = "classes"
 ) -> list[Prediction]:
     """The commonest set of training classes for every test image."""
-    said = _commonest(
-        ["; ".join(sorted(one.truth["labels"])) for one in _training(train, "classes")]
-    )
-    return [_captioned(one, said) for one in _of(test, "classes")]
+    said = _commonest(["; ".join(sorted(one.truth["labels"])) for one in _training(train, task)])
+    return [_answered(one, said) for one in _of(test, task)]
 
 
-def median_damage(train: Sequence[Conversation], test: Sequence[Conversation]) -> list[Prediction]:
+def median_damage(
+    train: Sequence[Conversation], test: Sequence[Conversation], task: str = "damage"
+) -> list[Prediction]:
     """The median of each training count of buildings, as JSON, for every test pair."""
-    counts = [one.truth["counts"] for one in _training(train, "damage")]
+    counts = [one.truth["counts"] for one in _training(train, task)]
     said = {name: int(median_low([some[name] for some in counts])) for name in counts[0]}
-    return [_captioned(one, json.dumps(said)) for one in _of(test, "damage")]
+    return [_answered(one, json.dumps(said)) for one in _of(test, task)]
 
 
 def mean_box(
@@ -150,38 +146,8 @@ def commonest_caption(
     captions = {label: _commonest(texts) for label, texts in by_class.items()}
     classes = classes or {}
     return [
-        _captioned(one, captions.get(classes.get(one.images[0].path), captions[None]))
+        _answered(one, captions.get(classes.get(one.images[0].path), captions[None]))
         for one in _of(test, task)
-    ]
-
-
-def nearest_caption(
-    train: Sequence[Conversation],
-    test: Sequence[Conversation],
-    train_features: NDArray[np.floating],
-    test_features: NDArray[np.floating],
-) -> list[Prediction]:
-    """The first caption of the training image nearest by cosine, for every test image.
-
-    Args:
-        train: conversations of task "caption".
-        test: conversations of task "caption".
-        train_features: (train, d) a vector for each training conversation's image.
-        test_features: (test, d) likewise for the test.
-
-    Raises:
-        EvaluationError: conversations of another task, or not one vector each.
-    """
-    for name, some, features in (("train", train, train_features), ("test", test, test_features)):
-        if len(_of(some, "caption")) != len(some) or len(some) != len(features) or not len(some):
-            raise EvaluationError(
-                f"{name}: {len(some)} conversations, {len(_of(some, 'caption'))} of task "
-                f"'caption', and {len(features)} vectors; give captions only, with a vector each."
-            )
-    nearest = np.argmax(_unit(test_features) @ _unit(train_features).T, axis=1)  # (test,)
-    return [
-        _captioned(one, train[row].truth["captions"][0])
-        for one, row in zip(test, nearest, strict=True)
     ]
 
 
@@ -212,8 +178,7 @@ def _relative(train: Sequence[Conversation], task: str) -> NDArray[np.float64]:
     """
     rows = []
     for one in _training(train, task):
-        quads = np.asarray(one.truth["boxes"], dtype=np.float64).reshape(-1, 4, 2)
-        boxes = Boxes(quads[:1] if task == "refer" else quads)
+        boxes = boxes_of(one.truth["boxes"][:1] if task == "refer" else one.truth["boxes"])
         rows.append(boxes.hbb / np.tile(one.images[0].size_wh, 2))
     return np.concatenate(rows)
 
@@ -222,16 +187,9 @@ def _boxed(share: NDArray[np.float64], test: Sequence[Conversation]) -> list[Pre
     predictions = []
     for one in test:
         box = Boxes.from_hbb([share * np.tile(one.images[0].size_wh, 2)])
-        rows = np.round(box.quads.reshape(-1, 8), 3).tolist()
-        predictions.append(replace(unanswered(one), boxes=rows, problem=None))
+        predictions.append(replace(unanswered(one), boxes=quads_of(box), problem=None))
     return predictions
 
 
-def _captioned(conversation: Conversation, caption: str) -> Prediction:
-    return replace(unanswered(conversation), answer=caption, problem=None)
-
-
-def _unit(features: NDArray[np.floating]) -> NDArray[np.float64]:
-    vectors = np.asarray(features, dtype=np.float64)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.maximum(lengths, 1e-12)
+def _answered(conversation: Conversation, answer: str, **read: Any) -> Prediction:
+    return replace(unanswered(conversation), answer=answer, problem=None, **read)

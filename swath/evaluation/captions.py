@@ -32,7 +32,6 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
 
     Args:
         predictions: of task "caption" or "region".
-        labels: not used.
     """
     answers = [tokenise(one.answer) for one in predictions]
     references = [[tokenise(text) for text in one.truth["captions"]] for one in predictions]
@@ -59,7 +58,6 @@ def described(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> 
 
     Args:
         predictions: of task "describe".
-        labels: not used.
     """
     words_only = [replace(one, answer=without_boxes(one.answer)) for one in predictions]
     return found(predictions) | measures(words_only)

@@ -66,19 +66,13 @@ class Certainty:
 
     def to_row(self) -> dict[str, Any]:
         """The certainty as a JSON object, the curve at 21 coverages."""
-        at = np.linspace(0, 1, 21)[1:]
-        places = np.minimum(np.searchsorted(self.curve.coverage, at), len(self.curve.coverage) - 1)
+        given, right = self.curve.coverage.tolist(), self.curve.accuracy.tolist()
+        places = np.searchsorted(given, np.linspace(0, 1, 21)[1:]).clip(max=len(given) - 1)
+        names = ("low", "high", "n", "confidence", "accuracy")
         return {
-            "bins": [
-                dict(zip(("low", "high", "n", "confidence", "accuracy"), one, strict=True))
-                for one in self.bins
-            ],
+            "bins": [dict(zip(names, one, strict=True)) for one in self.bins],
             "curve": [
-                {
-                    "coverage": float(self.curve.coverage[i]),
-                    "accuracy": float(self.curve.accuracy[i]),
-                }
-                for i in dict.fromkeys(places.tolist())
+                {"coverage": given[i], "accuracy": right[i]} for i in dict.fromkeys(places.tolist())
             ],
             "unsure": [asdict(one) for one in self.aims],
             "chosen_on": self.chosen_on,

@@ -113,16 +113,8 @@ def intervals(metric: Metric, rows: Sequence[tuple[Series, Score]]) -> str:
         parts.append(_text(x, height - 6, f"{tick:g} {metric.unit}".strip(), "middle"))
     for number, (series, score) in enumerate(rows):
         y = row_height * number + 20
-        parts.append(
-            _text(
-                left - 16,
-                y + 4,
-                _short(series.name, 26),
-                "end",
-                f"name {series.style}",
-                series.name,
-            )
-        )
+        name, style = _short(series.name, 26), f"name {series.style}"
+        parts.append(_text(left - 16, y + 4, name, "end", style, series.name))
         if score.low is not None and score.high is not None:
             parts.append(_line(at(score.low), y, at(score.high), y, f"whisker {series.style}"))
         x = at(score.value)
@@ -134,7 +126,6 @@ def shares(
     titles: tuple[str, str, str],
     curves: Sequence[tuple[Series, Sequence[tuple[float, float]], Sequence[str]]],
     diagonal: bool = False,
-    low: float = 0.0,
 ) -> str:
     """Shares against shares, 0 to 1: lines through points, a dot each where it has a hover text.
 
@@ -142,25 +133,22 @@ def shares(
         titles: of the chart, of the x and of the y axis.
         curves: systems with points (x, y), and a hover text each or none at all.
         diagonal: draw where x is y.
-        low: where the y axis begins.
     """
     width, height, left, right, top, bottom = 480.0, 310.0, 52.0, 14.0, 26.0, 40.0
 
     def at(x: float, y: float) -> tuple[float, float]:
-        y = (max(y, low) - low) / (1 - low)
         return left + x * (width - left - right), height - bottom - y * (height - top - bottom)
 
     parts = [_open(width, height, titles[0])]
-    for tick in ticks(100 * low, 100.0, 5):
-        y = at(0, tick / 100)[1]
+    for tick in ticks(0.0, 100.0, 5):
+        x, y = at(tick / 100, tick / 100)
         parts.append(_line(left, y, width - right, y, "grid"))
         parts.append(_text(left - 8, y + 4, f"{tick:g}", "end"))
-    for tick in ticks(0.0, 100.0, 5):
-        parts.append(_text(at(tick / 100, low)[0], height - bottom + 18, f"{tick:g}", "middle"))
+        parts.append(_text(x, height - bottom + 18, f"{tick:g}", "middle"))
     parts.append(_text(width - right, height - 4, f"{titles[1]}, %", "end", "axis"))
     parts.append(_text(4, 12, f"{titles[2]}, %", "start", "axis"))
     if diagonal:
-        parts.append(_line(*at(low, low), *at(1, 1), "boundary"))
+        parts.append(_line(*at(0, 0), *at(1, 1), "boundary"))
     for series, points, hovers in curves:
         line = points if hovers else _thinned(points)
         hovers = hovers or ([series.name] if len(points) == 1 else [])
@@ -196,16 +184,8 @@ def _bars(
     for number, row in enumerate(rows):
         y = pitch * number + gap / 2
         middle = y + bar * len(tables) / 2 + 4
-        parts.append(
-            _text(
-                left - 10,
-                middle,
-                _short(row.label),
-                "end",
-                "name",
-                f"{row.label}, n {row.support:,}",
-            )
-        )
+        hover = f"{row.label}, n {row.support:,}"
+        parts.append(_text(left - 10, middle, _short(row.label), "end", "name", hover))
         parts.append(_text(width - right + 10, middle, f"{100 * row.f1:.0f}", "start", "value"))
         parts.append(_line(left, y - 2, left, y + bar * len(tables) + 2, "grid"))
         for place, (series, table) in enumerate(tables):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from swath.errors import EvaluationError
-from swath.evaluation.metrics import Measure, mean_of, share_of
+from swath.evaluation.metrics import Measure, mean_of, share, share_of
 from swath.evaluation.predictions import NOT_A_LABEL, Prediction
 from swath.evaluation.statistics import calibration, calibration_error
 
@@ -54,7 +53,6 @@ def identified(predictions: Sequence[Prediction], labels: Sequence[str] = ()) ->
 
     Args:
         predictions: of task "identify".
-        labels: not used.
     """
     scenes = tuple(one.scene for one in predictions)
     return {
@@ -84,8 +82,8 @@ def per_class(predictions: Sequence[Prediction], labels: Sequence[str]) -> list[
     table = confusion(predictions, labels)
     hits = np.diagonal(table).astype(np.float64)
     support, named = table.sum(axis=1), table[:, :-1].sum(axis=0)
-    precision, recall = _ratio(hits, named), _ratio(hits, support)
-    f1 = _ratio(2 * hits, named + support)
+    precision, recall = share(hits, named), share(hits, support)
+    f1 = share(2 * hits, named + support)
     return [
         ClassScore(label, float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]))
         for i, label in enumerate(labels)
@@ -106,12 +104,8 @@ def _f1_rows(predictions: Sequence[Prediction], labels: Sequence[str]) -> NDArra
 
 def _macro_f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     right, named, true = np.split(sums, 3, axis=-1)
-    mean: NDArray[np.float64] = _ratio(2 * right, named + true).mean(axis=-1)
+    mean: NDArray[np.float64] = share(2 * right, named + true).mean(axis=-1)
     return mean
-
-
-def _ratio(above: NDArray[np.float64], below: NDArray[Any]) -> NDArray[np.float64]:
-    return np.divide(above, below, out=np.zeros(above.shape), where=below > 0)
 
 
 def _place(prediction: Prediction, places: dict[str, int]) -> int:

@@ -5,7 +5,7 @@ Published values are of ViT-B/32; name the checkpoint beside those of another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,9 @@ from PIL import Image
 
 from swath.errors import ModelError
 from swath.evaluation.gallery import rendered
+from swath.evaluation.metrics import share
 from swath.evaluation.predictions import Prediction
+from swath.models.encoding import batches
 from swath.recipe import Rendering
 
 WEIGHT = 2.5
@@ -52,8 +54,7 @@ def ref_clip_score(scores: Floats, nearest: Floats) -> Floats:
     The paper's formula; its code keeps negative cosines.
     """
     nearest = np.maximum(nearest, 0)
-    above, below = 2 * scores * nearest, scores + nearest
-    return np.divide(above, below, out=np.zeros(len(above)), where=below > 0)
+    return share(2 * scores * nearest, scores + nearest)
 
 
 def unit(rows: Floats) -> Floats:
@@ -139,7 +140,7 @@ def clip_scores(
 
     def texts(some: Sequence[str]) -> Floats:
         rows = []
-        for part in _parts([PROMPT + text for text in some], batch_size):
+        for part in batches([PROMPT + text for text in some], batch_size):
             ids = tokenizer(
                 part, padding=True, truncation=True, max_length=longest, return_tensors="pt"
             )
@@ -149,7 +150,7 @@ def clip_scores(
 
     with torch.inference_mode():
         seen = []
-        for part in _parts(list(map(str, images)), batch_size):
+        for part in batches(list(map(str, images)), batch_size):
             pictures = [open_image(path).convert("RGB") for path in part]
             pixels = processor(pictures, return_tensors="pt")["pixel_values"]
             found = model.vision_model(pixel_values=pixels).pooler_output
@@ -159,8 +160,3 @@ def clip_scores(
     ends = np.cumsum([len(several) for several in references])[:-1]
     clip = clip_score(np.concatenate(seen), own)
     return Scores(clip, ref_clip_score(clip, nearest_reference(own, np.split(every, ends))))
-
-
-def _parts(items: list[str], size: int) -> Iterator[list[str]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

@@ -19,7 +19,6 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
 
     Args:
         predictions: of task "count".
-        labels: not used.
     """
     scenes = tuple(one.scene for one in predictions)
     truth = np.array([one.truth["count"] for one in predictions], dtype=np.float64)

@@ -24,12 +24,13 @@ from swath.boxes import Boxes
 from swath.errors import AnnotationError, EvaluationError, RequestError
 from swath.evaluation import detection
 from swath.evaluation.detection import Objects
+from swath.evaluation.grounding import quads_of
 from swath.evaluation.metrics import Score
 from swath.evaluation.predictions import NO_BOX, Prediction
 from swath.evaluation.reading import letters
 from swath.evaluation.runner import unanswered
 from swath.evaluation.suites.items import conversations
-from swath.evaluation.suites.pictures import of_images, quads_of
+from swath.evaluation.suites.pictures import of_images
 from swath.evaluation.suites.running import Asked
 from swath.evaluation.suites.table import Suite
 

@@ -102,15 +102,14 @@ def coco(found: Objects, truth: Objects) -> dict[str, float]:
     return scores | {f"AR_{size}": mean(size, 100, 1) for size in ("small", "medium", "large")}
 
 
-def coco_per_class(found: Objects, truth: Objects, least: float = 0.5) -> dict[str, float]:
-    """COCO's AP of each class at one IoU."""
+def coco_per_class(found: Objects, truth: Objects) -> dict[str, float]:
+    """COCO's AP of each class at IoU 0.5."""
     images = sorted({*found.images, *truth.images})
-    place = int(np.argmin(np.abs(_LEAST - least)))
     tables = {
         name: _coco_class(found, truth, name, images, "all", 100)
         for name in sorted(set(truth.names))
     }
-    return {name: float(t[0][place].mean()) for name, t in tables.items() if t is not None}
+    return {name: float(t[0][0].mean()) for name, t in tables.items() if t is not None}
 
 
 def _coco_class(

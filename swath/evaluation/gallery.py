@@ -115,7 +115,7 @@ def example(
             f'<dd class="{mark}">{escape(_answer(one))}{_aside(one, good)}</dd>'
         )
     return (
-        f'<figure class="example">{_picture(answers, open_image or _pillow)}<figcaption>'
+        f'<figure class="example">{_picture(answers, open_image or Image.open)}<figcaption>'
         f'<p class="question">{escape(_cut(last.question))}</p><dl>{"".join(rows)}</dl>'
         f'<p class="id">{escape(last.id)}</p></figcaption></figure>'
     )
@@ -164,10 +164,6 @@ def _picture(answers: Sequence[tuple[str, str, Prediction]], open_image: OpenIma
         else ""
     )
     return f'<div class="picture" style="aspect-ratio:{width}/{height}">{shown}{drawn}</div>'
-
-
-def _pillow(path: str) -> Image.Image:
-    return Image.open(path)
 
 
 def _polygon(row: Sequence[float], style: str) -> str:

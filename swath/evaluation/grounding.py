@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from swath.boxes import Boxes, iou, iou_hbb
 from swath.evaluation import matching
-from swath.evaluation.metrics import Formula, Measure, mean_of, share_of
+from swath.evaluation.metrics import Formula, Measure, mean_of, share, share_of
 from swath.evaluation.predictions import Prediction
 
 THRESHOLD = 0.5
@@ -21,7 +21,6 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
 
     Args:
         predictions: of task "refer"; the first box of the truth is the one meant.
-        labels: not used.
 
     Source: Acc@0.5 as in VRSBench (arXiv:2406.12384), continuous area, no clamping to the image.
     """
@@ -40,7 +39,6 @@ def found(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict
 
     Args:
         predictions: of task "ground" or "describe"; all boxes of truth and answer count.
-        labels: not used.
 
     Source: one-to-one pairs by falling IoU, as detections are scored; GeoChat (arXiv:2311.15826)
     published no scorer.
@@ -105,14 +103,14 @@ def clipped(boxes: Boxes, size_wh: tuple[int, int]) -> Boxes:
     return Boxes.from_hbb(np.clip(boxes.hbb, 0, [*size_wh, *size_wh]))
 
 
-def share(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A part of a whole; 0 where the whole is 0."""
-    return np.divide(above, below, out=np.zeros(np.shape(above)), where=below > 0)
-
-
 def boxes_of(rows: Sequence[Sequence[float]]) -> Boxes:
     """Boxes of rows of 8 pixel values."""
     return Boxes(np.asarray(rows, dtype=np.float64).reshape(-1, 4, 2))
+
+
+def quads_of(boxes: Boxes) -> list[list[float]]:
+    """Boxes as predictions and truths hold them, rows of 8 pixel values."""
+    return boxes.quads.reshape(-1, 8).round(3).tolist()
 
 
 def _over(column: int) -> Formula:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.errors import EvaluationError
+from swath.evaluation.metrics import share
 
 _ALPHA, _BETA, _GAMMA, _DELTA = 0.85, 0.2, 0.6, 0.75  # English, `-l en -norm`
 _WEIGHTS = np.array([1.0, 0.6, 0.8, 0.6])  # exact, stem, synonym, paraphrase
@@ -66,19 +67,15 @@ def meteor(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     Source: Denkowski and Lavie, Meteor Universal (WMT 2014).
     """
     matched = sums[..., 4:20].reshape(*sums.shape[:-1], 4, 4)  # (..., matcher, kind and side)
-    shares = []
+    both = []
     for side in (0, 1):  # caption, reference
         content = (matched[..., side] * _WEIGHTS).sum(axis=-1)
         function = (matched[..., 2 + side] * _WEIGHTS).sum(axis=-1)
         length, small = sums[..., side], sums[..., 2 + side]
         weighed = _DELTA * (length - small) + (1 - _DELTA) * small
-        shares.append(_over(_DELTA * content + (1 - _DELTA) * function, weighed))
-    precision, recall = shares
-    mean = _over(precision * recall, (1 - _ALPHA) * recall + _ALPHA * precision)
-    broken = _over(sums[..., 20], (sums[..., 21] + sums[..., 22]) / 2)
+        both.append(share(_DELTA * content + (1 - _DELTA) * function, weighed))
+    precision, recall = both
+    mean = share(precision * recall, (1 - _ALPHA) * recall + _ALPHA * precision)
+    broken = share(sums[..., 20], (sums[..., 21] + sums[..., 22]) / 2)
     value: NDArray[np.float64] = mean * (1 - _GAMMA * broken**_BETA)
     return value
-
-
-def _over(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.divide(above, below, out=np.zeros(np.shape(above)), where=below > 0)

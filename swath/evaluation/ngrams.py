@@ -14,6 +14,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from swath.evaluation.metrics import share
+
 LONGEST = 4
 """Words of the longest n-gram that counts."""
 
@@ -210,8 +212,7 @@ def cider(some: Sentences, plain: bool = False) -> Floats:
         dot = np.bincount(
             grams.sentence, (own if plain else np.minimum(own, weight)) * weight, minlength=number
         )
-        norms = norm * norm[answer]
-        total += np.divide(dot, norms, out=np.zeros(number), where=norms > 0)
+        total += share(dot, norm * norm[answer])
     if not plain:
         bigrams = np.maximum(some.lengths - 1, 0)
         total *= np.exp(-((bigrams - bigrams[answer]) ** 2) / (2 * _SIGMA**2))
@@ -231,9 +232,7 @@ def rouge_l(some: Sentences) -> Floats:
     precision, recall = np.zeros(some.answers), np.zeros(some.answers)
     np.maximum.at(precision, image, shared / lengths[some.answered][image])
     np.maximum.at(recall, image, shared / lengths[~some.answered])
-    above = (1 + _BETA**2) * precision * recall
-    below = recall + _BETA**2 * precision
-    return np.divide(above, below, out=np.zeros(some.answers), where=above > 0)
+    return share((1 + _BETA**2) * precision * recall, recall + _BETA**2 * precision)
 
 
 def in_common(some: Sentences) -> Ints:

@@ -22,7 +22,7 @@ from swath.evaluation import (
     questions,
     rules,
 )
-from swath.evaluation.metrics import Measure, mean_of, share_of
+from swath.evaluation.metrics import Measure, mean_of, share, share_of
 from swath.evaluation.predictions import NOT_A_LABEL, UNPARSABLE, Prediction
 from swath.evaluation.ptb import tokenise
 
@@ -119,20 +119,7 @@ def vleo_refer(
 
 def anticlockwise(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
     """Boxes turned the other way, answers and truths alike."""
-
-    def turned(rows: list[list[float]] | None) -> list[list[float]]:
-        return mirrored(grounding.boxes_of(rows or [])).quads.reshape(-1, 8).tolist()
-
-    return grounding.found(
-        [
-            replace(
-                one,
-                boxes=turned(one.boxes),
-                truth={**one.truth, "boxes": turned(one.truth["boxes"])},
-            )
-            for one in predictions
-        ]
-    )
+    return grounding.found(_moved(predictions, lambda boxes, _: mirrored(boxes)))
 
 
 def mirrored(boxes: Boxes) -> Boxes:
@@ -149,13 +136,13 @@ def earthdial_boxes(predictions: Predictions, labels: Sequence[str] = ()) -> Mea
         )
         row[:2] = any_hits(answers, truth), len(answers)
     scenes = tuple(one.scene for one in predictions)
-    return {"precision@0.5": Measure(rows, lambda s: grounding.share(s[..., 0], s[..., 1]), scenes)}
+    return {"precision@0.5": Measure(rows, lambda s: share(s[..., 0], s[..., 1]), scenes)}
 
 
-def any_hits(answers: Boxes, truth: Boxes, least: float = 0.5) -> int:
+def any_hits(answers: Boxes, truth: Boxes) -> int:
     """How many answers overlap any truth."""
     best = matching.overlaps(answers, truth).max(axis=1, initial=0.0)
-    return int((best >= least - matching.ROUNDING).sum())
+    return int((best >= grounding.THRESHOLD - matching.ROUNDING).sum())
 
 
 def unscored(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
@@ -190,16 +177,27 @@ def with_meteor(predictions: Predictions, labels: Sequence[str] = ()) -> Measure
 
 def clip(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
     """First boxes, answers and truths cut at the border of the image."""
-    cut = []
-    for one in predictions:
-        sides = (
-            grounding.clipped(grounding.boxes_of(rows or []), one.size_wh).quads.reshape(-1, 8)
-            for rows in (one.boxes, one.truth["boxes"])
-        )
-        answers, truth = (side.tolist() for side in sides)
-        cut.append(replace(one, boxes=answers or None, truth={**one.truth, "boxes": truth}))
-    measured = grounding.measures(cut)
+    measured = grounding.measures(_moved(predictions, grounding.clipped))
     return {name: measured[name] for name in ("acc@0.5_hbb", "mean_iou_hbb")}
+
+
+def _moved(
+    predictions: Predictions, move: Callable[[Boxes, tuple[int, int]], Boxes]
+) -> list[Prediction]:
+    """The predictions with the boxes of answers and truths moved."""
+
+    def moved(one: Prediction, rows: list[list[float]] | None) -> list[list[float]]:
+        boxes = move(grounding.boxes_of(rows or []), one.size_wh)
+        return boxes.quads.reshape(-1, 8).tolist()
+
+    return [
+        replace(
+            one,
+            boxes=moved(one, one.boxes) or None,
+            truth={**one.truth, "boxes": moved(one, one.truth["boxes"])},
+        )
+        for one in predictions
+    ]
 
 
 def vleo_damage(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
@@ -248,7 +246,7 @@ def _with_invalid(found: Measures, labels: int) -> Measures:
 
 
 def _cumulative(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    return grounding.share(sums[..., 0], sums[..., 1])
+    return share(sums[..., 0], sums[..., 1])
 
 
 def _first(one: Prediction) -> Boxes:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.evaluation.metrics import Measure, mean_of, share_of
+from swath.evaluation.metrics import Measure, mean_of, share, share_of
 from swath.evaluation.predictions import Prediction
 from swath.evaluation.reading import numbers_as_digits, read_count
 
@@ -21,7 +21,6 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
 
     Args:
         predictions: of task "question"; the truth's `kind` may be empty.
-        labels: not used.
 
     Source: overall and average accuracy as in RSVQA (arXiv:2003.07333).
     """
@@ -100,6 +99,5 @@ def _kind(prediction: Prediction) -> str:
 def _average(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean share of right answers over the kinds that were asked."""
     right, asked = np.split(sums, 2, axis=-1)
-    shares = np.divide(right, asked, out=np.zeros(right.shape), where=asked > 0)
-    mean: NDArray[np.float64] = shares.sum(axis=-1) / (asked > 0).sum(axis=-1)
+    mean: NDArray[np.float64] = share(right, asked).sum(axis=-1) / (asked > 0).sum(axis=-1)
     return mean

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,9 @@ from typing import Any
 from swath.errors import EvaluationError
 from swath.evaluation import gallery
 from swath.evaluation.certainty import Certainty, certainty
-from swath.evaluation.classification import confusion, per_class
 from swath.evaluation.metrics import METRICS, Score
 from swath.evaluation.predictions import Prediction
-from swath.evaluation.score import Scores, by_task, compare, score
+from swath.evaluation.score import Scores, by_class, by_task, compare, rows_of, score
 from swath.evaluation.slices import METRIC, GsdOf, Slices, slices
 from swath.evaluation.statistics import RESAMPLES, Difference
 from swath.evaluation.suites import page
@@ -125,28 +124,19 @@ class Record:
             one.name: compare(one.predictions, last.predictions, labels, resamples)
             for one in others
         }
+
+        def each(of: Callable[[ReportRun, list[Prediction]], Any]) -> dict[str, dict[str, Any]]:
+            """By run and task what is found of a task's predictions, where there is anything."""
+            return {
+                run.name: {task: one for task, some in run.tasks.items() if (one := of(run, some))}
+                for run in runs
+            }
+
         return cls(
-            runs,
-            labels,
-            floors,
-            gaps,
-            {
-                run.name: {
-                    task: found
-                    for task, some in run.tasks.items()
-                    if (found := slices(some, labels, gsd_of, resamples))
-                }
-                for run in runs
-            },
-            {
-                run.name: {
-                    task: sure
-                    for task, some in run.tasks.items()
-                    if (sure := certainty(some, labels, run.validation)) is not None
-                }
-                for run in runs
-            },
-        )
+            runs, labels, floors, gaps,
+            each(lambda _, some: slices(some, labels, gsd_of, resamples)),
+            each(lambda run, some: certainty(some, labels, run.validation)),
+        )  # fmt: skip
 
     def to_row(self) -> dict[str, Any]:
         """The record as a JSON object."""
@@ -154,30 +144,25 @@ class Record:
         return {
             "metrics": {name: METRICS[name].rule for name in METRICS if name in used},
             "runs": {run.name: self._run(run) for run in self.runs},
-            "baselines": {name: _rows(scores) for name, scores in self.floors.items()},
+            "baselines": {name: rows_of(scores) for name, scores in self.floors.items()},
             "about": self.runs[-1].name,
-            "differences": {name: _rows(gaps) for name, gaps in self.gaps.items()},
+            "differences": {name: rows_of(gaps) for name, gaps in self.gaps.items()},
         }
 
     def _run(self, run: ReportRun) -> dict[str, Any]:
         rows: dict[str, Any] = {}
-        for task, values in run.scores.items():
+        for task, values in rows_of(run.scores).items():
             rows[task] = {
                 "n": len(run.tasks[task]),
                 "outcomes": run.outcomes(task),
-                "scores": {name: one.to_row() for name, one in values.items()},
+                "scores": values,
             }
             if parts := self.slices[run.name].get(task):
-                rows[task]["slices"] = {"metric": METRIC[task], **_rows(parts)}
+                rows[task]["slices"] = {"metric": METRIC[task], **rows_of(parts)}
             if sure := self.certain[run.name].get(task):
                 rows[task]["certainty"] = sure.to_row()
         if "classify" in rows and self.labels:
-            some = run.tasks["classify"]
-            rows["classify"] |= {
-                "labels": list(self.labels),
-                "confusion": confusion(some, self.labels).tolist(),
-                "per_class": [asdict(row) for row in per_class(some, self.labels)],
-            }
+            rows["classify"] |= by_class(run.tasks["classify"], self.labels)
         return {"tasks": rows, "seconds_of_tuning": run.seconds}
 
 
@@ -187,9 +172,3 @@ def write_record(
     """Write `report.json`: what it is about, the record, and the suites beside published rows."""
     rows = {one.suite.name: page.row(one) for one in suites}
     write_json(path, {"format": FORMAT, **about, **record.to_row(), "suites": rows})
-
-
-def _rows(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    return {
-        task: {name: one.to_row() for name, one in some.items()} for task, some in values.items()
-    }

@@ -143,6 +143,10 @@ def series_of(runs: Sequence[ReportRun]) -> list[Series]:
     return [Series(run.name, style) for run, style in zip(runs, [*styles, _STYLES[0]], strict=True)]
 
 
+def _named(runs: Sequence[ReportRun]) -> list[tuple[Series, ReportRun]]:
+    return list(zip(series_of(runs), runs, strict=True))
+
+
 def _leaking(card: Mapping[str, Any]) -> str:
     """What a reader has to know first: the scores were taken on what was trained on."""
     leaks = card.get("leaks")
@@ -195,7 +199,7 @@ def _summary(record: Record, notes: Sequence[str]) -> str:
 
 def _scores(record: Record) -> str:
     runs = record.runs
-    named = list(zip(series_of(runs), runs, strict=True))
+    named = _named(runs)
     parts = []
     for task in runs[-1].scores:
         systems: list[tuple[Series, Mapping[str, Score]]] = [
@@ -245,7 +249,7 @@ def _certain(record: Record) -> str:
     for task in record.runs[-1].scores:
         found = [
             (one, record.certain[run.name][task])
-            for one, run in zip(series_of(record.runs), record.runs, strict=True)
+            for one, run in _named(record.runs)
             if task in record.certain[run.name]
         ]
         if not found or task not in record.certain[record.runs[-1].name]:
@@ -263,7 +267,10 @@ def _certain(record: Record) -> str:
         last = found[-1][1]
         on = f"{last.chosen_on} ({last.chosen_n:,} answers)"
         lines = [f"<li>{_coded(words(one))}</li>" for one in last.aims]
-        best = "Every accuracy aimed at is reached without leaving a question unanswered."
+        best = (
+            '<p class="note">Every accuracy aimed at is reached without leaving a question '
+            "unanswered.</p>"
+        )
         parts.append(
             f"<h3>{TITLES[task]}</h3>{tables.legend([one for one, _ in found])}"
             f'<div class="halves"><figure><figcaption class="note">Of answers this sure, so many '
@@ -274,19 +281,13 @@ def _certain(record: Record) -> str:
             f"{charts.shares(('Accuracy by coverage', 'answered', 'right'), curves)}</figure></div>"
             f'<p class="note">Answering <code>unsure</code> below a threshold of confidence that '
             f"was chosen on {on}, n {len(record.runs[-1].tasks[task]):,}:</p>"
-            + (
-                f'<ul class="note">{"".join(lines)}</ul>'
-                if lines
-                else f'<p class="note">{best}</p>'
-            )
+            + (f'<ul class="note">{"".join(lines)}</ul>' if lines else best)
         )
     return "".join(parts)
 
 
 def _by_class(runs: Sequence[ReportRun], labels: Sequence[str]) -> str:
-    named = [(s, run) for s, run in zip(series_of(runs), runs, strict=True)]
-    chosen = [(s, run.tasks.get("classify", [])) for s, run in named]
-    chosen = [(series, some) for series, some in chosen if some]
+    chosen = [(s, some) for s, run in _named(runs) if (some := run.tasks.get("classify"))]
     if not chosen or not labels:
         return ""
     bars = charts.class_bars([(series, per_class(some, labels)) for series, some in chosen])
@@ -308,9 +309,7 @@ def _by_class(runs: Sequence[ReportRun], labels: Sequence[str]) -> str:
 
 
 def _training(runs: Sequence[ReportRun]) -> str:
-    curve = charts.loss_curve(
-        [(series, run.losses) for series, run in zip(series_of(runs), runs, strict=True)]
-    )
+    curve = charts.loss_curve([(series, run.losses) for series, run in _named(runs)])
     if not curve:
         return ""
     notes = []

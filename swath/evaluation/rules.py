@@ -142,9 +142,9 @@ def vleo_damage(answer: str) -> dict[str, int] | None:
 
 
 def _object(answer: str) -> dict[str, Any] | None:
-    found = re.search(r"\{.*\}", answer, re.DOTALL)
+    first, last = answer.find("{"), answer.rfind("}")
     try:
-        value = json.loads(found.group()) if found else None
+        value = json.loads(answer[first : last + 1]) if 0 <= first < last else None
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -10,6 +10,7 @@ import numpy as np
 
 from swath.boxes import Boxes
 from swath.errors import EvaluationError
+from swath.evaluation.grounding import quads_of
 from swath.evaluation.predictions import (
     EMPTY,
     NO_BOX,
@@ -131,7 +132,7 @@ def read(
         problem = problem or UNPARSABLE
     if conversation.task not in ("refer", "ground", "describe"):
         return replace(blank, answer=answer, problem=problem)
-    rows = _rows(boxes) if boxes is not None else []
+    rows = quads_of(boxes) if boxes is not None else []
     if not rows and conversation.task != "describe":
         problem = problem or NO_BOX
     if len(rows) > 1 and conversation.task == "refer":
@@ -178,11 +179,7 @@ def _asked(conversation: Conversation) -> list[list[float]] | None:
     """The boxes of the last question."""
     turns = [turn for turn in conversation.turns if turn.role == "user"][-1:]
     boxes = [part.boxes for turn in turns for part in turn.parts if isinstance(part, Box)]
-    return [row for some in boxes for row in _rows(some)] or None
-
-
-def _rows(boxes: Boxes) -> list[list[float]]:
-    return np.round(boxes.quads.reshape(-1, 8), 3).tolist()
+    return [row for some in boxes for row in quads_of(some)] or None
 
 
 def _check(conversation: Conversation, labels: Labels, names: Labels) -> None:

@@ -62,16 +62,19 @@ def score(
     """
     return {
         task: {
-            name: Score(
-                measure.value,
-                len(measure.rows),
-                sum(one.unreadable for one in chosen),
-                *ends(measure, resamples, seed),
-            )
+            name: scored(measure, chosen, resamples, seed)
             for name, measure in TASKS[task](chosen, labels).items()
         }
         for task, chosen in by_task(predictions).items()
     }
+
+
+def scored(
+    measure: Measure, predictions: Sequence[Prediction], resamples: int, seed: int = 0
+) -> Score:
+    """The score of what was measured of some predictions."""
+    lost = sum(one.unreadable for one in predictions)
+    return Score(measure.value, len(measure.rows), lost, *ends(measure, resamples, seed))
 
 
 def compare(
@@ -176,20 +179,16 @@ def write_scores(
     """
     scores = score(predictions, labels, resamples) if scores is None else scores
     tasks: dict[str, Any] = {}
+    rows = rows_of(scores)
     for task, chosen in by_task(predictions).items():
         tasks[task] = {
             "n": len(chosen),
             "unreadable": sum(one.unreadable for one in chosen),
             "problems": dict(Counter(one.problem for one in chosen if one.problem)),
-            "metrics": {name: value.to_row() for name, value in scores[task].items()},
+            "metrics": rows[task],
         }
     if "classify" in tasks:
-        chosen = by_task(predictions)["classify"]
-        tasks["classify"] |= {
-            "labels": list(labels),
-            "confusion": classification.confusion(chosen, labels).tolist(),
-            "per_class": [asdict(row) for row in classification.per_class(chosen, labels)],
-        }
+        tasks["classify"] |= by_class(by_task(predictions)["classify"], labels)
     if "question" in tasks:
         kinds = questions.per_kind(by_task(predictions)["question"])
         tasks["question"]["per_kind"] = {
@@ -210,6 +209,29 @@ def write_scores(
     )
 
 
+def by_class(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[str, Any]:
+    """Labels, confusion and scores of each class as JSON, of predictions of task "classify"."""
+    return {
+        "labels": list(labels),
+        "confusion": classification.confusion(predictions, labels).tolist(),
+        "per_class": [asdict(row) for row in classification.per_class(predictions, labels)],
+    }
+
+
+def rows_of(values: Mapping[str, Mapping[str, Score | Difference]]) -> dict[str, dict[str, Any]]:
+    """Scores or differences by task, or by another name, as JSON objects."""
+    return {
+        one: {name: value.to_row() for name, value in some.items()} for one, some in values.items()
+    }
+
+
+def scores_from(rows: Mapping[str, Mapping[str, Any]]) -> Scores:
+    """The scores that `rows_of` wrote."""
+    return {
+        one: {name: Score.from_row(row) for name, row in some.items()} for one, some in rows.items()
+    }
+
+
 def read_scores(path: Path | str) -> Scores:
     """The scores of a `scores.json`.
 
@@ -218,9 +240,6 @@ def read_scores(path: Path | str) -> Scores:
     """
     value = read_json(path)
     try:
-        return {
-            task: {name: Score.from_row(row) for name, row in section["metrics"].items()}
-            for task, section in value["tasks"].items()
-        }
+        return scores_from({task: section["metrics"] for task, section in value["tasks"].items()})
     except (KeyError, TypeError, AttributeError) as error:
         raise FormatError(f"{path}: {error!r}; was it written by `swath evaluate`?") from None

@@ -61,7 +61,6 @@ def damage(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dic
 
     Args:
         predictions: of task "damage"; an answer that is no JSON of five counts is 0 all over.
-        labels: not used.
     """
     scenes = tuple(one.scene for one in predictions)
     counts = [strict_damage(one.answer) or {} for one in predictions]

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +16,13 @@ from PIL import Image as Picture
 from swath.boxes import Boxes
 from swath.endpoint import host_of, is_address, split_address
 from swath.errors import RequestError
-from swath.files import Journal
+from swath.files import RUN_FILE, Journal
 from swath.instructions.conversation import Box, Conversation, Image, Part, Text, Turn
-from swath.models.engine import Answer, Engine, LocalEngine, Progress
+from swath.models.engine import Answer, Engine, LocalEngine
 from swath.models.features import Features
 from swath.models.loading import Loaded, load, load_base
 from swath.models.remote import RemoteEngine
 from swath.models.replies import KIND, RememberingEngine
-from swath.models.schema import Schema
 from swath.recipe import Recipe
 from swath.registry import did_you_mean
 
@@ -141,7 +141,9 @@ def engine(
         many, change = True, None
     else:
         loaded = loaded or loaded_of(one.who, recipe, run)
-        kept = Features(replies.parent.parent / "features")  # all sides have mostly one tower
+        tuned_here = (run / RUN_FILE).is_file()
+        home = run / "evaluation" if tuned_here else replies.parent.parent
+        kept = Features(home / "features")  # sides and suites have mostly one tower
         how = (section.batch_size, section.views, recipe.tuning.threads, kept)
         local = LocalEngine(loaded, *how)
         answering = RememberingEngine(local, Journal(replies, KIND, others))
@@ -162,25 +164,15 @@ class Prompted:
     def __init__(self, engine: Engine, change: Callable[[Conversation], Conversation]) -> None:
         self.engine, self._change = engine, change
 
-    def answer(
-        self,
-        questions: Sequence[Conversation],
-        max_new_tokens: int = 64,
-        progress: Progress | None = None,
-        schema: Schema | None = None,
-    ) -> list[Answer]:
+    def answer(self, questions: Sequence[Conversation], *how: Any, **named: Any) -> list[Answer]:
         """The answer to each changed question."""
-        changed = [self._change(one) for one in questions]
-        return self.engine.answer(changed, max_new_tokens, progress, schema)
+        return self.engine.answer([self._change(one) for one in questions], *how, **named)
 
     def score(
-        self,
-        questions: Sequence[Conversation],
-        candidates: Sequence[Sequence[str]],
-        progress: Progress | None = None,
+        self, questions: Sequence[Conversation], *how: Any, **named: Any
     ) -> list[NDArray[np.float64]]:
         """The scores of each changed question's candidates."""
-        return self.engine.score([self._change(one) for one in questions], candidates, progress)
+        return self.engine.score([self._change(one) for one in questions], *how, **named)
 
 
 class Examples:

@@ -9,8 +9,8 @@ from swath.errors import SwathError
 from swath.evaluation.grounding import boxes_of
 from swath.evaluation.metrics import HEADLINE, Score
 from swath.evaluation.predictions import Prediction
-from swath.evaluation.score import TASKS
-from swath.evaluation.statistics import RESAMPLES, ends
+from swath.evaluation.score import TASKS, scored
+from swath.evaluation.statistics import RESAMPLES
 from swath.imagery.scene import open_scene
 
 GsdOf = Callable[[str], float | None]
@@ -67,10 +67,8 @@ def slices(
             continue
         found[way] = {}
         for part in sorted(groups, key=_order):
-            some = groups[part]
-            measure = TASKS[task](some, labels)[name]
-            unread = sum(one.unreadable for one in some)
-            found[way][part] = Score(measure.value, len(some), unread, *ends(measure, resamples))
+            measure = TASKS[task](groups[part], labels)[name]
+            found[way][part] = scored(measure, groups[part], resamples)
     return found
 
 

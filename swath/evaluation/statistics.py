@@ -48,8 +48,13 @@ def interval(
     Where every sample is its own scene this is the ordinary bootstrap: indices are
     `default_rng(seed).integers(0, n, (resamples, n))`, the ends `numpy.quantile`.
     """
+    return _middle(resampled(measure, resamples, seed), level)
+
+
+def _middle(values: NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
+    """Between what the middle share of some values lies."""
     tail = (1 - level) / 2
-    low, high = np.quantile(resampled(measure, resamples, seed), [tail, 1 - tail])
+    low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
 
 
@@ -69,9 +74,7 @@ def ends(
     return interval(measure, resamples, seed)
 
 
-def difference(
-    one: Measure, two: Measure, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95
-) -> Difference:
+def difference(one: Measure, two: Measure, resamples: int = RESAMPLES, seed: int = 0) -> Difference:
     """Second metric minus first, on the same samples, with the same scenes drawn for both.
 
     Raises:
@@ -83,15 +86,14 @@ def difference(
             f"{len(two.scenes)}; evaluate both runs on one test set."
         )
     gaps = resampled(two, resamples, seed) - resampled(one, resamples, seed)
-    tail = (1 - level) / 2
-    low, high = np.quantile(gaps, [tail, 1 - tail])
+    low, high = _middle(gaps)
     p = min(1.0, 2 * min(float((gaps <= 0).mean()), float((gaps >= 0).mean())))
     exact = None
     if one.right is not None and two.right is not None:
         only_one = int((one.right & ~two.right).sum())
         only_two = int((~one.right & two.right).sum())
         exact = mcnemar(only_one, only_two)
-    return Difference(two.value - one.value, float(low), float(high), p, exact)
+    return Difference(two.value - one.value, low, high, p, exact)
 
 
 def resampled(measure: Measure, resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.float64]:

@@ -33,7 +33,7 @@ def scores(
 ) -> str:
     """One task: a row a system, a column a metric, intervals below; then paired differences."""
     names = [name for name in METRICS if any(name in values for _, values in systems)]
-    heads = "".join(f'<th scope="col">{head(METRICS[name])}</th>' for name in names)
+    heads = [head(METRICS[name]) for name in names]
     rows = []
     for place, (series, values) in enumerate(systems):
         any_score = next(iter(values.values()))
@@ -46,49 +46,50 @@ def scores(
     for title, gap in (gaps or {}).items():
         cells = "".join(_gap(METRICS[name], gap.get(name)) for name in names)
         rows.append(f'<tr class="gap"><th scope="row">{escape(title)}</th>{cells}<td></td></tr>')
+    heads.append(f'<abbr title="{_UNREADABLE}">Unreadable</abbr>')
+    return headed("scores", ["system", *heads], "".join(rows))
+
+
+def headed(style: str, heads: Sequence[str], rows: str) -> str:
+    """A table of some rows under the heads of its columns."""
+    row = "".join(f'<th scope="col">{one}</th>' for one in heads)
     return (
-        '<div class="wide"><table class="scores"><thead><tr><th scope="col">system</th>'
-        f'{heads}<th scope="col"><abbr title="{_UNREADABLE}">Unreadable</abbr></th></tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
+        f'<div class="wide"><table class="{style}"><thead><tr>{row}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
     )
 
 
 def outcomes(systems: Sequence[tuple[Series, Mapping[str, int]]]) -> str:
     """How the answers of a task came out: a row a system, a column an outcome."""
     names = list(dict.fromkeys(name for _, counts in systems for name in counts))
-    heads = "".join(
-        f'<th scope="col">{escape(name)}</th>' if name not in OUTCOMES else
-        f'<th scope="col"><abbr title="{OUTCOMES[name]}">{escape(name)}</abbr></th>'
+    heads = [
+        f'<abbr title="{OUTCOMES[name]}">{escape(name)}</abbr>'
+        if name in OUTCOMES
+        else escape(name)
         for name in names
-    )  # fmt: skip
+    ]
     rows = "".join(
         f'<tr><th scope="row">{_key(series)}</th>'
         + "".join(f"<td>{counts.get(name, 0):,}</td>" for name in names)
         + f"<td>{sum(counts.values()):,}</td></tr>"
         for series, counts in systems
     )
-    return (
-        '<div class="wide"><table class="scores small"><thead><tr><th scope="col">answers</th>'
-        f'{heads}<th scope="col">n</th></tr></thead><tbody>{rows}</tbody></table></div>'
-    )
+    return headed("scores small", ["answers", *heads, "n"], rows)
 
 
 def sliced(task: str, way: str, systems: Sequence[tuple[Series, Mapping[str, Score]]]) -> str:
     """The task's metric by slice: a row a slice, a column a system, intervals below, and n."""
     metric = METRICS[METRIC[task]]
     parts = list(dict.fromkeys(part for _, some in systems for part in some))
-    heads = "".join(f'<th scope="col">{_key(series)}</th>' for series, _ in systems)
+    heads = [escape(way), *(_key(series) for series, _ in systems), "n"]
     rows = "".join(
         f'<tr><th scope="row">{escape(part)}</th>'
         + "".join(_cell(metric, some.get(part)) for _, some in systems)
         + f"<td>{max(some[part].n for _, some in systems if part in some):,}</td></tr>"
         for part in parts
     )
-    return (
-        f'<p class="note">{head(metric)} by {escape(way)}</p><div class="wide">'
-        f'<table class="scores small"><thead><tr><th scope="col">{escape(way)}</th>{heads}'
-        f'<th scope="col">n</th></tr></thead><tbody>{rows}</tbody></table></div>'
-    )
+    about = f'<p class="note">{head(metric)} by {escape(way)}</p>'
+    return about + headed("scores small", heads, rows)
 
 
 def heat(predictions: Sequence[Prediction], labels: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from swath.imagery.rendering import Pixels, Seen, Values, resized
-from swath.imagery.scene import Scene, Window
+from swath.imagery.scene import Bands, Scene, Size, Window
 
 _PICTURES = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM")  # not EPS, which Ghostscript would run
 _ORIENTATION = 0x0112  # EXIF tag
@@ -51,12 +51,7 @@ class Picture(Scene):
     """A scene that Pillow reads."""
 
     def _values(
-        self,
-        area: Window,
-        size_wh: tuple[int, int],
-        numbers: tuple[int, ...] | None,
-        scaled: bool,
-        nearest: bool = False,
+        self, area: Window, size_wh: Size, numbers: Bands, scaled: bool, nearest: bool = False
     ) -> tuple[Values, Seen]:
         bands = np.atleast_3d(self._part(area, size_wh))
         return np.moveaxis(bands, -1, 0)[[number - 1 for number in numbers or self.shown]], None

@@ -22,7 +22,7 @@ from swath.files import replacing
 from swath.imagery.georeference import Georeference
 from swath.imagery.picture import open_picture
 from swath.imagery.rendering import Pixels, Seen, Values
-from swath.imagery.scene import LARGEST_READ_PX, Scene, Window, decoding, driver_of
+from swath.imagery.scene import LARGEST_READ_PX, Bands, Scene, Size, Window, decoding, driver_of
 
 LARGEST_SCAN_PX = 2**32
 """Stored pixels one reduced read may go through where the file brings no overviews."""
@@ -104,12 +104,7 @@ class Raster(Scene):
     overviews: tuple[int, ...] = ()
 
     def _values(
-        self,
-        area: Window,
-        size_wh: tuple[int, int],
-        numbers: tuple[int, ...] | None,
-        scaled: bool,
-        nearest: bool = False,
+        self, area: Window, size_wh: Size, numbers: Bands, scaled: bool, nearest: bool = False
     ) -> tuple[Values, Seen]:
         looked_up = self.palette is not None and numbers is None
         numbers = numbers or self.shown
@@ -159,11 +154,8 @@ class Raster(Scene):
         area = RasterWindow(x, y, width, height)
         with decoding(self.path), self._opened() as raster, replacing(to) as temporary:
             profile = {key: raster.profile[key] for key in ("count", "dtype", "crs", "nodata")}
-            profile |= {
-                "width": width,
-                "height": height,
-                "transform": raster.window_transform(area),
-            }
+            profile |= {"width": width, "height": height}
+            profile["transform"] = raster.window_transform(area)
             with rasterio.open(
                 temporary, "w", driver="GTiff", tiled=True, compress="deflate", **profile
             ) as part:

@@ -27,7 +27,7 @@ from swath.imagery.rendering import (
     rendered,
     stretch_of,
 )
-from swath.imagery.tiling import Tile, tiles
+from swath.imagery.tiling import Tile
 from swath.recipe import Rendering
 from swath.registry import did_you_mean
 
@@ -68,6 +68,8 @@ _DAMAGE = (
 )
 
 Window = tuple[int, int, int, int]  # x, y, width, height in scene pixels
+Size = tuple[int, int]  # width, height
+Bands = tuple[int, ...] | None  # counted from 1; None leaves them to the file
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,10 +117,7 @@ class Scene:
         return self.georeference.footprint if self.georeference else None
 
     def read_rgb(
-        self,
-        window: Tile | None = None,
-        size_wh: tuple[int, int] | None = None,
-        rendering: Rendering = PLAIN,
+        self, window: Tile | None = None, size_wh: Size | None = None, rendering: Rendering = PLAIN
     ) -> Pixels:
         """The scene, or a window of it, as colours.
 
@@ -157,19 +156,7 @@ class Scene:
             limits = partial(self._limits, rendering, numbers)
             return rendered(values, seen, rendering, stretch, limits)
 
-    def windows(
-        self, tile_px: int, overlap_px: int = 0, rendering: Rendering = PLAIN
-    ) -> Iterator[tuple[Tile, Pixels]]:
-        """Tiles covering the scene with their colours, one at a time: the scene is never held.
-
-        Raises:
-            ImageryError: see `read_rgb`.
-            TilingError: see `swath.imagery.tiling.starts`.
-        """
-        for tile in tiles(self.id, self.size_wh, tile_px, overlap_px):
-            yield tile, self.read_rgb(tile, rendering=rendering)
-
-    def numbers(self, rendering: Rendering) -> tuple[int, ...] | None:
+    def numbers(self, rendering: Rendering) -> Bands:
         """The bands a rendering names, counted from 1; None where it leaves them to the file.
 
         Raises:
@@ -192,7 +179,7 @@ class Scene:
             f"{self.path}: {what} {band}{near} It has {has}; see imagery.rendering.bands."
         )
 
-    def _limits(self, rendering: Rendering, numbers: tuple[int, ...] | None) -> Limits:
+    def _limits(self, rendering: Rendering, numbers: Bands) -> Limits:
         """Values shown black and white, from a decimated read of the whole scene."""
         key = (rendering.percentiles, rendering.decibel, numbers)
         if key not in self._known_limits:
@@ -222,12 +209,7 @@ class Scene:
         return x, y, w, h
 
     def _values(
-        self,
-        area: Window,
-        size_wh: tuple[int, int],
-        numbers: tuple[int, ...] | None,
-        scaled: bool,
-        nearest: bool = False,
+        self, area: Window, size_wh: Size, numbers: Bands, scaled: bool, nearest: bool = False
     ) -> tuple[Values, Seen]:
         """Values of the bands, and which were observed.
 

@@ -127,12 +127,8 @@ def draw_change(
     """A scene before and after, sentences saying what changed, and the boxes of what did.
 
     One to three tents of one colour were put up or taken down; in one pair of four nothing was,
-    whether tents stand there or not. The boxes are in pixels of the picture that shows the tents.
-
-    Args:
-        kind: as for `draw`.
-        seed: as for `draw`.
-        size_px: as for `draw`.
+    whether tents stand there or not. The boxes are in pixels of the picture that shows the tents;
+    kind, seed and size are as for `draw`.
 
     Raises:
         ImageryError: there is no such kind.

@@ -1,10 +1,9 @@
-"""Tiles: windows that cover a scene, and the way of boxes between the two."""
+"""Tiles: windows that cover a scene."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from swath.boxes import Boxes
 from swath.errors import TilingError
 
 
@@ -70,13 +69,3 @@ def tiles(scene_id: str, size_wh: tuple[int, int], tile_px: int, overlap_px: int
         for y in starts(height, tile_px, overlap_px)
         for x in starts(width, tile_px, overlap_px)
     ]
-
-
-def to_scene(boxes: Boxes, tile: Tile) -> Boxes:
-    """Boxes in pixels of the tile, in pixels of its scene."""
-    return boxes.shifted(tile.origin_xy)
-
-
-def to_tile(boxes: Boxes, tile: Tile) -> Boxes:
-    """Boxes in pixels of the scene, in pixels of the tile; the inverse of `to_scene`."""
-    return boxes.shifted((-tile.origin_xy[0], -tile.origin_xy[1]))

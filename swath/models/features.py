@@ -105,14 +105,24 @@ def tower_name(inputs: Inputs) -> str | None:
     computed = 2 * weights * loaded.image_tokens / RATE.get(model.device.type, RATE["cuda"])
     if computed < 2 * loaded.image_tokens * width * model.dtype.itemsize / READ:
         return None
+    config = [str(getattr(model.config, key, None)) for key in (*SELECTED, *SELECTING)]
+    made, device = versions(), str(model.device)
+    return digest([weights_of(tower), config, loaded.mean, loaded.std, made, device])
+
+
+def weights_of(module: nn.Module) -> str:
+    """A hash of a module's weights."""
     hashed = hashlib.sha256()
-    for name, tensor in sorted(tower.state_dict().items()):
+    for name, tensor in sorted(module.state_dict().items()):
         flat = tensor.detach().cpu().contiguous().reshape(-1)
         hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         hashed.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
-    made = [version(name) for name in ("swath", "torch", "transformers")]
-    config = [str(getattr(model.config, key, None)) for key in (*SELECTED, *SELECTING)]
-    return digest([hashed.hexdigest(), config, loaded.mean, loaded.std, made, str(model.device)])
+    return hashed.hexdigest()
+
+
+def versions() -> list[str]:
+    """Of the packages that what a model makes depends on."""
+    return [version(name) for name in ("swath", "torch", "transformers")]
 
 
 SELECTED = ("vision_feature_layer", "select_layer")

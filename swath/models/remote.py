@@ -47,8 +47,6 @@ class RemoteEngine:
         RequestError: the name holds no model, or the dialect does not exist.
     """
 
-    many_images = True
-
     def __init__(
         self,
         name: str,

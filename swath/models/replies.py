@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from swath.boxes import Boxes
@@ -18,6 +16,7 @@ from swath.files import Journal
 from swath.imagery.scene import parts_of
 from swath.instructions.conversation import Conversation
 from swath.models.engine import Answer, LocalEngine, Progress
+from swath.models.features import versions, weights_of
 from swath.models.loading import Loaded
 from swath.models.schema import Schema
 
@@ -130,20 +129,15 @@ class RememberingEngine:
 
 def identity(loaded: Loaded) -> str:
     """A hash of everything that makes a model answer as it does: weights, words and pixels."""
-    weights = hashlib.sha256()
-    for name, tensor in sorted(loaded.model.state_dict().items()):
-        flat = tensor.detach().cpu().contiguous().reshape(-1)
-        weights.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        weights.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
     return digest(
         [
-            weights.hexdigest(),
+            weights_of(loaded.model),
             [one for one in vars(loaded.family).values() if isinstance(one, str | tuple | bool)],
             loaded.tokenizer.get_vocab(),
             loaded.tokenizer.chat_template,
             loaded.imagery.model_dump(mode="json"),
             [loaded.mean, loaded.std, loaded.limit],
-            [version(name) for name in ("swath", "torch", "transformers")],
+            versions(),
         ]
     )
 

@@ -197,3 +197,10 @@ def test_a_box_that_one_turn_names_and_another_describes_is_one_object(folder):
     )  # fmt: skip
     assert image.names == ("airplane", "ship")
     assert image.phrases == ("silver boeing737 airplane", "1 ship")
+
+
+@pytest.mark.parametrize("asked", ["where is <p></p> ?", "where is ?"])
+def test_a_referral_to_nothing_is_an_object_without_a_phrase_and_a_finding(folder, asked):
+    image = one(folder, (f"<image>\n[refer] {asked}", "{<10><20><30><40>|<0>}"))
+    assert (image.names, image.phrases) == (("object",), (None,))
+    assert image.faults == (("missing noun", "'where is ?' does not say of what"),)

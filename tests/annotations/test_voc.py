@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from swath.annotations.noting import noted
@@ -177,3 +179,11 @@ def test_lists_of_names_are_no_numbers_of_objects(folder):
     assert read(folder.path)[0].split is None
     folder.text("split/test.txt", "0")
     assert read(folder.path)[0].split == "test"
+
+
+def test_a_folder_may_be_named_from_where_one_stands(folder, monkeypatch):
+    folder.picture("JPEGImages/a.jpg")
+    folder.text("Annotations/a.xml", xml(thing(1, 2, 5, 6)))
+    monkeypatch.chdir(folder.path.parent)
+    (image,) = read(Path(folder.path.name))
+    assert image.path == str(folder.path / "JPEGImages/a.jpg")

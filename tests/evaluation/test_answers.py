@@ -368,3 +368,57 @@ def test_boxes_in_pixels_need_a_picture_whose_size_is_known(tmp_path, ship):
                              read_answers(lines(tmp_path / "a.jsonl", [row]))[1])  # fmt: skip
     with pytest.raises(RequestError, match=r"'pixels' are pixels.*--data"):
         match(asked, given, "pixels")
+
+
+def scenes(folder, *names):
+    """A scene suite of one picture a class, asked the suite's own wording."""
+    from tests.making import rectangle
+
+    for name in names:
+        rectangle(folder / name / f"{name}_1.png")
+    return ask(shipped()["aid"], folder, look=False)
+
+
+def test_another_wording_of_what_a_suite_asks_of_every_picture_is_no_other_question(tmp_path):
+    asked = scenes(tmp_path / "aid", "lake", "forest")
+    rows = [
+        {"index": n, "image_path": f"aid/{name}/{name}_1.png", "question": "Which?",
+         "prediction": name}
+        for n, name in enumerate(("lake", "forest"))
+    ]  # fmt: skip
+    matched = match(asked, read_answers(lines(tmp_path / "a.jsonl", rows))[1])
+    assert (matched.by, [one.label for one in matched.predictions]) == (
+        "picture",
+        ["forest", "lake"],
+    )
+
+
+def test_running_numbers_follow_the_suites_order_if_the_truths_they_state_agree(tmp_path):
+    asked = scenes(tmp_path / "aid", "forest", "lake")
+    rows = [
+        {"index": n, "answer": truth, "prediction": "lake"}
+        for n, truth in enumerate(("forest", "lake"))
+    ]
+    matched = match(asked, read_answers(lines(tmp_path / "a.jsonl", rows))[1])
+    assert (matched.by, [one.label for one in matched.predictions]) == ("order", ["lake", "lake"])
+    with pytest.raises(EvaluationError, match="the file is in another order"):
+        rows = [row | {"index": n} for n, row in enumerate(rows[::-1])]
+        match(asked, read_answers(lines(tmp_path / "b.jsonl", rows))[1])
+    unsure = [{"index": n, "prediction": "lake"} for n in range(2)]
+    with pytest.raises(EvaluationError, match="write `image` and `question` beside each"):
+        match(asked, read_answers(lines(tmp_path / "c.jsonl", unsure))[1])
+
+
+def test_numbers_of_which_some_ask_of_another_picture_are_not_taken_for_ids(tmp_path, questions):
+    numbered = [replace(one, id=str(n)) for n, one in enumerate(questions.conversations)]
+    asked = replace(questions, conversations=numbered)
+    rows = [{"id": n, "image": f"{2 - n // 2}.tif", "answer": "yes"} for n in range(4)]
+    with pytest.raises(EvaluationError, match="cannot be matched"):
+        match(asked, read_answers(lines(tmp_path / "a.jsonl", rows))[1])
+
+
+def test_caption_results_of_coco_are_answers_and_no_truths(tmp_path):
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps([{"image_id": "lake_1.jpg", "caption": "a lake"}]))
+    (given,) = read_answers(file)[1]
+    assert (given.text, given.image, given.truth) == ("a lake", "lake_1.jpg", None)

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from swath.cli import app
 from swath.errors import EvaluationError, RequestError
 from swath.evaluation.detected import read_detections, score_detections
+from swath.evaluation.suites.running import write_result
 from swath.evaluation.suites.table import shipped
 
 BOXES = shipped()["boxes"]
@@ -82,6 +83,12 @@ def test_what_fits_nothing_is_counted_and_named(tmp_path, truth):
     assert sum(len(one.boxes) for one in found.predictions) == 5
     assert {score.unreadable for score in found.scores.values()} == {3}
     assert values(found)["ap50"] == pytest.approx(34 / 101)
+
+
+def test_results_are_written_of_pictures_whose_size_nobody_says(tmp_path, truth):
+    found = scored(tmp_path, truth, [row(1)])
+    result = write_result(tmp_path / "out", found.asked, found.predictions, more=found.scores)
+    assert (result.floors, result.scores["ground"]["ap50"]) == ({}, found.scores["ap50"])
 
 
 def test_a_crowd_neither_helps_nor_harms_and_area_tells_the_size(tmp_path, truth):

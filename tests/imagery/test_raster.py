@@ -199,11 +199,15 @@ def test_a_raster_stored_in_one_enormous_piece_is_refused(tmp_path, monkeypatch)
 STREAM = """
 import resource, sys
 from swath.imagery.scene import open_scene
+from swath.imagery.tiling import tiles
 scene = open_scene(sys.argv[1])
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-next(scene.windows(1024))
+scene.read_rgb(tiles(scene.id, scene.size_wh, 1024)[0])
 before = peak()
-seen = sum(pixels.shape[0] * pixels.shape[1] for _, pixels in scene.windows(4096))
+seen = 0
+for tile in tiles(scene.id, scene.size_wh, 4096):
+    pixels = scene.read_rgb(tile)
+    seen += pixels.shape[0] * pixels.shape[1]
 print(scene.read_rgb(size_wh=(448, 224)).shape, seen >= 36_000 * 18_000, peak() - before)
 """
 

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from swath.boxes import Boxes
 from swath.errors import TilingError
-from swath.imagery.tiling import Tile, starts, tiles, to_scene, to_tile
+from swath.imagery.tiling import Tile, starts, tiles
 
 
 def test_last_tile_slides_back_to_end_on_the_edge():
@@ -41,10 +40,3 @@ def test_an_overlap_that_would_not_advance_is_refused_with_the_range_to_choose_f
 def test_a_scene_without_pixels_is_refused():
     with pytest.raises(TilingError, match="must be 1 or more"):
         starts(length=0, size=8)
-
-
-def test_boxes_move_to_the_scene_by_the_tiles_origin_and_back():
-    tile = Tile("a", (100, 50), (32, 32))
-    boxes = Boxes.from_hbb([[1, 2, 3, 4]])
-    assert to_scene(boxes, tile).hbb.tolist() == [[101, 52, 103, 54]]
-    assert to_tile(to_scene(boxes, tile), tile).hbb.tolist() == [[1, 2, 3, 4]]

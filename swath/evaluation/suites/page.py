@@ -11,9 +11,10 @@ from swath.evaluation.charts import Series
 from swath.evaluation.metrics import METRICS
 from swath.evaluation.modes import MODES
 from swath.evaluation.questions import per_kind
+from swath.evaluation.score import rows_of
 from swath.evaluation.slices import slices
 from swath.evaluation.suites.published import Published, published
-from swath.evaluation.suites.running import Result, rows_of
+from swath.evaluation.suites.running import Result
 
 
 def section(results: Sequence[Result]) -> str:
@@ -34,7 +35,7 @@ def row(result: Result, every: bool = False) -> dict[str, Any]:
         "metric": suite.metric,
         "protocol": suite.protocol,
         "modes": result.modes,
-        "scores": {name: one.to_row() for name, one in result.scores[suite.task].items()},
+        "scores": rows_of(result.scores)[suite.task],
         "name": result.name,
         "sides": rows_of(result.others),
         "differences": rows_of(result.gaps),
@@ -98,10 +99,7 @@ def _suite(result: Result) -> str:
 
 def _published(rows: Sequence[Published], own: dict[str, str], result: Result) -> str:
     keys = list(dict.fromkeys(key for one in rows for key in one.values))
-    heads = "".join(
-        f'<th scope="col">{tables.head(METRICS[key]) if key in METRICS else escape(key)}</th>'
-        for key in keys
-    )
+    heads = [tables.head(METRICS[key]) if key in METRICS else escape(key) for key in keys]
     body = "".join(
         f'<tr><th scope="row">{escape(one.system)}</th>'
         + "".join(
@@ -111,12 +109,12 @@ def _published(rows: Sequence[Published], own: dict[str, str], result: Result) -
         for one in rows
     )
     mine = "".join(f"<td>{own.get(key, '—')}</td>" for key in keys)
+    body += (
+        f'<tr class="last"><th scope="row"><i class="key tuned"></i>{escape(result.name)}</th>'
+        f"{mine}<td></td></tr>"
+    )
     return (
         '<p class="note">Beside what is published, as the sources print it '
         f"({escape(result.suite.protocol)}; "
         "tokenisers and readers of answers may differ, and intervals are not printed):</p>"
-        '<div class="wide"><table class="scores published"><thead><tr><th scope="col">system</th>'
-        f'{heads}<th scope="col">source</th></tr></thead><tbody>{body}<tr class="last">'
-        f'<th scope="row"><i class="key tuned"></i>{escape(result.name)}</th>{mine}<td></td></tr>'
-        "</tbody></table></div>"
-    )
+    ) + tables.headed("scores published", ["system", *heads, "source"], body)

@@ -19,16 +19,13 @@ from swath.annotations.voc import annotated, expression_splits, xml_files
 from swath.annotations.xbd import buildings, damage, label_files
 from swath.boxes import Boxes
 from swath.errors import AnnotationError
+from swath.evaluation.grounding import quads_of
+from swath.evaluation.rules import DAMAGE
 from swath.evaluation.suites.items import LAYOUTS, Item, Pictures
 from swath.evaluation.suites.table import Suite
 from swath.instructions.grammar import plural, spoken, with_article
 
-_DAMAGE = {
-    "no-damage": "no_damage",
-    "minor-damage": "minor_damage",
-    "major-damage": "major_damage",
-    "destroyed": "destroyed",
-}
+_DAMAGE = {name.replace("_", "-"): name for name in DAMAGE[1:]}
 
 
 def images(folder: Path, suite: Suite) -> list[Item]:
@@ -94,11 +91,6 @@ def _asked(image: AnnotatedImage, suite: Suite, names: list[str]) -> Iterator[As
                 yield {"captions": [phrase]}, {}, boxes[place]
             elif phrase:
                 yield {"boxes": quads_of(boxes[place])}, {"phrase": phrase}, None
-
-
-def quads_of(boxes: Boxes) -> list[list[float]]:
-    """Boxes as truths hold them, rows of 8 pixel values."""
-    return boxes.quads.reshape(-1, 8).round(3).tolist()
 
 
 def fmow(folder: Path, suite: Suite) -> Iterator[Item]:

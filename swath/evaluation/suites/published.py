@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,7 @@ class Published:
 
     def to_row(self) -> dict[str, Any]:
         """The numbers as a JSON object."""
-        about = {"system": self.system, "source": self.source, "protocol": self.protocol}
-        return about | ({"note": self.note} if self.note else {}) | {"values": self.values}
+        return {name: value for name, value in asdict(self).items() if value or name != "note"}
 
 
 @cache

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ from swath.annotations.listings import first, rows_of, split_named
 from swath.annotations.pictures import UNMEASURED
 from swath.annotations.questions import lines
 from swath.annotations.rsvqa import joined
-from swath.annotations.values import boxes_of
+from swath.annotations.values import boxes_of, size_of
 from swath.boxes import Boxes
 from swath.errors import AnnotationError
+from swath.evaluation.grounding import quads_of
 from swath.evaluation.rules import DAMAGE, strict_damage
 from swath.evaluation.suites.items import LAYOUTS, Item, Pictures
-from swath.evaluation.suites.pictures import quads_of
 from swath.evaluation.suites.table import Suite
 
 _ID = ("question_id", "id", "qid", "index")
@@ -72,7 +73,8 @@ def rows(folder: Path, suite: Suite) -> list[Item]:
     """Rows of a picture, a question and its truth, in JSON, JSON Lines, CSV or TSV.
 
     Options: `file` of the rows; `only` and `without`, {field: [values]} to keep or leave out;
-    `size_px`, or {dataset: size} in `sizes`, the side of the square pictures that boxes are for.
+    `size_px`, or {dataset: size} in `sizes`, the side of the square pictures that boxes are for,
+    where a picture is absent or its boxes reach beyond it.
     Rows that name another split than the suite's are left out. Boxes are corners or polygons in
     pixels, or `{<x1><y1><x2><y2>}` text on a 0 to 100 grid.
 
@@ -91,12 +93,19 @@ def rows(folder: Path, suite: Suite) -> list[Item]:
                 f"one of {', '.join((*_SAID, *more))}; got {', '.join(row)}."
             )
         side = suite.options.get("sizes", {}).get(row.get("dataset"), suite.options.get("size_px"))
-        size = (side, side) if side else UNMEASURED
+        paths, size = tuple(map(find, names)), (side, side) if side else UNMEASURED
+        claimed = size
+        if side and Path(paths[0]).is_file():
+            size = size_of(Path(paths[0]), where)
         given = str(first(row, ("question", "phrase", "expression", "text")) or "")
         truth, asked = _truth(suite.task, row, said, size, where)
+        corners = truth.get("boxes") or (quads_of(asked) if asked else ())
+        if max(chain.from_iterable(corners), default=0) > 1.05 * max(size) and side:
+            size = claimed
+            truth, asked = _truth(suite.task, row, said, size, where)
         number = str(first(row, _ID) if first(row, _ID) is not None else len(found))
         words = {"question": given, "phrase": given}
-        found.append(Item(number, tuple(map(find, names)), truth, words, asked, size))
+        found.append(Item(number, paths, truth, words, asked, size))
     twice = Counter(item.id for item in found)
     return [
         replace(item, id=f"{Path(item.images[0]).name}/{item.id}") if twice[item.id] > 1 else item

@@ -15,7 +15,15 @@ from swath.evaluation.metrics import METRICS, Score
 from swath.evaluation.modes import MODES, measures
 from swath.evaluation.predictions import TRUTH, Prediction, read_predictions, write_predictions
 from swath.evaluation.runner import Progress
-from swath.evaluation.score import Scores, compare, read_scores, score, write_scores
+from swath.evaluation.score import (
+    Scores,
+    compare,
+    read_scores,
+    rows_of,
+    score,
+    scores_from,
+    write_scores,
+)
 from swath.evaluation.statistics import RESAMPLES, Difference
 from swath.evaluation.suites import pictures, questions
 from swath.evaluation.suites.items import LAYOUTS, conversations, measured
@@ -120,7 +128,8 @@ def ask(
         prompt: one of the suite's other prompts by name, or "own": that of `phrasing`.
         phrasing: the style a model was tuned in.
         limit: ask so many, evenly over the suite.
-        look: measure the pictures; without, they need not be there.
+        look: measure the pictures; without, they need not be there, and only those that boxes
+            are read on are measured, if all are there.
         frames: taken of a clip.
         leave: paths of pictures that nothing is to be asked of.
 
@@ -145,6 +154,8 @@ def ask(
     wording = _wording(suite, prompt, phrasing)
     asked = conversations(suite, items, wording, labels)
     names = sorted({str(item.truth["name"]) for item in items if suite.task == "identify"})
+    paths = {image.path for one in asked for image in one.images} if not look else ()
+    look = look or (suite.task in ("refer", "ground") and all(Path(one).is_file() for one in paths))
     return Asked(suite, measured(suite, asked, frames) if look else asked, labels, names, wording)
 
 
@@ -259,13 +270,6 @@ def write_result(
     return result
 
 
-def rows_of(values: Mapping[str, Mapping[str, Score | Difference]]) -> dict[str, dict[str, Any]]:
-    """Scores or differences by name as JSON objects."""
-    return {
-        one: {name: value.to_row() for name, value in some.items()} for one, some in values.items()
-    }
-
-
 def read_results(folder: Path) -> list[Result]:
     """The results in the folders of a folder, by name; none where there is no such folder."""
     results = []
@@ -279,15 +283,8 @@ def read_results(folder: Path) -> list[Result]:
             Result(
                 Suite(**row["suite"]), list(read_predictions(home / "predictions.jsonl")),
                 read_scores(home / "scores.json"), row["labels"], row["notes"],
-                row.get("name", "this model"), _scores(row.get("others", {})), gaps,
-                _scores(row.get("floors", {})),
+                row.get("name", "this model"), scores_from(row.get("others", {})), gaps,
+                scores_from(row.get("floors", {})),
             )
         )  # fmt: skip
     return results
-
-
-def _scores(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, Score]]:
-    return {
-        one: {name: Score.from_row(value) for name, value in some.items()}
-        for one, some in rows.items()
-    }

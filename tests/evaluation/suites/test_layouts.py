@@ -336,11 +336,19 @@ def test_pictures_that_are_absent_are_all_said_at_once(tmp_path):
         ask(shipped()["geochat-refer"], tmp_path)
 
 
-def test_picture_of_another_size_than_annotated_is_refused(tmp_path):
+def test_picture_that_its_boxes_reach_beyond_is_refused_as_another_size(tmp_path):
     geochat(tmp_path)
-    rectangle(tmp_path / "images" / "P1.png")
-    with pytest.raises(AnnotationError, match="annotated as 1024 x 1024 px, the file has 32 x 32"):
+    rectangle(tmp_path / "images" / "P1.png", size_wh=(24, 24))
+    with pytest.raises(AnnotationError, match="annotated as 1024 x 1024 px, the file has 24 x 24"):
         ask(shipped()["geochat-refer"], tmp_path)
+
+
+def test_boxes_that_fit_a_picture_are_on_its_own_size_also_where_answers_are_scored(tmp_path):
+    geochat(tmp_path)
+    rectangle(tmp_path / "images" / "P1.png", size_wh=(32, 32))
+    for look in (True, False):
+        (refer,) = ask(shipped()["geochat-refer"], tmp_path, look=look).conversations
+        assert refer.images[0].size_wh == (32, 32)
 
 
 def test_folder_without_the_split_says_so(tmp_path):
