@@ -263,7 +263,7 @@ def _show(results: list[Result], every: bool, json: bool) -> None:
         for name, why in one.notes.get("not asked", {}).items():
             say(f"{name}: not asked, {why}")
         if by := one.notes.get("matched_by"):
-            read = f"boxes as {name}; " if (name := one.notes.get("dialect")) else ""
+            read = f"boxes as {form}; " if (form := one.notes.get("dialect")) else ""
             say(f"{one.notes['kind']}, matched by {by}; {read}truth: {one.notes['truth']}")
     return None
 
