@@ -52,6 +52,7 @@ def test_verbs_fill_one_folder_in_order(experiment):
     experiment.report("swath report own")
     assert sorted(path.name for path in experiment.folder.iterdir()) == [
         "evaluation",
+        "looks.sqlite",
         "losses.jsonl",
         "model",
         "recipe.yaml",

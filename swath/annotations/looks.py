@@ -17,7 +17,7 @@ from swath.annotations.duplicates import FORMS, fingerprints
 from swath.annotations.ground import outline
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.pictures import looked
-from swath.errors import ImageryError
+from swath.errors import AnnotationError, ImageryError
 from swath.imagery.scene import driver_of, is_address, is_frame, open_scene
 from swath.imagery.tiling import tiles
 
@@ -146,18 +146,24 @@ def _stamp(image: AnnotatedImage) -> str:
 
 
 def _opened(memory: Path) -> sqlite3.Connection:
-    """The table of looks, begun anew if the file is damaged."""
+    """The table of looks, begun anew if the file is damaged.
+
+    Raises:
+        AnnotationError: it cannot be written.
+    """
     memory.parent.mkdir(parents=True, exist_ok=True)
-    base = sqlite3.connect(memory, timeout=60)
     try:
+        base = sqlite3.connect(memory, timeout=60)
         base.execute("PRAGMA synchronous = OFF")  # what a power cut takes is decoded again
         base.execute(
             "CREATE TABLE IF NOT EXISTS looks (path TEXT PRIMARY KEY, stamp TEXT, packed BLOB)"
         )
-    except sqlite3.OperationalError:  # locked, or the disk is full
-        raise
+    except sqlite3.OperationalError as error:
+        raise AnnotationError(
+            f"{memory}: cannot be written ({error}); is the disk full, or does another command use "
+            f"this run?"
+        ) from None
     except sqlite3.DatabaseError:
-        base.close()
         memory.unlink()
         return _opened(memory)
     return base

@@ -164,7 +164,7 @@ def _name(one: Xml.Element) -> str:
 
 
 def _phrase(one: Xml.Element) -> str | None:
-    said = (one.findtext("description") or "").strip()
+    said = " ".join((one.findtext("description") or "").split())
     return said if said and said.lower() != "none" else None  # FAIR1M writes "None" in each
 
 

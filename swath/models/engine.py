@@ -168,12 +168,15 @@ class LocalEngine:
     @torch.inference_mode()
     def features(self, paths: Sequence[str]) -> NDArray[np.float32]:
         """The vision tower's mean feature of each image, (images, width)."""
-        model, means = self.loaded.model, []
-        tower = model.get_submodule(self.loaded.family.vision)
-        for some in batches(paths, self.batch_size):
-            values = self.inputs.tensor([self.store.plain(path) for path in some])
-            found = self.inputs.features(tower, values.to(model.device, model.dtype))
-            means.append(found.mean(dim=1).float().cpu().numpy())
+        tower = self.loaded.model.get_submodule(self.loaded.family.vision)
+        means = [
+            self.inputs.features(tower, self._tensor([self.store.plain(path) for path in some]))
+            .mean(dim=1)
+            .float()
+            .cpu()
+            .numpy()
+            for some in batches(paths, self.batch_size)
+        ]
         return np.concatenate(means)
 
     def _by_images(self, questions: Sequence[Conversation]) -> list[list[int]]:
@@ -258,6 +261,9 @@ class LocalEngine:
             logs += log_probabilities(self.inputs, [some for _, some in part], given)
         ends = np.cumsum([len(texts) for row in rows for _, texts in row])
         return np.split(np.concatenate(logs), ends[:-1])
+
+    def _tensor(self, views: Sequence[View]) -> torch.Tensor:
+        return self.inputs.tensor(views).to(self.loaded.model.device, self.loaded.model.dtype)
 
 
 def _filled(rows: Sequence[list[int]], most: int) -> Iterator[list[list[int]]]:

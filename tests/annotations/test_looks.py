@@ -9,6 +9,7 @@ from swath.annotations import looks
 from swath.annotations.duplicates import fingerprints
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.looks import looks_of
+from swath.errors import AnnotationError
 
 
 @pytest.fixture
@@ -84,3 +85,9 @@ def test_a_damaged_memory_is_begun_anew(tmp_path, decoded):
     memory.write_bytes(b"no database" * 100)
     assert looks_of([image], memory=memory) == looks_of([image], memory=memory)
     assert decoded == ["a"]
+
+
+def test_a_memory_that_cannot_be_written_is_one_error(tmp_path):
+    (tmp_path / "looks.sqlite").mkdir()
+    with pytest.raises(AnnotationError, match=r"looks\.sqlite: cannot be written"):
+        looks_of([], memory=tmp_path / "looks.sqlite")
