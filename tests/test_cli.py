@@ -384,7 +384,7 @@ def test_check_lists_missing_pictures_and_build_leaves_them_out_where_asked_to(
     recipe = ("pixtral-aid-nano", *keys, "--home", tmp_path)
     code, out, err = swath("check", *recipe)
     assert code == 1
-    assert "missing picture: 1 (1 rows; building is refused, or it is left out with" in out
+    assert "missing picture: 1 (1 row; building is refused, or it is left out with" in out
     assert "gone.png: named by 1 row of labels.csv" in out
     assert "1 of 9 pictures missing or not readable" in err
     code, out, _ = swath("check", *recipe, "annotations.unreadable=drop")

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swath.cli.console import command, emit, say
+from swath.cli.console import command, emit, say, show
 from swath.errors import EvaluationError
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ def compare(folders: list[Path], to: Path | None, json: bool) -> None:
     record = Record.of(runs, list(labels))
     if json:
         return emit({**record.to_row(), "left_out": left})
-    from rich.console import Console
     from rich.table import Table
 
     heads = [f"{names[-1]} − {name}" for name in record.gaps]
@@ -56,7 +55,7 @@ def compare(folders: list[Path], to: Path | None, json: bool) -> None:
                      for run in runs]  # fmt: skip
             cells += [_gap(some[task].get(name)) for some in record.gaps.values()]
             shown.add_row(task, name, f"{last.n:,}", *cells)
-    Console(markup=False).print(shown)
+    show(shown)
     return say(*notes, *([str(to)] if to else []))
 
 

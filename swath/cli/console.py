@@ -88,9 +88,16 @@ def scores_of(experiment: Experiment) -> dict[str, Any]:
     return {run.name: rows_of(run.scores) for run in experiment.runs()}
 
 
+def show(rows: Any) -> None:
+    """Print a table of `rich`, as wide as it needs where no terminal bounds it."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else 240
+    Console(markup=False, width=width).print(rows)
+
+
 def table(experiment: Experiment) -> None:
     """Print scores of base and tuned side by side."""
-    from rich.console import Console
     from rich.table import Table
 
     from swath.evaluation.certainty import certainty, words
@@ -101,7 +108,7 @@ def table(experiment: Experiment) -> None:
         for name, last in metrics.items():
             cells = [_cell(run.scores.get(task, {}).get(name)) for run in runs]
             shown.add_row(task, name, *cells, str(last.n))
-    Console(markup=False).print(shown)
+    show(shown)
     labels, last_run = experiment.tuned_set().labels, runs[-1]
     for task, some in last_run.tasks.items():
         sure = certainty(some, labels, last_run.validation)
@@ -127,7 +134,7 @@ def findings_of(found: Checked) -> None:
         kinds.setdefault(finding.kind, []).append(finding)
     for kind, some in kinds.items():
         rows = sum(one.count for one in some)
-        say(f"{kind}: {len(some)} ({rows} rows; {some[0].effect})")
+        say(f"{kind}: {len(some)} ({rows} row{'s' * (rows != 1)}; {some[0].effect})")
         say(*(f"  {one.where}: {one.what}; {one.action}" for one in some[:5]))
         if len(some) > 5:
             say(f"  ... and {len(some) - 5} more (--json lists all)")

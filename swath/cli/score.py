@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from swath.cli.console import Json, bars, command, emit, say, scores_of, table
+from swath.cli.console import Json, bars, command, emit, say, scores_of, show, table
 from swath.errors import RequestError
 
 if TYPE_CHECKING:
@@ -222,7 +222,6 @@ def _show(results: list[Result], every: bool, json: bool) -> None:
 
     if json:
         return emit({one.suite.name: row_of(one, every) for one in results})
-    from rich.console import Console
     from rich.table import Table
 
     from swath.evaluation.metrics import METRICS
@@ -253,7 +252,7 @@ def _show(results: list[Result], every: bool, json: bool) -> None:
             cells = (f"{other['values'][key]:g}" if key in other["values"] else "" for key in keys)
             about = (other["source"], other.get("note", ""), other["protocol"] if every else "")
             shown.add_row(other["system"], *cells, "; ".join(filter(None, about)))
-        Console(markup=False).print(shown)
+        show(shown)
         for mode, some in row["modes"].items():
             say(f"by {mode}: " + ", ".join(f"{name} {value:.4g}" for name, value in some.items()))
         for name, note in one.notes.items():

@@ -106,7 +106,8 @@ def read_row(path: Path) -> Suite:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"{path}: cannot be read ({' '.join(str(error).split())}).") from None
     except ValidationError as error:
-        first = error.errors()[0]
+        found = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        first = found[0]  # a misspelt key explains why another is lacking
         key = ".".join(map(str, first["loc"]))
         known = did_you_mean(key, Suite.model_fields) if first["type"] == "extra_forbidden" else "."
         what = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]

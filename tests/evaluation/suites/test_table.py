@@ -69,6 +69,7 @@ def test_own_suite_is_one_row_of_yaml(tmp_path):
     ("text", "advice"),
     [
         (OWN + "promt: x\n", "promt: unknown key; did you mean prompt"),
+        (OWN.replace("task:", "tsk:"), "tsk: unknown key; did you mean task"),
         ("- a list\n", "roofs.yaml: .*valid dictionary"),
         ("name: Roofs!\n", "name: "),
         ("{", "cannot be read"),
