@@ -79,7 +79,8 @@ def read(path: Path, pictures: Path | None = None) -> list[AnnotatedImage]:
             the web.
     """
     images: dict[str, AnnotatedImage] = {}
-    left = dict.fromkeys(("without a picture", "of a region in words swath does not know"), 0)
+    unsaid = ("without a picture", "of a region in words swath does not know", "told before")
+    left, told = dict.fromkeys(unsaid, 0), set[tuple[Path, int]]()
     for file in _files(path):
         using(file)
         root = root_of(path, file)
@@ -89,6 +90,10 @@ def read(path: Path, pictures: Path | None = None) -> list[AnnotatedImage]:
             if not names:
                 left["without a picture"] += 1
                 continue
+            if (key := (file, hash((*names, str(turns))))) in told:
+                left["told before"] += 1
+                continue
+            told.add(key)
             total += len(names)
             found = [
                 _unpacked(name, pictures, where) if name.startswith("data:") else finder.find(name)

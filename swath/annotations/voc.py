@@ -103,6 +103,9 @@ def annotated(files: list[Path], find: Find) -> Iterator[tuple[Xml.Element, Anno
         try:
             rows = [(_quad(one), _name(one), _phrase(one)) for one in found]
             size = [int(float(tree.findtext(f"size/{key}") or 0)) for key in ("width", "height")]
+            blank = [place for place, one in enumerate(found, 1)
+                     if (said := one.find("description")) is not None
+                     and not (said.text or "").strip()]  # fmt: skip
         except ValueError as error:
             raise AnnotationError(
                 f"{file}: not Pascal VOC, DIOR or FAIR1M ({error}); copy it again."
@@ -114,6 +117,10 @@ def annotated(files: list[Path], find: Find) -> Iterator[tuple[Xml.Element, Anno
                 path=str(find(named.strip(), file) or ""),
                 size_wh=(size[0], size[1]) if all(size) else UNMEASURED,
                 **objects(rows),
+                faults=tuple(
+                    ("empty caption", f"object {place} has a description of no words")
+                    for place in blank
+                ),
             ),
         )  # fmt: skip
 

@@ -204,3 +204,13 @@ def test_a_referral_to_nothing_is_an_object_without_a_phrase_and_a_finding(folde
     image = one(folder, (f"<image>\n[refer] {asked}", "{<10><20><30><40>|<0>}"))
     assert (image.names, image.phrases) == (("object",), (None,))
     assert image.faults == (("missing noun", "'where is ?' does not say of what"),)
+
+
+def test_a_row_told_twice_is_read_once_and_named(folder):
+    folder.picture("a.png", (200, 100))
+    said = ("<image>\nIs there a ship?", "yes")
+    folder.json("train.json", [row(said), row(said, id="2"), row(("<image>\nA pier?", "no"))])
+    with noted() as found:
+        (image,) = read(folder.path)
+    assert [one.question for one in image.questions] == ["Is there a ship?", "A pier?"]
+    assert [(one.count, one.what) for one in found] == [(1, "1 rows told before")]

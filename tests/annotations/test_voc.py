@@ -92,6 +92,14 @@ def test_dior_rsvg_is_split_by_expression_so_a_picture_may_be_in_two_splits(fold
     assert images["a@train"].scene == images["a@test"].scene
 
 
+def test_an_expression_of_no_words_is_named(folder):
+    folder.picture("a.jpg")
+    folder.text("a.xml", xml(thing(1, 2, 5, 6, said="a ship"), thing(2, 2, 6, 6, said=" ")))
+    (image,) = read(folder.path)
+    assert image.phrases == ("a ship", None)
+    assert image.faults == (("empty caption", "object 2 has a description of no words"),)
+
+
 def test_an_expression_in_two_lists_is_refused(folder):
     rsvg(folder)
     folder.text("train.txt", "0 1")
