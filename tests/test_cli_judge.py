@@ -48,6 +48,8 @@ def test_shards_a_model_elsewhere_and_a_judge_follow_each_other(run):
         assert "an opinion, not a score" in judged.output
         assert "tuned, caption: 4.00 of 5" in judged.output
         assert swath("report", run).exit_code == 0
+        one = swath("judge", run / "evaluation" / "tuned", "--by", f"{stand.address}#judge")
+        assert "tuned, caption: 4.00 of 5" in one.output
     page = (run / "report.html").read_text()
     assert "far (127.0.0.1" in page
     assert json.loads((run / "evaluation" / "judged.json").read_text())["pairs"]

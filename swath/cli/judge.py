@@ -9,19 +9,32 @@ import typer
 
 from swath.cli.console import bars, emit, say
 
+_ANSWERS = "predictions.jsonl"
+
 
 def judge(
-    run: Annotated[Path, typer.Argument(help="An evaluated run's folder.")],
+    run: Annotated[
+        Path, typer.Argument(help="Folder of an evaluated run, or of a suite's result.")
+    ],
     by: Annotated[str, typer.Option(help="The judge, as in http://host:8000/v1#model.")],
     json: Annotated[bool, typer.Option("--json", help="Machine-readable result.")] = False,
 ) -> None:
     """Let a language model grade captions and answers, and compare base and tuned."""
     from swath.evaluation.judge import judge as ask
-    from swath.experiment import Experiment
 
-    experiment = Experiment.of_run(run)
-    runs = {one.name: one.predictions for one in experiment.runs()}
-    section, folder = experiment.recipe.evaluation, experiment.folder / "evaluation"
+    if (run / _ANSWERS).is_file():  # a suite's: its other sides lie in folders within
+        from swath.evaluation.predictions import read_predictions
+        from swath.recipe import Evaluation
+
+        places = [*(one.parent for one in sorted(run.glob(f"*/{_ANSWERS}"))), run]
+        runs = {one.name: list(read_predictions(one / _ANSWERS)) for one in places}
+        section, folder = Evaluation(), run
+    else:
+        from swath.experiment import Experiment
+
+        experiment = Experiment.of_run(run)
+        runs = {one.name: list(one.predictions) for one in experiment.runs()}
+        section, folder = experiment.recipe.evaluation, experiment.folder / "evaluation"
     with bars() as progress:
         found = ask(by, runs, section.remote, folder, progress("judge"), section.resamples)
     if json:
