@@ -63,16 +63,16 @@ class Features:
             ModelError: a file is damaged.
         """
         files = [self.folder / tower / f"{_name(view)}.safetensors" for view in views]
-        missing = [place for place, file in enumerate(files) if not file.is_file()]
-        found: dict[int, Tensor] = {}
+        # What is there is read first: making room for new files may remove it.
+        found = {place: _read(file) for place, file in enumerate(files) if file.is_file()}
+        missing = [place for place in range(len(files)) if place not in found]
         if missing:
             made, _ = seen_by_tower(inputs, [views[place] for place in missing])
-            found = dict(zip(missing, made, strict=True))
-            for place in missing:
-                self._keep(files[place], found[place])
+            for place, one in zip(missing, made, strict=True):
+                found[place] = one
+                self._keep(files[place], one)
         device = inputs.loaded.model.device
-        every = [found[i] if i in found else _read(file) for i, file in enumerate(files)]
-        return torch.stack([one.to(device) for one in every])
+        return torch.stack([found[place].to(device) for place in range(len(files))])
 
     def _keep(self, file: Path, one: Tensor) -> None:
         with replacing(file) as temporary:

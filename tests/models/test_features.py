@@ -77,6 +77,16 @@ def test_the_oldest_features_make_room(model, questions, tmp_path):
     assert scores(model, more, tmp_path / "kept")[1] == 0
 
 
+def test_features_that_make_room_for_others_of_their_own_batch_are_still_used(
+    model, questions, tmp_path
+):
+    first, _ = scores(model, questions, tmp_path / "kept")
+    size = next((tmp_path / "kept").glob("*/*")).stat().st_size
+    both = [*questions, *(asks(rectangle(tmp_path / f"{n}.png", (0, 0, 30, n))) for n in (3, 5))]
+    again, _ = scores(model, both, tmp_path / "kept", limit=size)
+    assert np.allclose(again[: len(first)], first, atol=1e-5)
+
+
 def test_damaged_features_are_named(model, questions, tmp_path):
     scores(model, questions[:1], tmp_path / "kept")
     (file,) = (tmp_path / "kept").glob("*/*")
