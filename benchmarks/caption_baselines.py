@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from swath.errors import SwathError
 from swath.evaluation.baselines import commonest_caption
-from swath.evaluation.metrics import METRICS, Score
+from swath.evaluation.metrics.base import METRICS, Score
+from swath.evaluation.metrics.statistics import Difference
+from swath.evaluation.predicting import unanswered
 from swath.evaluation.predictions import Prediction
-from swath.evaluation.runner import unanswered
-from swath.evaluation.score import compare, score
-from swath.evaluation.statistics import Difference
+from swath.evaluation.scoring import compare, score
 from swath.experiment import Experiment
 from swath.instructions.builder import read_set
 from swath.instructions.conversation import Conversation

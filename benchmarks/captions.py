@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 from measured import finish, machine
 
-from swath.annotations.captions import read
+from swath.annotations.formats.captions import read
 from swath.errors import AnnotationError, SwathError
-from swath.evaluation import ngrams
-from swath.evaluation.ptb import tokenise
+from swath.evaluation.metrics import ngrams
+from swath.evaluation.metrics.ptb import tokenise
 
 
 def main() -> None:

@@ -23,8 +23,8 @@ from typing import Any
 from measured import finish, machine
 
 from swath.errors import EvaluationError, SwathError
-from swath.evaluation.runner import predict
-from swath.evaluation.score import score
+from swath.evaluation.predicting import predict
+from swath.evaluation.scoring import score
 from swath.experiment import Experiment
 from swath.files import read_json
 from swath.instructions.builder import InstructionSet

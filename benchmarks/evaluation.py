@@ -40,9 +40,9 @@ from swath.instructions.conversation import Conversation, Image, Turn, assistant
 from swath.models.encoding import batches
 from swath.models.engine import LocalEngine
 from swath.models.family import FAMILIES
-from swath.models.features import Features
 from swath.models.loading import Loaded, load
 from swath.models.templates import TEMPLATES
+from swath.models.vision_cache import Features
 
 LISTED = (
     "airport, bare land, baseball field, beach, bridge, center, church, commercial, dense "

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from swath.errors import EvaluationError
-from swath.evaluation.metrics import Score
+from swath.evaluation.metrics.base import Score
+from swath.evaluation.metrics.statistics import Difference
 from swath.evaluation.predictions import Prediction, read_predictions
-from swath.evaluation.statistics import Difference
 from swath.files import read_json, write_json
 from swath.tuning.run import read_losses
 

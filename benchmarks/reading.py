@@ -154,7 +154,7 @@ def plain(kind: str, place: Path) -> int:
 
 def built(place: Path) -> int:
     """Write the set of four tasks on boxes; how many instructions there are."""
-    from swath.annotations import dota
+    from swath.annotations.formats import dota
     from swath.instructions.builder import build_into
     from swath.recipe import Instructions
 

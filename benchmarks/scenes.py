@@ -27,20 +27,20 @@ from torch import Tensor, nn
 from transformers import get_cosine_schedule_with_warmup
 
 from swath.errors import EvaluationError, SwathError
+from swath.evaluation.predicting import predict, unanswered
 from swath.evaluation.predictions import Prediction
-from swath.evaluation.runner import predict, unanswered
-from swath.evaluation.score import compare, score
+from swath.evaluation.scoring import compare, score
 from swath.experiment import Experiment
 from swath.instructions.builder import InstructionSet, read_set
 from swath.instructions.conversation import Conversation
+from swath.models.architectures.nano import NanoConfig, NanoTower
 from swath.models.encoding import batches, by_image
 from swath.models.engine import LocalEngine
 from swath.models.loading import Loaded, load
-from swath.models.nano import NanoConfig, NanoTower
 from swath.models.pixels import PixelStore, to_tensor
 from swath.recipe import ImageLoss, Recipe, Stage
-from swath.tuning.objective import ImageHeads
-from swath.tuning.rows import Batcher, Targets
+from swath.tuning.batches import Batcher, Targets
+from swath.tuning.losses import ImageHeads
 from swath.tuning.trainer import computes_bf16
 
 TIMED_STEPS = 20

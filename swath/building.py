@@ -13,13 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from swath.annotations.finding import LEAKS, Finding
-from swath.annotations.gather import Gathered, gather
+from swath.annotations.findings import LEAKS, Finding
+from swath.annotations.fingerprints import MEMORY, looks_of
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.leaks import kept_together
-from swath.annotations.ledger import ledger, verdict
+from swath.annotations.licences import ledger, verdict
 from swath.annotations.lint import lint, readable, usable
-from swath.annotations.looks import MEMORY, looks_of
+from swath.annotations.prepare import Gathered, gather
 from swath.annotations.readers import check_classes
 from swath.errors import AnnotationError
 from swath.evaluation.reading import Labels
@@ -121,7 +121,7 @@ class Building:
             notes["findings"] = [asdict(finding) for finding in findings]
             notes["leaks"] = len(leaks)
         if recipe.instructions.writer is not None:
-            from swath.instructions import writer
+            from swath.instructions import rewriting as writer
 
             section, cache = recipe.instructions.writer, self.folder / "writer.jsonl"
             images = tuple(writer.rewrite_captions(images, section, cache, progress))

@@ -18,19 +18,19 @@ from pathlib import Path
 from swath.building import Building, Progress
 from swath.errors import EvaluationError, FormatError, ModelError, RequestError
 from swath.evaluation import baselines
-from swath.evaluation.asking import answers_from, part_of, stop_score
-from swath.evaluation.certainty import threshold
-from swath.evaluation.gallery import rendered
+from swath.evaluation.answering import answers_from, part_of, stop_score
+from swath.evaluation.metrics.certainty import threshold
 from swath.evaluation.predictions import Prediction, read_predictions, write_predictions
-from swath.evaluation.report import ReportRun, write_report
-from swath.evaluation.score import read_scores, score, write_scores
-from swath.evaluation.sides import engine, side, sides, unmeasured
+from swath.evaluation.report.gallery import rendered
+from swath.evaluation.report.page import ReportRun, write_report
+from swath.evaluation.scoring import read_scores, score, write_scores
 from swath.evaluation.slices import gsd_of
 from swath.evaluation.suites.running import read_results
+from swath.evaluation.systems import engine, side, sides, unmeasured
 from swath.files import read_json, write_text
 from swath.instructions.builder import InstructionSet, read_set
 from swath.instructions.conversation import Conversation
-from swath.instructions.mixing import CONVERSE
+from swath.instructions.turns import CONVERSE
 from swath.models.loading import RUN_FILE
 from swath.recipes import dump, load_recipe
 from swath.tuning.plan import Plan, plan
@@ -155,7 +155,7 @@ class Experiment(Building):
         not asked again.
 
         Args:
-            name: of the side, see `swath.evaluation.sides`.
+            name: of the side, see `swath.evaluation.systems`.
             shard: "1/3" asks the first third alone and writes replies only; once all are there,
                 evaluating without it puts them together.
         """

@@ -109,8 +109,8 @@ def write_tiny_model(folder: Path, image_size=32, longest=256) -> Path:
     import torch
     from transformers import LlamaConfig
 
-    from swath.models.nano import NanoConfig, NanoForConditionalGeneration
-    from swath.models.vocabulary import train_tokenizer
+    from swath.models.architectures.nano import NanoConfig, NanoForConditionalGeneration
+    from swath.models.architectures.vocabulary import train_tokenizer
 
     words = [f"One {name} field lies on grey land. What kind of scene?" for name in COLOURS]
     tokenizer = train_tokenizer(words, size=600)

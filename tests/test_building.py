@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import Image
 
-from swath.annotations import looks
+from swath.annotations import fingerprints as looks
 from swath.building import Building
 from swath.recipes import validate
 

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 from swath.cli import app
 from swath.errors import EvaluationError
 from swath.evaluation.predictions import write_predictions
-from swath.evaluation.score import write_scores
+from swath.evaluation.scoring import write_scores
 from tests.evaluation.making import named
 
 LABELS = ["Airport", "Beach"]

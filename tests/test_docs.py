@@ -12,15 +12,15 @@ import yaml
 from PIL import Image, ImageDraw
 from typer.main import get_command
 
-from swath.annotations.finding import EFFECTS
-from swath.annotations.noting import noted
+from swath.annotations.findings import EFFECTS
+from swath.annotations.notes import noted
 from swath.annotations.readers import READERS, read, recognise
 from swath.annotations.writers import WRITERS
 from swath.cli import app
 from swath.errors import RecipeError
-from swath.evaluation.metrics import METRICS
+from swath.evaluation.metrics.base import METRICS
 from swath.evaluation.suites.table import groups, shipped
-from swath.instructions.tasks import TASKS
+from swath.instructions.tasks.words import TASKS
 from swath.recipes import describe, load_recipe, shipped_recipes
 
 ROOT = Path(__file__).parent.parent

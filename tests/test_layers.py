@@ -10,7 +10,17 @@ import swath
 
 PACKAGE = Path(swath.__file__).parent
 
-GROUND_FLOOR = ("boxes", "boxtext", "recipe", "recipes", "registry", "errors", "files", "endpoint")
+GROUND_FLOOR = (
+    "boxes",
+    "dialect",
+    "gridtext",
+    "recipe",
+    "recipes",
+    "registry",
+    "errors",
+    "files",
+    "endpoint",
+)
 STAGES = (
     "imagery",
     "annotations",
@@ -157,11 +167,11 @@ def test_every_stage_and_ground_floor_module_is_known():
     [
         ("swath.boxes", "from swath.imagery.scene import Scene"),
         ("swath.imagery.scene", "import swath.annotations.image"),
-        ("swath.models.nano", "from swath import tuning"),
-        ("swath.models.nano", "from swath import load"),
-        ("swath.models.nano", "import swath"),
-        ("swath.evaluation.runner", "def f():\n    from swath.inference.ask import ask"),
-        ("swath.tuning.train", "if TYPE_CHECKING:\n    from swath.evaluation.score import Score"),
+        ("swath.models.architectures.nano", "from swath import tuning"),
+        ("swath.models.architectures.nano", "from swath import load"),
+        ("swath.models.architectures.nano", "import swath"),
+        ("swath.evaluation.predicting", "def f():\n    from swath.inference.ask import ask"),
+        ("swath.tuning.train", "if TYPE_CHECKING:\n    from swath.evaluation.scoring import Score"),
         ("swath.tuning.train", "import importlib\nimportlib.import_module('swath.export.card')"),
         ("swath.export.card", "from swath.cli import main"),
     ],
@@ -177,7 +187,7 @@ def test_import_from_above_is_found(module, source):
         ("swath.boxes", "from swath.errors import ShapeError"),
         ("swath.imagery.scene", "from swath import boxes"),
         ("swath.imagery.scene", "from swath.imagery.tiling import Tile"),
-        ("swath.evaluation.runner", "from swath.models.engine import Engine"),
+        ("swath.evaluation.predicting", "from swath.models.engine import Engine"),
         ("swath.cli", "from swath.export.card import write\nprint(write)"),
         ("swath.cli.build", "from swath.cli.shared import console\nprint(console)"),
         ("swath.models.load", "f(trust_remote_code=False)\ntorch.load(p, weights_only=True)"),

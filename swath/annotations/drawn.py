@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from swath.annotations.finding_pictures import absolute
 from swath.annotations.image import AnnotatedImage, read_images, write_images
-from swath.annotations.pictures import absolute
 from swath.errors import AnnotationError, FormatError, RequestError
 from swath.files import read_json, replacing, write_json
 

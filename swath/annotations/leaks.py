@@ -11,12 +11,12 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from swath.annotations.duplicates import near_pairs
-from swath.annotations.finding import Finding
-from swath.annotations.ground import overlapping
+from swath.annotations.finding_pictures import few
+from swath.annotations.findings import Finding
+from swath.annotations.fingerprints import Look
+from swath.annotations.footprints import overlapping
 from swath.annotations.image import AnnotatedImage
-from swath.annotations.looks import Look
-from swath.annotations.pictures import few
+from swath.annotations.likeness import near_pairs
 
 _DEAL_ANEW = "deal the splits anew (annotations.keep_given_split=false annotations.split_by="
 

@@ -10,11 +10,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.annotations.finding import UNREAD, Finding
+from swath.annotations.finding_pictures import few
+from swath.annotations.findings import UNREAD, Finding
+from swath.annotations.fingerprints import Look, looks_of
 from swath.annotations.image import AnnotatedImage, Question
 from swath.annotations.leaks import copies, leaks
-from swath.annotations.looks import Look, looks_of
-from swath.annotations.pictures import few
 from swath.errors import AnnotationError
 
 __all__ = ["Finding", "lint", "looks_of", "readable", "text_faults", "usable"]

@@ -9,7 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from swath.annotations import (
+from swath.annotations.finding_pictures import Unreadable, absolute, few, measured, pictures_below
+from swath.annotations.formats import (
     captions,
     coco,
     dota,
@@ -17,19 +18,18 @@ from swath.annotations import (
     grounded,
     llava,
     masks,
-    questions,
-    rows,
     rsvqa,
     vectors,
     voc,
     xbd,
     yolo,
 )
+from swath.annotations.formats import rsivqa as questions
+from swath.annotations.formats import table as rows
 from swath.annotations.image import AnnotatedImage
-from swath.annotations.ledger import ABOUT
-from swath.annotations.listings import TABLES, forget, table_files
-from swath.annotations.noting import files_used, note
-from swath.annotations.pictures import Unreadable, absolute, few, measured, pictures_below
+from swath.annotations.licences import ABOUT
+from swath.annotations.notes import files_used, note
+from swath.annotations.tables import TABLES, forget, table_files
 from swath.errors import AnnotationError
 from swath.registry import Registry
 

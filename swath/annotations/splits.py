@@ -10,7 +10,7 @@ from zlib import crc32
 
 import numpy as np
 
-from swath.annotations.ground import blocks
+from swath.annotations.footprints import blocks
 from swath.annotations.image import AnnotatedImage
 from swath.errors import AnnotationError, RequestError
 

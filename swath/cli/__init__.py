@@ -173,7 +173,7 @@ def show(
         if sheet is None:
             return emit(recipe.model_dump(mode="json")) if json else say(dump(recipe).strip())
         experiment = Experiment(recipe, home / recipe.name)
-    from swath.models.sheet import contact_sheet
+    from swath.models.contact_sheet import contact_sheet
 
     with bars() as progress:
         built = experiment.set(progress("build"))

@@ -10,15 +10,15 @@ from swath.cli.console import command, emit, say, show
 from swath.errors import EvaluationError
 
 if TYPE_CHECKING:
-    from swath.evaluation.statistics import Difference
+    from swath.evaluation.metrics.statistics import Difference
 
 
 def compare(folders: list[Path], to: Path | None, json: bool) -> None:
     """Print or write how the last of some results differs from the others."""
     from swath.evaluation.predictions import read_predictions
-    from swath.evaluation.record import Record, ReportRun
-    from swath.evaluation.report import write_report
-    from swath.evaluation.score import common, score
+    from swath.evaluation.report.page import write_report
+    from swath.evaluation.report.record import Record, ReportRun
+    from swath.evaluation.scoring import common, score
     from swath.files import read_json
 
     places, labels = [_place(folder) for folder in folders], dict[str, None]()

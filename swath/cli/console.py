@@ -83,7 +83,7 @@ def _lines(name: str) -> Advance:
 
 def scores_of(experiment: Experiment) -> dict[str, Any]:
     """Scores of base and tuned, as JSON holds them."""
-    from swath.evaluation.score import rows_of
+    from swath.evaluation.scoring import rows_of
 
     return {run.name: rows_of(run.scores) for run in experiment.runs()}
 
@@ -100,7 +100,7 @@ def table(experiment: Experiment) -> None:
     """Print scores of base and tuned side by side."""
     from rich.table import Table
 
-    from swath.evaluation.certainty import certainty, words
+    from swath.evaluation.metrics.certainty import certainty, words
 
     runs = experiment.runs()
     shown = Table("task", "metric", *(run.name for run in runs), "n", title=experiment.recipe.name)

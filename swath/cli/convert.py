@@ -36,7 +36,7 @@ def convert(
         count = write_labels(to, read(source), labels)
         say(f"{to}: {count} boxes written as {labels}.")
         return
-    from swath.models.converting import convert as write
+    from swath.models.convert.checkpoints import convert as write
 
     done = write(source, to, language, vision, image_px)
     say(f"{source}: recognised as {done.kind}; {len(done.used)} tensors used.", *done.notes)

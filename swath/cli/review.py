@@ -25,8 +25,8 @@ def review(
 ) -> None:
     """Look through the rows of a set; verdicts are replayed whenever it is built."""
     from swath.instructions.builder import read_set
-    from swath.instructions.mixing import CONVERSE
     from swath.instructions.review import FILE, Review
+    from swath.instructions.turns import CONVERSE
 
     home = folder.parent if (folder / "card.json").is_file() else folder
     if not (home / "set" / "card.json").is_file():

@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 
 from swath.errors import ImageryError, InstructionError
-from swath.evaluation.gallery import rendered
-from swath.evaluation.style import CSS
+from swath.evaluation.report.gallery import rendered
+from swath.evaluation.report.style import CSS
 from swath.imagery.rendering import PLAIN
 from swath.instructions.conversation import Box, Conversation
 from swath.instructions.review import Review, parts_of, written

@@ -11,9 +11,9 @@ from swath.cli.console import Json, bars, command, emit, say, scores_of, show, t
 from swath.errors import RequestError
 
 if TYPE_CHECKING:
-    from swath.evaluation.metrics import Score
+    from swath.evaluation.metrics.base import Score
+    from swath.evaluation.metrics.statistics import Difference
     from swath.evaluation.predictions import Prediction
-    from swath.evaluation.statistics import Difference
     from swath.evaluation.suites.running import Asked, Result
     from swath.experiment import Experiment
 
@@ -78,7 +78,7 @@ def _suites(
     shard: str | None,
     json: bool,
 ) -> None:
-    from swath.evaluation.suites import asking
+    from swath.evaluation.suites import systems_asked as asking
     from swath.evaluation.suites.table import chosen, data_of
     from swath.experiment import Experiment
 
@@ -121,9 +121,9 @@ def score(
     json: Json = False,
 ) -> None:
     """Score answers made elsewhere: GeoChat's, EarthDial's, batch output, VLMEvalKit's, swath's."""
-    from swath.evaluation.answerfiles import read_answers
-    from swath.evaluation.answers import from_file, match
-    from swath.evaluation.detected import read_detections, score_detections
+    from swath.evaluation.external.answer_files import read_answers
+    from swath.evaluation.external.detections import read_detections, score_detections
+    from swath.evaluation.external.matching_questions import from_file, match
     from swath.evaluation.suites.running import ask
     from swath.evaluation.suites.table import chosen, data_of
 
@@ -154,7 +154,7 @@ def score(
     notes |= {"answers": str(answers), "kind": kind, **matched.notes()}
     predictions = matched.predictions
     if clip:
-        from swath.evaluation.clipscore import with_clip
+        from swath.evaluation.metrics.clipscore import with_clip
 
         predictions, notes = with_clip(predictions, clip), notes | {"clip": str(clip)}
     _finished(asked, predictions, notes, {}, out, all_published, json)
@@ -170,7 +170,7 @@ def _finished(
     json: bool,
 ) -> None:
     """Show a result, and write it where it shall go."""
-    from swath.evaluation.score import score as scored
+    from swath.evaluation.scoring import score as scored
     from swath.evaluation.suites.running import Result, write_result
 
     if out:
@@ -218,14 +218,14 @@ def report(
 
 
 def _show(results: list[Result], every: bool, json: bool) -> None:
-    from swath.evaluation.suites.page import row as row_of
+    from swath.evaluation.report.suite_page import row as row_of
 
     if json:
         return emit({one.suite.name: row_of(one, every) for one in results})
     from rich.table import Table
 
-    from swath.evaluation.metrics import METRICS
-    from swath.evaluation.questions import per_kind
+    from swath.evaluation.metrics.base import METRICS
+    from swath.evaluation.metrics.short_answers import per_kind
 
     for one in results:
         row, task = row_of(one, every), one.suite.task
@@ -268,13 +268,13 @@ def _show(results: list[Result], every: bool, json: bool) -> None:
 
 
 def _value(key: str, scores: dict[str, Score]) -> str:
-    from swath.evaluation.metrics import METRICS
+    from swath.evaluation.metrics.base import METRICS
 
     return f"{METRICS[key].scale * scores[key].value:.2f}" if key in scores else ""
 
 
 def _gap(key: str, gaps: dict[str, Difference]) -> str:
-    from swath.evaluation.metrics import METRICS
+    from swath.evaluation.metrics.base import METRICS
 
     if key not in gaps:
         return ""

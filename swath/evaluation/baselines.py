@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.annotations.pictures import UNMEASURED
+from swath.annotations.finding_pictures import UNMEASURED
 from swath.boxes import Boxes
 from swath.errors import EvaluationError
-from swath.evaluation.grounding import boxes_of, quads_of
+from swath.evaluation.metrics.grounding import boxes_of, quads_of
+from swath.evaluation.predicting import unanswered
 from swath.evaluation.predictions import TRUTH, Prediction
-from swath.evaluation.runner import unanswered
 from swath.instructions.conversation import Conversation
 
 

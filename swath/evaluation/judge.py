@@ -12,11 +12,11 @@ from typing import Any
 
 from swath.endpoint import digest, reach, request
 from swath.errors import EvaluationError
-from swath.evaluation.metrics import mean_of
+from swath.evaluation.metrics.base import mean_of
+from swath.evaluation.metrics.statistics import interval
 from swath.evaluation.predictions import Prediction
-from swath.evaluation.statistics import interval
 from swath.files import Journal, write_json, write_jsonl
-from swath.models.replies import KIND
+from swath.models.answer_cache import KIND
 from swath.recipe import Remote
 
 TRUTHS = {"caption": "captions", "region": "captions", "describe": "captions", "question": "answer"}

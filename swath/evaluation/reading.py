@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from swath.errors import EvaluationError
+from swath.evaluation.papers.reading_rules import LARGEST
 from swath.evaluation.predictions import (
     EMPTY,
     NO_NUMBER,
@@ -15,7 +16,6 @@ from swath.evaluation.predictions import (
     SEVERAL_NUMBERS,
     UNPARSABLE,
 )
-from swath.evaluation.rules import LARGEST
 
 _ARTICLE = re.compile(r"^\W*(?:an?|the)\s+", re.IGNORECASE)
 _BOX_TEXT = re.compile(

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from math import sqrt
 
 from swath.errors import SwathError
-from swath.evaluation.grounding import boxes_of
-from swath.evaluation.metrics import HEADLINE, Score
+from swath.evaluation.metrics.base import HEADLINE, Score
+from swath.evaluation.metrics.grounding import boxes_of
+from swath.evaluation.metrics.statistics import RESAMPLES
 from swath.evaluation.predictions import Prediction
-from swath.evaluation.score import TASKS, scored
-from swath.evaluation.statistics import RESAMPLES
+from swath.evaluation.scoring import TASKS, scored
 from swath.imagery.scene import open_scene
 
 GsdOf = Callable[[str], float | None]

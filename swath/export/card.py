@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from swath.evaluation.charts import Series, loss_curve
+from swath.evaluation.report.charts import Series, loss_curve
 from swath.files import read_json
 from swath.models.loading import RUN_FILE
 from swath.recipes import load_recipe

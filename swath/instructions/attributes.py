@@ -21,7 +21,7 @@ from swath.boxes import Boxes
 from swath.errors import ShapeError
 from swath.imagery.rendering import PLAIN
 from swath.imagery.scene import open_scene
-from swath.instructions.grammar import Look
+from swath.instructions.language import Look
 from swath.recipe import Rendering
 
 LEAST_OBJECTS = 5

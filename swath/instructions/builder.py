@@ -15,16 +15,16 @@ from swath.annotations.image import AnnotatedImage, write_images
 from swath.errors import InstructionError
 from swath.files import read_json, read_lines, replacing_folder, write_json
 from swath.imagery.rendering import PLAIN
-from swath.instructions.asking import Setting
 from swath.instructions.attributes import Looks
 from swath.instructions.conversation import (
     Conversation,
     read_conversations,
     write_conversations,
 )
-from swath.instructions.mixing import join_turns
 from swath.instructions.phrasing import PHRASINGS
-from swath.instructions.tasks import TASKS, answer_for
+from swath.instructions.tasks.base import Setting
+from swath.instructions.tasks.words import TASKS, answer_for
+from swath.instructions.turns import join_turns
 from swath.recipe import Instructions, Rendering
 
 Review = Callable[[list[Conversation]], list[Conversation]]

@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from swath.annotations.image import AnnotatedImage
-from swath.instructions.chinese import CHINESE, in_chinese
-from swath.instructions.grammar import ENGLISH, English
+from swath.instructions.language import ENGLISH, English
+from swath.instructions.language_chinese import CHINESE, in_chinese
 from swath.registry import Registry
 
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from swath.dialect import DIALECTS
 from swath.errors import InstructionError
 from swath.instructions.conversation import Box, Conversation, Image, Text
-from swath.instructions.dialect import DIALECTS
 from swath.models.family import Family
 from swath.models.pixels import View
 from swath.models.templates import render, takes_parts

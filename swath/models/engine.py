@@ -11,18 +11,18 @@ import torch
 from numpy.typing import NDArray
 
 from swath.boxes import Boxes
+from swath.dialect import DIALECTS
 from swath.errors import ModelError
 from swath.instructions.conversation import Conversation, Turn, assistant
-from swath.instructions.dialect import DIALECTS
+from swath.models.candidates import Trie
 from swath.models.encoding import Encoded, batches
-from swath.models.features import Features
+from swath.models.image_prefix import Seen
 from swath.models.inputs import Inputs, to_device
 from swath.models.loading import Loaded
+from swath.models.packing import log_probabilities
 from swath.models.pixels import PixelStore, View
 from swath.models.schema import Grammar, Schema
-from swath.models.scoring import log_probabilities
-from swath.models.seen import Seen
-from swath.models.trie import Trie
+from swath.models.vision_cache import Features
 
 Progress = Callable[[int, int], None]
 

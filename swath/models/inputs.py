@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from swath.models.candidates import Trie, collate_tries
 from swath.models.encoding import IGNORED, Encoded, Encoder, Row, collate
 from swath.models.loading import Loaded
 from swath.models.pixels import View, to_tensor
-from swath.models.trie import Trie, collate_tries
 
 
 class Inputs:

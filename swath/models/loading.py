@@ -23,15 +23,15 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-import swath.models.composed  # noqa: F401 (registers itself with transformers)
+import swath.models.architectures.composed  # noqa: F401 (registers itself with transformers)
 from swath.errors import ModelError
 from swath.files import RUN_FILE as RUN_FILE
 from swath.files import read_json
+from swath.models.architectures.nano import NanoConfig, NanoForConditionalGeneration
+from swath.models.architectures.vocabulary import train_tokenizer
 from swath.models.family import FAMILIES, Family, family_row
 from swath.models.hub import fetched, first_line, reading
-from swath.models.nano import NanoConfig, NanoForConditionalGeneration
 from swath.models.templates import TEMPLATES, ending, serves
-from swath.models.vocabulary import train_tokenizer
 from swath.recipe import Imagery, Models
 from swath.recipes import load_recipe
 
@@ -164,7 +164,7 @@ def load_base(
 
         return fitted(tiny(section, imagery, seed), section, imagery)
     if section.parts is not None:
-        from swath.models.parts import put_together
+        from swath.models.assembling import put_together
 
         return fitted(put_together(section.parts, section, imagery, seed), section, imagery)
     if section.base == "swath-nano":
@@ -196,7 +196,7 @@ def fitted(loaded: Loaded, section: Models, imagery: Imagery) -> Loaded:
             f"pixels a side of one patch of {loaded.base}."
         )
     if side is not None and side != family.side(loaded.model.config) and not family.any_side:
-        from swath.models.positions import bake_positions
+        from swath.models.architectures.positions import bake_positions
 
         vision = loaded.model.get_submodule(family.vision)
         if not hasattr(vision, "config"):

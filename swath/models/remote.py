@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 
 from swath.boxes import Boxes
+from swath.dialect import DIALECTS
 from swath.endpoint import Completion, digest, reach, request
 from swath.errors import EndpointError
 from swath.files import Journal
 from swath.imagery.rendering import PLAIN
 from swath.imagery.scene import open_scene
 from swath.instructions.conversation import Box, Conversation, Image, Turn
-from swath.instructions.dialect import DIALECTS
+from swath.models.answer_cache import KIND, Contents
 from swath.models.engine import Answer, Progress
-from swath.models.replies import KIND, Contents
 from swath.models.schema import Schema
 from swath.recipe import Remote, Rendering
 

@@ -19,10 +19,10 @@ from transformers import (
 )
 
 from swath.errors import ModelError
-from swath.models.composed import composed_config
+from swath.models.architectures.composed import composed_config
+from swath.models.assembling import start_words
 from swath.models.family import Family, family_of, family_row
 from swath.models.loading import EMBEDDED, Loaded, load_folder
-from swath.models.parts import start_words
 from swath.models.published import published_config
 from swath.models.shrink import encoder_decoder, shrink
 from swath.models.templates import TEMPLATES

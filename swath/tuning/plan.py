@@ -12,7 +12,7 @@ from typing import Any
 
 from swath.instructions.builder import InstructionSet
 from swath.recipe import Recipe
-from swath.tuning.prepared import Prepared, stage_groups
+from swath.tuning.setup import Prepared, stage_groups
 from swath.tuning.stages import PartCount, count_parts, prepare
 from swath.tuning.trainer import Watch
 

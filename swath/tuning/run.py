@@ -35,10 +35,10 @@ from swath.files import (
 )
 from swath.instructions.builder import InstructionSet
 from swath.models.loading import RUN_FILE, Loaded
+from swath.models.proof import answers_of, compare, proof_questions
 from swath.recipe import Recipe, Stage
 from swath.recipes import dump, load_recipe
-from swath.tuning.prepared import Prepared, Score, stage_groups
-from swath.tuning.proof import answers_of, compare, proof_questions
+from swath.tuning.setup import Prepared, Score, stage_groups
 from swath.tuning.stages import PartCount, adapter_holds, count_parts, prepare
 from swath.tuning.tracking import trackers
 from swath.tuning.trainer import Probe, Report, Watch, computes_bf16

@@ -21,7 +21,7 @@ from swath.models.inputs import Inputs, answers_only, tower_features
 from swath.models.loading import Loaded
 from swath.recipe import Stage, Tuning
 from swath.tuning.checks import Checks
-from swath.tuning.objective import ImageHeads, counted, text_loss
+from swath.tuning.losses import ImageHeads, counted, text_loss
 from swath.tuning.stages import learnt
 
 HEADS_FILE = "image_heads.safetensors"

@@ -6,9 +6,9 @@ from rasterio.transform import from_origin
 from swath.annotations.cutting import cut, shown
 from swath.annotations.image import AnnotatedImage, Question
 from swath.boxes import Boxes, iou
+from swath.dialect import DIALECTS
 from swath.imagery.scene import open_scene
 from swath.imagery.tiling import Tile, tiles
-from swath.instructions.dialect import DIALECTS
 
 
 def test_a_tile_keeps_what_it_shows_enough_of():

@@ -8,8 +8,8 @@ import rasterio
 import shapely
 from rasterio.transform import from_origin
 
-from swath.annotations.finding import LEAKS
-from swath.annotations.ground import block_of, blocks, overlapping
+from swath.annotations.findings import LEAKS
+from swath.annotations.footprints import block_of, blocks, overlapping
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.leaks import kept_together
 from swath.annotations.lint import lint, looks_of

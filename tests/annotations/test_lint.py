@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from swath.annotations.finding import LEAKS
+from swath.annotations.findings import LEAKS
 from swath.annotations.image import AnnotatedImage, Question
 from swath.annotations.lint import lint, looks_of, text_faults, usable
 from swath.annotations.readers import read

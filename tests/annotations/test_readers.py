@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from swath.annotations.noting import noted
+from swath.annotations.notes import noted
 from swath.annotations.readers import READERS, check_classes, read, recognise
 from swath.errors import AnnotationError, RequestError
 
@@ -88,8 +88,8 @@ def test_images_without_classes_are_nothing_to_classify(folder):
 
 
 def test_a_plugin_adds_a_format(folder, monkeypatch):
+    from swath.annotations.finding_pictures import UNMEASURED
     from swath.annotations.image import AnnotatedImage
-    from swath.annotations.pictures import UNMEASURED
     from swath.annotations.readers import Reader
 
     path = folder.picture("a.png", (9, 7))

@@ -5,9 +5,9 @@ import pytest
 import rasterio
 
 from swath.annotations.drawn import draw_set
+from swath.annotations.finding_pictures import UNMEASURED, measured
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.lint import lint
-from swath.annotations.pictures import UNMEASURED, measured
 from swath.errors import AnnotationError
 from swath.imagery.scene import open_scene
 

@@ -6,7 +6,7 @@ from swath.annotations.readers import read, recognise
 from swath.annotations.writers import WRITERS, write
 from swath.boxes import Boxes, iou
 from swath.errors import AnnotationError, RequestError
-from tests.annotations.test_vectors import raster
+from tests.annotations.formats.test_vectors import raster
 
 
 def made(folder, splits=("train", "test")):

@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swath.annotations.pictures import UNMEASURED
+from swath.annotations.finding_pictures import UNMEASURED
 from swath.errors import EvaluationError
 from swath.evaluation import baselines
-from swath.evaluation.score import score
+from swath.evaluation.scoring import score
 from tests.evaluation.making import asked
 
 

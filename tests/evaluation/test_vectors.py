@@ -10,25 +10,23 @@ import numpy as np
 import pytest
 
 from swath.boxes import Boxes, iou, iou_hbb
-from swath.evaluation import (
+from swath.dialect import DIALECTS
+from swath.evaluation.metrics import (
     classification,
     clipscore,
     counting,
-    damage,
     detection,
     grounding,
     matching,
     meteor,
-    modes,
     ngrams,
-    protocols,
-    questions,
-    rules,
     statistics,
 )
-from swath.evaluation.metrics import mean_of
-from swath.evaluation.ptb import tokenise
-from swath.instructions.dialect import DIALECTS
+from swath.evaluation.metrics import short_answers as questions
+from swath.evaluation.metrics.base import mean_of
+from swath.evaluation.metrics.ptb import tokenise
+from swath.evaluation.papers import damage, modes, protocols
+from swath.evaluation.papers import reading_rules as rules
 from tests.evaluation.making import named, predicted
 
 SKIPPED = {

@@ -3,10 +3,10 @@ import pytest
 
 import swath
 from swath.boxes import Boxes, iou
+from swath.dialect import DIALECTS
 from swath.errors import ImageryError, ModelError, RequestError
 from swath.inference.ask import Assistant, Reply
 from swath.instructions.conversation import Conversation, Image, assistant, user
-from swath.instructions.dialect import DIALECTS
 from swath.models.engine import LocalEngine
 from swath.models.loading import load
 from tests.making import rectangle

@@ -16,7 +16,7 @@ from swath.instructions.attributes import (
     shared,
     singling_out,
 )
-from swath.instructions.grammar import ENGLISH, Look
+from swath.instructions.language import ENGLISH, Look
 from swath.recipe import Rendering
 
 

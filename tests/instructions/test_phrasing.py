@@ -3,9 +3,9 @@ import string
 import pytest
 
 from swath.errors import RequestError
-from swath.instructions.grammar import ENGLISH, Look, plural, spoken, with_article
+from swath.instructions.language import ENGLISH, Look, plural, spoken, with_article
 from swath.instructions.phrasing import PHRASINGS
-from swath.models.vocabulary import ROLES
+from swath.models.architectures.vocabulary import ROLES
 
 SLOTS = {
     "classify": set(),

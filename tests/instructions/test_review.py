@@ -5,8 +5,8 @@ import pytest
 from swath.boxes import Boxes
 from swath.errors import InstructionError
 from swath.instructions.conversation import Box, Text, assistant
-from swath.instructions.mixing import CONVERSE
 from swath.instructions.review import FILE, Review, digest, parts_of, state, written
+from swath.instructions.turns import CONVERSE
 from swath.recipe import Instructions
 from tests.making import TASKS, annotated, small_set
 

@@ -3,9 +3,9 @@ import torch
 from torch.nn import functional
 
 from swath.boxes import Boxes, iou
+from swath.dialect import DIALECTS
 from swath.errors import InstructionError
 from swath.instructions.conversation import Conversation, assistant, system, user
-from swath.instructions.dialect import DIALECTS
 from swath.models.encoding import IGNORED, Encoded, Encoder, batches, by_image, collate, join
 from swath.models.inputs import Inputs
 from swath.models.pixels import PixelStore, to_tensor

@@ -8,9 +8,11 @@ from torch.nn import functional
 from swath.boxes import Boxes, iou
 from swath.errors import ModelError
 from swath.instructions.conversation import Conversation, assistant, system
-from swath.models import engine, inputs, scoring, trie
+from swath.models import candidates as trie
+from swath.models import engine, inputs
+from swath.models import packing as scoring
 from swath.models.engine import LocalEngine
-from swath.models.seen import Seen
+from swath.models.image_prefix import Seen
 from tests.making import asks, rectangle, small_set
 
 LABELS = ["red land", "red lands", "red", "a field of another colour", "green land"]

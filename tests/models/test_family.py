@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from swath.boxes import Boxes, iou
+from swath.dialect import DIALECTS
 from swath.errors import InstructionError, ModelError
 from swath.instructions.conversation import (
     Box,
@@ -19,13 +20,12 @@ from swath.instructions.conversation import (
     system,
     user,
 )
-from swath.instructions.dialect import DIALECTS
 from swath.models.encoding import IGNORED, join
 from swath.models.engine import LocalEngine
+from swath.models.image_prefix import takes_features
 from swath.models.inputs import Inputs, answers_only, head_of
 from swath.models.loading import Loaded, load_base, load_folder
 from swath.models.pixels import PixelStore
-from swath.models.seen import takes_features
 from swath.recipe import Imagery, Models, Stage
 from swath.tuning.stages import count_parts, prepare
 from tests.making import rectangle

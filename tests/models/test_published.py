@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from swath.errors import ModelError
-from swath.models.composed import ComposedForConditionalGeneration, composed_config
+from swath.models.architectures.composed import ComposedForConditionalGeneration, composed_config
 from swath.models.published import published_config, published_names
 from swath.models.shrink import encoder_decoder
 

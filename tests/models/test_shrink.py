@@ -9,7 +9,7 @@ from transformers import (
     VisionEncoderDecoderModel,
 )
 
-from swath.models.composed import ComposedForConditionalGeneration, composed_config
+from swath.models.architectures.composed import ComposedForConditionalGeneration, composed_config
 from swath.models.published import published_config
 from swath.models.shrink import encoder_decoder, shrink
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from swath.files import read_json
-from swath.tuning import checks, prepared
+from swath.tuning import checks
+from swath.tuning import setup as prepared
 from swath.tuning.run import read_losses, tune
 from swath.tuning.stages import part_of
 from swath.tuning.trainer import StageTrainer

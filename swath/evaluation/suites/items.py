@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from swath.annotations.pictures import UNMEASURED, PictureFinder, absolute, few, is_clip
+from swath.annotations.finding_pictures import UNMEASURED, PictureFinder, absolute, few, is_clip
 from swath.boxes import Boxes
 from swath.errors import AnnotationError, ImageryError
 from swath.evaluation.suites.table import Suite
 from swath.imagery.scene import open_scene
 from swath.imagery.video import frames_of
 from swath.instructions.conversation import Box, Conversation, Image, Part, Text, user
-from swath.instructions.grammar import spoken
+from swath.instructions.language import spoken
 from swath.registry import Registry
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 from swath.errors import EvaluationError, RequestError
 from swath.evaluation import baselines
-from swath.evaluation.asking import answers_from
-from swath.evaluation.metrics import METRICS, Score
-from swath.evaluation.modes import MODES, measures
+from swath.evaluation.answering import answers_from
+from swath.evaluation.metrics.base import METRICS, Score
+from swath.evaluation.metrics.statistics import RESAMPLES, Difference
+from swath.evaluation.papers.modes import MODES, measures
+from swath.evaluation.predicting import Progress
 from swath.evaluation.predictions import TRUTH, Prediction, read_predictions, write_predictions
-from swath.evaluation.runner import Progress
-from swath.evaluation.score import (
+from swath.evaluation.scoring import (
     Scores,
     compare,
     read_scores,
@@ -24,15 +25,15 @@ from swath.evaluation.score import (
     scores_from,
     write_scores,
 )
-from swath.evaluation.statistics import RESAMPLES, Difference
-from swath.evaluation.suites import pictures, questions
+from swath.evaluation.suites import picture_layouts as pictures
+from swath.evaluation.suites import question_layouts as questions
 from swath.evaluation.suites.items import LAYOUTS, conversations, measured
 from swath.evaluation.suites.table import Suite
 from swath.files import read_json, write_json
 from swath.instructions.builder import InstructionSet
 from swath.instructions.conversation import Conversation
 from swath.instructions.phrasing import PHRASINGS
-from swath.instructions.tasks import answer_for
+from swath.instructions.tasks.words import answer_for
 from swath.models.engine import Engine
 from swath.recipe import Recipe
 from swath.registry import did_you_mean

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from swath.errors import AnnotationError, EvaluationError, RequestError
-from swath.evaluation.answerfiles import Given
-from swath.evaluation.answers import match
-from swath.evaluation.modes import measures
-from swath.evaluation.questions import exact
+from swath.evaluation.external.answer_files import Given
+from swath.evaluation.external.matching_questions import match
+from swath.evaluation.metrics.short_answers import exact
+from swath.evaluation.papers.modes import measures
 from swath.evaluation.suites.running import ask
 from swath.evaluation.suites.table import shipped
 from swath.instructions.conversation import Box

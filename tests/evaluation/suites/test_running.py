@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 from swath.boxes import Boxes
 from swath.cli import app
 from swath.errors import AnnotationError, RequestError
-from swath.evaluation.report import ReportRun, write_report
-from swath.evaluation.score import score
+from swath.evaluation.report.page import ReportRun, write_report
+from swath.evaluation.scoring import score
 from swath.evaluation.suites.running import answer, ask, read_results, write_result
 from swath.evaluation.suites.table import chosen, shipped
 from swath.models.engine import Answer

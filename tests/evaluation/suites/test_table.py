@@ -3,8 +3,8 @@
 import pytest
 
 from swath.errors import RecipeError, RequestError
-from swath.evaluation.metrics import METRICS
-from swath.evaluation.modes import MODES
+from swath.evaluation.metrics.base import METRICS
+from swath.evaluation.papers.modes import MODES
 from swath.evaluation.predictions import TRUTH
 from swath.evaluation.suites.published import published
 from swath.evaluation.suites.running import LAYOUTS

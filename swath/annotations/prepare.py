@@ -1,0 +1,248 @@
+"""From a recipe to split images: read or draw, rename classes, limit, split, cut."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from swath.annotations.cutting import cut
+from swath.annotations.drawn import draw_set
+from swath.annotations.findings import Finding
+from swath.annotations.footprints import TOUCHING, footprint, overlapping
+from swath.annotations.image import AnnotatedImage
+from swath.annotations.licences import licence_of
+from swath.annotations.notes import noted
+from swath.annotations.parsing import some_objects
+from swath.annotations.readers import read
+from swath.annotations.splits import complete_splits, limit_per_class, split_images
+from swath.errors import AnnotationError, RecipeError
+from swath.imagery.synthetic import BASE_KINDS, QUICKSTART_KINDS
+from swath.recipe import Annotations
+
+KINDS = {"base": BASE_KINDS, "quickstart": QUICKSTART_KINDS}
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Images of a recipe.
+
+    Args:
+        images: each with a split.
+        notes: what was renamed, left out or split, for the card.
+        found: what the readers left out or chose.
+        dealt: splits between which images may be moved, since swath dealt them, not the source.
+    """
+
+    images: tuple[AnnotatedImage, ...]
+    notes: dict[str, object]
+    found: tuple[Finding, ...] = ()
+    dealt: tuple[str, ...] = ()
+
+
+def gather(
+    section: Annotations,
+    seed: int,
+    drawings: Path,
+    progress: Callable[[int, int], None] | None = None,
+    workers: int = 1,
+    frames: int = 8,
+) -> Gathered:
+    """The images that the recipe's `annotations` ask for, split.
+
+    Args:
+        section: the recipe's `annotations`.
+        seed: of drawing and splitting.
+        drawings: folder for drawn scenes.
+        progress: called with images drawn and asked for.
+        workers: processes that draw.
+        frames: how many are taken of a clip.
+
+    Raises:
+        RecipeError: neither or both of `source` and `drawn` are given.
+        AnnotationError: nothing usable is there.
+    """
+    if bool(section.source) == (section.drawn is not None):
+        raise RecipeError(
+            "annotations: name either `source` (your folder) or `drawn` (scenes drawn by swath); "
+            "for example annotations.source=path/to/images."
+        )
+    found: list[Finding] = []
+    if section.drawn is not None:
+        drawn = section.drawn
+        parts = [
+            draw_set(
+                drawings,
+                KINDS[drawn.kinds],
+                drawn.count,
+                seed,
+                drawn.size_px,
+                workers,
+                progress,
+                ".jpg",
+                drawn.frames,
+                drawn.change,
+            )
+        ]
+    else:
+        given = [section.source] if isinstance(section.source, str) else section.source or []
+        sources = [Path(source) for source in given]
+        with noted() as found:
+            parts = [
+                read(one, section.format, section.unreadable, frames, drawings) for one in sources
+            ]
+        parts = _told_apart(parts, sources)
+        parts = _licensed(parts, sources, section.licence)
+    part_of = {image.id: number for number, part in enumerate(parts) for image in part}
+    images = [image for part in parts for image in part]
+    images, renamed = _renamed(images, section.classes)
+    if section.limit and len(images) > section.limit:
+        every = len(images) / section.limit
+        images = [images[int(place * every)] for place in range(section.limit)]
+    if section.limit_per_class:
+        images = limit_per_class(images, section.limit_per_class, seed)
+    whole, place = len(images), section.split_by == "place"
+    if section.tile_px and place:  # tiles of one scene go to the blocks they lie in
+        images = _cut(images, section, part_of)
+        images = [replace(image, scene=image.id) for image in images]
+    images, origin, dealt = _split(images, section, seed, part_of)
+    notes: dict[str, object] = {"split_from": origin}
+    if place and origin != "the source":
+        images, notes["left_out_at_borders"] = _clear_borders(images)
+    if renamed:
+        notes["classes_changed"] = renamed
+    if section.tile_px:
+        images = images if place else _cut(images, section, part_of)
+        notes["cut"] = {"images": whole, "tiles": len(images)}
+    return Gathered(tuple(images), notes, tuple(found), () if place else dealt)
+
+
+def _told_apart(
+    parts: list[list[AnnotatedImage]], sources: Sequence[Path]
+) -> list[list[AnnotatedImage]]:
+    """The images of several sources, its source's name before each id if two would be the same."""
+    ids = Counter(image.id for part in parts for image in part)
+    if len(ids) == ids.total():
+        return parts
+    names = [source.absolute().name for source in sources]
+    if len(set(names)) < len(names):
+        names = [f"{number}-{name}" for number, name in enumerate(names, 1)]
+    return [
+        [replace(one, id=f"{name}/{one.id}", scene=f"{name}/{one.scene}") for one in part]
+        for name, part in zip(names, parts, strict=True)
+    ]
+
+
+def _licensed(
+    parts: list[list[AnnotatedImage]],
+    sources: Sequence[Path],
+    given: str | dict[str, str] | None,
+) -> list[list[AnnotatedImage]]:
+    """The images with the licence that the annotations, the recipe or the source's files state."""
+    known = {image.source for part in parts for image in part}
+    if isinstance(given, dict) and (unknown := sorted(set(given) - known)):
+        raise AnnotationError(
+            f"annotations.licence: there is no source '{unknown[0]}'; the sources are called "
+            f"{', '.join(sorted(known))}."
+        )
+    granted = given if isinstance(given, dict) else dict.fromkeys(known, given)
+    return [
+        [replace(one, licence=one.licence or granted.get(one.source) or stated) for one in part]
+        for part, stated in zip(parts, map(licence_of, sources), strict=True)
+    ]
+
+
+def _cut(
+    images: Sequence[AnnotatedImage], section: Annotations, part_of: dict[str, int]
+) -> list[AnnotatedImage]:
+    """The images as tiles, each entered in `part_of` as of its image's source."""
+    done: list[AnnotatedImage] = []
+    for image in images:
+        parts = [*cut([image], section.tile_px or 0, section.overlap_px, section.visible)]
+        part_of.update((part.id, part_of[image.id]) for part in parts)
+        done += parts
+    return done
+
+
+def _clear_borders(images: list[AnnotatedImage]) -> tuple[list[AnnotatedImage], int]:
+    """The images without those that share ground with a split that is more for testing."""
+    rank = {"train": 0, "val": 1, "test": 2}
+    outlines = [footprint(image.path) for image in images]
+    gone: set[int] = set()
+    for pair in overlapping(outlines, TOUCHING):
+        one, other = sorted(pair[:2], key=lambda row: rank[str(images[row].split)])
+        if images[one].split != images[other].split and other not in gone:
+            gone.add(one)
+    return [image for row, image in enumerate(images) if row not in gone], len(gone)
+
+
+def _split(
+    images: list[AnnotatedImage], section: Annotations, seed: int, part_of: dict[str, int]
+) -> tuple[list[AnnotatedImage], str, tuple[str, ...]]:
+    """The images with a split each, in words where it is from, and the splits dealt here.
+
+    A source that brings a split keeps it beside one whose images are dealt by the seed.
+    """
+    shares = {name: share for name, share in section.split.items() if share > 0}
+    by, block_m = section.split_by, section.block_m
+    how = "" if by == "scene" else f", {by} by {by}"
+    if not section.keep_given_split:
+        images = [replace(image, split=None) for image in images]
+    if all(image.split is None for image in images):
+        dealt_now = split_images(images, shares, seed, by, block_m)
+        return dealt_now, f"drawn by seed {seed}{how}", tuple(shares)
+    split_of: dict[str, str | None] = {}
+    dealt = ""
+    for number in sorted(set(part_of.values())):
+        part = [image for image in images if part_of[image.id] == number]
+        without = sum(image.split is None for image in part)
+        if 0 < without < len(part):
+            raise AnnotationError(
+                f"{without} of {len(part)} images are in no split of the source; add them, or "
+                f"split anew with annotations.keep_given_split=false."
+            )
+        if without:
+            part = split_images(part, shares, seed, by, block_m)
+            dealt = f"; others drawn by seed {seed}{how}"
+        split_of.update((image.id, image.split) for image in part)
+    images = [replace(image, split=split_of[image.id]) for image in images]
+    given = set(split_of.values())
+    if "train" not in given:
+        raise AnnotationError(
+            f"the source has only {' and '.join(sorted(map(str, given)))} images, none to train "
+            f"on; split anew with annotations.keep_given_split=false."
+        )
+    missing = [name for name in shares if name not in given]
+    for name in missing:
+        share = shares[name] / sum(shares.values())
+        images = complete_splits(images, share, seed, name, by, block_m)
+    carved = f"; {' and '.join(missing)} carved from its train" if missing else ""
+    return list(images), f"the source{dealt}{carved}", ("train", *missing) if missing else ()
+
+
+def _renamed(
+    images: Sequence[AnnotatedImage], classes: dict[str, str | None]
+) -> tuple[list[AnnotatedImage], dict[str, int]]:
+    """Images with classes renamed or left out, and how many images or boxes each rule touched."""
+    if not classes:
+        return list(images), {}
+    touched: Counter[str] = Counter()
+    kept = []
+    for image in images:
+        if image.label in classes:
+            touched[image.label] += 1
+            if classes[image.label] is None:
+                continue
+        rows = [row for row, name in enumerate(image.names) if classes.get(name, name) is not None]
+        touched.update(name for name in image.names if name in classes)
+        label = classes.get(image.label, image.label) if image.label else None
+        names = tuple(str(classes.get(image.names[row], image.names[row])) for row in rows)
+        kept.append(some_objects(image, rows, label=label, names=names))
+    for name in classes:
+        if not touched[name]:
+            raise AnnotationError(
+                f"annotations.classes: there is no class '{name}' in the source; "
+                f"remove the line or correct it."
+            )
+    return kept, dict(touched)

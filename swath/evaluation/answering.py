@@ -1,0 +1,128 @@
+"""A side asked as a recipe says: its answers, and the one number that tuning stops by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from swath.errors import EvaluationError, RequestError
+from swath.evaluation.metrics.base import HEADLINE, METRICS
+from swath.evaluation.metrics.clipscore import with_clip
+from swath.evaluation.predicting import Progress, predict
+from swath.evaluation.predictions import Prediction
+from swath.evaluation.scoring import score
+from swath.evaluation.systems import Prompted
+from swath.instructions.builder import InstructionSet
+from swath.instructions.conversation import Conversation, Text, Turn
+from swath.instructions.language import spoken
+from swath.instructions.tasks.words import answer_schema
+from swath.models.engine import Engine, LocalEngine
+from swath.models.inputs import plain
+from swath.models.loading import Loaded
+from swath.models.remote import RemoteEngine
+from swath.models.vision_cache import Features
+from swath.recipe import Recipe
+
+
+def answers_of(
+    loaded: Loaded,
+    asked: Sequence[Conversation],
+    built: InstructionSet,
+    recipe: Recipe,
+    progress: Progress | None = None,
+    kept: Features | None = None,
+) -> list[Prediction]:
+    """A loaded model's answers to questions of a set, one a question, in their order."""
+    section = recipe.evaluation
+    how = (section.batch_size, section.views, recipe.tuning.threads, kept)
+    engine = LocalEngine(loaded, *how)
+    return answers_from(engine, asked, built, recipe, progress)
+
+
+def answers_from(
+    engine: Engine,
+    asked: Sequence[Conversation],
+    built: InstructionSet,
+    recipe: Recipe,
+    progress: Progress | None = None,
+) -> list[Prediction]:
+    """An engine's answers to questions of a set, one a question, in their order.
+
+    Tasks that the recipe closes are answered freely by a model elsewhere that cannot weigh the
+    choices; the classes are then listed in the question. `Prediction.closed` says which it was.
+    """
+    section = recipe.evaluation
+    choices = built.choices if section.closed else {}
+    inner = engine.engine if isinstance(engine, Prompted) else engine
+    if isinstance(inner, RemoteEngine):
+        choices = {task: texts for task, texts in choices.items() if inner.weighs(len(texts))}
+        if "classify" not in choices:
+            engine = Prompted(engine, lambda one: _listing(one, built.labels))
+    names, longest = built.card["names"], section.max_new_tokens
+    schema = answer_schema(built.labels, recipe.instructions) if section.schema_bound else None
+    schemas = {"classify": schema} if schema else {}
+    found = predict(engine, asked, built.labels, choices, longest, progress, names, schemas)
+    return with_clip(found, section.clip, recipe.imagery.rendering) if section.clip else found
+
+
+def part_of(asked: Sequence[Conversation], shard: str) -> list[Conversation]:
+    """The questions of a shard, "2/3" being the second third.
+
+    Raises:
+        RequestError: there is no such shard.
+    """
+    number, _, of = shard.partition("/")
+    if not (number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of)):
+        raise RequestError(f"--shard {shard}: write it as 1/3, 2/3 or 3/3.")
+    first, last = (len(asked) * place // int(of) for place in (int(number) - 1, int(number)))
+    return list(asked[first:last])
+
+
+def _listing(question: Conversation, labels: Sequence[str]) -> Conversation:
+    """A classify question that names the classes, unless it does so anyway."""
+    names = [spoken(label) for label in labels]
+    words = question.text("system") + question.text("user")
+    if question.task != "classify" or all(name in words for name in names):
+        return question
+    last = question.turns[-1]
+    more = Text(f"\nAnswer with one of these and nothing else: {', '.join(names)}.")
+    turns = (*question.turns[:-1], Turn(last.role, (*last.parts, more)))
+    return replace(question, turns=turns)
+
+
+def stop_score(
+    built: InstructionSet, recipe: Recipe, features: Path
+) -> Callable[[Loaded], float] | None:
+    """The headline score of `tuning.stop`'s task, turned so that more is better; None without.
+
+    Args:
+        features: folder that keeps what a frozen tower made of the pictures.
+
+    Raises:
+        EvaluationError: the split has no question of that task.
+    """
+    stop = recipe.tuning.stop
+    if stop is None:
+        return None
+    task, name = stop.task, HEADLINE.get(stop.task)
+    found = [one for one in built.split(stop.split) if one.task == task]
+    if name is None or not found:
+        what = "no score" if name is None else f"no question in the '{stop.split}' split"
+        raise EvaluationError(
+            f"tuning.stop: task '{task}' has {what}; see annotations.split, tuning.stop.split "
+            f"and tuning.stop.task."
+        )
+    count = min(stop.questions, len(found))
+    # Evenly over the set, whose order is often that of the classes.
+    asked = [found[place * len(found) // count] for place in range(count)]
+    sign = 1 if METRICS[name].rising else -1
+
+    def headline(loaded: Loaded) -> float:
+        tower = plain(loaded.model).get_submodule(loaded.family.vision)
+        tuned = any(one.requires_grad for one in tower.parameters())
+        kept = None if tuned else Features(features)
+        answers = answers_of(loaded, asked, built, recipe, kept=kept)
+        return sign * score(answers, built.labels, resamples=0)[task][name].value
+
+    return headline

@@ -1,0 +1,1 @@
+"""Answers and detections made elsewhere, matched to a suite's questions."""

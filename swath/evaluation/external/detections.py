@@ -1,0 +1,370 @@
+"""Detections made elsewhere, with scores: result files of COCO and DOTA, and their precision.
+
+F1 counts every box of a file, whatever its score; average precision orders them by it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+
+from swath.annotations.finding_pictures import UNMEASURED, few
+from swath.annotations.formats import coco, dota
+from swath.annotations.formats.label_folders import lines_of
+from swath.annotations.image import AnnotatedImage
+from swath.annotations.readers import read
+from swath.annotations.tables import load, loads, split_in
+from swath.boxes import Boxes
+from swath.errors import AnnotationError, EvaluationError, RequestError
+from swath.evaluation.metrics import detection
+from swath.evaluation.metrics.base import Score
+from swath.evaluation.metrics.detection import Objects
+from swath.evaluation.metrics.grounding import quads_of
+from swath.evaluation.predicting import unanswered
+from swath.evaluation.predictions import NO_BOX, Prediction
+from swath.evaluation.reading import letters
+from swath.evaluation.suites.items import conversations
+from swath.evaluation.suites.picture_layouts import of_images
+from swath.evaluation.suites.running import Asked
+from swath.evaluation.suites.table import Suite
+
+COCO, DOTA = "COCO results", "DOTA results"
+_TASK1 = "Task1_"
+_NOWHERE = np.zeros((4, 2))
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A row of a result file.
+
+    Args:
+        image: id or name of the picture; a number is COCO's id.
+        name: of the class; a number is COCO's id.
+        quad: (4, 2) corners, pixels; a point where they could not be read.
+        score: how sure; the least where it could not be read.
+        readable: whether box and score were numbers.
+    """
+
+    image: str | int
+    name: str | int
+    quad: Any
+    score: float
+    readable: bool = True
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is there.
+
+    Args:
+        images: annotated, in the order that ties between equal scores are broken in.
+        ids: of each in COCO, none elsewhere.
+        names: a mapping from COCO's category ids to names.
+        objects: all boxes; images are numbered.
+    """
+
+    images: Sequence[AnnotatedImage]
+    ids: Sequence[Any]
+    names: dict[Any, str]
+    objects: Objects
+
+
+@dataclass(frozen=True)
+class Detected:
+    """Detections matched to a truth.
+
+    Args:
+        asked: a question for each class of each image.
+        predictions: all boxes of that class there, best first.
+        scores: average precision, by metric.
+        notes: what was missing, extra, repeated or unreadable, and precision by class.
+    """
+
+    asked: Asked
+    predictions: list[Prediction]
+    scores: dict[str, Score]
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+def read_detections(path: Path) -> tuple[str, list[Detection]] | None:
+    """The kind of a result file and its rows; None for a file of another kind.
+
+    A JSON list of `image_id`, `bbox` (x, y, width, height), `score` and `category_id` or
+    `category`; or `Task1_<class>.txt` of DOTA, alone or several in a folder: picture, score and
+    four corners a line.
+
+    Raises:
+        RequestError: a folder holds no results, or a line has other fields.
+    """
+    if path.is_dir() or (path.name.startswith(_TASK1) and path.suffix == ".txt"):
+        files = sorted(path.glob(f"{_TASK1}*.txt")) if path.is_dir() else [path]
+        if not files:
+            raise RequestError(f"{path}: holds no {_TASK1}<class>.txt; name a file of answers.")
+        return DOTA, [one for file in files for one in _dota_rows(file)]
+    content = load(path, loads) if path.suffix.lower() == ".json" and path.is_file() else None
+    head = content[0] if isinstance(content, list) and content else None
+    if not isinstance(head, dict) or not {"image_id", "bbox", "score"} <= head.keys():
+        return None
+    return COCO, [_coco_row(row, f"{path}: entry {n}") for n, row in enumerate(content or ())]
+
+
+def _dota_rows(file: Path) -> Iterator[Detection]:
+    for where, fields in lines_of(file):
+        if len(fields) != 10:
+            raise RequestError(
+                f"{where}: expected picture, score and 8 coordinates, got {len(fields)} fields; "
+                f"are these oriented boxes (task 1)?"
+            )
+        values = [_number(one) for one in fields[1:]]
+        name = file.stem.removeprefix(_TASK1)
+        yield _row(fields[0], name, np.reshape(values[1:], (4, 2)), values[0])
+
+
+def _coco_row(row: Any, where: str) -> Detection:
+    named = (row.get("category", row.get("category_id"))) if isinstance(row, dict) else None
+    if not isinstance(named, str | int) or not isinstance(row.get("image_id"), str | int):
+        raise RequestError(f"{where}: has no image_id or no category_id; is the file whole?")
+    box = row.get("bbox")
+    values = [_number(one) for one in box] if isinstance(box, list) and len(box) == 4 else []
+    x, y, width, height = values if values and min(values[2:]) >= 0 else [math.nan] * 4
+    quad = np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]])
+    return _row(row["image_id"], named, quad, _number(row.get("score")))
+
+
+def _row(image: str | int, name: str | int, quad: Any, score: float) -> Detection:
+    sound = bool(np.isfinite(quad).all())
+    known = math.isfinite(score)
+    return Detection(
+        image, name, quad if sound else _NOWHERE, score if known else -math.inf, sound and known
+    )
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def truth_of(suite: Suite, place: Path, kind: str) -> Truth:
+    """The boxes of a suite's data; for COCO results a COCO file itself, whose pictures may be away.
+
+    Raises:
+        AnnotationError: the data is damaged.
+        RequestError: there are several COCO files to choose from.
+    """
+    files = coco.box_files(place) if kind == COCO else []
+    if suite.split and any(split_in(file) == suite.split for file, _ in files):
+        files = [pair for pair in files if split_in(pair[0]) == suite.split]
+    if len(files) > 1:
+        raise RequestError(
+            f"{place}: holds {few([file.name for file, _ in files])}; say which the results are "
+            f"of, as in --suite {suite.name}={files[0][0]}."
+        )
+    if files:
+        return _coco_truth(*files[0])
+    images = read(place, suite.options.get("format", "auto"))
+    if suite.split and any(image.split for image in images):
+        images = [image for image in images if image.split == suite.split]
+    hard = dota.difficult(place) if place.is_dir() and dota.recognises(place) else {}
+    quads = np.concatenate([np.zeros((0, 4, 2)), *(image.boxes.quads for image in images)])
+    objects = Objects(
+        [_key(n) for n, image in enumerate(images) for _ in image.names],
+        [name for image in images for name in image.names],
+        Boxes(quads) if kind == DOTA else Boxes.from_hbb(Boxes(quads).hbb),
+        difficult=[
+            one for image in images for one in hard.get(image.id, [False] * len(image.names))
+        ],
+    )
+    return Truth(images, [None] * len(images), {}, objects)
+
+
+def _coco_truth(file: Path, content: dict[str, Any]) -> Truth:
+    coco.check_rows(file, content)
+    rows = sorted(content["images"], key=lambda row: (str(type(row["id"])), row["id"]))
+    places = {row["id"]: number for number, row in enumerate(rows)}
+    names = {row["id"]: str(row["name"]) for row in content["categories"]}
+    found = sorted(content["annotations"], key=lambda row: places[row["image_id"]])
+    boxes = [[_number(one) for one in row.get("bbox") or ()] for row in found]
+    for row, box in zip(found, boxes, strict=True):
+        if len(box) != 4 or not np.isfinite(box).all() or row.get("category_id") not in names:
+            raise AnnotationError(
+                f"{file}: annotation {row.get('id', '?')}: expected a bbox of four numbers and a "
+                f"listed category; correct it."
+            )
+    xywh = np.array(boxes).reshape(-1, 4)
+    every = Boxes.from_hbb(np.hstack([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]]))
+    crowd = [bool(row.get("iscrowd")) for row in found]
+    own: dict[Any, list[int]] = defaultdict(list)
+    for place, row in enumerate(found):
+        if not crowd[place]:
+            own[row["image_id"]].append(place)
+    images = [
+        AnnotatedImage(
+            id=str(row.get("file_name") or row["id"]),
+            path=str(file.parent / str(row.get("file_name") or row["id"])),
+            size_wh=UNMEASURED,
+            boxes=every[own[row["id"]]] if own[row["id"]] else Boxes.empty(),
+            names=tuple(names[found[place]["category_id"]] for place in own[row["id"]]),
+        )
+        for row in rows
+    ]
+    objects = Objects(
+        [_key(places[row["image_id"]]) for row in found],
+        [names[row["category_id"]] for row in found],
+        every,
+        difficult=crowd,
+        areas=[
+            _number(row.get("area", box[2] * box[3])) for row, box in zip(found, boxes, strict=True)
+        ],
+    )
+    return Truth(images, [row["id"] for row in rows], names, objects)
+
+
+def _key(number: int) -> str:
+    return f"{number:09}"
+
+
+def score_detections(suite: Suite, place: Path, kind: str, rows: Sequence[Detection]) -> Detected:
+    """Detections scored against a suite's boxes.
+
+    Rows of pictures and classes that the truth does not have are counted and named: there is
+    nothing to score them against. One that cannot be read is a wrong box. Equal rows count as often
+    as they stand.
+
+    Raises:
+        EvaluationError: no row is of a picture of the truth, or one may be of several.
+        RequestError: the suite's task is not "ground", or classes are numbers without names.
+    """
+    if suite.task != "ground":
+        raise RequestError(
+            f"--suite {suite.name}: detections are scored by a suite of task 'ground', such as "
+            f"boxes=FOLDER."
+        )
+    modes = [mode for mode in suite.modes if mode != "unscored-ap"]  # these have scores
+    suite, truth = suite.model_copy(update={"modes": modes}), truth_of(suite, place, kind)
+    numbers = _Numbers(truth)
+    known = set(truth.objects.names)
+    same = {letters(name): name for name in sorted(known)}
+    extra, unknown, kept = list[str](), list[str](), list[tuple[int, str, Detection]]()
+    for one in rows:
+        number, name = numbers.of(one.image), one.name
+        if isinstance(name, int):
+            if not truth.names:
+                raise RequestError(
+                    f"category_id {name} has no name: the truth at {place} is no COCO file; write "
+                    f"`category` with the name into each row."
+                )
+            name = truth.names.get(name, str(name))
+        name = name if name in known else same.get(letters(name), name)
+        if number is None:
+            extra.append(str(one.image))
+        elif name not in known:
+            unknown.append(name)
+        else:
+            kept.append((number, name, one))
+    if rows and len(extra) == len(rows):
+        names = [image.id for image in truth.images]
+        raise EvaluationError(
+            f"{suite.name}: none of {len(rows)} boxes is on a picture of {place}; the results' are "
+            f"called {few(list(dict.fromkeys(extra)))}, the suite's {few(names)}."
+        )
+    found = Objects(
+        [_key(number) for number, _, _ in kept],
+        [name for _, name, _ in kept],
+        Boxes(np.array([one.quad for *_, one in kept]).reshape(-1, 4, 2)),
+        [one.score for *_, one in kept],
+    )
+    bare = {number for number, *_ in kept}
+    alike = Counter((n, name, one.quad.tobytes(), one.score) for n, name, one in kept)
+    notes: dict[str, Any] = {"matched_by": "picture and class"} | {
+        about: {"count": len(some), "first": list(dict.fromkeys(some))[:20], "of": of}
+        for about, of, some in (
+            ("without boxes", "pictures",
+             [image.id for n, image in enumerate(truth.images) if n not in bare]),
+            ("on no picture of the truth", "boxes", extra),
+            ("of no class of the truth", "boxes", unknown),
+            ("repeated", "boxes", [truth.images[n].id for (n, *_), times in alike.items()
+                                   for _ in range(times - 1)]),
+            ("unreadable", "boxes", [str(one.image) for *_, one in kept if not one.readable]),
+        )
+    }  # fmt: skip
+    values, per_class = _precision(kind, found, truth.objects)
+    unreadable = sum(not one.readable for *_, one in kept)
+    scores = {name: Score(value, len(truth.images), unreadable) for name, value in values.items()}
+    asked, predictions = _answered(suite, truth, kept)
+    return Detected(
+        asked, predictions, scores, notes | {"average precision": {"by class": per_class}}
+    )
+
+
+class _Numbers:
+    """The image that a row names: by COCO's id, its path or id, its file's name, or the stem."""
+
+    def __init__(self, truth: Truth) -> None:
+        self._images = truth.images
+        self._levels: list[dict[Any, set[int]]] = [defaultdict(set) for _ in range(5)]
+        for number, (image, own) in enumerate(zip(truth.images, truth.ids, strict=True)):
+            name = PurePath(image.path).name
+            forms = (own, image.id, name, PurePath(name).stem, str(own))
+            for level, form in zip(self._levels, forms, strict=True):
+                level[form].add(number)
+
+    def of(self, given: str | int) -> int | None:
+        """Its number, None for no image of the truth."""
+        word = str(given).replace("\\", "/")
+        forms: Iterable[Any] = (given, word, PurePath(word).name, PurePath(word).stem, word)
+        for level, form in zip(self._levels, forms, strict=True):
+            numbers = level.get(form, set())
+            if len(numbers) > 1:
+                raise EvaluationError(
+                    f"'{given}' may be {' or '.join(self._images[n].id for n in sorted(numbers))}; "
+                    f"write the picture's path into the results."
+                )
+            if numbers:
+                return next(iter(numbers))
+        return None
+
+
+def _precision(
+    kind: str, found: Objects, truth: Objects
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Average precision by metric, and by class; of sizes that nothing has there is none."""
+    if kind == COCO:
+        every = detection.coco(found, truth)
+        wanted = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large")
+        values = {name.lower(): every[name] for name in wanted if every[name] >= 0}
+        return values, detection.coco_per_class(found, truth)
+    eleven, area = (detection.dota(found, truth, eleven=way) for way in (True, False))
+    means = (float(np.mean([one.ap for one in some.values()])) for some in (eleven, area))
+    return dict(zip(("map_11", "map_area"), means, strict=True)), {
+        name: one.ap for name, one in eleven.items()
+    }
+
+
+def _answered(
+    suite: Suite, truth: Truth, kept: Sequence[tuple[int, str, Detection]]
+) -> tuple[Asked, list[Prediction]]:
+    """A question for each class of each image, answered by the boxes of that class there."""
+    items = list(of_images(truth.images, suite))
+    asked = Asked(suite, conversations(suite, items, suite.prompt), [], [], suite.prompt)
+    paths = {image.path: number for number, image in enumerate(truth.images)}
+    boxes: dict[tuple[int, str], list[Detection]] = defaultdict(list)
+    for number, name, one in kept:
+        boxes[number, name].append(one)
+    predictions = []
+    for conversation in asked.conversations:
+        blank = unanswered(conversation)
+        some = boxes.get((paths[blank.image], blank.truth["name"]), [])
+        some = sorted(some, key=lambda one: -one.score)
+        rows = quads_of(Boxes(np.array([one.quad for one in some]))) if some else None
+        said = f"{len(some)} boxes" if some else ""
+        problem = None if some else NO_BOX
+        predictions.append(replace(blank, answer=said, boxes=rows, problem=problem))
+    return asked, predictions

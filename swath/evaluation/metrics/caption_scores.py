@@ -1,0 +1,88 @@
+"""Scores of captions: BLEU-4, ROUGE-L, CIDEr as COCO scores them; and whether the class is named.
+
+The words are those of `ptb`, the measures those of `ngrams`; together they give the digits of
+`pycocoevalcap`, which published scores come from, without its Java program.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from swath.evaluation.metrics.base import Measure, mean_of, share_of
+from swath.evaluation.metrics.grounding import found
+from swath.evaluation.metrics.ngrams import Sentences, bleu, bleu_rows, cider, rouge_l
+from swath.evaluation.metrics.ptb import tokenise
+from swath.evaluation.predictions import Prediction
+from swath.evaluation.reading import numbers_of, without_boxes
+
+_HAN = "\u3400-\u4dbf\u4e00-\u9fff"
+_WORD = rf"(?:(?![{_HAN}])[^\W_])+"
+_WORDS = re.compile(rf"[{_HAN}]|{_WORD}(?:['’]{_WORD})*")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
+    """BLEU-4, ROUGE-L, CIDEr and, where truths have a class, the share of captions naming it.
+
+    Where CLIP has looked at all of them, CLIPScore and RefCLIPScore too.
+
+    An empty caption is scored as the empty string, not left out.
+
+    Args:
+        predictions: of task "caption" or "region".
+    """
+    answers = [tokenise(one.answer) for one in predictions]
+    references = [[tokenise(text) for text in one.truth["captions"]] for one in predictions]
+    scenes = tuple(one.scene for one in predictions)
+    some = Sentences.of(answers, references)
+    measured = {
+        "bleu4": Measure(bleu_rows(some), bleu, scenes),
+        "rouge_l": mean_of(rouge_l(some), scenes),
+        "cider": mean_of(cider(some), scenes),
+    }
+    seen = [one.clip for one in predictions if one.clip]
+    if len(seen) == len(predictions):
+        measured["clip_score"] = mean_of([one["score"] for one in seen], scenes)
+        measured["ref_clip_score"] = mean_of([one["ref"] for one in seen], scenes)
+    classed = [one for one in predictions if one.truth.get("label")]
+    if classed:
+        named = [names_class(one.answer, one.truth["label"]) for one in classed]
+        measured["names_class"] = share_of(named, [one.scene for one in classed])
+    return measured
+
+
+def described(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
+    """Precision, recall and F1 of the boxes, and the caption scores of the words without them.
+
+    Args:
+        predictions: of task "describe".
+    """
+    words_only = [replace(one, answer=without_boxes(one.answer)) for one in predictions]
+    return found(predictions) | measures(words_only)
+
+
+def names_class(caption: str, label: str) -> bool:
+    """Whether consecutive words of the caption, written together, are those of the label.
+
+    "BaseballField", "baseball_field" and "baseballfield" are all named by "two baseball fields":
+    case and word breaks are dropped, and the last word may be singular or plural.
+    """
+    wanted = numbers_of("".join(words(label)))
+    tokens = _WORDS.findall(caption.lower())
+    longest = max(map(len, wanted), default=0) + 2
+    for start in range(len(tokens)):
+        run = ""
+        for token in tokens[start:]:
+            run += token
+            if len(run) > longest:
+                break
+            if wanted & numbers_of(run):
+                return True
+    return False
+
+
+def words(label: str) -> list[str]:
+    """The lower-case words of a label: "BaseballField" is baseball, field."""
+    return _WORDS.findall(_CAMEL.sub(" ", label).replace("_", " ").lower())

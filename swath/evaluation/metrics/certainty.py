@@ -1,0 +1,177 @@
+"""How far a model's confidence can be trusted, and what `unsure` below a threshold would buy.
+
+The threshold is chosen on validation answers and applied to the test. Without a validation split
+the test's scenes are dealt into two halves, each judged by the threshold chosen on the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.evaluation.metrics.base import HEADLINE
+from swath.evaluation.metrics.statistics import Coverage, coverage
+from swath.evaluation.predictions import Prediction
+from swath.evaluation.scoring import TASKS
+
+AIMS = (0.8, 0.9, 0.95, 0.99)
+"""Accuracies that thresholds are chosen for."""
+
+BINS = 15
+Pair = tuple[NDArray[np.float64], NDArray[np.bool_]]
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What comes of answering `unsure` below a threshold.
+
+    Args:
+        aim: accuracy that the threshold was chosen for.
+        thresholds: one, or one a half; None where no threshold reached the aim.
+        coverage: share of the test's questions that are answered.
+        accuracy: share of those that are right; None where none is answered.
+        given: how many are answered.
+        n: test questions.
+    """
+
+    aim: float
+    thresholds: tuple[float | None, ...]
+    coverage: float
+    accuracy: float | None
+    given: int
+    n: int
+
+
+@dataclass(frozen=True, eq=False)
+class Certainty:
+    """Confidence against rightness, of the closed answers of a task.
+
+    Args:
+        bins: low, high, n, mean confidence and accuracy of each bin (low, high] that holds answers.
+        curve: accuracy of the surest answers at each coverage.
+        aims: of `AIMS`, those that the answers as a whole do not reach anyway.
+        chosen_on: "validation" or "halves of the test".
+        chosen_n: answers that thresholds were chosen on.
+    """
+
+    bins: tuple[tuple[float, float, int, float, float], ...]
+    curve: Coverage
+    aims: tuple[Aim, ...]
+    chosen_on: str
+    chosen_n: int
+
+    def to_row(self) -> dict[str, Any]:
+        """The certainty as a JSON object, the curve at 21 coverages."""
+        given, right = self.curve.coverage.tolist(), self.curve.accuracy.tolist()
+        places = np.searchsorted(given, np.linspace(0, 1, 21)[1:]).clip(max=len(given) - 1)
+        names = ("low", "high", "n", "confidence", "accuracy")
+        return {
+            "bins": [dict(zip(names, one, strict=True)) for one in self.bins],
+            "curve": [
+                {"coverage": given[i], "accuracy": right[i]} for i in dict.fromkeys(places.tolist())
+            ],
+            "unsure": [asdict(one) for one in self.aims],
+            "chosen_on": self.chosen_on,
+            "chosen_n": self.chosen_n,
+        }
+
+
+def certainty(
+    predictions: Sequence[Prediction],
+    labels: Sequence[str] = (),
+    validation: Sequence[Prediction] = (),
+) -> Certainty | None:
+    """The certainty of one task's answers; None unless all have a confidence.
+
+    Args:
+        predictions: of one task and run.
+        labels: the label set.
+        validation: answers of the same model to validation questions, of any task.
+    """
+    task = predictions[0].task
+    found = _pair(predictions, labels)
+    if found is None:
+        return None
+    sure, right = found
+    chosen = [one for one in validation if one.task == task]
+    held = _pair(chosen, labels) if chosen else None
+    if held is not None:
+        whole = np.ones(len(sure), dtype=bool)
+        parts, chosen_n = [(held, whole)], len(chosen)
+    else:
+        places: dict[str, int] = {}
+        for name in sorted({one.scene for one in predictions}):
+            places[name] = len(places) % 2
+        odd = np.array([places[one.scene] for one in predictions], dtype=bool)
+        parts = [((sure[~half], right[~half]), half) for half in (odd, ~odd) if half.any()]
+        parts, chosen_n = (parts if len(parts) == 2 else []), len(sure)
+    aims = [_aim(aim, parts, sure, right) for aim in AIMS if parts and right.mean() < aim]
+    on = "validation" if held is not None else "halves of the test"
+    return Certainty(_bins(sure, right), coverage(sure, right), tuple(aims), on, chosen_n)
+
+
+def threshold(held: Sequence[Prediction], labels: Sequence[str], aim: float) -> float | None:
+    """The lowest confidence from which on one task's answers are right so often; None if none is.
+
+    Args:
+        held: validation answers, at least one.
+        labels: the label set.
+        aim: accuracy, 0 to 1.
+    """
+    found = _pair(held, labels)
+    return None if found is None else coverage(*found).threshold(aim)
+
+
+def words(one: Aim) -> str:
+    """ "answer `unsure` below p = 0.62: accuracy 97.1 % at coverage 83.0 %"."""
+    if one.accuracy is None:
+        return f"for {100 * one.aim:g} % accuracy: no threshold reaches it"
+    ends = " or ".join("never sure" if t is None else f"{t:.2f}" for t in one.thresholds)
+    return (
+        f"for {100 * one.aim:g} % accuracy, `unsure` below p = {ends}: accuracy "
+        f"{100 * one.accuracy:.1f} % at coverage {100 * one.coverage:.1f} % "
+        f"({one.given:,} of {one.n:,})"
+    )
+
+
+def _pair(predictions: Sequence[Prediction], labels: Sequence[str]) -> Pair | None:
+    """Confidence and rightness of each; None if one has no confidence or none is right or wrong."""
+    sure = [one.confidence for one in predictions if one.confidence is not None]
+    if len(sure) < len(predictions):
+        return None
+    right = TASKS[predictions[0].task](predictions, labels)[HEADLINE[predictions[0].task]].right
+    return None if right is None else (np.array(sure), right)
+
+
+def _aim(
+    aim: float,
+    parts: Sequence[tuple[Pair, NDArray[np.bool_]]],
+    sure: NDArray[np.float64],
+    right: NDArray[np.bool_],
+) -> Aim:
+    given, thresholds = np.zeros(len(sure), dtype=bool), []
+    for held, judged in parts:
+        threshold = coverage(*held).threshold(aim)
+        thresholds.append(threshold)
+        if threshold is not None:
+            given |= judged & (sure >= threshold)
+    count = int(given.sum())
+    accuracy = float(right[given].mean()) if count else None
+    return Aim(aim, tuple(thresholds), count / len(sure), accuracy, count, len(sure))
+
+
+def _bins(
+    sure: NDArray[np.float64], right: NDArray[np.bool_]
+) -> tuple[tuple[float, float, int, float, float], ...]:
+    edges = np.linspace(0, 1, BINS + 1)
+    place = np.clip(np.searchsorted(edges, sure, side="left") - 1, 0, BINS - 1)
+    return tuple(
+        (float(edges[b]), float(edges[b + 1]), int(at.sum()), float(sure[at].mean()),
+         float(right[at].mean()))
+        for b in range(BINS)
+        if (at := place == b).any()
+    )  # fmt: skip

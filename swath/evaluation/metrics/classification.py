@@ -1,0 +1,118 @@
+"""Scores of named classes: accuracy, macro-F1, the confusion matrix, calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.errors import EvaluationError
+from swath.evaluation.metrics.base import Measure, mean_of, share, share_of
+from swath.evaluation.metrics.statistics import calibration, calibration_error
+from swath.evaluation.predictions import NOT_A_LABEL, Prediction
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class among the others: how often its name was right, and found."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+def measures(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[str, Measure]:
+    """Accuracy, macro-F1, the share outside the labels and, for closed answers, calibration.
+
+    Args:
+        predictions: of task "classify".
+        labels: the label set; macro-F1 is the mean over all of it.
+
+    Raises:
+        EvaluationError: no prediction, or a true class outside the labels.
+    """
+    scenes = tuple(one.scene for one in predictions)
+    right = np.array([one.label == one.truth["label"] for one in predictions], dtype=bool)
+    found = {
+        "accuracy": share_of(right, scenes),
+        "macro_f1": Measure(_f1_rows(predictions, labels), _macro_f1, scenes),
+        "outside_labels": mean_of([one.problem == NOT_A_LABEL for one in predictions], scenes),
+    }
+    sure = [one.confidence for one in predictions if one.confidence is not None]
+    if len(sure) == len(predictions):
+        found["ece"] = Measure(calibration(sure, right), calibration_error, scenes)
+    return found
+
+
+def identified(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
+    """Accuracy of object names, and the share outside the set's names.
+
+    Args:
+        predictions: of task "identify".
+    """
+    scenes = tuple(one.scene for one in predictions)
+    return {
+        "accuracy": share_of([one.label == one.truth["name"] for one in predictions], scenes),
+        "outside_labels": mean_of([one.problem == NOT_A_LABEL for one in predictions], scenes),
+    }
+
+
+def confusion(predictions: Sequence[Prediction], labels: Sequence[str]) -> NDArray[np.int64]:
+    """How often each class was answered with each: (labels, labels + 1), rows are the truth.
+
+    The last column counts answers that were unreadable or outside the label set.
+
+    Raises:
+        EvaluationError: a true class is outside the labels.
+    """
+    places = {label: place for place, label in enumerate(labels)}
+    table = np.zeros((len(labels), len(labels) + 1), dtype=np.int64)
+    for one in predictions:
+        row = _place(one, places)
+        table[row, places[one.label] if one.label in places else len(labels)] += 1
+    return table
+
+
+def per_class(predictions: Sequence[Prediction], labels: Sequence[str]) -> list[ClassScore]:
+    """Precision, recall and F1 of each class of the label set, 0 where undefined."""
+    table = confusion(predictions, labels)
+    hits = np.diagonal(table).astype(np.float64)
+    support, named = table.sum(axis=1), table[:, :-1].sum(axis=0)
+    precision, recall = share(hits, named), share(hits, support)
+    f1 = share(2 * hits, named + support)
+    return [
+        ClassScore(label, float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]))
+        for i, label in enumerate(labels)
+    ]
+
+
+def _f1_rows(predictions: Sequence[Prediction], labels: Sequence[str]) -> NDArray[np.float64]:
+    places = {label: place for place, label in enumerate(labels)}
+    rows = np.zeros((len(predictions), 3, len(labels)))  # right, named, true
+    for row, one in zip(rows, predictions, strict=True):
+        true = _place(one, places)
+        row[2, true] = 1
+        if one.label in places:
+            row[1, places[one.label]] = 1
+            row[0, true] = one.label == one.truth["label"]
+    return rows.reshape(len(predictions), -1)
+
+
+def _macro_f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    right, named, true = np.split(sums, 3, axis=-1)
+    mean: NDArray[np.float64] = share(2 * right, named + true).mean(axis=-1)
+    return mean
+
+
+def _place(prediction: Prediction, places: dict[str, int]) -> int:
+    label = prediction.truth["label"]
+    if label not in places:
+        raise EvaluationError(
+            f"{prediction.id}: its true class '{label}' is not among the {len(places)} labels; "
+            "score with the label set the run was evaluated with."
+        )
+    return places[label]

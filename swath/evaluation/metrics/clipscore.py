@@ -1,0 +1,162 @@
+"""CLIPScore and RefCLIPScore: how well a caption suits an image, and its references, for CLIP.
+
+Published values are of ViT-B/32; name the checkpoint beside those of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from swath.errors import ModelError
+from swath.evaluation.metrics.base import share
+from swath.evaluation.predictions import Prediction
+from swath.evaluation.report.gallery import rendered
+from swath.models.encoding import batches
+from swath.recipe import Rendering
+
+WEIGHT = 2.5
+PROMPT = "A photo depicts "
+
+LONGEST_PX = 2048
+"""A picture is read no longer than this; CLIP makes it smaller yet."""
+
+Floats = NDArray[np.float64]
+
+
+def clip_score(images: Floats, captions: Floats) -> Floats:
+    """2.5 times the cosine of image and caption, 0 where it is negative, (n,).
+
+    Args:
+        images: (n, d) embeddings of any length.
+        captions: (n, d), of captions after `PROMPT`.
+
+    Source: CLIPScore (arXiv:2104.08718).
+    """
+    return WEIGHT * np.maximum((unit(images) * unit(captions)).sum(axis=-1), 0)
+
+
+def nearest_reference(captions: Floats, references: Sequence[Floats]) -> Floats:
+    """The highest cosine of each caption with one of its references, (n,)."""
+    pairs = zip(unit(captions), references, strict=True)
+    return np.array([(unit(some) @ caption).max() for caption, some in pairs])
+
+
+def ref_clip_score(scores: Floats, nearest: Floats) -> Floats:
+    """Harmonic mean of `clip_score` and `nearest_reference`, 0 where one is not above 0, (n,).
+
+    The paper's formula; its code keeps negative cosines.
+    """
+    nearest = np.maximum(nearest, 0)
+    return share(2 * scores * nearest, scores + nearest)
+
+
+def unit(rows: Floats) -> Floats:
+    """Rows of length 1."""
+    values = np.asarray(rows, dtype=np.float64)
+    return values / np.linalg.norm(values, axis=-1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Of each caption CLIPScore and, where there are references, RefCLIPScore."""
+
+    clip: Floats
+    ref_clip: Floats
+
+
+def with_clip(
+    predictions: Sequence[Prediction], folder: Path | str, rendering: Rendering | None = None
+) -> list[Prediction]:
+    """The predictions, those of captions with both scores by a CLIP checkpoint.
+
+    Args:
+        predictions: of any tasks; regions and descriptions with boxes are left as they are.
+        folder: the checkpoint.
+        rendering: of rasters to pictures; of several pictures the first is looked at.
+
+    Raises:
+        ModelError: the folder holds no CLIP model.
+        RasterError: a picture cannot be opened.
+    """
+    chosen = [one for one in predictions if one.task == "caption"]
+    if not chosen:
+        return list(predictions)
+    found = clip_scores(
+        folder,
+        [one.image for one in chosen],
+        [one.answer for one in chosen],
+        [one.truth["captions"] for one in chosen],
+        open_image=partial(rendered, rendering=rendering or Rendering(), longest=LONGEST_PX),
+    )
+    by = Path(folder).resolve().name
+    seen = {
+        one.id: {"score": float(score), "ref": float(ref), "by": by}
+        for one, score, ref in zip(chosen, found.clip, found.ref_clip, strict=True)
+    }
+    return [replace(one, clip=seen.get(one.id)) for one in predictions]
+
+
+def clip_scores(
+    folder: Path | str,
+    images: Sequence[Path | str],
+    captions: Sequence[str],
+    references: Sequence[Sequence[str]],
+    batch_size: int = 32,
+    open_image: Callable[[str], Image.Image] = Image.open,
+) -> Scores:
+    """Both scores of captions by a CLIP checkpoint.
+
+    Args:
+        folder: the checkpoint, with image processor and tokenizer, as `transformers` saves it.
+        images: pictures.
+        captions: of each.
+        references: of each.
+        batch_size: pictures or texts embedded at once.
+        open_image: opens the picture of a path.
+
+    Raises:
+        ModelError: the folder holds no CLIP model.
+    """
+    import torch
+    from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, CLIPModel
+
+    try:
+        kind = AutoConfig.from_pretrained(str(folder), local_files_only=True).model_type
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder}: {error}; give a folder saved by transformers.") from None
+    if kind != "clip":
+        raise ModelError(f"{folder}: a '{kind}' model; CLIPScore needs a CLIP checkpoint.")
+    model = CLIPModel.from_pretrained(str(folder), local_files_only=True).eval()
+    processor = AutoImageProcessor.from_pretrained(str(folder), backend="pil")
+    tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    longest = model.config.text_config.max_position_embeddings
+
+    def texts(some: Sequence[str]) -> Floats:
+        rows = []
+        for part in batches([PROMPT + text for text in some], batch_size):
+            ids = tokenizer(
+                part, padding=True, truncation=True, max_length=longest, return_tensors="pt"
+            )
+            found = model.text_model(**ids).pooler_output
+            rows.append(model.text_projection(found).float().numpy())
+        return np.concatenate(rows)
+
+    with torch.inference_mode():
+        seen = []
+        for part in batches(list(map(str, images)), batch_size):
+            pictures = [open_image(path).convert("RGB") for path in part]
+            pixels = processor(pictures, return_tensors="pt")["pixel_values"]
+            found = model.vision_model(pixel_values=pixels).pooler_output
+            seen.append(model.visual_projection(found).float().numpy())
+        own = texts(captions)
+        every = texts([text for several in references for text in several])
+    ends = np.cumsum([len(several) for several in references])[:-1]
+    clip = clip_score(np.concatenate(seen), own)
+    return Scores(clip, ref_clip_score(clip, nearest_reference(own, np.split(every, ends))))

@@ -1,0 +1,78 @@
+"""Scores of counts: how far off they are, how much they explain, and the share exactly right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.evaluation.metrics.base import Measure, mean_of, share_of
+from swath.evaluation.predictions import Prediction
+
+
+def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
+    """Mean, root mean square and relative error, R², and the share of exact counts.
+
+    An unreadable answer counts as 0 in the errors, so a model cannot win by staying silent, and is
+    never exact.
+
+    Args:
+        predictions: of task "count".
+    """
+    scenes = tuple(one.scene for one in predictions)
+    truth = np.array([one.truth["count"] for one in predictions], dtype=np.float64)
+    errors = np.array([one.count or 0 for one in predictions]) - truth
+    sums = np.stack([errors**2, truth, truth**2, np.ones(len(truth))], axis=1)  # (n, 4)
+    measured = {
+        "mae": mean_of(np.abs(errors), scenes),
+        "exact": share_of([one.count == one.truth["count"] for one in predictions], scenes),
+        "rmse": Measure(sums, lambda total: np.sqrt(total[..., 0] / total[..., 3]), scenes),
+        "r2": Measure(sums, _explained, scenes),
+    }
+    some = truth > 0
+    if some.any():
+        there = [scene for scene, kept in zip(scenes, some, strict=True) if kept]
+        measured["mape"] = mean_of(np.abs(errors[some]) / truth[some], there)
+    return measured
+
+
+def vleo(predictions: Sequence[Prediction]) -> dict[str, Measure]:
+    """Errors as vleo-bench has them, refusals as 0 and, `_answered`, without them; and refusals.
+
+    R2 is the squared correlation, and the relative error divides by 2e-16 where the truth is 0.
+    """
+    scenes = tuple(one.scene for one in predictions)
+    found = {"refused": mean_of([one.count is None for one in predictions], scenes)}
+    answered = [one for one in predictions if one.count is not None]
+    for some, end in ((predictions, ""), (answered, "_answered")):
+        if some:
+            where = tuple(one.scene for one in some)
+            truth = np.array([one.truth["count"] for one in some], dtype=np.float64)
+            counts = np.array([one.count or 0 for one in some], dtype=np.float64)
+            off = np.abs(counts - truth)
+            relative = off / np.maximum(truth, np.finfo(np.float64).eps)
+            found[f"mae{end}"], found[f"mape{end}"] = mean_of(off, where), mean_of(relative, where)
+            found[f"r2_pearson{end}"] = Measure(_products(truth, counts), _correlated, where)
+    return found
+
+
+def _products(one: NDArray[np.float64], two: NDArray[np.float64]) -> NDArray[np.float64]:
+    one, two = one - one.mean(), two - two.mean()  # so that their squares stay small
+    return np.stack([one, two, one**2, two**2, one * two, np.ones_like(one)], axis=1)
+
+
+def _correlated(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Squared correlation; 0 where one side is constant."""
+    one, two, ones, twos, both, n = np.moveaxis(sums, -1, 0)
+    spread = (ones - one**2 / n) * (twos - two**2 / n)
+    flat = spread <= 1e-12 * ones * twos
+    return np.where(flat, 0.0, (both - one * two / n) ** 2 / np.where(flat, 1.0, spread))
+
+
+def _explained(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 - squared errors / squared deviations of the truth; 0 where all truths are alike."""
+    squared, total, squares, n = np.moveaxis(sums, -1, 0)
+    spread = squares - total**2 / n
+    alike = spread <= 1e-9 * squares
+    return np.where(alike, 0.0, 1 - squared / np.where(alike, 1.0, spread))

@@ -1,0 +1,103 @@
+"""Scores of free questions with short answers: exact, lenient, and the mean over their kinds."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.evaluation.metrics.base import Measure, mean_of, share, share_of
+from swath.evaluation.predictions import Prediction
+from swath.evaluation.reading import numbers_as_digits, read_count
+
+_ARTICLES = {"a", "an", "the"}
+
+
+def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
+    """The share answered exactly, leniently and, of several kinds, the mean of their shares.
+
+    Args:
+        predictions: of task "question"; the truth's `kind` may be empty.
+
+    Source: overall and average accuracy as in RSVQA (arXiv:2003.07333).
+    """
+    measured = shares(predictions, [exact(one) for one in predictions])
+    scenes = measured["exact_answer"].scenes
+    return measured | {"lenient_answer": share_of([lenient(one) for one in predictions], scenes)}
+
+
+def shares(
+    predictions: Sequence[Prediction], right: Sequence[bool] | Sequence[float]
+) -> dict[str, Measure]:
+    """The share that is right, and of several kinds the mean of their shares.
+
+    Args:
+        predictions: of task "question".
+        right: of each; or how much of it, 0 to 1.
+    """
+    scenes = tuple(one.scene for one in predictions)
+    whole = all(isinstance(hit, bool) for hit in right)
+    measured = {"exact_answer": (share_of if whole else mean_of)(right, scenes)}
+    kinds = kinds_of(predictions)
+    if len(kinds) > 1:
+        rows = np.zeros((len(predictions), 2, len(kinds)))  # right, asked
+        for row, one, hit in zip(rows, predictions, right, strict=True):
+            row[:, kinds.index(_kind(one))] = hit, 1
+        measured["average_answer"] = Measure(rows.reshape(len(rows), -1), _average, scenes)
+    return measured
+
+
+def exact(prediction: Prediction) -> bool:
+    """Whether answer and truth are the same words, both `normalised`."""
+    wanted = normalised(str(prediction.truth["answer"]))
+    return normalised(prediction.answer) == wanted and not prediction.unreadable
+
+
+def lenient(prediction: Prediction) -> bool:
+    """Whether an answer is exact, or begins with the true yes or no, or names the true number."""
+    truth, answer = normalised(str(prediction.truth["answer"])), normalised(prediction.answer)
+    if truth in ("yes", "no"):
+        return answer.split(" ")[0] == truth
+    if truth.isdecimal():
+        return read_count(prediction.answer)[0] == int(truth)
+    return exact(prediction)
+
+
+def normalised(words: str) -> str:
+    """An answer as it is compared: "The Two Ships." and "2 ships" are the same.
+
+    Lower case; numbers in words as digits, thousands separators dropped; then every sign that is
+    neither letter nor digit, save a number's point and minus, is a space; articles are dropped
+    where other words are left: "A" may be a choice.
+    """
+    text = numbers_as_digits(unicodedata.normalize("NFKC", words).casefold())
+    text = re.sub(r"(?<!\d)\.|\.(?!\d)|(?<=\S)-|-(?!\d)|[^\w.-]|_", " ", text)
+    words_left = [word for word in text.split() if word not in _ARTICLES]
+    return " ".join(words_left or text.split())
+
+
+def kinds_of(predictions: Sequence[Prediction]) -> list[str]:
+    """The kinds of question among the predictions, sorted."""
+    return sorted({_kind(one) for one in predictions})
+
+
+def per_kind(predictions: Sequence[Prediction]) -> dict[str, tuple[float, int]]:
+    """Share answered exactly and number of questions, by kind."""
+    rows: dict[str, list[bool]] = {kind: [] for kind in kinds_of(predictions)}
+    for one in predictions:
+        rows[_kind(one)].append(exact(one))
+    return {kind: (sum(right) / len(right), len(right)) for kind, right in rows.items()}
+
+
+def _kind(prediction: Prediction) -> str:
+    return str(prediction.truth.get("kind") or "other")
+
+
+def _average(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean share of right answers over the kinds that were asked."""
+    right, asked = np.split(sums, 2, axis=-1)
+    mean: NDArray[np.float64] = share(right, asked).sum(axis=-1) / (asked > 0).sum(axis=-1)
+    return mean

@@ -1,0 +1,230 @@
+"""How sure a score is: bootstrap intervals over scenes, paired differences, McNemar's test."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from math import erfc, exp, lgamma, log, log1p, sqrt
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from swath.errors import EvaluationError
+from swath.evaluation.metrics.base import Measure
+
+RESAMPLES = 1000
+_CHUNK = 4_000_000  # indices drawn at once: bounds the memory to about 100 MB
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much one run is above another on the same samples.
+
+    Args:
+        value: the second run's metric minus the first's.
+        low: lower end of the paired 95 % bootstrap interval.
+        high: upper end.
+        p: two-sided bootstrap p: twice the smaller share of resamples at or beyond no difference.
+        p_mcnemar: exact McNemar p, for metrics that are a share of right answers.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+    p_mcnemar: float | None = None
+
+    def to_row(self) -> dict[str, Any]:
+        """The difference as a JSON object."""
+        return asdict(self)
+
+
+def interval(
+    measure: Measure, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a metric, resampling scenes.
+
+    Where every sample is its own scene this is the ordinary bootstrap: indices are
+    `default_rng(seed).integers(0, n, (resamples, n))`, the ends `numpy.quantile`.
+    """
+    return _middle(resampled(measure, resamples, seed), level)
+
+
+def _middle(values: NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
+    """Between what the middle share of some values lies."""
+    tail = (1 - level) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def ends(
+    measure: Measure, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[float | None, float | None]:
+    """The interval to print: that of the bootstrap, where it can know one.
+
+    Where all answers of a share are alike every resample is too, so the exact interval of as many
+    samples as there are scenes takes its place. One scene alone, or no resamples, give none.
+    """
+    scenes = len(set(measure.scenes))
+    if scenes < 2 or not resamples:
+        return None, None
+    if measure.right is not None and measure.right.all() | ~measure.right.any():
+        return clopper_pearson(scenes * bool(measure.right[0]), scenes)
+    return interval(measure, resamples, seed)
+
+
+def difference(one: Measure, two: Measure, resamples: int = RESAMPLES, seed: int = 0) -> Difference:
+    """Second metric minus first, on the same samples, with the same scenes drawn for both.
+
+    Raises:
+        EvaluationError: the two were measured on different samples.
+    """
+    if one.scenes != two.scenes:
+        raise EvaluationError(
+            f"a paired test needs the same samples in the same order, got {len(one.scenes)} and "
+            f"{len(two.scenes)}; evaluate both runs on one test set."
+        )
+    gaps = resampled(two, resamples, seed) - resampled(one, resamples, seed)
+    low, high = _middle(gaps)
+    p = min(1.0, 2 * min(float((gaps <= 0).mean()), float((gaps >= 0).mean())))
+    exact = None
+    if one.right is not None and two.right is not None:
+        only_one = int((one.right & ~two.right).sum())
+        only_two = int((~one.right & two.right).sum())
+        exact = mcnemar(only_one, only_two)
+    return Difference(two.value - one.value, low, high, p, exact)
+
+
+def resampled(measure: Measure, resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.float64]:
+    """The metric on each bootstrap resample, (resamples,)."""
+    numbers: dict[str, int] = {}
+    scene_of = np.array([numbers.setdefault(scene, len(numbers)) for scene in measure.scenes])
+    scenes = len(numbers)
+    sums = np.zeros((scenes, measure.rows.shape[1]))  # (scenes, k)
+    np.add.at(sums, scene_of, measure.rows)
+    rng = np.random.default_rng(seed)
+    values = []
+    step = max(1, _CHUNK // scenes)
+    for start in range(0, resamples, step):
+        drawn = rng.integers(0, scenes, (min(step, resamples - start), scenes))
+        times = np.stack([np.bincount(row, minlength=scenes) for row in drawn])
+        values.append(measure.formula(times @ sums))
+    return np.concatenate(values)
+
+
+def mcnemar(only_one: int, only_two: int, mid: bool = False) -> float:
+    """Exact two-sided McNemar p of the counts right in only one of two runs; 1 if both are 0.
+
+    With `mid` the outcome itself counts half, which is less cautious.
+    """
+    n = int(only_one + only_two)
+    ways = tail = 1  # whole numbers throughout: of thousands of pairs no float holds them
+    for k in range(min(only_one, only_two)):
+        ways = ways * (n - k) // (k + 1)
+        tail += ways
+    return min(1.0, (2 * tail - mid * ways) / 2**n) if n else 1.0
+
+
+def mcnemar_chi2(only_one: int, only_two: int, corrected: bool = True) -> tuple[float, float]:
+    """McNemar's statistic, with its correction for continuity, and its p: for many samples."""
+    n = only_one + only_two
+    off = abs(only_one - only_two) - corrected
+    value = off**2 / n if n else 0.0
+    return value, erfc(sqrt(value / 2))
+
+
+def wilson(right: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval of a share of independent samples: for a slice without scenes to draw."""
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share, extra = right / n, z**2 / n
+    half = z * sqrt(share * (1 - share) / n + extra / (4 * n))
+    return (share + extra / 2 - half) / (1 + extra), (share + extra / 2 + half) / (1 + extra)
+
+
+def clopper_pearson(right: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """The exact interval of a share: 0 of 2,000 invalid answers is at most 0.18 %."""
+    tail = (1 - level) / 2
+
+    def end(hits: int) -> float:
+        """The share at which more than `hits` of n come with probability `tail`, or less so."""
+        low, high = 0.0, 1.0
+        for _ in range(60):
+            middle = (low + high) / 2
+            above = sum(_binomial(n, k, middle) for k in range(hits, n + 1))
+            low, high = (middle, high) if above < tail else (low, middle)
+        return low
+
+    return end(right) if right else 0.0, 1 - end(n - right) if right < n else 1.0
+
+
+def _binomial(n: int, hits: int, share: float) -> float:
+    logs = lgamma(n + 1) - lgamma(hits + 1) - lgamma(n - hits + 1)
+    return exp(logs + hits * log(share) + (n - hits) * log1p(-share))
+
+
+def calibration(
+    confidence: ArrayLike, right: ArrayLike, bins: int = 15, closed: str = "right"
+) -> NDArray[np.float64]:
+    """What each sample adds to the expected calibration error: (n, bins + 1).
+
+    Its confidence minus its rightness, in the column of its bin (lo, hi] of confidence; and a 1 in
+    the last. A confidence of exactly 0 falls in no bin (Guo et al., arXiv:1706.04599). Bins closed
+    on the "left" are [lo, hi), the last one closed.
+    """
+    sure, hits = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=np.float64)
+    edges = np.linspace(0, 1, bins + 1)
+    if closed == "left":
+        place = np.minimum(np.searchsorted(edges, sure, side="right") - 1, bins - 1)
+    else:
+        place = np.searchsorted(edges, sure, side="left") - 1
+    held = place[:, None] == np.arange(bins)  # (n, bins)
+    return np.concatenate([held * (sure - hits)[:, None], np.ones((len(sure), 1))], axis=1)
+
+
+def calibration_error(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Expected calibration error of summed `calibration` rows."""
+    gaps: NDArray[np.float64] = np.abs(sums[..., :-1]).sum(axis=-1) / sums[..., -1]
+    return gaps
+
+
+@dataclass(frozen=True, eq=False)
+class Coverage:
+    """How right answers are if only the surest are given, and "unsure" instead of the others.
+
+    Args:
+        thresholds: (k,) confidences from which on an answer is given, falling.
+        coverage: (k,) share of answers given.
+        accuracy: (k,) share of those that are right.
+    """
+
+    thresholds: NDArray[np.float64]
+    coverage: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+
+    def threshold(self, accuracy: float) -> float | None:
+        """The lowest threshold that reaches an accuracy; None if none does.
+
+        Choose it on validation answers: on those that it is judged by it flatters.
+        """
+        enough = np.flatnonzero(self.accuracy >= accuracy)
+        return float(self.thresholds[enough[-1]]) if len(enough) else None
+
+    def at(self, threshold: float) -> tuple[float, float | None]:
+        """Coverage at a threshold, and accuracy; None where no answer is sure enough."""
+        given = int((self.thresholds >= threshold).sum())
+        return (self.coverage[given - 1], self.accuracy[given - 1]) if given else (0.0, None)
+
+
+def coverage(confidence: ArrayLike, right: ArrayLike) -> Coverage:
+    """The accuracy-coverage curve: answers of equal confidence are given together.
+
+    Source: risk and coverage of selective prediction (El-Yaniv and Wiener, 2010).
+    """
+    sure, hits = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=np.float64)
+    order = np.argsort(-sure, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(sure[order])), len(sure) - 1)[: len(sure)]
+    given = last + 1
+    return Coverage(
+        sure[order][last], given / max(1, len(sure)), np.cumsum(hits[order])[last] / given
+    )

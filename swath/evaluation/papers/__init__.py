@@ -1,0 +1,1 @@
+"""Scores by the rules of published papers, where they are not ours."""

@@ -1,0 +1,243 @@
+"""Questions to an engine and its answers read, every one of them: the predictions of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from swath.boxes import Boxes
+from swath.errors import EvaluationError
+from swath.evaluation.metrics.grounding import quads_of
+from swath.evaluation.papers.reading_rules import strict_damage
+from swath.evaluation.predictions import (
+    EMPTY,
+    NO_BOX,
+    REFUSED,
+    SEVERAL_BOXES,
+    TRUTH,
+    UNPARSABLE,
+    Prediction,
+)
+from swath.evaluation.reading import Labels, Names, read_count
+from swath.instructions.conversation import Box, Conversation
+
+if TYPE_CHECKING:
+    from swath.models.engine import Engine
+
+Progress = Callable[[int, int], None]
+
+
+def predict(
+    engine: Engine,
+    conversations: Sequence[Conversation],
+    labels: Sequence[str],
+    choices: Mapping[str, Mapping[str, str]] | None = None,
+    max_new_tokens: int = 64,
+    progress: Progress | None = None,
+    names: Sequence[str] = (),
+    schemas: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[Prediction]:
+    """Predictions of an engine, one a conversation, in their order.
+
+    Args:
+        engine: what answers.
+        conversations: with truth; their last assistant turn is left off before asking.
+        labels: the classes an open answer may name.
+        choices: the closed tasks: {task: {label: answer text}}. All answer texts are scored, the
+            most probable is the answer and its share of the probability the confidence. "classify"
+            takes labels, "count" numbers. Every other task is answered in free words.
+        max_new_tokens: longest free answer.
+        progress: called with (answered, all).
+        names: the object names that an answer to "identify" may give.
+        schemas: of tasks that are answered in JSON: {task: JSON schema}.
+
+    Raises:
+        EvaluationError: no conversation, a truth that is missing or outside the labels, or a task
+            that cannot be closed.
+    """
+    choices, schemas = choices or {}, schemas or {}
+    label_set = Labels(labels)
+    asks_names = any(one.task == "identify" for one in conversations)
+    name_set = Names(names if asks_names else ())
+    if not conversations:
+        raise EvaluationError("there is nothing to ask; is the test split empty?")
+    for conversation in conversations:
+        _check(conversation, label_set, name_set)
+    for task in choices.keys() - {"classify", "count"}:
+        raise EvaluationError(f"task '{task}' has no closed answers; leave it out of the choices.")
+    unknown = choices.get("classify", {}).keys() - set(label_set.names)
+    if unknown:
+        raise EvaluationError(
+            f"choices name {sorted(unknown)}, which are not among the labels; add them there."
+        )
+
+    done: dict[int, Prediction] = {}
+    every = range(len(conversations))
+    rows = [row for row in every if conversations[row].task in choices]
+    asked = [conversations[row] for row in rows]
+    step = _onward(progress, 0, len(conversations))
+    done.update(zip(rows, _closed(engine, asked, choices, step), strict=True))
+    kinds: dict[str | None, list[int]] = {}
+    for row in every:
+        if row not in done:
+            task = conversations[row].task
+            kinds.setdefault(task if task in schemas else None, []).append(row)
+    for kind, rows in kinds.items():
+        questions = [conversations[row].question for row in rows]
+        step = _onward(progress, len(done), len(conversations))
+        schema: dict[str, Any] = {} if kind is None else {"schema": schemas[kind]}
+        answers = engine.answer(questions, max_new_tokens, step, **schema)
+        for row, answer in zip(rows, answers, strict=True):
+            if answer.refused:
+                blank = unanswered(conversations[row])
+                done[row] = replace(blank, answer=answer.text, problem=REFUSED)
+                continue
+            done[row] = read(conversations[row], answer.text, answer.boxes, label_set, name_set)
+    return [done[row] for row in every]
+
+
+def read(
+    conversation: Conversation,
+    answer: str,
+    boxes: Boxes | None,
+    labels: Labels,
+    names: Labels | None = None,
+) -> Prediction:
+    """The prediction that an answer in free words makes.
+
+    Args:
+        conversation: the question and its truth.
+        answer: the words.
+        boxes: boxes of the answer in pixels of the question's image, as the family's dialect read
+            them; None if it found none.
+        labels: the classes it may name.
+        names: the objects it may name.
+
+    Raises:
+        EvaluationError: the conversation is of a task that has no metric.
+    """
+    blank = unanswered(conversation)
+    if conversation.task in ("classify", "identify"):
+        allowed = labels if conversation.task == "classify" else names or Names(())
+        label, problem = allowed.read(answer)
+        return replace(blank, answer=answer, label=label, problem=problem)
+    if conversation.task == "count":
+        count, problem = read_count(answer)
+        return replace(blank, answer=answer, count=count, problem=problem)
+    problem = None if answer.strip() else EMPTY
+    if conversation.task == "damage" and strict_damage(answer) is None:
+        problem = problem or UNPARSABLE
+    if conversation.task not in ("refer", "ground", "describe"):
+        return replace(blank, answer=answer, problem=problem)
+    rows = quads_of(boxes) if boxes is not None else []
+    if not rows and conversation.task != "describe":
+        problem = problem or NO_BOX
+    if len(rows) > 1 and conversation.task == "refer":
+        problem = SEVERAL_BOXES
+    return replace(blank, answer=answer, boxes=rows or None, problem=problem)
+
+
+def unanswered(conversation: Conversation) -> Prediction:
+    """The prediction of a conversation nobody has answered yet: empty, hence unreadable.
+
+    Raises:
+        EvaluationError: the task has no metric, the truth lacks what the task needs, or there is
+            no image.
+    """
+    needed = TRUTH.get(conversation.task)
+    if needed is None:
+        raise EvaluationError(
+            f"{conversation.id}: task '{conversation.task}' has no metric; "
+            f"tasks that are scored: {', '.join(TRUTH)}."
+        )
+    if conversation.truth.get(needed) in (None, [], (), ""):
+        raise EvaluationError(
+            f"{conversation.id}: task '{conversation.task}' is scored against `{needed}`, which "
+            "its truth does not hold; rebuild the conversations."
+        )
+    if not conversation.images:
+        raise EvaluationError(f"{conversation.id}: the question shows no image; leave it out.")
+    image = conversation.images[0]
+    return Prediction(
+        id=conversation.id,
+        task=conversation.task,
+        scene=conversation.scene or conversation.id,
+        image=image.path,
+        size_wh=image.size_wh,
+        question=conversation.text("user"),
+        truth=conversation.truth,
+        answer="",
+        problem=EMPTY,
+        asked=_asked(conversation),
+    )
+
+
+def _asked(conversation: Conversation) -> list[list[float]] | None:
+    """The boxes of the last question."""
+    turns = [turn for turn in conversation.turns if turn.role == "user"][-1:]
+    boxes = [part.boxes for turn in turns for part in turn.parts if isinstance(part, Box)]
+    return [row for some in boxes for row in quads_of(some)] or None
+
+
+def _check(conversation: Conversation, labels: Labels, names: Labels) -> None:
+    truth = unanswered(conversation).truth
+    if conversation.task == "classify" and truth["label"] not in labels.names:
+        raise EvaluationError(
+            f"{conversation.id}: its true class '{truth['label']}' is not among the "
+            f"{len(labels.names)} labels; add it, or leave the image out."
+        )
+    if conversation.task == "identify" and truth["name"] not in names.names:
+        raise EvaluationError(
+            f"{conversation.id}: its true object '{truth['name']}' is not among the "
+            f"{len(names.names)} names; give all the set's names, or leave the row out."
+        )
+    if conversation.task == "refer" and len(truth["boxes"]) != 1:
+        raise EvaluationError(
+            f"{conversation.id}: a referring expression singles out one box, and its truth holds "
+            f"{len(truth['boxes'])}; rephrase it, or leave it out."
+        )
+
+
+def _closed(
+    engine: Engine,
+    conversations: Sequence[Conversation],
+    choices: Mapping[str, Mapping[str, str]],
+    progress: Progress | None,
+) -> list[Prediction]:
+    if not conversations:
+        return []
+    questions = [conversation.question for conversation in conversations]
+    candidates = {task: list(texts.values()) for task, texts in choices.items()}
+    each = [candidates[conversation.task] for conversation in conversations]
+    scores = engine.score(questions, each, progress=progress)
+    predictions = []
+    for conversation, logs in zip(conversations, scores, strict=True):
+        if not np.isfinite(logs).any():  # of a model elsewhere, which named none of them
+            predictions.append(unanswered(conversation))
+            continue
+        shares = np.exp(logs - np.max(logs))  # (candidates,)
+        best = int(np.argmax(shares))
+        name = list(choices[conversation.task])[best]
+        read_as: dict[str, Any] = (
+            {"label": name} if conversation.task == "classify" else {"count": int(name)}
+        )
+        predictions.append(
+            replace(
+                unanswered(conversation),
+                answer=candidates[conversation.task][best],
+                closed=True,
+                problem=None,
+                confidence=float(shares[best] / shares.sum()),
+                **read_as,
+            )
+        )
+    return predictions
+
+
+def _onward(progress: Progress | None, before: int, total: int) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda done, _: progress(before + done, total)

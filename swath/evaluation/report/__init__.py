@@ -1,0 +1,1 @@
+"""The report: everything it says computed once, then drawn as one page."""

@@ -1,0 +1,250 @@
+"""Layouts of benchmarks made of annotated pictures: classes, captions, objects to count or find."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+from swath.annotations.finding_pictures import is_clip
+from swath.annotations.formats.captions import caption_rows, captions_of, names_of
+from swath.annotations.formats.voc import annotated, expression_splits, xml_files
+from swath.annotations.formats.xbd import buildings, damage, label_files
+from swath.annotations.image import AnnotatedImage
+from swath.annotations.readers import read
+from swath.annotations.tables import load, rows_of
+from swath.boxes import Boxes
+from swath.errors import AnnotationError
+from swath.evaluation.metrics.grounding import quads_of
+from swath.evaluation.papers.reading_rules import DAMAGE
+from swath.evaluation.suites.items import LAYOUTS, Item, Pictures
+from swath.evaluation.suites.table import Suite
+from swath.instructions.language import plural, spoken, with_article
+
+_DAMAGE = {name.replace("_", "-"): name for name in DAMAGE[1:]}
+
+
+def images(folder: Path, suite: Suite) -> list[Item]:
+    """Any annotations that swath reads; `options.format` names a reader where looking fails."""
+    found = read(folder, suite.options.get("format", "auto"))
+    if suite.split and any(image.split for image in found):
+        found = [image for image in found if image.split == suite.split]
+    return list(of_images(found, suite))
+
+
+def of_images(found: Iterable[AnnotatedImage], suite: Suite) -> Iterator[Item]:
+    """What a suite's task asks of annotated images.
+
+    For "count", `options.count` asks for all boxes at once under that name; otherwise each class
+    that is there is counted. `options.false_premise` asks "question" of objects: for each image
+    whether a class that is there, and one that is not, can be seen.
+    """
+    found = list(found)
+    names = sorted({name for image in found for name in image.names})
+    for image in found:
+        paths = image.frames or (image.path,)
+        for number, (truth, words, asked) in enumerate(_asked(image, suite, names)):
+            several = suite.task not in ("classify", "caption")
+            name = f"{image.id}#{number}" if several else image.id
+            yield Item(name, paths, truth, words, asked, image.size_wh)
+
+
+Asked = tuple[dict[str, Any], dict[str, str], Boxes | None]
+
+
+def _asked(image: AnnotatedImage, suite: Suite, names: list[str]) -> Iterator[Asked]:
+    boxes = image.boxes
+    if suite.options.get("false_premise"):
+        for kind, some in (("present", image.names), ("absent", set(names) - {*image.names})):
+            if some:
+                name = sorted(set(some))[crc32(image.id.encode()) % len(set(some))]
+                words = f"Is there {with_article(spoken(name))} in the image?"
+                truth = {"answer": "yes" if kind == "present" else "no", "kind": kind}
+                yield truth, {"question": words}, None
+    elif suite.task == "classify" and image.label:
+        yield {"label": image.label}, {}, None
+    elif suite.task == "caption" and image.captions:
+        label = {"label": image.label} if image.label else {}
+        yield {"captions": list(image.captions), **label}, {}, None
+    elif suite.task == "question":
+        for one in image.questions:
+            yield {"answer": one.answer, "kind": one.kind}, {"question": one.question}, None
+    elif suite.task == "count":
+        if asked := suite.options.get("count"):
+            yield {"count": len(boxes), "name": asked}, {"names": asked}, None
+            return
+        for name, count in sorted(Counter(image.names).items()):
+            yield {"count": count, "name": name}, {"names": plural(spoken(name))}, None
+    elif suite.task == "ground":
+        for name in sorted(set(image.names)):
+            rows = quads_of(boxes[[place for place, one in enumerate(image.names) if one == name]])
+            yield {"boxes": rows, "name": name}, {"phrase": plural(spoken(name))}, None
+    elif suite.task in ("refer", "identify", "region"):
+        for place, (name, phrase) in enumerate(zip(image.names, image.phrases, strict=True)):
+            if suite.task == "identify":
+                yield {"name": name}, {}, boxes[place]
+            elif phrase and suite.task == "region":
+                yield {"captions": [phrase]}, {}, boxes[place]
+            elif phrase:
+                yield {"boxes": quads_of(boxes[place])}, {"phrase": phrase}, None
+
+
+def fmow(folder: Path, suite: Suite) -> Iterator[Item]:
+    """`rgb_metadata.csv` and `images/rgb_img_<row>.png`; the test split is that from 2016 on."""
+    file = anywhere(folder, "rgb_metadata.csv")
+    for number, row in enumerate(table(file)):
+        late = row["timestamp"] >= "2016"
+        if row["split"] == (suite.split or "test") and (late or suite.split != "test"):
+            path = str(file.parent / "images" / f"rgb_img_{number}.png")
+            yield Item(str(number), (path,), {"label": row["category"]})
+
+
+def bigearthnet(folder: Path, suite: Suite) -> Iterator[Item]:
+    """A `<patch>_labels_metadata.json` a patch, and its picture in red, green and blue.
+
+    `options.merge` says which classes are another, or none; a patch of none is left out. A CSV file
+    with the split in its name, if there is one, lists its patches first in each line.
+    """
+    find, merge, listed = Pictures(folder), suite.options.get("merge", {}), set[str]()
+    for file in sorted(folder.rglob(f"*{suite.split}.csv")) if suite.split else ():
+        listed |= {line.split(",")[0].strip() for line in file.read_text("utf-8").splitlines()}
+    for file in sorted(folder.rglob("*_labels_metadata.json")):
+        patch = file.name.removesuffix("_labels_metadata.json")
+        labels = {merge.get(label, label) for label in load(file)["labels"]} - {None}
+        if labels and (not listed or patch in listed):
+            yield Item(patch, (find(patch),), {"labels": sorted(labels)})
+
+
+def clips(folder: Path, suite: Suite) -> Iterator[Item]:
+    """A folder of clips a class, below the split's folder where there is one."""
+    root = next((folder / name for name in ("Test", "test") if (folder / name).is_dir()), folder)
+    for path in sorted(path for path in root.rglob("*") if is_clip(path)):
+        name = path.relative_to(root).with_suffix("").as_posix()
+        yield Item(name, (str(path),), {"label": path.parent.name})
+
+
+def captions(folder: Path, suite: Suite) -> Iterator[Item]:
+    """Sentences in JSON, pictures or not.
+
+    Understands `{"images": [{"filename", "split", "sentences"}]}` (UCM, Sydney, RSICD, RSITMD,
+    LEVIR-CC, whose pictures are pairs in A and B), `{class: [{"filename", "raw", "raw_1", ...}]}`
+    (NWPU), `{"ERA_caption": [{"video_id", "annotation": {"English_caption"}}]}` (CapERA) and
+    lists of `{"image", "captions" or "caption"}`, where one string holds sentences parted by two
+    spaces.
+    """
+    find = Pictures(folder)
+    files = (
+        sorted(folder.glob(suite.options.get("file", "*.json"))) if folder.is_dir() else [folder]
+    )
+    for file in files:
+        for number, row in enumerate(caption_rows(load(file))):
+            if not isinstance(row, dict):
+                continue
+            split = row.get("split")
+            if suite.split and split and split != suite.split:
+                continue
+            pair = {"changeflag": None} if suite.options.get("pair") else {}
+            names = names_of({"split": suite.split, **pair, **row})
+            captions = [text for text in captions_of(row, f"{file}: entry {number}") if text]
+            if names[0] and captions:
+                name = str(names[0]).rpartition("/")[2] if pair else str(names[0])
+                yield Item(name, tuple(map(find, names)), {"captions": captions})
+
+
+def voc(folder: Path, suite: Suite) -> Iterator[Item]:
+    """Pascal VOC: an XML file a picture."""
+    yield from of_images((image for _, image in _voc(folder)), suite)
+
+
+def _voc(folder: Path) -> Iterator[tuple[Any, AnnotatedImage]]:
+    find = Pictures(folder)
+    return annotated(xml_files(folder), lambda name, _: find(name))
+
+
+def cowc(folder: Path, suite: Suite) -> Iterator[Item]:
+    """COWC-M: `object_count.csv` of Folder_Name, File_Name and a column a kind; cars in all."""
+    kinds = ("other_count", "pickup_count", "sedan_count", "unknown_count")
+    file = anywhere(folder, "object_count.csv")
+    for row in table(file):
+        name = f"{row['folder_name']}/{row['file_name']}"
+        count = sum(int(float(row[kind] or 0)) for kind in kinds)
+        if count or int(float(row["neg_count"] or 0)):
+            yield _counted(name, str(file.parent / name), count, "cars")
+
+
+def animals(folder: Path, suite: Suite) -> Iterator[Item]:
+    """`annotations_<split>.csv` without a header: path, four corners, species; a box a line."""
+    counts: Counter[str] = Counter()
+    file = anywhere(folder, f"annotations_{suite.split or 'test'}.csv")
+    try:
+        with file.open(newline="", encoding="utf-8") as stream:
+            counts.update(row[0] for row in csv.reader(stream) if row)
+    except OSError as error:
+        raise AnnotationError(f"{file}: cannot be read ({error.strerror}).") from None
+    for name, count in counts.items():
+        yield _counted(
+            name, str(file.parent / name), count, "elephants, giraffes and zebras together"
+        )
+
+
+def xbd(folder: Path, suite: Suite) -> Iterator[Item]:
+    """xBD: `<name>_{pre,post}_disaster.json` and pictures; buildings, or damage by degree."""
+    find = Pictures(folder)
+    for name, before, after in label_files(folder):
+        pictures = tuple(find(f"{name}_{side}_disaster.png") for side in ("pre", "post"))
+        if suite.task == "count":
+            yield _counted(name, pictures[0], len(buildings(before)), "buildings")
+            continue
+        if after is None:
+            raise AnnotationError(f"{before}: has no file of after the disaster; copy it as well.")
+        degrees = [_DAMAGE.get(damage(one)) for one in buildings(after)]
+        counts = {"count_before": len(degrees)}
+        counts |= {degree: degrees.count(degree) for degree in _DAMAGE.values()}
+        yield Item(name, pictures, {"answer": json.dumps(counts), "counts": counts})
+
+
+def _counted(name: str, path: str, count: int, names: str) -> Item:
+    return Item(name, (path,), {"count": count, "name": names}, {"names": names})
+
+
+def anywhere(folder: Path, name: str) -> Path:
+    """The file of a name in a folder or below, the highest; where it belongs if it is absent."""
+    found = sorted(folder.rglob(name), key=lambda file: (len(file.parts), file))
+    return found[0] if found else folder / name
+
+
+def table(file: Path) -> list[dict[str, Any]]:
+    """Rows of a CSV or TSV file under its header, whose names are in lower case.
+
+    Raises:
+        AnnotationError: it is absent or damaged.
+    """
+    return [row for _, row in rows_of(file)]
+
+
+def dior_rsvg(folder: Path, suite: Suite) -> Iterator[Item]:
+    """DIOR-RSVG: objects numbered through all XML files by path; `<split>.txt` lists numbers.
+
+    `options.disjoint` keeps expressions on pictures that no train or val number is on.
+    """
+    splits, wanted = expression_splits(folder), suite.split or "test"
+    found, seen, number = [], set(), 0
+    for _, image in _voc(folder):
+        for place, phrase in enumerate(image.phrases):
+            split = splits.get(number)
+            if split in ("train", "val"):
+                seen.add(image.path)
+            if split == wanted:
+                words = {"phrase": phrase or "", "question": phrase or ""}
+                truth = {"boxes": quads_of(image.boxes[place])}
+                found.append(Item(str(number), (image.path,), truth, words, None, image.size_wh))
+            number += 1
+    return (one for one in found if not (suite.options.get("disjoint") and one.images[0] in seen))
+
+
+for _layout in (images, fmow, bigearthnet, clips, captions, voc, cowc, animals, xbd, dior_rsvg):
+    LAYOUTS.add(_layout.__name__.replace("_", "-"), _layout)

@@ -1,0 +1,168 @@
+"""Layouts of benchmarks made of questions: RSVQA, RSIVQA, and rows with a picture each."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from swath.annotations.finding_pictures import UNMEASURED
+from swath.annotations.formats.rsivqa import lines
+from swath.annotations.formats.rsvqa import joined
+from swath.annotations.parsing import boxes_of, size_of
+from swath.annotations.tables import first, rows_of, split_named
+from swath.boxes import Boxes
+from swath.errors import AnnotationError
+from swath.evaluation.metrics.grounding import quads_of
+from swath.evaluation.papers.reading_rules import DAMAGE, strict_damage
+from swath.evaluation.suites.items import LAYOUTS, Item, Pictures
+from swath.evaluation.suites.table import Suite
+
+_ID = ("question_id", "id", "qid", "index")
+_IMAGE = ("images", "image", "image_id", "img", "filename", "file_name", "video")
+_SAID: tuple[str, ...] = (
+    *("ground_truth", "answer", "label", "labels", "caption", "captions"),
+    *("count", "counts", "annotation"),
+)
+_BOX = ("boxes", "box", "bbox", "gt_bbox")
+_KIND = ("type", "kind", "question_type", "category")
+
+
+def rsvqa(folder: Path, suite: Suite) -> Iterator[Item]:
+    """RSVQA: `<options.file>_{questions,answers,images}.json`, entries told apart by their id.
+
+    Inactive entries are stubs. `options.kinds` keeps some types of question. An image is
+    `<id>.tif`.
+    """
+    name = f"{suite.options['file']}_questions.json"
+    file = next(iter(sorted(folder.rglob(name))), folder / name)
+    find, kinds = Pictures(folder), suite.options.get("kinds")
+    for one, answer in joined(file):
+        if not kinds or one["type"] in kinds:
+            truth = {"answer": answer, "kind": one["type"]}
+            yield Item(str(one["id"]), (find(f"{one['img_id']}.tif"),), truth,
+                       {"question": one["question"]})  # fmt: skip
+
+
+def rsivqa(folder: Path, suite: Suite) -> Iterator[Item]:
+    """RSIVQA: lines `picture:question?answer` in text files, parted at the first : and last ?."""
+    find = Pictures(folder)
+    for file in sorted(folder.rglob("*.txt")) if folder.is_dir() else [folder]:
+        if file.parent.name == "splits" or file.name.lower() == "readme.txt":
+            continue
+        for where, picture, one in lines(file):
+            # Some lines have no answer, which nothing can be scored against.
+            if one.answer:
+                truth = {"answer": one.answer, "kind": _kind_of(one.question)}
+                yield Item(f"{file.stem}:{where.rpartition(':')[2]}", (find(picture),), truth,
+                           {"question": one.question})  # fmt: skip
+
+
+def _kind_of(question: str) -> str:
+    words = question.lower()
+    kinds = {"theme": "theme", "how many": "count", "where": "location", "location": "location"}
+    kinds |= dict.fromkeys(("does", "is there", "are there", "is this", "contain"), "presence")
+    return next((kind for start, kind in kinds.items() if start in words), "other")
+
+
+def rows(folder: Path, suite: Suite) -> list[Item]:
+    """Rows of a picture, a question and its truth, in JSON, JSON Lines, CSV or TSV.
+
+    Options: `file` of the rows; `only` and `without`, {field: [values]} to keep or leave out;
+    `size_px`, or {dataset: size} in `sizes`, the side of the square pictures that boxes are for,
+    where a picture is absent or its boxes reach beyond it.
+    Rows that name another split than the suite's are left out. Boxes are corners or polygons in
+    pixels, or `{<x1><y1><x2><y2>}` text on a 0 to 100 grid.
+
+    Raises:
+        AnnotationError: a row lacks what the suite's task needs.
+    """
+    find, found = Pictures(folder), list[Item]()
+    for where, row in _listed(folder, suite):
+        picture = first(row, _IMAGE)
+        names = picture if isinstance(picture, list) else [picture]
+        more = {"identify": ("name",), "refer": _BOX, "ground": _BOX}.get(suite.task, ())
+        said = first(row, (*_SAID, *more))
+        if said is None or not all(isinstance(name, str) for name in names):
+            raise AnnotationError(
+                f"{where}: expected a picture under one of {', '.join(_IMAGE)} and the truth under "
+                f"one of {', '.join((*_SAID, *more))}; got {', '.join(row)}."
+            )
+        side = suite.options.get("sizes", {}).get(row.get("dataset"), suite.options.get("size_px"))
+        paths, size = tuple(map(find, names)), (side, side) if side else UNMEASURED
+        claimed = size
+        if side and Path(paths[0]).is_file():
+            size = size_of(Path(paths[0]), where)
+        given = str(first(row, ("question", "phrase", "expression", "text")) or "")
+        truth, asked = _truth(suite.task, row, said, size, where)
+        corners = truth.get("boxes") or (quads_of(asked) if asked else ())
+        if max(chain.from_iterable(corners), default=0) > 1.05 * max(size) and side:
+            size = claimed
+            truth, asked = _truth(suite.task, row, said, size, where)
+        number = str(first(row, _ID) if first(row, _ID) is not None else len(found))
+        words = {"question": given, "phrase": given}
+        found.append(Item(number, paths, truth, words, asked, size))
+    twice = Counter(item.id for item in found)
+    return [
+        replace(item, id=f"{Path(item.images[0]).name}/{item.id}") if twice[item.id] > 1 else item
+        for item in found
+    ]
+
+
+def _listed(folder: Path, suite: Suite) -> Iterator[tuple[str, dict[str, Any]]]:
+    name = suite.options.get("file", "*")
+    suffixes = (".json", ".jsonl", ".csv", ".tsv")
+    files = sorted(folder.rglob(name)) if folder.is_dir() else [folder]
+    files = [file for file in files if file.suffix.lower() in suffixes]
+    if not files:
+        raise AnnotationError(f"{folder}: holds no '{name}'; {suite.title} comes with it.")
+    only, without = suite.options.get("only", {}), suite.options.get("without", {})
+    for file in files:
+        for number, (_, given) in enumerate(rows_of(file), 1):
+            if not isinstance(given, dict):
+                raise AnnotationError(f"{file}: expected rows, each an object; correct the file.")
+            row, where = {str(key).lower(): v for key, v in given.items()}, f"{file}: row {number}"
+            split = split_named(row.get("split"), where) if suite.split else None
+            if (
+                (split or suite.split) == suite.split
+                and all(row.get(key) in values for key, values in only.items())
+                and not any(row.get(key) in values for key, values in without.items())
+            ):
+                yield where, row
+
+
+def _truth(
+    task: str, row: dict[str, Any], said: Any, size: tuple[int, int], where: str
+) -> tuple[dict[str, Any], Boxes | None]:
+    if task in ("refer", "ground"):
+        value = first(row, _BOX) or said
+        return {"boxes": quads_of(boxes_of(value, size, where))}, None
+    several = said if isinstance(said, list) else [said]
+    if task in ("region", "identify"):
+        asked = boxes_of(first(row, (*_BOX, "question")), size, where)
+        return {"captions": several} if task == "region" else {"name": str(said)}, asked
+    if task == "caption":
+        return {"captions": several}, None
+    if task == "classify":
+        return {"label": str(said)}, None
+    if task == "classes":
+        words = several if isinstance(said, list) else str(said).split(";")
+        return {"labels": [str(word).strip() for word in words]}, None
+    if task == "count":
+        if str(said).strip().removesuffix(".0").isdecimal():
+            return {"count": int(float(said))}, None
+        raise AnnotationError(f"{where}: expected a count, got '{said}'; write a whole number.")
+    if task == "damage":
+        counts = strict_damage(said if isinstance(said, str) else json.dumps(said))
+        if counts is None:
+            raise AnnotationError(f"{where}: expected the whole numbers {', '.join(DAMAGE)}.")
+        return {"counts": counts, "answer": json.dumps(counts)}, None
+    return {"answer": str(said), "kind": str(first(row, _KIND) or "")}, None
+
+
+for _layout in (rsvqa, rsivqa, rows):
+    LAYOUTS.add(_layout.__name__, _layout)

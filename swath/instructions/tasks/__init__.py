@@ -1,0 +1,1 @@
+"""The tasks: what can be asked of an annotated image, a row each."""

@@ -1,0 +1,190 @@
+"""Tasks with boxes: finding what a phrase names, and naming what stands in a box."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from swath.annotations.image import AnnotatedImage
+from swath.boxes import Boxes
+from swath.instructions.attributes import shared, singling_out
+from swath.instructions.conversation import Box, Conversation, Part, assistant
+from swath.instructions.language import English, Look, spoken
+from swath.instructions.tasks.base import Setting, ask, wording
+
+MOST_BOXES = 20
+"""An answer points at so many objects at most; a class with more is a crowd."""
+
+_SLOT = re.compile(r"\{(\d+)\}")
+
+
+def refer(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
+    """Where the one object is that a phrase singles out."""
+    phrases = _phrases(image, setting, rng)
+    rows = [row for row, phrase in enumerate(phrases) if phrase]
+    rng.shuffle(rows)
+    for number, row in enumerate(rows[: setting.section.boxes_per_image]):
+        asked = wording(setting.phrasing.refer, image, rng).format(phrase=phrases[row])
+        box = image.boxes[row]
+        truth = {"boxes": _rows(box), "name": image.names[row]}
+        yield ask(image, "refer", setting, asked, assistant(Box(box)), truth, number)
+
+
+def ground(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
+    """Where all objects of a class are."""
+    groups = {name: rows for name, rows in _groups(image).items() if len(rows) <= MOST_BOXES}
+    names = sorted(groups)
+    rng.shuffle(names)
+    for number, name in enumerate(names[: setting.section.boxes_per_image]):
+        phrase = setting.phrasing.grammar.all(name)
+        asked = wording(setting.phrasing.ground, image, rng).format(phrase=phrase)
+        boxes = image.boxes[groups[name]]
+        truth = {"boxes": _rows(boxes), "name": name}
+        yield ask(image, "ground", setting, asked, assistant(Box(boxes)), truth, number)
+
+
+def identify(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
+    """What class of object stands in a box."""
+    for number, row in enumerate(_some(image, setting, rng)):
+        name = image.names[row]
+        asked = _about(wording(setting.phrasing.identify, image, rng), image.boxes[row])
+        yield ask(
+            image, "identify", setting, asked, assistant(spoken(name)), {"name": name}, number
+        )
+
+
+def region(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
+    """What the object in a box looks like."""
+    for number, row in enumerate(_some(image, setting, rng)):
+        phrase = setting.phrasing.grammar.one(setting.looks.of(image)[row])
+        asked = _about(wording(setting.phrasing.region, image, rng), image.boxes[row])
+        given = image.phrases[row]
+        truth: dict[str, object] = {"captions": [phrase, given] if given else [phrase]}
+        yield ask(image, "region", setting, asked, assistant(phrase), truth, number)
+
+
+def describe(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
+    """Sentences on the objects of an image, class by class, each with its boxes."""
+    groups, grammar = _groups(image), setting.phrasing.grammar
+    pointed: dict[str, list[int]] = {}
+    for name, rows in sorted(groups.items(), key=lambda pair: (len(pair[1]), pair[0])):
+        if sum(map(len, pointed.values())) + len(rows) <= MOST_BOXES:
+            pointed[name] = rows
+    if not pointed:
+        return
+    looks = setting.looks.of(image)
+    common = {name: shared([looks[row] for row in rows]) for name, rows in pointed.items()}
+    counts = {name: len(rows) for name, rows in pointed.items()}
+    phrases = {
+        name: grammar.group(replace(common[name], place=None, relation=None), count)
+        for name, count in counts.items()
+    }
+    parts: list[Part | str] = []
+    sentences: list[str] = []
+    said: list[str] = []
+    for template, names in _sentences(common, counts, grammar):
+        parts.append(grammar.space if parts else "")
+        for place, piece in enumerate(_SLOT.split(template)):
+            if place % 2 == 0:
+                parts.append(piece)
+            else:
+                name = names[int(piece)]
+                parts += [f"<p>{phrases[name]}</p> ", Box(image.boxes[pointed[name]])]
+        sentences.append(template.format(*(phrases[name] for name in names)))
+        said += names
+    crowds = [grammar.crowd(name) for name in sorted(groups.keys() - pointed.keys())]
+    parts += [grammar.space + crowd for crowd in crowds]
+    truth: dict[str, object] = {
+        "captions": [grammar.space.join(sentences + crowds)],
+        "boxes": _rows(image.boxes[[row for name in said for row in pointed[name]]]),
+        "phrases": [phrases[name] for name in said for _ in pointed[name]],
+    }
+    asked = wording(setting.phrasing.describe, image, rng)
+    yield ask(image, "describe", setting, asked, assistant(*_joined(parts)), truth)
+
+
+def _phrases(image: AnnotatedImage, setting: Setting, rng: random.Random) -> list[str | None]:
+    """A phrase for each box that only it answers to: the source's own, else one of ours."""
+    grammar = setting.phrasing.grammar
+    if not setting.phrasing.attributes:
+        return [
+            phrase or (grammar.the(Look(name)) if image.names.count(name) == 1 else None)
+            for phrase, name in zip(image.phrases, image.names, strict=True)
+        ]
+    found: list[str | None] = []
+    inside = set(_inside(image))
+    for row, looks in enumerate(singling_out(setting.looks.of(image))):
+        ours = looks[:1] if image.split != "train" else [rng.choice(looks)] if looks else []
+        phrase = grammar.the(ours[0]) if ours and row in inside else None
+        found.append(image.phrases[row] or phrase)
+    return found
+
+
+def _sentences(
+    common: dict[str, Look], counts: dict[str, int], grammar: English
+) -> Iterator[tuple[str, list[str]]]:
+    """Templates and the classes they are about, each class once."""
+    left = dict(common)
+    for name, look in common.items():
+        how, other = look.relation or ("", "")
+        if name not in left or other not in left:
+            continue
+        # One plane is next to ten houses only if all of them are next to it.
+        if counts[other] == 1 or (how == "next to" and common[other].relation == (how, name)):
+            del left[name], left[other]
+            yield grammar.related(counts[name], how), [name, other]
+    scattered = [name for name, look in left.items() if look.place is None]
+    if scattered:
+        yield grammar.there_are([counts[name] for name in scattered]), scattered
+    for name, look in left.items():
+        if look.place is not None:
+            yield grammar.placed(counts[name], look.place), [name]
+
+
+def _groups(image: AnnotatedImage) -> dict[str, list[int]]:
+    """Rows of the boxes of each class."""
+    groups: dict[str, list[int]] = {}
+    for row in _inside(image):
+        groups.setdefault(image.names[row], []).append(row)
+    return groups
+
+
+def _inside(image: AnnotatedImage) -> list[int]:
+    """Rows of the boxes whose centre the image shows; crops bring labels of what they cut off."""
+    centres = image.boxes.quads.mean(axis=1)
+    seen = ((centres >= 0) & (centres <= image.size_wh)).all(axis=1)
+    return [int(row) for row in np.flatnonzero(seen)]
+
+
+def _some(image: AnnotatedImage, setting: Setting, rng: random.Random) -> list[int]:
+    """Rows of a few boxes, in any order."""
+    rows = _inside(image)
+    rng.shuffle(rows)
+    return rows[: setting.section.boxes_per_image]
+
+
+def _about(words: str, box: Boxes) -> list[Part | str]:
+    """A wording with the box where it says {box}."""
+    before, _, after = words.partition("{box}")
+    return _joined([before, Box(box), after])
+
+
+def _joined(parts: Sequence[Part | str]) -> list[Part | str]:
+    """The parts with neighbouring words as one, and no empty ones."""
+    joined: list[Part | str] = []
+    for part in parts:
+        if isinstance(part, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += part
+        elif part != "":
+            joined.append(part)
+    return joined
+
+
+def _rows(boxes: Boxes) -> list[list[float]]:
+    """Boxes as eight numbers each, as in conversation files."""
+    rows: list[list[float]] = np.round(boxes.quads.reshape(-1, 8), 3).tolist()
+    return rows

@@ -1,0 +1,146 @@
+"""What an engine answered, kept by the content of the question, so that nothing is asked twice."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.boxes import Boxes
+from swath.endpoint import digest
+from swath.files import Journal
+from swath.imagery.scene import parts_of
+from swath.instructions.conversation import Conversation
+from swath.models.engine import Answer, LocalEngine, Progress
+from swath.models.loading import Loaded
+from swath.models.schema import Schema
+from swath.models.vision_cache import versions, weights_of
+
+KIND = "replies"
+
+Keep = Callable[[int, dict[str, Any]], None]
+
+
+class Contents:
+    """Questions as what they hold: words, boxes and the bytes of their images, not their paths."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, str] = {}
+
+    def of(self, conversation: Conversation) -> list[Any]:
+        """The turns of a question, each image by its content."""
+        turns: list[Any] = conversation.to_row()["turns"]
+        for turn in turns:
+            for part in turn["parts"]:
+                if "image" in part:
+                    part["image"] = self._file(part["image"])
+        return turns
+
+    def _file(self, path: str) -> str:
+        """Hash of an image's bytes, a clip's with the frame; a lost file stays its name."""
+        file, mark, frame = parts_of(path)
+        if file not in self._files:
+            if not Path(file).is_file():
+                return path
+            with Path(file).open("rb") as stream:
+                self._files[file] = hashlib.file_digest(stream, "sha256").hexdigest()
+        return self._files[file] + mark + frame
+
+
+class RememberingEngine:
+    """A local engine that asks its model only what the journal does not hold.
+
+    Args:
+        engine: of the model.
+        journal: of its replies; rows are added after every batch.
+    """
+
+    def __init__(self, engine: LocalEngine, journal: Journal) -> None:
+        self.engine, self._journal = engine, journal
+        self._identity, self._contents = identity(engine.loaded), Contents()
+
+    def answer(
+        self,
+        questions: Sequence[Conversation],
+        max_new_tokens: int = 64,
+        progress: Progress | None = None,
+        schema: Schema | None = None,
+    ) -> list[Answer]:
+        """The greedy answer to each question, in order; JSON of a schema, where there is one."""
+
+        def ask(some: list[Conversation], places: list[int], step: Any, keep: Keep) -> None:
+            def kept(place: int, one: Answer) -> None:
+                quads = None if one.boxes is None else one.boxes.quads
+                keep(place, {"text": one.text, "boxes": quads})
+
+            self.engine.answer(some, max_new_tokens, step, schema, kept)
+
+        how = [max_new_tokens, schema] if schema else max_new_tokens
+        rows = self._remembered(questions, [how] * len(questions), ask, progress)
+        return [
+            Answer(row["text"], None if row["boxes"] is None else Boxes(np.array(row["boxes"])))
+            for row in rows
+        ]
+
+    def score(
+        self,
+        questions: Sequence[Conversation],
+        candidates: Sequence[Sequence[str]],
+        progress: Progress | None = None,
+    ) -> list[NDArray[np.float64]]:
+        """Summed log-probability of each candidate as the answer to its question."""
+
+        def ask(some: list[Conversation], places: list[int], step: Any, keep: Keep) -> None:
+            texts = [candidates[i] for i in places]
+            self.engine.score(some, texts, step, lambda place, logs: keep(place, {"logs": logs}))
+
+        options = [[self.engine.views, list(texts)] for texts in candidates]
+        rows = self._remembered(questions, options, ask, progress)
+        return [np.array(row["logs"], dtype=np.float64) for row in rows]
+
+    def _remembered(
+        self,
+        questions: Sequence[Conversation],
+        options: Sequence[Any],
+        ask: Callable[[list[Conversation], list[int], Progress | None, Keep], None],
+        progress: Progress | None,
+    ) -> list[dict[str, Any]]:
+        keys = [
+            digest([self._identity, self._contents.of(one), option])
+            for one, option in zip(questions, options, strict=True)
+        ]
+        missing = [place for place, key in enumerate(keys) if self._journal.get(key) is None]
+        done = len(keys) - len(missing)
+        if progress and not missing:
+            progress(done, len(keys))
+        if missing:
+            ask(
+                [questions[i] for i in missing],
+                missing,
+                _after(done, len(keys), progress),
+                lambda place, row: self._journal.put(keys[missing[place]], row),
+            )
+        return [self._journal.get(key) or {} for key in keys]
+
+
+def identity(loaded: Loaded) -> str:
+    """A hash of everything that makes a model answer as it does: weights, words and pixels."""
+    return digest(
+        [
+            weights_of(loaded.model),
+            [one for one in vars(loaded.family).values() if isinstance(one, str | tuple | bool)],
+            loaded.tokenizer.get_vocab(),
+            loaded.tokenizer.chat_template,
+            loaded.imagery.model_dump(mode="json"),
+            [loaded.mean, loaded.std, loaded.limit],
+            versions(),
+        ]
+    )
+
+
+def _after(before: int, total: int, progress: Progress | None) -> Progress | None:
+    return (lambda done, _: progress(before + done, total)) if progress else None

@@ -1,0 +1,1 @@
+"""Model architectures that transformers does not bring, and swath-nano's own."""

@@ -1,0 +1,1 @@
+"""Original checkpoints of other projects, brought into model folders."""

@@ -1,0 +1,84 @@
+"""Images as a model has seen them: through its tower once, for all that is asked about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPooling
+
+from swath.errors import ModelError
+from swath.models.architectures.base import JoinedForConditionalGeneration
+from swath.models.encoding import batches
+from swath.models.inputs import Inputs, plain
+from swath.models.pixels import View
+from swath.models.vision_cache import Features, image_features, projector_of
+
+
+class Seen:
+    """The images of some questions.
+
+    A model that takes nothing but pixels gets them anew with every question.
+
+    Args:
+        inputs: of the model.
+        views: of each image, by its path.
+        at_once: images that go through the tower together.
+        kept: features of an earlier time.
+
+    Raises:
+        ModelError: the tower makes other than one feature of each image token.
+    """
+
+    def __init__(
+        self, inputs: Inputs, views: Mapping[str, View], at_once: int, kept: Features | None = None
+    ) -> None:
+        model = inputs.loaded.model
+        self.views = views
+        self._inputs, self._place = inputs, {path: place for place, path in enumerate(views)}
+        every = list(views.values())
+        self._features: Tensor | None = None  # (images, tokens, width)
+        if takes_features(inputs):
+            parts = batches(every, at_once)
+            if kept and (tower := kept.tower(inputs)):
+                of_tower = torch.cat([kept.of(inputs, tower, part) for part in parts])
+                found = [projector_of(inputs)(part) for part in of_tower.split(at_once)]
+            else:
+                found = [image_features(inputs, part) for part in parts]
+            self._features = torch.cat(found)
+            made, loaded = self._features.shape[1], inputs.loaded
+            if loaded.image_tokens not in (0, made):
+                raise ModelError(
+                    f"{loaded.base}: its tower makes {made} features of a picture, and its family "
+                    f"has {loaded.image_tokens} image tokens for them; its config.json is not as "
+                    f"swath knows the family, put back the one it was published with."
+                )
+        else:
+            self._values = inputs.tensor(every).to(model.device, model.dtype)
+
+    def of(self, questions: Iterable[Sequence[str]]) -> dict[str, Any]:
+        """What the model takes for rows whose images lie at these paths."""
+        rows = [[self._place[path] for path in paths] for paths in questions]
+        order = [place for row in rows for place in row]
+        if self._features is None:
+            return self._inputs.pixels(self._values[order], [len(row) for row in rows])
+        features, kind = self._features[order], self._inputs.kind
+        if kind == "encoder":
+            return {"encoder_outputs": BaseModelOutput(last_hidden_state=features)}
+        if isinstance(plain(self._inputs.loaded.model), JoinedForConditionalGeneration):
+            return {"image_features": features}
+        given = BaseModelOutputWithPooling(pooler_output=list(features))  # type: ignore[arg-type]
+        grid = {"image_grid_thw": self._inputs.grid(len(order))} if kind == "patches" else {}
+        return {"mm_encoder_outputs": {"image": given}} | grid
+
+
+def takes_features(inputs: Inputs) -> bool:
+    """Whether the model's forward takes what was made of the images, and no pixels."""
+    model = plain(inputs.loaded.model)
+    if inputs.kind == "encoder" or isinstance(model, JoinedForConditionalGeneration):
+        return True
+    takes = signature(model.forward).parameters
+    return "mm_encoder_outputs" in takes and takes["pixel_values"].default is None

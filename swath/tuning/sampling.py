@@ -1,0 +1,173 @@
+"""Which conversations a stage learns from, and in which order their images come.
+
+Nothing here has state: what comes in row v depends on the seed, the stage and v alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from swath.errors import TuningError
+from swath.instructions.conversation import Conversation
+from swath.instructions.tasks.words import TASKS
+from swath.instructions.turns import CONVERSE
+from swath.models.encoding import by_image
+from swath.recipe import Stage
+from swath.registry import did_you_mean
+
+Groups = list[list[Conversation]]
+"""Conversations by image; a row of a batch is some of one group."""
+
+
+def groups_for(stage: Stage, conversations: Sequence[Conversation]) -> Groups:
+    """The conversations that a stage asks, by image.
+
+    Raises:
+        TuningError: `tasks` or `mix` name no task, or none that the set holds, or nothing has
+            the class that `balance` goes by.
+    """
+    if not conversations:
+        raise TuningError("the set has no training rows; see annotations.split.")
+    held = {one.task for one in conversations}
+    known = [name for name, _ in TASKS.items()] + [CONVERSE]
+    where = f"tuning.stages: stage '{stage.name}'"
+    for task in (*(stage.tasks or ()), *stage.mix):
+        if task not in known:
+            raise TuningError(f"{where} asks task '{task}'{did_you_mean(task, known)}")
+    for task, share in stage.mix.items():
+        if stage.tasks is not None and task not in stage.tasks:
+            raise TuningError(f"{where} mixes task '{task}', which is not among its tasks.")
+        if not share > 0:
+            raise TuningError(f"{where} mixes {share:g} of '{task}'; leave it out or give it more.")
+    # A recipe names what it would ask; data that answers some of it is data for it.
+    asked = held & set(stage.mix or stage.tasks or held)
+    if not asked:
+        raise TuningError(
+            f"{where} asks {', '.join(stage.mix or stage.tasks or ())}, of which the set holds no "
+            f"training row; it holds {', '.join(sorted(held))}."
+        )
+    groups = by_image([one for one in conversations if one.task in asked])
+    needs = {"sampling": any(map(label_of, groups)), "loss": bool(class_weights(groups))}
+    if not needs.get(stage.balance, True):
+        what = "image has a class" if stage.balance == "sampling" else "row is a classify question"
+        raise TuningError(f"{where} balances by {stage.balance}, but no {what}; use balance=none.")
+    return groups
+
+
+def label_of(group: Sequence[Conversation]) -> str | None:
+    """The scene class of an image, None where it has none."""
+    return next((one.truth["label"] for one in group if one.truth.get("label")), None)
+
+
+def class_weights(groups: Sequence[Sequence[Conversation]]) -> dict[str, float]:
+    """Weight of a classify answer by its class: the same sum for each class, and 1 on average."""
+    counts = Counter(
+        one.truth["label"] for group in groups for one in group if one.task == "classify"
+    )
+    return {name: counts.total() / (len(counts) * count) for name, count in counts.items()}
+
+
+class Order:
+    """Row number to the image that comes there, and with `mix` the task it is asked.
+
+    Every image comes once in an epoch, each epoch in another order. With `mix` each task has
+    such epochs of its own over the images it can be asked of; with `balance: sampling` each
+    class has, and all classes come equally often.
+
+    Args:
+        groups: from `groups_for`.
+        stage: its mix and balance.
+        seed: of this stage.
+    """
+
+    def __init__(self, groups: Sequence[Sequence[Conversation]], stage: Stage, seed: int) -> None:
+        self.groups = groups
+        self._balance = stage.balance == "sampling"
+        held = {task for group in groups for task in _tasks(group)}
+        mix = {task: share for task, share in stage.mix.items() if task in held}
+        self._tasks: list[str | None] = [*mix] or [None]
+        self._deal = _Deal(list(mix.values()) or [1.0])
+        self._walks = [
+            self._walk(
+                [place for place, group in enumerate(groups) if task in (None, *_tasks(group))],
+                (seed, number) if number or self._balance else (seed,),
+            )
+            for number, task in enumerate(self._tasks)
+        ]
+
+    def __call__(self, row: int) -> tuple[Sequence[Conversation], str | None]:
+        """The image of a row as its conversations, and the task to ask; None: any."""
+        hand, turn = self._deal(row)
+        return self.groups[self._walks[hand](turn)], self._tasks[hand]
+
+    def _walk(self, places: list[int], key: tuple[int, ...]) -> _Walk | _Balanced:
+        if not self._balance:
+            return _Walk(places, key)
+        classes: dict[str, list[int]] = {}
+        for place in places:
+            classes.setdefault(label_of(self.groups[place]) or "", []).append(place)
+        named = len(classes) - ("" in classes)
+        rest = len(classes.get("", [])) / len(places)  # images without a class keep their share
+        shares = [(1 - rest) / named if name else rest for name in classes]
+        walks = [_Walk(some, (*key, number)) for number, some in enumerate(classes.values())]
+        return _Balanced(walks, shares)
+
+
+class _Walk:
+    """Shuffled epochs over some images."""
+
+    def __init__(self, places: Sequence[int], key: tuple[int, ...]) -> None:
+        self._places = np.asarray(places)
+        self._key = key
+        self._epoch, self._order = -1, self._places
+
+    def __call__(self, turn: int) -> int:
+        epoch, place = divmod(turn, len(self._places))
+        if self._epoch != epoch:
+            rng = np.random.default_rng((self._key[0], epoch, 2, *self._key[1:]))
+            self._epoch, self._order = epoch, rng.permutation(self._places)
+        return int(self._order[place])
+
+
+class _Balanced:
+    """Walks that are dealt turns by their shares."""
+
+    def __init__(self, walks: Sequence[_Walk], shares: Sequence[float]) -> None:
+        self._walks, self._deal = walks, _Deal(shares)
+
+    def __call__(self, turn: int) -> int:
+        hand, own = self._deal(turn)
+        return self._walks[hand](own)
+
+
+class _Deal:
+    """Deals turns to hands in proportion to their shares, evenly and without chance.
+
+    A hand of share s takes its first, second, ... turn at the times 0.5 / s, 1.5 / s, ...
+    """
+
+    def __init__(self, shares: Sequence[float]) -> None:
+        self._shares = np.asarray(shares, dtype=np.float64) / sum(shares)
+        self._hands = self._turns = np.empty(0, dtype=np.int64)
+
+    def __call__(self, turn: int) -> tuple[int, int]:
+        """The hand that takes a turn, and how many it took before."""
+        if turn >= len(self._hands):
+            self._deal_until(max(1024, 2 * turn))
+        return int(self._hands[turn]), int(self._turns[turn])
+
+    def _deal_until(self, turns: int) -> None:
+        # Some more than its share for each: the earliest of them all are the same for any number.
+        many = [math.ceil((turns + len(self._shares)) * share) + 1 for share in self._shares]
+        times = [(np.arange(n) + 0.5) / s for n, s in zip(many, self._shares, strict=True)]
+        order = np.argsort(np.concatenate(times), kind="stable")[:turns]
+        self._hands = np.repeat(np.arange(len(many)), many)[order]
+        self._turns = np.concatenate([np.arange(n) for n in many])[order]
+
+
+def _tasks(group: Sequence[Conversation]) -> set[str]:
+    return {one.task for one in group}

@@ -1,0 +1,267 @@
+"""What the stages of a recipe share, and each one's rows, trainer and checks made from it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from peft import PeftModel
+
+from swath.errors import ModelError, TuningError
+from swath.instructions.builder import InstructionSet
+from swath.instructions.conversation import Box, Conversation, Text
+from swath.models.encoding import batches, by_image
+from swath.models.image_prefix import Seen
+from swath.models.inputs import Inputs, head_of
+from swath.models.loading import Loaded, load_base
+from swath.models.pixels import PixelStore, View
+from swath.recipe import Augment, ImageLoss, Recipe, Stage
+from swath.tuning.batches import Batcher, Targets
+from swath.tuning.checks import Checks
+from swath.tuning.losses import ImageHeads
+from swath.tuning.memory import fitting
+from swath.tuning.sampling import Groups, groups_for
+from swath.tuning.stages import check_rates, part_of
+from swath.tuning.tracking import check_trackers
+from swath.tuning.trainer import StageTrainer, arguments
+
+Score = Callable[[Loaded], float]
+"""The score of the live model on a task; more is better."""
+
+VALIDATED = 128
+"""Images of the val split at most whose loss is taken; they are spread evenly over it."""
+
+
+def stage_groups(built: InstructionSet, recipe: Recipe) -> list[Groups]:
+    """What each stage learns from, every stage's wishes checked before the first begins.
+
+    Raises:
+        TuningError: a stage wishes for what is not there.
+    """
+    for stage in recipe.tuning.stages:
+        check_rates(stage)
+    check_trackers(recipe.tuning.track)
+    train = built.split("train")
+    if recipe.tuning.validate_every and not built.split("val"):
+        raise TuningError(
+            "tuning.validate_every: the set has no val rows; see annotations.split, or leave the "
+            "key out."
+        )
+    return [groups_for(stage, train) for stage in recipe.tuning.stages]
+
+
+class Prepared:
+    """What all stages of a recipe share: the model, the rows' groups, encoder and pixels.
+
+    Args:
+        built: the set.
+        recipe: seeds, threads, precision and stages.
+        groups: of each stage, from `stage_groups`.
+
+    Raises:
+        ModelError: the base is not there.
+    """
+
+    def __init__(self, built: InstructionSet, recipe: Recipe, groups: Sequence[Groups]) -> None:
+        if recipe.tuning.threads:
+            torch.set_num_threads(recipe.tuning.threads)
+        torch.manual_seed(recipe.seed)
+        self.built, self.recipe, self.groups = built, recipe, groups
+        self.loaded = load_base(recipe.models, _texts(built), recipe.seed, recipe.imagery)
+        self.inputs = Inputs(self.loaded)
+        imagery = recipe.imagery
+        size, held = self.loaded.image_size, imagery.cache_px
+        self.store = PixelStore(size, held, fit=imagery.fit, rendering=imagery.rendering)
+        self.left_out = self._leave_out()
+
+    @property
+    def conversations(self) -> list[Conversation]:
+        """What the stages learn from, each once."""
+        all_groups = (group for groups in self.groups for group in groups)
+        return list({one.id: one for group in all_groups for one in group}.values())
+
+    def _leave_out(self) -> list[str]:
+        """Leave out rows longer than the model reads, and those about what is not seen.
+
+        A row cut short may lose half an image.
+
+        Returns:
+            The ids of their conversations.
+
+        Raises:
+            TuningError: a stage is left with nothing.
+            ModelError: the family cannot read several images, and a row shows them.
+        """
+        loaded, conversations = self.loaded, self.conversations
+        for one in conversations:
+            if len(one.images) > 1 and not loaded.family.many_images:
+                raise ModelError(
+                    f"{one.id}: {len(one.images)} images, and {loaded.base} reads one at a time; "
+                    f"set imagery.frames or annotations.drawn.frames to 1, or take another model."
+                )
+        with torch.no_grad():
+            Seen(self.inputs, {"": self.blank}, 1)  # a tower that does not go with it is known now
+        out = [one.id for one in conversations if not self._fits(one)]
+        if not out:
+            return []
+        left = set(out)
+        self.groups = [
+            [kept for group in groups if (kept := [one for one in group if one.id not in left])]
+            for groups in self.groups
+        ]
+        for stage, groups in zip(self.recipe.tuning.stages, self.groups, strict=True):
+            if not groups:
+                raise TuningError(
+                    f"stage '{stage.name}': every row is longer than the {loaded.longest} tokens "
+                    f"that {loaded.base} reads (models.longest), or names boxes that "
+                    f"imagery.fit=centre_crop cuts off, first {out[0]}; shorten the system "
+                    f"instruction, the answers or imagery.image_px, or pad."
+                )
+        return out
+
+    @property
+    def blank(self) -> View:
+        """A black picture."""
+        size = self.loaded.image_size
+        return View(np.zeros((size, size, 3), dtype=np.uint8), np.eye(2, 3))
+
+    def _fits(self, one: Conversation) -> bool:
+        """Whether a row is short enough, and the middles of its boxes are in what is seen."""
+        if self.recipe.imagery.fit == "centre_crop":
+            for part in (part for part in one.parts if isinstance(part, Box)):
+                size = np.asarray(one.images[part.image].size_wh)
+                if (abs(part.boxes.quads.mean(axis=1) - size / 2) > size.min() / 2).any():
+                    return False
+        return self.inputs.encoder.fits(one, self.blank)
+
+    def steps(self, number: int, batch_size: int) -> int:
+        """Steps of stage `number`."""
+        stage = self.recipe.tuning.stages[number]
+        images = stage.epochs * len(self.groups[number])
+        return stage.steps or max(1, round(images / (batch_size * stage.accumulate)))
+
+    def batch_size(self, model: Any, number: int) -> int:
+        """Rows of a batch of stage `number`; `auto` is tried here, which leaves no trace.
+
+        Raises:
+            TuningError: not even one row fits.
+        """
+        stage, groups = self.recipe.tuning.stages[number], self.groups[number]
+        if stage.batch_size != "auto":
+            return stage.batch_size
+        longest = max(groups, key=lambda group: _length(group, stage))
+        any_task = stage.model_copy(update={"mix": {}, "balance": "none"})
+        batcher = self._batcher(number, any_task, [longest])
+        seen = {name: one.clone() for name, one in model.named_buffers()}
+        with tempfile.TemporaryDirectory() as place, torch.random.fork_rng():
+            trainer = self.trainer(model, number, 1, Path(place), 1)
+            trainer.current_gradient_accumulation_steps = 1
+
+            def step(size: int) -> None:
+                with trainer.accelerator.autocast():
+                    trainer.training_step(model, batcher([0] * size))
+
+            trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+            size = fitting(step, len(groups), reserved=2 * 4 * trained)
+        model.zero_grad()
+        with torch.no_grad():
+            for name, one in model.named_buffers():
+                one.copy_(seen[name])
+        return size
+
+    def trainer(
+        self,
+        model: Any,
+        number: int,
+        batch_size: int,
+        place: Path,
+        steps: int,
+        saving: Callable[[], None] = lambda: None,
+    ) -> StageTrainer:
+        """The trainer of stage `number`, checkpointing below `place`."""
+        recipe, loaded = self.recipe, self.loaded
+        stage = recipe.tuning.stages[number]
+        return StageTrainer(
+            model=model,
+            args=arguments(place, stage, batch_size, recipe.tuning, steps, recipe.seed),
+            train_dataset=range(steps * batch_size * stage.accumulate),  # `Order` deals images
+            data_collator=self._batcher(number, stage, self.groups[number]),
+            stage=stage,
+            inputs=self.inputs,
+            tower=model.get_submodule(_inside(model, loaded.family.vision)),
+            head=head_of(model, loaded),
+            heads=_heads(self.inputs, stage, self._targets(stage)),
+            part=partial(part_of, loaded=loaded),
+            saving=saving,
+        )
+
+    def checks(
+        self,
+        trainer: StageTrainer,
+        number: int,
+        batch_size: int,
+        losses: list[dict[str, Any]],
+        score: Score | None,
+    ) -> Checks:
+        """The checks of stage `number`; where it learns no words there is nothing to check."""
+        stage = self.recipe.tuning.stages[number]
+        asked = {one.task for group in self.groups[number] for one in group}
+        held_out = [one for one in self.built.split("val") if one.task in asked]
+        groups = by_image([one for one in held_out if self._fits(one)])
+        count = min(len(groups), VALIDATED)
+        groups = [groups[place * len(groups) // count] for place in range(count)]
+        plain = {"mix": {}, "balance": "none", "image_loss": ImageLoss()}
+        plain["augment"] = Augment(turn=False, crop=1, colour=0)
+        batcher = self._batcher(number, stage.model_copy(update=plain), groups)
+
+        def validate() -> float:
+            return trainer.measure(map(batcher, batches(range(count), batch_size)))
+
+        words = stage.text_loss > 0
+        return Checks(
+            self.recipe.tuning,
+            Path(str(trainer.args.output_dir)),
+            losses,
+            stage.name,
+            validate if words and groups else None,
+            partial(score, self.loaded) if words and score else None,
+        )
+
+    def _batcher(self, number: int, stage: Stage, groups: Groups) -> Batcher:
+        seed = self.recipe.seed * 1000 + number
+        return Batcher(groups, self.inputs, self.store, stage, self._targets(stage), seed)
+
+    def _targets(self, stage: Stage) -> Targets:
+        words = self.built.card["words"][: stage.image_loss.vocabulary]
+        return Targets(tuple(self.built.labels), tuple(words))
+
+
+def _heads(inputs: Inputs, stage: Stage, targets: Targets) -> ImageHeads | None:
+    if not stage.image_loss.wanted:
+        return None
+    loaded = inputs.loaded
+    tower = loaded.model.get_submodule(loaded.family.vision)
+    blank = torch.zeros(1, 3, loaded.image_size, loaded.image_size, dtype=loaded.model.dtype)
+    with torch.no_grad():
+        width = inputs.features(tower, blank).shape[-1]
+    return ImageHeads(width, targets, stage.image_loss)
+
+
+def _inside(model: Any, name: str) -> str:
+    return f"base_model.model.{name}" if isinstance(model, PeftModel) else name
+
+
+def _length(group: Sequence[Conversation], stage: Stage) -> int:
+    """Characters of the longest row of an image, about."""
+    words = [sum(len(str(part)) for part in one.parts) for one in group]
+    return sum(sorted(words)[-stage.rows_per_image :])
+
+
+def _texts(built: InstructionSet) -> list[str]:
+    parts = (part for one in built.split("train") for part in one.parts)
+    return [part.text for part in parts if isinstance(part, Text)]

@@ -1,0 +1,153 @@
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+
+from swath.annotations.formats.masks import patches
+from swath.annotations.notes import noted
+from swath.annotations.readers import read, recognise
+from swath.errors import AnnotationError
+
+
+def mask(folder, name, values):
+    path = folder.path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(values, dtype=np.uint8)).save(path)
+
+
+def blank(size_wh=(16, 12)):
+    return np.zeros(size_wh[::-1], dtype=np.uint8)
+
+
+def test_a_change_mask_makes_a_pair_with_a_box_a_patch(folder):
+    for side in "AB":
+        folder.picture(f"{side}/train_1.png")
+    values = blank()
+    values[2:6, 3:8] = 255  # rows 2 to 5, columns 3 to 7
+    mask(folder, "label/train_1.png", values)
+    (image,) = read(folder.path)
+    assert recognise(folder.path).name == "masks"
+    assert image.boxes.hbb.tolist() == [[3, 2, 8, 6]]
+    assert (image.names, image.split) == (("change",), "train")
+    assert [path[-13:] for path in image.frames] == ["A/train_1.png", "B/train_1.png"]
+    assert image.questions[0].answer == "yes"
+
+
+def test_a_pair_without_change_says_no(folder):
+    for side in "AB":
+        folder.picture(f"{side}/1.png")
+    mask(folder, "label/1.png", blank())
+    (image,) = read(folder.path)
+    assert (len(image.boxes), image.questions[0].answer) == (0, "no")
+
+
+def test_a_slanted_patch_has_an_oriented_box(folder):
+    folder.picture("images/a.png", (40, 40))
+    y, x = np.mgrid[:40, :40]
+    mask(folder, "masks/a.png", (abs(x - y) <= 2) * 1)
+    (image,) = read(folder.path)
+    assert image.boxes.areas[0] < 40 * 8  # the upright box around it has 1,600
+    assert image.names == ("class 1",)
+
+
+def test_patches_that_touch_at_a_corner_are_one():
+    values = np.zeros((4, 4), dtype=np.uint8)
+    values[:2, :2] = values[2:, 2:] = 1
+    assert [(value, shape.area) for value, shape in patches(values)] == [(1, 8)]
+
+
+def test_classes_are_named_by_the_list_and_the_unlabelled_is_no_object(folder):
+    folder.picture("images/a.png")
+    values = blank()
+    values[1:5, 1:5], values[6:10, 6:12], values[6:10, 1:4] = 1, 2, 255
+    mask(folder, "gray/a.png", values)
+    folder.text("classes.txt", "background", "ship", "plane")
+    (image,) = read(folder.path)
+    assert sorted(image.names) == ["plane", "ship"]
+
+
+def test_of_two_classes_255_is_the_second(folder):
+    folder.picture("images/a.png")
+    values = blank()
+    values[1:5, 1:5] = 255
+    mask(folder, "masks/a.png", values)
+    folder.text("classes.txt", "background", "building")
+    assert read(folder.path)[0].names == ("building",)
+
+
+def test_colours_are_told_by_the_list(folder):
+    folder.picture("images/a.png")
+    values = np.zeros((12, 16, 3), dtype=np.uint8)
+    values[1:5, 1:5] = (255, 0, 0)
+    mask(folder, "masks/a.png", values)
+    with pytest.raises(AnnotationError, match=r"say them in classes.txt"):
+        read(folder.path)
+    folder.text("classes.txt", "background 0 0 0", "ship 255 0 0")
+    assert read(folder.path)[0].names == ("ship",)
+
+
+def test_a_value_that_is_in_no_list_is_refused(folder):
+    folder.picture("images/a.png")
+    values = blank()
+    values[1:5, 1:5] = 7
+    mask(folder, "masks/a.png", values)
+    folder.text("classes.txt", "background", "ship", "plane")
+    with pytest.raises(AnnotationError, match=r"holds the value 7, and classes.txt names 3"):
+        read(folder.path)
+
+
+def test_a_mask_of_another_size_and_a_lost_date_are_refused(folder):
+    for side in "AB":
+        folder.picture(f"{side}/1.png")
+    values = blank((20, 20))
+    values[1:9, 1:9] = 255
+    mask(folder, "label/1.png", values)
+    with pytest.raises(AnnotationError, match="annotated as 20 x 20 px, the file has 16 x 12"):
+        read(folder.path)
+    (folder.path / "B" / "1.png").rename(folder.path / "B" / "2.png")
+    with pytest.raises(AnnotationError, match="a pair has one of each date"):
+        read(folder.path)
+
+
+def test_a_damaged_mask_is_refused(folder):
+    folder.picture("images/a.png")
+    folder.text("masks/a.png", "no picture")
+    with pytest.raises(AnnotationError, match=r"a.png: cannot be read as a mask"):
+        read(folder.path)
+
+
+@pytest.mark.parametrize(("name", "pairs"), [("levir_cd_samples", 9), ("dsifn_cd_samples", 5)])
+def test_real_pairs_have_a_box_for_each_patch_that_scipy_finds(data_folder, name, pairs):
+    with noted() as found:
+        images = read(data_folder / name)
+    assert len(images) == pairs
+    counted = 0
+    for image in images:
+        path = data_folder / name / "label" / image.frames[0].rsplit("/", 1)[1]
+        values = np.asarray(Image.open(path)) > 0
+        labels, _ = ndimage.label(values if values.ndim == 2 else values[..., 0], np.ones((3, 3)))
+        counted += int((np.bincount(labels.ravel())[1:] >= 4).sum())
+    assert sum(len(image.boxes) for image in images) == counted
+    assert all(finding.effect == "they are left out" for finding in found)
+
+
+def test_samrs_lies_in_trainval_and_255_is_its_background(folder):
+    values = np.full((12, 16), 255)
+    values[2:6, 3:8] = 0
+    for name, split in (("P1", "train"), ("P2", "valid")):
+        folder.picture(f"trainval/images/{name}.png")
+        folder.picture(f"trainval/hbox_segs_init/color/{name}.png")
+        mask(folder, f"trainval/hbox_segs_init/gray/{name}.png", values)
+        folder.text(f"trainval/{split}.txt", name)
+    assert recognise(folder.path).name == "masks"
+    one, two = read(folder.path)
+    assert (one.boxes.hbb.tolist(), one.names) == ([[3, 2, 8, 6]], ("class 0",))
+    assert (one.split, two.split) == ("train", "val")
+
+
+def test_loveda_has_areas_in_its_splits(folder):
+    for area in ("Urban", "Rural"):
+        folder.picture(f"Train/{area}/images_png/{area}.png")
+        mask(folder, f"Train/{area}/masks_png/{area}.png", blank() + 2)
+    assert recognise(folder.path).name == "masks"
+    assert [(one.names, one.split) for one in read(folder.path)] == [(("class 2",), "train")] * 2

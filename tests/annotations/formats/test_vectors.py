@@ -1,0 +1,186 @@
+import json
+
+import numpy as np
+import pyogrio
+import pytest
+import rasterio
+import shapely
+from pyproj import Transformer
+from rasterio.control import GroundControlPoint
+from rasterio.transform import from_origin
+
+from swath.annotations.notes import noted
+from swath.annotations.readers import read, recognise
+from swath.errors import AnnotationError
+
+
+def raster(path, crs="EPSG:32633", origin=(500_000, 5_000_000), step=2.0, size_wh=(100, 80)):
+    """A grey raster whose upper left corner lies at `origin`, pixels `step` CRS units wide."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with rasterio.open(
+        path, "w", driver="GTiff", width=size_wh[0], height=size_wh[1], count=1, dtype="uint8",
+        crs=crs, transform=from_origin(*origin, step, step),
+    ) as file:  # fmt: skip
+        file.write(np.full((1, size_wh[1], size_wh[0]), 90, dtype=np.uint8))
+    return path
+
+
+def ground(corners_px, origin=(500_000, 5_000_000), step=2.0):
+    """Ground of pixels in the raster above."""
+    return [[origin[0] + x * step, origin[1] - y * step] for x, y in corners_px]
+
+
+SHIP = [(10, 20), (30, 20), (30, 30), (10, 30)]
+
+
+def geojson(folder, name, *features, crs="EPSG:32633"):
+    rows = [
+        {"type": "Feature", "properties": about, "geometry": {"type": kind, "coordinates": place}}
+        for kind, place, about in features
+    ]
+    code = crs.replace("EPSG:", "urn:ogc:def:crs:EPSG::")
+    content = {"type": "FeatureCollection", "features": rows}
+    if crs != "EPSG:4326":
+        content["crs"] = {"type": "name", "properties": {"name": code}}
+    return folder.json(name, content)
+
+
+def polygon(corners):
+    return [[*corners, corners[0]]]
+
+
+def test_features_lie_in_pixels_of_the_raster(folder):
+    raster(folder.path / "scene.tif")
+    geojson(folder, "any.geojson", ("Polygon", polygon(ground(SHIP)), {"class": "ship"}))
+    (image,) = read(folder.path)
+    assert recognise(folder.path).name == "vectors"
+    assert image.boxes.hbb.round(6).tolist() == [[10, 20, 30, 30]]
+    assert (image.names, image.size_wh) == (("ship",), (100, 80))
+
+
+def test_features_in_degrees_are_brought_into_the_rasters_crs(folder):
+    raster(folder.path / "scene.tif")
+    way = Transformer.from_crs("EPSG:32633", "EPSG:4326", always_xy=True)
+    corners = [list(way.transform(x, y)) for x, y in ground(SHIP)]
+    geojson(folder, "a.geojson", ("Polygon", polygon(corners), {"label": "ship"}), crs="EPSG:4326")
+    (image,) = read(folder.path)
+    assert image.boxes.hbb.tolist() == [pytest.approx([10, 20, 30, 30], abs=1e-3)]
+
+
+def test_a_turned_building_keeps_its_angle(folder):
+    raster(folder.path / "scene.tif")
+    diamond = [(40, 20), (50, 30), (40, 40), (30, 30)]
+    geojson(folder, "a.geojson", ("Polygon", polygon(ground(diamond)), {"building": "yes"}))
+    (image,) = read(folder.path)
+    assert image.boxes.areas.round(3).tolist() == [200]
+    assert image.names == ("building",)
+
+
+def test_parts_are_objects_and_points_are_said(folder):
+    raster(folder.path / "scene.tif")
+    other = [(x + 40, y) for x, y in SHIP]
+    parts = [polygon(ground(SHIP)), polygon(ground(other))]
+    geojson(folder, "a.geojson", ("MultiPolygon", parts, {"class": "ship"}),
+            ("Point", ground([(1, 1)])[0], {"class": "buoy"}))  # fmt: skip
+    with noted() as found:
+        (image,) = read(folder.path)
+    assert image.names == ("ship", "ship")
+    assert [one.what for one in found] == ["1 features are points, lines or nothing"]
+
+
+def test_features_of_a_file_of_the_rasters_name_are_that_rasters(folder):
+    for name in ("one", "two"):
+        raster(folder.path / f"{name}.tif")
+        geojson(folder, f"{name}.geojson", ("Polygon", polygon(ground(SHIP)), {"class": name}))
+    assert {image.id: image.names for image in read(folder.path)} == {
+        "one": ("one",), "two": ("two",),
+    }  # fmt: skip
+
+
+def test_features_go_to_the_raster_they_lie_in_and_the_others_are_counted(folder):
+    raster(folder.path / "west.tif")
+    raster(folder.path / "east.tif", origin=(500_200, 5_000_000))
+    boxes = [[(x + dx, y) for x, y in SHIP] for dx in (0, 100, 4_000)]
+    geojson(folder, "all.geojson",
+            *(("Polygon", polygon(ground(box)), {"class": "ship"}) for box in boxes))  # fmt: skip
+    with noted() as found:
+        images = {image.id: image for image in read(folder.path)}
+    assert [len(images[name].boxes) for name in ("west", "east")] == [1, 1]
+    assert images["east"].boxes.hbb.round(6).tolist() == [[10, 20, 30, 30]]
+    assert [one.what for one in found] == ["1 features lie in no raster"]
+
+
+def test_layers_of_a_geopackage_are_classes(folder):
+    raster(folder.path / "scene.tif")
+    shape = shapely.to_wkb(shapely.Polygon(ground(SHIP)))
+    for layer in ("ships", "planes"):
+        pyogrio.raw.write(folder.path / "a.gpkg", np.array([shape], dtype=object), [], [],
+                          geometry_type="Polygon", crs="EPSG:32633", layer=layer,
+                          append=(folder.path / "a.gpkg").exists())  # fmt: skip
+    assert sorted(read(folder.path)[0].names) == ["planes", "ships"]
+
+
+def test_features_that_lie_elsewhere_or_nowhere_are_refused(folder):
+    raster(folder.path / "scene.tif")
+    away = [(x + 4_000, y) for x, y in SHIP]
+    geojson(folder, "a.geojson", ("Polygon", polygon(ground(away)), {}))
+    with pytest.raises(AnnotationError, match=r"none of 1 features lies in scene.tif; is its CRS"):
+        read(folder.path)
+    geojson(folder, "a.geojson", ("Point", [1, 2], {}))
+    with pytest.raises(AnnotationError, match="holds no polygons"):
+        read(folder.path)
+    folder.text("a.geojson", json.dumps({"type": "FeatureCollection"})[:20])
+    with pytest.raises(AnnotationError, match=r"a.geojson: cannot be read"):
+        read(folder.path)
+    (folder.path / "scene.tif").unlink()
+    with pytest.raises(AnnotationError, match="no raster with a CRS"):
+        read(folder.path)
+
+
+def test_real_buildings_lie_over_their_raster(data_folder):
+    (image,) = read(data_folder / "geotiffs" / "solaris")
+    assert (image.id, set(image.names), len(image.boxes)) == ("sample_geotiff", {"building"}, 43)
+    file = data_folder / "geotiffs" / "solaris" / "geotiff_labels.geojson"
+    with rasterio.open(image.path) as scene:
+        corners = json.loads(file.read_text())["features"][0]["geometry"]["coordinates"]
+        points = np.asarray(corners[0] if np.ndim(corners) == 3 else corners[0][0])[:, :2]
+        placed = np.array([~scene.transform * tuple(point) for point in points])
+    assert image.boxes.hbb[0][:2] == pytest.approx(placed.min(axis=0), abs=8)
+
+
+def test_features_lie_in_pixels_of_a_raster_of_control_points(folder):
+    path = raster(folder.path / "scene.tif")
+    with rasterio.open(path, "r+") as file:
+        spots = [(0, 0), (0, 80), (100, 0), (100, 80), (40, 30)]
+        points = [
+            GroundControlPoint(row=y, col=x, x=place[0], y=place[1])
+            for (x, y), place in zip(spots, ground(spots), strict=True)
+        ]
+        file.transform = rasterio.Affine.identity()
+        file.gcps = (points, rasterio.CRS.from_epsg(32633))
+    geojson(folder, "any.geojson", ("Polygon", polygon(ground(SHIP)), {"class": "ship"}))
+    (image,) = read(folder.path)
+    assert image.boxes.hbb.round(4).tolist() == [[10, 20, 30, 30]]
+
+
+def test_degrees_of_a_geojson_over_mars_are_those_of_mars(folder):
+    mars = "+proj=longlat +a=3396190 +b=3376200 +no_defs"
+    raster(folder.path / "scene.tif", mars, (10, 5), 0.01)
+    place = polygon(ground(SHIP, (10, 5), 0.01))
+    geojson(folder, "any.geojson", ("Polygon", place, {"class": "dune"}), crs="EPSG:4326")
+    (image,) = read(folder.path)
+    assert image.boxes.hbb.round(4).tolist() == [[10, 20, 30, 30]]
+
+
+def test_a_hole_does_not_change_the_box_and_lines_and_nothing_are_counted(folder):
+    raster(folder.path / "scene.tif")
+    hole = ground([(12, 22), (14, 22), (14, 24), (12, 24)])
+    place = [*polygon(ground(SHIP)), *polygon(hole)]
+    geojson(
+        folder, "any.geojson",
+        ("Polygon", place, {"class": "ship"}), ("LineString", ground(SHIP), {"class": "road"}),
+    )  # fmt: skip
+    with noted() as found:
+        (image,) = read(folder.path)
+    assert image.boxes.hbb.round(4).tolist() == [[10, 20, 30, 30]]
+    assert [one.what for one in found] == ["1 features are points, lines or nothing"]
