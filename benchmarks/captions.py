@@ -114,7 +114,7 @@ def compared(answers: list[str], references: list[list[str]]) -> dict[str, Any]:
 
 def _counted(words: list[str], others: list[list[str]], held: list[ngrams.Sentences]) -> int:
     held.append(ngrams.Sentences.of(words, others))
-    return len(held[0].grams) - ngrams.LONGEST
+    return len(held[0].counts) - ngrams.LONGEST
 
 
 def _bleu(some: ngrams.Sentences) -> np.ndarray:

@@ -25,7 +25,7 @@ from swath.evaluation.metrics import (
 from swath.evaluation.metrics import short_answers as questions
 from swath.evaluation.metrics.base import mean_of
 from swath.evaluation.metrics.ptb import tokenise
-from swath.evaluation.papers import damage, modes, protocols
+from swath.evaluation.papers import modes, protocols
 from swath.evaluation.papers import reading_rules as rules
 from tests.evaluation.making import named, predicted
 
@@ -35,8 +35,9 @@ SKIPPED = {
     "RefCLIPScore": "as CLIPScore",
     "scipy_bca95": "informative: another interval than the one reported",
     "win_rate_a": "one minus p_one_sided, ties aside",
+    "xview2": "scores masks, which no task of swath answers with",
 }
-"""Values that swath does not compute, and why."""
+"""Values and kinds of files that swath does not compute, and why."""
 
 
 class Checker:
@@ -306,6 +307,8 @@ def map_coco(file, check):
             [names[row["category_id"]] for row in rows],
             Boxes.from_hbb(np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])),
             scores,
+            difficult=[bool(row.get("iscrowd")) for row in rows],
+            areas=[row["area"] for row in rows if "area" in row],
         )
 
     truth, cases = objects(file["annotations"]), file["cases"]
@@ -315,8 +318,9 @@ def map_coco(file, check):
     ):
         wanted, found = dict(file["expected_corpus"][kind]), objects(cases, scores)
         each = wanted.pop("AP50_per_class")
-        check.fields(detection.coco(found, truth), wanted, kind)
-        check.fields(detection.coco_per_class(found, truth), each, kind)
+        scores, per_class = detection.coco(found, truth)
+        check.fields(scores, wanted, kind)
+        check.fields(per_class, each, kind)
 
 
 def map_dota(file, check):
@@ -487,17 +491,10 @@ def xbd_counts(file, check):
         assert (read[-1] is not None) == want["valid_vleo"]
         assert (rules.strict_damage(case["answer"]) is not None) == want["valid_strict"], case["id"]
         some.append(predicted(i, "damage", {"counts": case["truth"]}, answer=case["answer"]))
-    for field, kept in damage.by_field(some, read).items():
+    for field, kept in protocols.counts_by_field(some, read).items():
         counts(check, kept, file["expected_corpus"][field])
     each = [file["expected_corpus"][field]["vleo"]["mae"] for field in rules.DAMAGE]
     check.same(modes.measures("vleo-damage", some)["mae"].value, np.mean(each))
-
-
-def xview2(file, check):
-    keys = ("loc_pred", "dmg_pred", "loc_target", "dmg_target")
-    found = damage.xview2([tuple(np.array(case[key]) for key in keys) for case in file["cases"]])
-    ours = {"localization_f1": found.localisation, "damage_f1_per_class": found.classes}
-    check.fields({**ours, "damage_f1": found.damage, "score": found.score}, file["expected_corpus"])
 
 
 def vqa_normalise(file, check):
@@ -636,7 +633,6 @@ KINDS = {
     "classification": classification_,
     "counting": counting_,
     "xbd_counts": xbd_counts,
-    "xview2": xview2,
     "vqa_normalise": vqa_normalise,
     "vqa": vqa,
     "clipscore": clipscore_,
@@ -652,6 +648,8 @@ def test_every_file_of_the_reference_implementations_is_reproduced(vectors_folde
     for path in files:
         file = json.loads(path.read_text())
         check = Checker(file)
+        if file["kind"] in SKIPPED:
+            continue
         try:
             assert file["kind"] in KINDS, f"{path.name}: no checker for kind '{file['kind']}'"
             KINDS[file["kind"]](file, check)

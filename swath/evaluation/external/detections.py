@@ -333,19 +333,20 @@ class _Numbers:
 
 
 def _precision(
-    kind: str, found: Objects, truth: Objects
+    kind: str, answers: Objects, truth: Objects
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Average precision by metric, and by class; of sizes that nothing has there is none."""
     if kind == COCO:
-        every = detection.coco(found, truth)
-        wanted = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large")
-        values = {name.lower(): every[name] for name in wanted if every[name] >= 0}
-        return values, detection.coco_per_class(found, truth)
-    eleven, area = (detection.dota(found, truth, eleven=way) for way in (True, False))
-    means = (float(np.mean([one.ap for one in some.values()])) for some in (eleven, area))
-    return dict(zip(("map_11", "map_area"), means, strict=True)), {
-        name: one.ap for name, one in eleven.items()
-    }
+        scores, per_class = detection.coco(answers, truth)
+        precision = {name: value for name, value in scores.items() if name.startswith("AP")}
+        return {name.lower(): value for name, value in precision.items() if value >= 0}, per_class
+    eleven = detection.dota(answers, truth)
+    area = detection.dota(answers, truth, eleven=False)
+    per_class = {name: average.ap for name, average in eleven.items()}
+    return {
+        "map_11": float(np.mean(list(per_class.values()))),
+        "map_area": float(np.mean([average.ap for average in area.values()])),
+    }, per_class
 
 
 def _answered(

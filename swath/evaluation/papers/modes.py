@@ -37,7 +37,8 @@ class Mode:
 MODES: Registry[Mode] = Registry("mode", "swath.modes")
 """Every named mode."""
 
-_LR, _HR = (partial(rules.rsvqa_label, ranges=ranges) for ranges in (True, False))
+_LR = partial(rules.rsvqa_label, ranges=True)
+_HR = partial(rules.rsvqa_label, ranges=False)
 
 # fmt: off
 for _name, _row in {
@@ -104,9 +105,10 @@ def measures(name: str, predictions: Predictions, labels: Sequence[str] = ()) ->
         EvaluationError: the predictions are of another task.
     """
     mode = MODES.get(name)
-    other = {one.task for one in predictions} - {mode.task}
-    if other:
-        raise EvaluationError(
-            f"mode '{name}' scores '{mode.task}' answers, got '{min(other)}'; leave the mode out."
-        )
+    for prediction in predictions:
+        if prediction.task != mode.task:
+            raise EvaluationError(
+                f"mode '{name}' scores '{mode.task}' answers, got '{prediction.task}'; leave the "
+                f"mode out."
+            )
     return mode.measures(predictions, labels)

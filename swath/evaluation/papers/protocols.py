@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,191 +22,11 @@ from swath.evaluation.metrics import (
 from swath.evaluation.metrics import short_answers as questions
 from swath.evaluation.metrics.base import Measure, mean_of, share, share_of
 from swath.evaluation.metrics.ptb import tokenise
-from swath.evaluation.papers import damage
 from swath.evaluation.papers import reading_rules as rules
 from swath.evaluation.predictions import NOT_A_LABEL, UNPARSABLE, Prediction
 
 Predictions = Sequence[Prediction]
 Measures = dict[str, Measure]
-
-
-def cookbook(predictions: Predictions, labels: Sequence[str]) -> Measures:
-    """Scene classes by the Pixtral cookbook: macro-F1 has a class more, that of wrong answers."""
-    read = []
-    for one in predictions:
-        label = rules.cookbook_label(one.answer)
-        problem = UNPARSABLE if label is None else None if label in labels else NOT_A_LABEL
-        read.append(replace(one, label=None if problem else label, problem=problem))
-    return _with_invalid(classification.measures(read, labels), len(labels))
-
-
-def vleo_scene(predictions: Predictions, labels: Sequence[str]) -> Measures:
-    """Scene classes by vleo-bench: the first label of the list that the answer contains."""
-    read = [replace(one, label=rules.vleo_label(one.answer, labels)) for one in predictions]
-    found = classification.measures(read, labels)
-    scenes = found["accuracy"].scenes
-    refused = [rules.vleo_refused(one.answer, one.label) for one in read]
-    if any(one.label is None for one in read):
-        found = _with_invalid(found, len(labels))
-    kept = {name: found[name] for name in ("accuracy", "macro_f1")}
-    return kept | {"refused": mean_of(refused, scenes)}
-
-
-def same(
-    predictions: Predictions,
-    labels: Sequence[str] = (),
-    key: str = "answer",
-    normal: Callable[[str], str] = rules.squeezed,
-    of_truth: Callable[[str], str] = str.lower,
-) -> Measures:
-    """Answers that equal the truth once both are written one way."""
-    pairs = [(normal(one.answer), of_truth(str(one.truth[key]))) for one in predictions]
-    right = [answer == truth for answer, truth in pairs]
-    if key == "label":
-        return {"accuracy": share_of(right, [one.scene for one in predictions])}
-    return questions.shares(predictions, right)
-
-
-def earthdial_words(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
-    """EarthDial's accuracy: the share of the truth's tokens that an answer has."""
-    pairs = ((one.answer, str(one.truth["answer"])) for one in predictions)
-    return questions.shares(predictions, [rules.earthdial_recall(*pair) for pair in pairs])
-
-
-def vrsbench(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
-    """First boxes by VRSBench: any four digits runs, inclusive pixels of a 100 by 100 grid."""
-    scenes = [one.scene for one in predictions]
-    rows = np.zeros((len(predictions), 2))  # shared area, united area
-    for row, one in zip(rows, predictions, strict=True):
-        box = rules.vrsbench_box(one.answer)
-        if box is not None:
-            truth = _first(one).scaled((100 / one.size_wh[0], 100 / one.size_wh[1])).hbb
-            answer, meant = Boxes.from_hbb(box), Boxes.from_hbb(np.rint(truth))
-            row[:] = grounding.inclusive(answer, meant)[0]
-    each = np.divide(rows[:, 0], rows[:, 1], out=np.zeros(len(rows)), where=rows[:, 1] > 0)
-    return {
-        "acc@0.5_hbb": share_of(each >= 0.5, scenes),
-        "acc@0.7_hbb": share_of(each >= 0.7, scenes),
-        "mean_iou_hbb": mean_of(each, scenes),
-        "cum_iou": Measure(rows, _cumulative, tuple(scenes)),
-    }
-
-
-def vleo_refer(
-    predictions: Predictions, labels: Sequence[str] = (), qwen: bool = False
-) -> Measures:
-    """First boxes by vleo-bench: IoU above 0.5; answers without a box are left out."""
-    read, truth, refused = [], [], []
-    for one in predictions:
-        box = rules.vleo_qwen_box(one.answer, one.size_wh) if qwen else rules.vleo_box(one.answer)
-        refused.append(box is None)
-        if box is not None:
-            read.append(box)
-            truth.append(_first(one).hbb[0])
-    found = {"refused": mean_of(refused, [one.scene for one in predictions])}
-    if not read:
-        return found
-    scenes = [one.scene for one, out in zip(predictions, refused, strict=True) if not out]
-    answers, meant = Boxes.from_hbb(read), Boxes.from_hbb(truth)
-    overlap = iou_hbb(answers, meant)
-    away = np.hypot(*(answers.quads.mean(axis=1) - meant.quads.mean(axis=1)).T)
-    return found | {
-        "acc@0.5_hbb": share_of(overlap > 0.5, scenes),
-        "mean_iou_hbb": mean_of(overlap, scenes),
-        "centre_px": mean_of(away, scenes),
-    }
-
-
-def anticlockwise(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
-    """Boxes turned the other way, answers and truths alike."""
-    return grounding.found(_moved(predictions, lambda boxes, _: mirrored(boxes)))
-
-
-def mirrored(boxes: Boxes) -> Boxes:
-    """Boxes turned by their angle against the clock on screen instead of with it."""
-    return Boxes.from_rotated(boxes.rotated * [1, 1, 1, 1, -1])
-
-
-def earthdial_boxes(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
-    """Share of answered boxes that overlap any truth; one truth may serve several."""
-    rows = np.zeros((len(predictions), 3))
-    for row, one in zip(rows, predictions, strict=True):
-        answers, truth = (
-            mirrored(grounding.boxes_of(b or [])) for b in (one.boxes, one.truth["boxes"])
-        )
-        row[:2] = any_hits(answers, truth), len(answers)
-    scenes = tuple(one.scene for one in predictions)
-    return {"precision@0.5": Measure(rows, lambda s: share(s[..., 0], s[..., 1]), scenes)}
-
-
-def any_hits(answers: Boxes, truth: Boxes) -> int:
-    """How many answers overlap any truth."""
-    best = matching.overlaps(answers, truth).max(axis=1, initial=0.0)
-    return int((best >= grounding.THRESHOLD - matching.ROUNDING).sum())
-
-
-def unscored(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
-    """AP@0.5 of boxes without scores: ties stand in the order written, and no interval is told."""
-    sides = []
-    for truth in (False, True):
-        rows = [
-            (f"{place:09}", str(one.truth.get("name", "")), row)
-            for place, one in enumerate(predictions)
-            for row in (one.truth["boxes"] if truth else one.boxes) or ()
-        ]
-        boxes = grounding.boxes_of([row for *_, row in rows])
-        names = [name for _, name, _ in rows]
-        sides.append(detection.Objects([i for i, *_ in rows], names, boxes, [1.0] * len(rows)))
-    each = [one.ap for one in detection.dota(sides[0], sides[1], eleven=False).values()]
-    scenes = [one.scene for one in predictions]
-    return {"ap@0.5_unscored": mean_of([float(np.mean(each))] * len(scenes), scenes)}
-
-
-def vleo_counts(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
-    """Counts by vleo-bench, refusals as 0: R2 is the squared correlation."""
-    return counting.vleo([replace(one, count=rules.vleo_count(one.answer)) for one in predictions])
-
-
-def with_meteor(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
-    """METEOR 1.5 by its own Java program."""
-    answers = [tokenise(one.answer) for one in predictions]
-    references = [[tokenise(text) for text in one.truth["captions"]] for one in predictions]
-    rows = meteor.meteor_rows(meteor.lines(answers, references))
-    return {"meteor": Measure(rows, meteor.meteor, tuple(one.scene for one in predictions))}
-
-
-def clip(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
-    """First boxes, answers and truths cut at the border of the image."""
-    measured = grounding.measures(_moved(predictions, grounding.clipped))
-    return {name: measured[name] for name in ("acc@0.5_hbb", "mean_iou_hbb")}
-
-
-def _moved(
-    predictions: Predictions, move: Callable[[Boxes, tuple[int, int]], Boxes]
-) -> list[Prediction]:
-    """The predictions with the boxes of answers and truths moved."""
-
-    def moved(one: Prediction, rows: list[list[float]] | None) -> list[list[float]]:
-        boxes = move(grounding.boxes_of(rows or []), one.size_wh)
-        return boxes.quads.reshape(-1, 8).tolist()
-
-    return [
-        replace(
-            one,
-            boxes=moved(one, one.boxes) or None,
-            truth={**one.truth, "boxes": moved(one, one.truth["boxes"])},
-        )
-        for one in predictions
-    ]
-
-
-def vleo_damage(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
-    """Errors of all five counts together, by vleo-bench's reading of the JSON."""
-    read = [rules.vleo_damage(one.answer) for one in predictions]
-    return counting.vleo(
-        [one for some in damage.by_field(predictions, read).values() for one in some]
-    )
-
 
 NO_CHANGE = (
     "the scene is the same as before",
@@ -218,36 +38,282 @@ NO_CHANGE = (
 """What LEVIR-CC's captions say of a pair without change."""
 
 
-def levir_change(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
-    """Whether a caption tells change from none, by the second reference, in LEVIR-CC's words."""
-    if bare := [one.id for one in predictions if len(one.truth["captions"]) < 2]:
-        raise EvaluationError(
-            f"{bare[0]}: LEVIR-CC's rule reads the second reference; leave it out."
-        )
-    found = {}
-    for name, still in (("change_acc", False), ("no_change_acc", True)):
-        meant = [o for o in predictions if (_plain(o.truth["captions"][1]) in NO_CHANGE) == still]
-        if meant:
-            said = [(_plain(one.answer) in NO_CHANGE) == still for one in meant]
-            found[name] = share_of(said, [one.scene for one in meant])
-    return found
+def cookbook(predictions: Predictions, labels: Sequence[str]) -> Measures:
+    """Scene classes by the Pixtral cookbook: macro-F1 has a class more, that of wrong answers."""
+    read = []
+    for prediction in predictions:
+        label = rules.cookbook_label(prediction.answer)
+        if label in labels:
+            read.append(replace(prediction, label=label, problem=None))
+        else:
+            problem = UNPARSABLE if label is None else NOT_A_LABEL
+            read.append(replace(prediction, label=None, problem=problem))
+    return _with_wrong_class(classification.measures(read, labels), len(labels))
 
 
-def _plain(caption: str) -> str:
-    return " ".join(re.sub(r"[.]", " ", caption.lower()).split())
+def vleo_scene(predictions: Predictions, labels: Sequence[str]) -> Measures:
+    """Scene classes by vleo-bench: the first label of the list that the answer contains."""
+    read = []
+    refused = []
+    for prediction in predictions:
+        label = rules.vleo_label(prediction.answer, labels)
+        read.append(replace(prediction, label=label))
+        refused.append(rules.vleo_refused(prediction.answer, label))
+    measures = classification.measures(read, labels)
+    if any(prediction.label is None for prediction in read):
+        measures = _with_wrong_class(measures, len(labels))
+    return {
+        "accuracy": measures["accuracy"],
+        "macro_f1": measures["macro_f1"],
+        "refused": mean_of(refused, _scenes(predictions)),
+    }
 
 
-def _with_invalid(found: Measures, labels: int) -> Measures:
+def _with_wrong_class(measures: Measures, labels: int) -> Measures:
     """Macro-F1 over one class more, which is never right."""
-    ours = found["macro_f1"]
+    macro_f1 = measures["macro_f1"]
     smaller = labels / (labels + 1)
-    macro = replace(ours, formula=lambda sums: ours.formula(sums) * smaller)
-    return found | {"macro_f1": macro}
+    return measures | {
+        "macro_f1": replace(macro_f1, formula=lambda sums: macro_f1.formula(sums) * smaller)
+    }
 
 
-def _cumulative(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    return share(sums[..., 0], sums[..., 1])
+def same(
+    predictions: Predictions,
+    labels: Sequence[str] = (),
+    key: str = "answer",
+    normal: Callable[[str], str] = rules.squeezed,
+    of_truth: Callable[[str], str] = str.lower,
+) -> Measures:
+    """Answers that equal the truth once both are written one way."""
+    right = []
+    for prediction in predictions:
+        truth = of_truth(str(prediction.truth[key]))
+        right.append(normal(prediction.answer) == truth)
+    if key == "label":
+        return {"accuracy": share_of(right, _scenes(predictions))}
+    return questions.shares(predictions, right)
 
 
-def _first(one: Prediction) -> Boxes:
-    return grounding.boxes_of(one.truth["boxes"][:1])
+def earthdial_words(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
+    """EarthDial's accuracy: the share of the truth's tokens that an answer has."""
+    recalls = []
+    for prediction in predictions:
+        truth = str(prediction.truth["answer"])
+        recalls.append(rules.earthdial_recall(prediction.answer, truth))
+    return questions.shares(predictions, recalls)
+
+
+def vrsbench(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
+    """First boxes by VRSBench: any four digits runs, inclusive pixels of a 100 by 100 grid.
+
+    As in its code, corners are taken as they stand: a box whose corners are swapped shares nothing,
+    and its area may be below zero.
+    """
+    areas = np.zeros((len(predictions), 2))  # shared, united
+    for row, prediction in zip(areas, predictions, strict=True):
+        answer = rules.vrsbench_box(prediction.answer)
+        if answer is not None:
+            width, height = prediction.size_wh
+            truth = _first_box(prediction).scaled((100 / width, 100 / height)).hbb[0]
+            row[:] = _inclusive(np.array(answer), np.rint(truth))
+    ious = share(areas[:, 0], areas[:, 1])
+    scenes = _scenes(predictions)
+    return {
+        "acc@0.5_hbb": share_of(ious >= 0.5, scenes),
+        "acc@0.7_hbb": share_of(ious >= 0.7, scenes),
+        "mean_iou_hbb": mean_of(ious, scenes),
+        "cum_iou": Measure(areas, lambda sums: share(sums[..., 0], sums[..., 1]), scenes),
+    }
+
+
+def _inclusive(answer: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[float, float]:
+    """Shared and united area of two rows of corners whose last pixels count, as VRSBench's code."""
+    low = np.maximum(answer[:2], truth[:2])
+    high = np.minimum(answer[2:], truth[2:])
+    shared = float(np.prod(np.maximum(high - low + 1, 0)))
+    areas = [float(np.prod(box[2:] - box[:2] + 1)) for box in (answer, truth)]
+    return shared, sum(areas) - shared
+
+
+def vleo_refer(
+    predictions: Predictions, labels: Sequence[str] = (), qwen: bool = False
+) -> Measures:
+    """First boxes by vleo-bench: IoU above 0.5; answers without a box are left out."""
+    answers = []
+    truths = []
+    scenes = []
+    refused = []
+    for prediction in predictions:
+        if qwen:
+            box = rules.vleo_qwen_box(prediction.answer, prediction.size_wh)
+        else:
+            box = rules.vleo_box(prediction.answer)
+        refused.append(box is None)
+        if box is not None:
+            answers.append(box)
+            truths.append(_first_box(prediction).hbb[0])
+            scenes.append(prediction.scene)
+    measures = {"refused": mean_of(refused, _scenes(predictions))}
+    if not answers:
+        return measures
+    answered = Boxes.from_hbb(answers)
+    truth = Boxes.from_hbb(truths)
+    ious = iou_hbb(answered, truth)  # (answers,)
+    away = answered.quads.mean(axis=1) - truth.quads.mean(axis=1)
+    return measures | {
+        "acc@0.5_hbb": share_of(ious > 0.5, scenes),
+        "mean_iou_hbb": mean_of(ious, scenes),
+        "centre_px": mean_of(np.hypot(away[:, 0], away[:, 1]), scenes),
+    }
+
+
+def clip(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
+    """First boxes, answers and truths cut at the border of the image."""
+    measures = grounding.measures(_moved(predictions, grounding.clipped))
+    return {name: measures[name] for name in ("acc@0.5_hbb", "mean_iou_hbb")}
+
+
+def anticlockwise(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
+    """Boxes turned the other way, answers and truths alike."""
+    return grounding.found(_moved(predictions, lambda boxes, size_wh: mirrored(boxes)))
+
+
+def mirrored(boxes: Boxes) -> Boxes:
+    """Boxes turned by their angle against the clock on screen instead of with it."""
+    return Boxes.from_rotated(boxes.rotated * [1, 1, 1, 1, -1])
+
+
+def _moved(
+    predictions: Predictions, move: Callable[[Boxes, tuple[int, int]], Boxes]
+) -> list[Prediction]:
+    """The predictions with the boxes of answers and truths moved."""
+    moved = []
+    for prediction in predictions:
+        answers = move(_answered_boxes(prediction), prediction.size_wh)
+        truths = move(_true_boxes(prediction), prediction.size_wh)
+        truth = {**prediction.truth, "boxes": truths.quads.reshape(-1, 8).tolist()}
+        boxes = answers.quads.reshape(-1, 8).tolist() or None
+        moved.append(replace(prediction, boxes=boxes, truth=truth))
+    return moved
+
+
+def earthdial_boxes(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
+    """Share of answered boxes that overlap any truth; one truth may serve several."""
+    rows = np.zeros((len(predictions), 2))  # hits, answered boxes
+    for row, prediction in zip(rows, predictions, strict=True):
+        answers = mirrored(_answered_boxes(prediction))
+        row[0] = any_hits(answers, mirrored(_true_boxes(prediction)))
+        row[1] = len(answers)
+    hits = Measure(rows, lambda sums: share(sums[..., 0], sums[..., 1]), _scenes(predictions))
+    return {"precision@0.5": hits}
+
+
+def any_hits(answers: Boxes, truth: Boxes) -> int:
+    """How many answers overlap any truth."""
+    best = matching.overlaps(answers, truth).max(axis=1, initial=0.0)
+    return int((best >= grounding.THRESHOLD - matching.ROUNDING).sum())
+
+
+def unscored(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
+    """AP@0.5 of boxes without scores: ties stand in the order written, and no interval is told."""
+    answers = _objects(predictions, [_answered_boxes(prediction) for prediction in predictions])
+    truths = _objects(predictions, [_true_boxes(prediction) for prediction in predictions])
+    answers = replace(answers, scores=[1.0] * len(answers.names))
+    averages = detection.dota(answers, truths, eleven=False).values()
+    mean = float(np.mean([average.ap for average in averages]))
+    return {"ap@0.5_unscored": mean_of([mean] * len(predictions), _scenes(predictions))}
+
+
+def _objects(predictions: Predictions, boxes: Sequence[Boxes]) -> detection.Objects:
+    """The boxes of each prediction as objects of the class it is about, a question a picture."""
+    images: list[str] = []
+    names: list[str] = []
+    for number, (prediction, several) in enumerate(zip(predictions, boxes, strict=True)):
+        images += [f"{number:09}"] * len(several)
+        names += [str(prediction.truth.get("name", ""))] * len(several)
+    quads = np.concatenate([np.zeros((0, 4, 2)), *(several.quads for several in boxes)])
+    return detection.Objects(images, names, Boxes(quads))
+
+
+def vleo_counts(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
+    """Counts by vleo-bench, refusals as 0: R2 is the squared correlation."""
+    read = []
+    for prediction in predictions:
+        read.append(replace(prediction, count=rules.vleo_count(prediction.answer)))
+    return counting.vleo(read)
+
+
+def vleo_damage(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
+    """Errors of all five counts together, by vleo-bench's reading of the JSON."""
+    read = [rules.vleo_damage(prediction.answer) for prediction in predictions]
+    every_count: list[Prediction] = []
+    for counts in counts_by_field(predictions, read).values():
+        every_count += counts
+    return counting.vleo(every_count)
+
+
+def counts_by_field(
+    predictions: Predictions, read: Sequence[dict[str, int] | None]
+) -> dict[str, list[Prediction]]:
+    """Of each count of a disaster its predictions as `counting` scores them; a missing one is 0."""
+    fields: dict[str, list[Prediction]] = {}
+    for field in rules.DAMAGE:
+        fields[field] = []
+        for prediction, answer in zip(predictions, read, strict=True):
+            truth: dict[str, Any] = {"count": prediction.truth["counts"][field]}
+            count = None if answer is None else answer.get(field, 0)
+            fields[field].append(replace(prediction, truth=truth, count=count))
+    return fields
+
+
+def with_meteor(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
+    """METEOR 1.5 by its own Java program."""
+    answers = [tokenise(prediction.answer) for prediction in predictions]
+    references = []
+    for prediction in predictions:
+        references.append([tokenise(caption) for caption in prediction.truth["captions"]])
+    rows = meteor.meteor_rows(meteor.lines(answers, references))
+    return {"meteor": Measure(rows, meteor.meteor, _scenes(predictions))}
+
+
+def levir_change(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
+    """Whether a caption tells change from none, by the second reference, in LEVIR-CC's words.
+
+    Raises:
+        EvaluationError: a caption has one reference only.
+    """
+    answered: dict[str, list[bool]] = {"change_acc": [], "no_change_acc": []}
+    scenes: dict[str, list[str]] = {"change_acc": [], "no_change_acc": []}
+    for prediction in predictions:
+        captions = prediction.truth["captions"]
+        if len(captions) < 2:
+            raise EvaluationError(
+                f"{prediction.id}: LEVIR-CC's rule reads the second reference; leave it out."
+            )
+        unchanged = _says_no_change(captions[1])
+        name = "no_change_acc" if unchanged else "change_acc"
+        answered[name].append(_says_no_change(prediction.answer) == unchanged)
+        scenes[name].append(prediction.scene)
+    return {name: share_of(right, scenes[name]) for name, right in answered.items() if right}
+
+
+def _says_no_change(caption: str) -> bool:
+    words = caption.lower().replace(".", " ").split()
+    return " ".join(words) in NO_CHANGE
+
+
+def _scenes(predictions: Predictions) -> tuple[str, ...]:
+    return tuple(prediction.scene for prediction in predictions)
+
+
+def _answered_boxes(prediction: Prediction) -> Boxes:
+    return grounding.boxes_of(prediction.boxes or [])
+
+
+def _true_boxes(prediction: Prediction) -> Boxes:
+    return grounding.boxes_of(prediction.truth["boxes"])
+
+
+def _first_box(prediction: Prediction) -> Boxes:
+    return grounding.boxes_of(prediction.truth["boxes"][:1])

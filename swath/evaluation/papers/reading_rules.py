@@ -8,31 +8,29 @@ from __future__ import annotations
 import json
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 _FENCED = re.compile(r"```json\s*(.*?)\s*```", re.DOTALL)
 _NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
-_LIST = re.compile(rf"\[{','.join([_NUMBER] * 4)}\]")
+_LIST = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
 _QWEN = re.compile(r"<box>\((\d+),(\d+)\),\((\d+),(\d+)\)</box>")
 _SMALL = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 LARGEST = 10**15
 """Numbers from here on are none: a model has repeated a digit until it was stopped."""
 DAMAGE = ("count_before", "no_damage", "minor_damage", "major_damage", "destroyed")
 """What an answer about a disaster counts."""
+_DAMAGE_PARTS = ("before", "no", "minor", "major", "destroyed")
 
 
 def cookbook_label(answer: str) -> str | None:
     """The label of the first ```json block, which must hold two strings; None without one."""
-    found = _FENCED.search(answer)
-    try:
-        value = json.loads(found.group(1)) if found else None
-    except (ValueError, RecursionError):
+    block = _FENCED.search(answer)
+    value = _json(block.group(1)) if block else None
+    if not isinstance(value, dict) or not isinstance(value.get("image_description"), str):
         return None
-    fields = ("image_description", "label")
-    if not isinstance(value, dict) or not all(isinstance(value.get(f), str) for f in fields):
-        return None
-    return str(value["label"])
+    label = value.get("label")
+    return label if isinstance(label, str) else None
 
 
 def vleo_label(answer: str, labels: Sequence[str]) -> str | None:
@@ -51,33 +49,37 @@ def vleo_count(answer: str) -> int | None:
     text = answer.lower()
     for value, word in enumerate(_SMALL):
         text = text.replace(word, str(value))
-    found = re.search(r"\d+", text)
-    return int(found.group()) if found and _sane(found.group()) else None
+    numbers = re.findall(r"\d+", text)[:1]
+    return int(numbers[0]) if numbers and _sane(numbers) else None
 
 
 def vleo_box(answer: str) -> list[float] | None:
     """The first list of four numbers, pixels."""
-    found = _LIST.search(answer)
-    return (
-        [float(number) for number in found.groups()] if found and _sane(*found.groups()) else None
-    )
+    match = _LIST.search(answer)
+    if match is None or not _sane(match.groups()):
+        return None
+    return [float(number) for number in match.groups()]
 
 
 def vleo_qwen_box(answer: str, size_wh: tuple[int, int]) -> list[float] | None:
     """The one `<box>`, 0 to 1000, cut to whole pixels; None if there are several."""
-    found = _QWEN.findall(answer)
-    if len(found) != 1 or not _sane(*found[0]):
+    boxes = _QWEN.findall(answer)
+    if len(boxes) != 1 or not _sane(boxes[0]):
         return None
-    return [float(int(int(n) / 1000 * size_wh[i % 2])) for i, n in enumerate(found[0])]
+    sides = (*size_wh, *size_wh)
+    pixels = [int(number) / 1000 * side for number, side in zip(boxes[0], sides, strict=True)]
+    return [float(int(pixel)) for pixel in pixels]
 
 
 def vrsbench_box(answer: str) -> list[float] | None:
     """The first four runs of digits, wherever they stand, 0 to 100."""
-    found = re.findall(r"\d+", answer)[:4]
-    return [float(number) for number in found] if len(found) == 4 and _sane(*found) else None
+    numbers = re.findall(r"\d+", answer)[:4]
+    if len(numbers) < 4 or not _sane(numbers):
+        return None
+    return [float(number) for number in numbers]
 
 
-def _sane(*numbers: str) -> bool:
+def _sane(numbers: Iterable[str]) -> bool:
     """Whether all are numbers that an answer may mean."""
     return all(abs(float(number)) < LARGEST for number in numbers)
 
@@ -94,15 +96,17 @@ def unpunctuated(text: str) -> str:
 
 def earthdial_recall(answer: str, truth: str) -> float:
     """Share of the truth's different tokens that the answer has, both without spaces."""
-    found, wanted = (
-        set(re.findall(r"\w+|[^\w\s]", text.replace(" ", "").lower())) for text in (answer, truth)
-    )
-    return len(found & wanted) / len(wanted) if wanted else 0.0
+    tokens = _earthdial_tokens(truth)
+    return len(_earthdial_tokens(answer) & tokens) / len(tokens) if tokens else 0.0
+
+
+def _earthdial_tokens(text: str) -> set[str]:
+    return set(re.findall(r"\w+|[^\w\s]", text.replace(" ", "").lower()))
 
 
 def rsvqa_label(answer: str, ranges: bool) -> str:
     """An answer in RSVQA's vocabulary: areas, and with `ranges` counts, become ranges."""
-    text = answer[:-1] if answer[-1:] in ("?", ".") else answer
+    text = answer[:-1] if answer.endswith(("?", ".")) else answer
     return " ".join(_in_range(word, ranges) for word in text.lower().split())
 
 
@@ -128,26 +132,15 @@ def vleo_damage(answer: str) -> dict[str, int] | None:
     value = _object(answer)
     if value is None:
         return None
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     try:
         for key, number in value.items():
-            for field, part in zip(
-                DAMAGE, ("before", "no", "minor", "major", "destroyed"), strict=True
-            ):
+            for field, part in zip(DAMAGE, _DAMAGE_PARTS, strict=True):
                 if part in key.lower():
-                    found[field] = int(number)
+                    counts[field] = int(number)
     except (TypeError, ValueError, OverflowError):
         return None
-    return found if _sane(*map(str, found.values())) else None
-
-
-def _object(answer: str) -> dict[str, Any] | None:
-    first, last = answer.find("{"), answer.rfind("}")
-    try:
-        value = json.loads(answer[first : last + 1]) if 0 <= first < last else None
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+    return counts if _sane(map(str, counts.values())) else None
 
 
 def strict_damage(answer: str) -> dict[str, int] | None:
@@ -155,5 +148,21 @@ def strict_damage(answer: str) -> dict[str, int] | None:
     value = _object(answer)
     if value is None or value.keys() != set(DAMAGE):
         return None
-    sound = all(type(number) is int and 0 <= number < LARGEST for number in value.values())
-    return {field: value[field] for field in DAMAGE} if sound else None
+    for number in value.values():
+        if type(number) is not int or not 0 <= number < LARGEST:
+            return None
+    return {field: value[field] for field in DAMAGE}
+
+
+def _object(answer: str) -> dict[str, Any] | None:
+    """What stands between the first brace and the last, if it is a JSON object."""
+    value = _json(answer[max(answer.find("{"), 0) : answer.rfind("}") + 1])
+    return value if isinstance(value, dict) else None
+
+
+def _json(text: str) -> Any:
+    """What a JSON text holds, None for another text."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

@@ -55,7 +55,7 @@ def test_plain_cider_does_not_mind_length_or_repetition():
 
 def test_a_line_break_within_a_caption_shifts_nothing():
     some = Sentences.of(["a\nb", "c"], [["a b"], ["c", ""]])
-    assert some.lengths.tolist() == [2, 2, 1, 1, 0]
+    assert some.lengths.tolist() == [2, 1, 2, 1, 0]  # answers, then references
     assert ngrams.rouge_l(some) == pytest.approx([1, 1])
 
 
@@ -79,18 +79,3 @@ def test_common_subsequences_of_random_sentences_equal_a_plain_table():
                 table[i + 1, j + 1] = max(same, table[i, j + 1], table[i + 1, j])
             wanted.append(table[-1, -1])
     assert ngrams.in_common(Sentences.of(answers, references)).tolist() == wanted
-
-
-def test_numbers_too_large_for_one_key_are_ranked_first():
-    # With 2^41 words and 2^22 sentences "a x" and "h x" would fall on one 64-bit key.
-    some = Sentences.of(["a x"], [["b c d e f g h x"]])  # a is word 0 and h word 8
-    words = some.words.astype(np.int64)
-    empty = np.zeros(2**22, dtype=np.int32)  # as many references without a word
-    wide = Sentences(
-        words=np.where(words == 8, 2**41 - 1, words << 38),
-        sentence=some.sentence,
-        lengths=np.append(some.lengths, empty),
-        image=np.append(some.image, empty),
-        answered=np.append(some.answered, empty > 0),
-    )
-    assert ngrams.bleu_rows(wide)[0, :4].tolist() == [1, 0, 0, 0]

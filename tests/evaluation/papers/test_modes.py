@@ -7,7 +7,7 @@ import pytest
 from swath.boxes import Boxes
 from swath.errors import EvaluationError, RequestError
 from swath.evaluation.metrics.base import METRICS
-from swath.evaluation.papers import damage, modes, protocols
+from swath.evaluation.papers import modes, protocols
 from swath.evaluation.papers import reading_rules as rules
 from swath.evaluation.predictions import TRUTH
 from tests.evaluation.making import predicted
@@ -120,13 +120,13 @@ def test_minor_damage_overwrites_none_by_vleo_bench_and_strictly_all_five_are_ne
     assert rules.strict_damage(whole.replace("2", "true")) is None
 
 
-def test_damage_counts_where_a_building_is_and_was_located():
-    there, dealt = np.array([[1, 1, 0]]), np.array([[1, 2, 0]])
-    located, answered = np.array([[1, 0, 1]]), np.array([[1, 2, 3]])
-    found = damage.xview2([(located, answered, there, dealt)])
-    assert found.localisation == 0.5
-    assert found.classes == (1.0, 0.0, 0.0, 0.0)  # the second was not located
-    assert found.score == pytest.approx(0.15, abs=1e-5)
+def test_vrsbench_takes_swapped_corners_as_they_stand():
+    # Truth 0 to 50: 51 x 51 = 2,601. 50 to 0: nothing shared, an area of (-49) x (-49) = 2,401.
+    swapped = predicted(1, "refer", {"boxes": SQUARE}, answer="[50, 50, 0, 0]")
+    right = predicted(2, "refer", {"boxes": SQUARE}, answer="[0, 0, 50, 50]")
+    found = modes.measures("vrsbench", [swapped, right])
+    assert found["cum_iou"].value == pytest.approx(2601 / (2601 + 2401 + 2601))
+    assert found["mean_iou_hbb"].value == 0.5
 
 
 def test_boxes_without_scores_rank_as_they_are_written():
