@@ -22,7 +22,7 @@ from swath.evaluation.answering import answers_from, part_of, stop_score
 from swath.evaluation.metrics.certainty import threshold
 from swath.evaluation.predictions import Prediction, read_predictions, write_predictions
 from swath.evaluation.report.gallery import rendered
-from swath.evaluation.report.page import ReportRun, write_report
+from swath.evaluation.report.record import ReportRun
 from swath.evaluation.scoring import read_scores, score, write_scores
 from swath.evaluation.slices import gsd_of
 from swath.evaluation.suites.running import read_results
@@ -268,14 +268,15 @@ class Experiment(Building):
 
     def report(self, command: str, to: Path | None = None) -> Path:
         """Write `report.html`, or the file `to`, from what evaluation left."""
+        from swath.evaluation.report.page import Report, write_report  # brings matplotlib
+
         built = self.tuned_set()
         path = to or self.folder / "report.html"
-        write_report(
-            path,
-            self.recipe.name,
-            self.runs(),
-            built.labels,
-            self.baselines(),
+        report = Report(
+            title=self.recipe.name,
+            runs=self.runs(),
+            labels=built.labels,
+            baselines=self.baselines(),
             recipe=dump(self.recipe),
             card=built.card,
             versions=read_json(self.folder / RUN_FILE)["versions"],
@@ -286,4 +287,5 @@ class Experiment(Building):
             gsd_of=gsd_of,
             notes=unmeasured(self.recipe, self.folder),
         )
+        write_report(path, report)
         return path

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def compare(folders: list[Path], to: Path | None, json: bool) -> None:
     """Print or write how the last of some results differs from the others."""
     from swath.evaluation.predictions import read_predictions
-    from swath.evaluation.report.page import write_report
+    from swath.evaluation.report.page import Report, write_report
     from swath.evaluation.report.record import Record, ReportRun
     from swath.evaluation.scoring import common, score
     from swath.files import read_json
@@ -41,7 +41,8 @@ def compare(folders: list[Path], to: Path | None, json: bool) -> None:
         notes = [f"The sets differ. Left out, because not all have them: {said}."]
     if to is not None:
         title = f"{names[-1]} against {', '.join(names[:-1])}"
-        write_report(to, title, runs, list(labels), command=command(), notes=notes)
+        report = Report(title, runs, list(labels), command=command(), notes=notes)
+        write_report(to, report)
     record = Record.of(runs, list(labels))
     if json:
         return emit({**record.to_row(), "left_out": left})

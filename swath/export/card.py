@@ -5,18 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from swath.evaluation.report.charts import Series, loss_curve
+from swath.evaluation.report.charts import Series, as_file, loss_curve
 from swath.files import read_json
 from swath.models.loading import RUN_FILE
 from swath.recipes import load_recipe
 from swath.tuning.run import read_losses
 
 CURVE_FILE = "losses.svg"
-_CURVE_STYLE = (
-    "<style>text{font:12px sans-serif;fill:#666}.grid{stroke:#ddd}.boundary{stroke:#888;"
-    "stroke-dasharray:2 4}polyline{fill:none;stroke:#1f6f8b;stroke-width:2}"
-    ".raw{stroke-width:1;opacity:.3}</style>"
-)
 
 
 def model_card(run: Path) -> str:
@@ -84,9 +79,7 @@ The loss at every step:
 
 def loss_picture(run: Path) -> str:
     """The loss of every step of a run as an SVG file's text."""
-    svg = loss_curve([(Series("loss", "tuned"), read_losses(run))])
-    opening, _, rest = svg.partition(">")
-    return f'{opening} xmlns="http://www.w3.org/2000/svg">{_CURVE_STYLE}{rest}\n'
+    return as_file(loss_curve([(Series("loss", "tuned"), read_losses(run))]))
 
 
 def _scores(run: Path) -> str:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from swath.errors import EvaluationError
-from swath.evaluation.metrics.base import METRICS, Score
+from swath.evaluation.metrics.base import METRICS, Metric, Score
 from swath.evaluation.metrics.certainty import Certainty, certainty
 from swath.evaluation.metrics.statistics import RESAMPLES, Difference
 from swath.evaluation.predictions import Prediction
-from swath.evaluation.report import gallery
-from swath.evaluation.report import suite_page as page
+from swath.evaluation.report import suite_page
+from swath.evaluation.report.gallery import Judged
 from swath.evaluation.scoring import Scores, by_class, by_task, compare, rows_of, score
 from swath.evaluation.slices import METRIC, GsdOf, Slices, slices
 from swath.evaluation.suites.running import Result
@@ -54,12 +53,17 @@ class ReportRun:
         return by_task(self.predictions)
 
     @cached_property
+    def judged(self) -> dict[str, list[Judged]]:
+        """How good each answer is, by task."""
+        return {task: Judged.each(predictions) for task, predictions in self.tasks.items()}
+
+    @cached_property
     def failed(self) -> dict[str, bool]:
         """Whether each answer failed, by its id."""
         return {
-            one.id: gallery.failed(one, good)
-            for some in self.tasks.values()
-            for one, good in zip(some, gallery.goodness(some), strict=True)
+            answer.prediction.id: answer.failed
+            for answers in self.judged.values()
+            for answer in answers
         }
 
     def outcomes(self, task: str) -> dict[str, int]:
@@ -67,15 +71,18 @@ class ReportRun:
 
         Sentences are neither: those that can be read are said.
         """
-        some = self.tasks.get(task, [])
-        if task in BY_DEGREE:
-            said = Counter(str(one.problem) if one.unreadable else SAID for one in some)
-            return {SAID: said.pop(SAID, 0), **said}
-        counted = Counter(
-            str(one.problem) if one.unreadable else WRONG if self.failed[one.id] else RIGHT
-            for one in some
-        )
-        return {RIGHT: counted.pop(RIGHT, 0), WRONG: counted.pop(WRONG, 0), **counted}
+        readable = (SAID,) if task in BY_DEGREE else (RIGHT, WRONG)
+        counts = dict.fromkeys(readable, 0)
+        for answer in self.judged.get(task, []):
+            prediction = answer.prediction
+            if prediction.unreadable:
+                outcome = str(prediction.problem)
+            elif task in BY_DEGREE:
+                outcome = SAID
+            else:
+                outcome = WRONG if answer.failed else RIGHT
+            counts[outcome] = counts.get(outcome, 0) + 1
+        return counts
 
 
 @dataclass(frozen=True)
@@ -116,33 +123,40 @@ class Record:
             raise EvaluationError("a report needs at least one run; evaluate one first.")
         if len({run.name for run in runs}) < len(runs):
             raise EvaluationError("two runs of the report share a name; rename one.")
-        *others, last = runs
+        *earlier, last = runs
         floors = {
-            n: score(some, labels, resamples) for n, some in (baselines or {}).items() if some
+            name: score(predictions, labels, resamples)
+            for name, predictions in (baselines or {}).items()
+            if predictions
         }
         gaps = {
-            one.name: compare(one.predictions, last.predictions, labels, resamples)
-            for one in others
+            run.name: compare(run.predictions, last.predictions, labels, resamples)
+            for run in earlier
         }
+        sliced: dict[str, dict[str, Slices]] = {}
+        certain: dict[str, dict[str, Certainty]] = {}
+        for run in runs:
+            sliced[run.name] = {}
+            certain[run.name] = {}
+            for task, predictions in run.tasks.items():
+                parts = slices(predictions, labels, gsd_of, resamples)
+                if parts:
+                    sliced[run.name][task] = parts
+                confidence = certainty(predictions, labels, run.validation)
+                if confidence is not None:
+                    certain[run.name][task] = confidence
+        return cls(runs, labels, floors, gaps, sliced, certain)
 
-        def each(of: Callable[[ReportRun, list[Prediction]], Any]) -> dict[str, dict[str, Any]]:
-            """By run and task what is found of a task's predictions, where there is anything."""
-            return {
-                run.name: {task: one for task, some in run.tasks.items() if (one := of(run, some))}
-                for run in runs
-            }
-
-        return cls(
-            runs, labels, floors, gaps,
-            each(lambda _, some: slices(some, labels, gsd_of, resamples)),
-            each(lambda run, some: certainty(some, labels, run.validation)),
-        )  # fmt: skip
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """The metrics that some run has a score of."""
+        used = {name for run in self.runs for scores in run.scores.values() for name in scores}
+        return {name: metric for name, metric in METRICS.items() if name in used}
 
     def to_row(self) -> dict[str, Any]:
         """The record as a JSON object."""
-        used = {name for run in self.runs for values in run.scores.values() for name in values}
         return {
-            "metrics": {name: METRICS[name].rule for name in METRICS if name in used},
+            "metrics": {name: metric.rule for name, metric in self.metrics.items()},
             "runs": {run.name: self._run(run) for run in self.runs},
             "baselines": {name: rows_of(scores) for name, scores in self.floors.items()},
             "about": self.runs[-1].name,
@@ -157,10 +171,11 @@ class Record:
                 "outcomes": run.outcomes(task),
                 "scores": values,
             }
-            if parts := self.slices[run.name].get(task):
-                rows[task]["slices"] = {"metric": METRIC[task], **rows_of(parts)}
-            if sure := self.certain[run.name].get(task):
-                rows[task]["certainty"] = sure.to_row()
+            if task in self.slices[run.name]:
+                parts = rows_of(self.slices[run.name][task])
+                rows[task]["slices"] = {"metric": METRIC[task], **parts}
+            if task in self.certain[run.name]:
+                rows[task]["certainty"] = self.certain[run.name][task].to_row()
         if "classify" in rows and self.labels:
             rows["classify"] |= by_class(run.tasks["classify"], self.labels)
         return {"tasks": rows, "seconds_of_tuning": run.seconds}
@@ -170,5 +185,5 @@ def write_record(
     path: Path, record: Record, about: Mapping[str, Any], suites: Sequence[Result] = ()
 ) -> None:
     """Write `report.json`: what it is about, the record, and the suites beside published rows."""
-    rows = {one.suite.name: page.row(one) for one in suites}
+    rows = {result.suite.name: suite_page.row(result) for result in suites}
     write_json(path, {"format": FORMAT, **about, **record.to_row(), "suites": rows})

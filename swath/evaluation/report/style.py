@@ -2,4 +2,4 @@
 
 from pathlib import Path
 
-CSS = Path(__file__).with_suffix(".css").read_text("utf-8")
+CSS = Path(__file__).with_name("report.css").read_text("utf-8")

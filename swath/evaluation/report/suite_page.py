@@ -1,25 +1,19 @@
-"""The suites' section of a report: scores of each beside what is published of its protocol."""
+"""A suite in a report: its scores beside what is published of its protocol, as JSON and page."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 from swath.evaluation.metrics.base import METRICS
 from swath.evaluation.metrics.short_answers import per_kind
-from swath.evaluation.papers.modes import MODES
-from swath.evaluation.report import score_tables as tables
 from swath.evaluation.report.charts import Series
+from swath.evaluation.report.numbers import shown
 from swath.evaluation.scoring import rows_of
-from swath.evaluation.slices import slices
-from swath.evaluation.suites.published import Published, published
+from swath.evaluation.slices import METRIC, slices
+from swath.evaluation.suites.published import published
 from swath.evaluation.suites.running import Result
 
-
-def section(results: Sequence[Result]) -> str:
-    """Every suite's scores with intervals, slices, what was amiss, and published rows."""
-    return "".join(_suite(one) for one in results)
+_STYLES = ("base", "c2", "c3")
 
 
 def row(result: Result, every: bool = False) -> dict[str, Any]:
@@ -41,80 +35,77 @@ def row(result: Result, every: bool = False) -> dict[str, Any]:
         "differences": rows_of(result.gaps),
         "baselines": rows_of(result.floors),
         "notes": result.notes,
-        "published": [one.to_row() for one in published(suite, every)],
+        "published": [row.to_row() for row in published(suite, every)],
     }
 
 
-def _suite(result: Result) -> str:
+def view(result: Result) -> dict[str, Any]:
+    """What the page shows of a suite: scores, slices, what was amiss, and published rows."""
     suite = result.suite
-    facts = [text for text in (suite.source, suite.version) if text]
-    facts += [f"Asked: {result.notes['model']}"] if result.notes.get("model") else []
-    facts += (
-        [f"Only {result.notes['limit']:,} of its questions"] if result.notes.get("limit") else []
-    )
-    rows = published(suite)
-    kinds = per_kind(result.predictions) if suite.task == "question" else {}
-    mine = Series(result.name, "tuned")
+    scores = result.scores[suite.task]
+    series = Series(result.name, "tuned")
     systems = [
-        (Series(f"{name} (of these answers)", "floor"), some)
-        for name, some in result.floors.items()
+        (Series(f"{name} (of these answers)", "floor"), floor)
+        for name, floor in result.floors.items()
     ]
-    styles = ["base", "c2", "c3", *["c4"] * len(result.others)]
-    sides = zip(result.others.items(), styles, strict=False)
-    systems += [(Series(name, style), some) for (name, some), style in sides]
-    gaps = {f"{result.name} − {name}": some for name, some in result.gaps.items()}
-    parts = [
-        f"<h3>{escape(suite.title)}</h3>",
-        f'<p class="note">{escape(". ".join(one.rstrip(".") for one in facts))}.</p>',
-        tables.scores([*systems, (mine, result.scores[suite.task])], gaps),
-    ]
-    for way, found in slices(result.predictions, result.labels).items():
-        parts.append(tables.sliced(suite.task, way, [(mine, found)]))
-    for name, why in result.notes.get("not asked", {}).items():
-        parts.append(f'<p class="note">{escape(f"{name}: not asked, {why}")}</p>')
-    counted = {
-        f"{name} {note.get('of', 'answers')}": note["count"]
-        for name, note in result.notes.items()
-        if isinstance(note, dict) and note.get("count")
+    for place, (name, others) in enumerate(result.others.items()):
+        style = _STYLES[place] if place < len(_STYLES) else "c4"
+        systems.append((Series(name, style), others))
+    rows = published(suite)
+    sliced = slices(result.predictions, result.labels)
+    not_asked = result.notes.get("not asked", {})
+    return {
+        "title": suite.title,
+        "name": result.name,
+        "protocol": suite.protocol,
+        "facts": ". ".join(fact.rstrip(".") for fact in _facts(result)),
+        "systems": [*systems, (series, scores)],
+        "gaps": {f"{result.name} − {name}": gap for name, gap in result.gaps.items()},
+        "slice_metric": METRICS[METRIC[suite.task]],
+        "slices": {way: [(series, parts)] for way, parts in sliced.items()},
+        "not_asked": not_asked,
+        "counts": _counts(result),
+        "modes": {mode: _mode(result, values) for mode, values in result.modes.items()},
+        "published": rows,
+        "columns": list(dict.fromkeys(name for published in rows for name in published.values)),
+        "own": _own(result),
     }
-    if counted:
-        parts.append(tables.pairs(counted))
-    for mode, values in result.modes.items():
-        shown = {
-            f"{METRICS[name].title}, n {len(result.predictions):,}": (
-                f"{tables.shown(METRICS[name], value)} {METRICS[name].unit}"
-            )
-            for name, value in values.items()
-        }
-        about = f"By the rule of {escape(mode)} ({escape(MODES.get(mode).differs)}):"
-        parts.append(f'<p class="note">{about}</p>{tables.pairs(shown)}')
-    if rows:
-        own = {
-            name: tables.shown(METRICS[name], one.value)
-            for name, one in result.scores[suite.task].items()
-        } | {kind: f"{100 * share:.1f}" for kind, (share, _) in kinds.items()}
-        parts.append(_published(rows, own, result))
-    return "".join(parts)
 
 
-def _published(rows: Sequence[Published], own: dict[str, str], result: Result) -> str:
-    keys = list(dict.fromkeys(key for one in rows for key in one.values))
-    heads = [tables.head(METRICS[key]) if key in METRICS else escape(key) for key in keys]
-    body = "".join(
-        f'<tr><th scope="row">{escape(one.system)}</th>'
-        + "".join(
-            f"<td>{one.values[key]:g}</td>" if key in one.values else "<td></td>" for key in keys
-        )
-        + f"<td><small>{escape('; '.join(filter(None, (one.source, one.note))))}</small></td></tr>"
-        for one in rows
-    )
-    mine = "".join(f"<td>{own.get(key, '—')}</td>" for key in keys)
-    body += (
-        f'<tr class="last"><th scope="row"><i class="key tuned"></i>{escape(result.name)}</th>'
-        f"{mine}<td></td></tr>"
-    )
-    return (
-        '<p class="note">Beside what is published, as the sources print it '
-        f"({escape(result.suite.protocol)}; "
-        "tokenisers and readers of answers may differ, and intervals are not printed):</p>"
-    ) + tables.headed("scores published", ["system", *heads, "source"], body)
+def _facts(result: Result) -> list[str]:
+    """Where the suite comes from, and how it was asked."""
+    facts = [result.suite.source, result.suite.version]
+    if result.notes.get("model"):
+        facts.append(f"Asked: {result.notes['model']}")
+    if result.notes.get("limit"):
+        facts.append(f"Only {result.notes['limit']:,} of its questions")
+    return [fact for fact in facts if fact]
+
+
+def _counts(result: Result) -> dict[str, int]:
+    """How often something was amiss, by what it was."""
+    counts = {}
+    for name, note in result.notes.items():
+        if isinstance(note, dict) and note.get("count"):
+            counts[f"{name} {note.get('of', 'answers')}"] = note["count"]
+    return counts
+
+
+def _mode(result: Result, values: dict[str, float]) -> dict[str, str]:
+    """Values by the rule of a paper."""
+    rows = {}
+    for name, value in values.items():
+        metric = METRICS[name]
+        title = f"{metric.title}, n {len(result.predictions):,}"
+        rows[title] = f"{shown(value, metric)} {metric.unit}"
+    return rows
+
+
+def _own(result: Result) -> dict[str, str]:
+    """The result's own values by metric, and of questions by their kind."""
+    scores = result.scores[result.suite.task]
+    values = {name: shown(score.value, METRICS[name]) for name, score in scores.items()}
+    if result.suite.task == "question":
+        for kind, (share, _) in per_kind(result.predictions).items():
+            values[kind] = f"{100 * share:.1f}"
+    return values

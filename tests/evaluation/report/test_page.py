@@ -9,10 +9,12 @@ from PIL import Image
 from swath.errors import EvaluationError
 from swath.evaluation.metrics.base import METRICS, Score
 from swath.evaluation.metrics.classification import ClassScore
-from swath.evaluation.report import charts, gallery
-from swath.evaluation.report import score_tables as tables
-from swath.evaluation.report.charts import Series, ticks
-from swath.evaluation.report.page import ReportRun, series_of, write_report
+from swath.evaluation.report import charts, gallery, numbers
+from swath.evaluation.report.charts import Series
+from swath.evaluation.report.gallery import Gallery, Judged
+from swath.evaluation.report.page import Report, series_of, templates
+from swath.evaluation.report.page import write_report as write
+from swath.evaluation.report.record import ReportRun
 from swath.evaluation.scoring import score
 from tests.evaluation.making import named, predicted
 
@@ -20,6 +22,10 @@ EVIL = "<script>alert('x')</script>&\""
 LABELS = ["Airport", EVIL]
 BOX = [10.0, 10.0, 60.0, 10.0, 60.0, 40.0, 10.0, 40.0]
 VOID = {"meta", "img", "br"}
+
+
+def write_report(path, *values, **options):
+    write(path, Report(*values, **options))
 
 
 class Page(HTMLParser):
@@ -241,9 +247,11 @@ def test_failures_are_unreadable_first_and_then_the_surest():
         named(3, "Airport", "Beach", confidence=0.9),
         named(4, "Airport", None),
     ]
-    bad, rest, count = gallery.choose(some, 2)
-    assert [one.id for one in bad] == ["q4", "q3"]
-    assert ([one.id for one in rest], count) == (["q1"], 3)
+    judged = Judged.each(some)
+    bad = gallery.failures(judged)
+    assert [answer.prediction.id for answer in bad] == ["q4", "q3", "q2"]
+    good = [answer for answer in judged if not answer.failed]
+    assert [answer.prediction.id for answer in gallery.spread(good, 2)] == ["q1"]
 
 
 def test_a_caption_fails_if_it_is_empty_or_does_not_name_its_class():
@@ -298,21 +306,39 @@ def test_the_page_shows_new_tasks_with_the_asked_box_and_the_kinds_of_question(t
 def test_pictures_of_any_mode_become_small_jpegs_and_broken_ones_none(tmp_path):
     path = tmp_path / "deep.png"
     Image.fromarray(np.full((900, 600), 7, np.uint8)).save(path)
-    assert gallery.thumbnail(str(path), Image.open).startswith("data:image/jpeg;base64,/9j/")
+    assert Gallery().thumbnail(str(path)).startswith("data:image/jpeg;base64,/9j/")
     path.write_bytes(b"no picture")
-    assert gallery.thumbnail(str(path), Image.open) is None
+    assert Gallery().thumbnail(str(path)) is None
 
 
-def test_ticks_are_round_and_cover_the_values():
-    assert ticks(0, 87, 5) == [0, 20, 40, 60, 80, 100]
-    assert ticks(0, 0.9, 5) == [0, 0.2, 0.4, 0.6, 0.8, 1.0]
-    assert ticks(0, 0, 5)[-1] == 1
+def test_a_picture_of_several_examples_is_opened_once(tmp_path, runs):
+    opened = []
+
+    def open_image(path):
+        opened.append(path)
+        return Image.open(path)
+
+    write_report(tmp_path / "r.html", "t", runs, LABELS, open_image=open_image)
+    assert (tmp_path / "r.html").read_text().count('class="example"') == 5
+    assert len(opened) == 1
+
+
+def test_a_chart_takes_its_colours_from_the_page_and_is_the_same_each_time():
+    rows = [(Series("a", "floor"), Score(0.5, 4, 0, 0.25, 0.75))]
+    chart = charts.intervals(METRICS["accuracy"], rows)
+    assert chart == charts.intervals(METRICS["accuracy"], rows)
+    assert "stroke: var(--floor)" in chart and "#" not in chart and " id=" not in chart
+    assert "font-family" not in chart
+    assert re.findall(r">(\d+ %)<", chart) == ["0 %", "20 %", "40 %", "60 %", "80 %", "100 %"]
+    page = Page()
+    page.feed(chart)
+    assert page.open == []
 
 
 def test_a_loss_that_is_no_number_is_left_out_and_no_losses_make_no_chart():
     rows = [{"step": s, "loss": loss, "stage": "a"} for s, loss in enumerate([2.0, np.nan, 1.0])]
     drawn = charts.loss_curve([(Series("tuned", "tuned"), rows)])
-    assert drawn.count("polyline") == 1 and "nan" not in drawn
+    assert drawn.count('class="curve tuned"') == 1 and "nan" not in drawn
     assert charts.loss_curve([(Series("base", "base"), [])]) == ""
 
 
@@ -327,7 +353,7 @@ def test_steps_count_on_where_a_stage_begins_again():
 
 def test_class_bars_are_ordered_by_the_last_run():
     rows = [ClassScore(name, f1, f1, f1, 5) for name, f1 in (("a", 0.2), ("b", 0.9))]
-    drawn = charts.class_bars([(Series("tuned", "tuned"), rows)])
+    (drawn,) = charts.class_bars([(Series("tuned", "tuned"), rows)])
     assert drawn.index("<title>b, n 5</title>") < drawn.index("<title>a, n 5</title>")
 
 
@@ -340,16 +366,17 @@ def test_the_last_run_has_the_accent_and_the_first_of_several_is_grey():
 
 def test_numbers_read_as_people_write_them():
     accuracy, error = METRICS["accuracy"], METRICS["mae"]
-    assert tables.shown(accuracy, 0.8125) == "81.2"
-    assert tables.shown(error, 1.256) == "1.26"
-    assert tables.shown(error, -630450369708.69) == "−6.3e11"
-    assert "up" in tables.signed(error, -0.5) and "−0.50" in tables.signed(error, -0.5)
-    assert "down" in tables.signed(accuracy, -0.5)
-    assert tables.signed(accuracy, 0.0) == "0.0"
-    assert tables.span(accuracy, -0.5, 0.25) == "−50.0 to 25.0"
-    assert [tables.duration(s) for s in (42, 200, 7500)] == ["42 s", "3 min 20 s", "2 h 5 min"]
-    assert [tables.p_value(p) for p in (0.0001, 0.034)] == ["p &lt; 0.001", "p = 0.034"]
-    assert tables.number_of(0, 10) == "none"
+    assert numbers.shown(0.8125, accuracy) == "81.2"
+    assert numbers.shown(1.256, error) == "1.26"
+    assert numbers.shown(-630450369708.69, error) == "−6.3e11"
+    assert "up" in numbers.signed(-0.5, error) and "−0.50" in numbers.signed(-0.5, error)
+    assert "down" in numbers.signed(-0.5, accuracy)
+    assert numbers.signed(0.0, accuracy) == "0.0"
+    assert numbers.span(Score(0.0, 4, 0, -0.5, 0.25), accuracy) == "−50.0 to 25.0"
+    assert [numbers.duration(s) for s in (42, 200, 7500)] == ["42 s", "3 min 20 s", "2 h 5 min"]
+    assert [numbers.p_value(p) for p in (0.0001, 0.034)] == ["p < 0.001", "p = 0.034"]
+    assert numbers.part_of(3, 100) == "3 (3.0 %)"
+    assert [numbers.counted(n, "scene") for n in (1, 7500)] == ["1 scene", "7,500 scenes"]
 
 
 def test_a_system_without_a_metric_leaves_its_cell_open():
@@ -357,5 +384,5 @@ def test_a_system_without_a_metric_leaves_its_cell_open():
         (Series("floor", "floor"), {"accuracy": Score(0.5, 4)}),
         (Series("tuned", "tuned"), {"accuracy": Score(0.75, 4, 1, 0.5, 1.0), "ece": Score(0.1, 4)}),
     ]
-    table = tables.scores(systems)
+    table = templates().get_template("tables.html").module.scores(systems, {})
     assert "<td>—</td>" in table and "50.0 to 100.0" in table

@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 from swath.boxes import Boxes
 from swath.cli import app
 from swath.errors import AnnotationError, RequestError
-from swath.evaluation.report.page import ReportRun, write_report
+from swath.evaluation.report.page import Report, write_report
+from swath.evaluation.report.record import ReportRun
 from swath.evaluation.scoring import score
 from swath.evaluation.suites.running import answer, ask, read_results, write_result
 from swath.evaluation.suites.table import chosen, shipped
@@ -95,7 +96,8 @@ def test_report_shows_suites_beside_published_rows_of_the_same_protocol(tmp_path
     result = write_result(tmp_path / "aid", asked, answer(Parrot("Beach"), asked, RECIPE))
     rows = [named(0, "Beach", "Beach")]
     run = ReportRun("tuned", rows, score(rows, ["Beach"], resamples=10))
-    write_report(tmp_path / "r.html", "t", [run], ["Beach"], suites=[result], resamples=10)
+    report = Report("t", [run], ["Beach"], suites=[result], resamples=10)
+    write_report(tmp_path / "r.html", report)
     page = (tmp_path / "r.html").read_text()
     assert '<h2 id="benchmarks">' in page
     assert '<th scope="row">GeoChat-7B</th><td>72.03</td>' in page
