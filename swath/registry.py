@@ -52,6 +52,10 @@ class Registry(Generic[Row]):
         self._plug()
         return name in self._rows
 
+    def __iter__(self) -> Iterator[str]:
+        self._plug()
+        return iter(self._rows)
+
     def items(self) -> Iterator[tuple[str, Row]]:
         """Names and rows, in order."""
         self._plug()

@@ -336,12 +336,12 @@ def _tune(experiment: Experiment, fresh: bool) -> None:
 
 
 def _few_answers(experiment: Experiment) -> None:
-    from swath.evaluation.predictions import TRUTH
+    from swath.evaluation.scored_tasks import SCORED
 
     answered: dict[str, Any] = {}
     for one in experiment.runs()[-1].predictions:
         answered.setdefault(one.task, one)
-    truths = {task: key for task, key in TRUTH.items() if key != "boxes"}
+    truths = {task: row.truth for task, row in SCORED.items() if row.boxes != "alone"}
     for one in answered.values():
         truth = one.truth.get(truths.get(one.task, ""))
         say("", f"{one.image}", f"  {one.question}", f"  tuned: {one.answer}")

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from swath.errors import EvaluationError, RequestError
-from swath.evaluation.metrics.base import HEADLINE, METRICS
+from swath.evaluation.metrics.base import METRICS
 from swath.evaluation.metrics.clipscore import with_clip
 from swath.evaluation.predicting import Progress, predict
 from swath.evaluation.predictions import Prediction
+from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.scoring import score
 from swath.evaluation.systems import Prompted
 from swath.instructions.builder import InstructionSet
@@ -105,7 +106,8 @@ def stop_score(
     stop = recipe.tuning.stop
     if stop is None:
         return None
-    task, name = stop.task, HEADLINE.get(stop.task)
+    task = stop.task
+    name = SCORED.get(task).headline if task in SCORED else None
     found = [one for one in built.split(stop.split) if one.task == task]
     if name is None or not found:
         what = "no score" if name is None else f"no question in the '{stop.split}' split"

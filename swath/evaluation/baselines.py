@@ -20,7 +20,8 @@ from swath.boxes import Boxes
 from swath.errors import EvaluationError
 from swath.evaluation.metrics.grounding import boxes_of, quads_of
 from swath.evaluation.predicting import unanswered
-from swath.evaluation.predictions import TRUTH, Prediction
+from swath.evaluation.predictions import Prediction
+from swath.evaluation.scored_tasks import SCORED
 from swath.instructions.conversation import Conversation
 
 
@@ -63,7 +64,7 @@ def commonest_label(
     train: Sequence[Conversation], test: Sequence[Conversation], task: str = "classify"
 ) -> list[Prediction]:
     """The commonest training class or object for every question; a tie goes to the first met."""
-    label = _commonest([one.truth[TRUTH[task]] for one in _training(train, task)])
+    label = _commonest([one.truth[SCORED.get(task).truth] for one in _training(train, task)])
     return [_answered(one, label, label=label) for one in _of(test, task)]
 
 

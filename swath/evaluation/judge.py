@@ -15,12 +15,10 @@ from swath.errors import EvaluationError
 from swath.evaluation.metrics.base import mean_of
 from swath.evaluation.metrics.statistics import interval
 from swath.evaluation.predictions import Prediction
+from swath.evaluation.scored_tasks import SCORED, scored_task
 from swath.files import Journal, write_json, write_jsonl
 from swath.models.answer_cache import KIND
 from swath.recipe import Remote
-
-TRUTHS = {"caption": "captions", "region": "captions", "describe": "captions", "question": "answer"}
-"""The tasks that are judged, and the truth they are judged by."""
 
 _ASKED = 'An overhead image was asked about: "{question}"\n'
 _REFERENCE = "Reference, which is right:\n{reference}\n"
@@ -60,10 +58,11 @@ def judge(
         EvaluationError: there is no answer of a task that can be judged.
         EndpointError: the judge refuses or stays away; what it said is kept.
     """
-    chosen = {run: [one for one in some if one.task in TRUTHS] for run, some in runs.items()}
+    judged = _judged()
+    chosen = {run: [one for one in some if one.task in judged] for run, some in runs.items()}
     if not all(chosen.values()):
         raise EvaluationError(
-            f"nothing to judge; tasks that are judged: {', '.join(TRUTHS)}. Evaluate them first."
+            f"nothing to judge; tasks that are judged: {', '.join(judged)}. Evaluate them first."
         )
     first, *_, last = [*chosen, *chosen]
     before = {one.id: one for one in chosen[first]}
@@ -104,9 +103,15 @@ def judge(
     return value
 
 
+def _judged() -> list[str]:
+    """The tasks whose words a model may grade, sentences first."""
+    judged = [name for name, row in SCORED.items() if row.judged]
+    return sorted(judged, key=lambda name: not SCORED.get(name).by_degree)
+
+
 def _prompts(one: Prediction, other: Prediction | None) -> tuple[str, str]:
     """What the judge is asked, in both orders."""
-    truth = one.truth[TRUTHS[one.task]]
+    truth = one.truth[scored_task(one).truth]
     lines = truth if isinstance(truth, list) else [truth]
     reference = _REFERENCE.format(reference="\n".join(f"- {line}" for line in lines))
     start = _ASKED.format(question=one.question)
@@ -145,7 +150,7 @@ def _verdict(said: Sequence[str]) -> dict[str, Any]:
 def _by_task(rows: Sequence[dict[str, Any]], key: str, resamples: int) -> dict[str, Any]:
     """Mean of a value a task with its interval; rows without are counted apart."""
     found = {}
-    for task in TRUTHS:
+    for task in _judged():
         some = [row for row in rows if row["task"] == task]
         read = [row for row in some if row[key] is not None]
         if not some:

@@ -11,17 +11,9 @@ import numpy as np
 from swath.boxes import Boxes
 from swath.errors import EvaluationError
 from swath.evaluation.metrics.grounding import quads_of
-from swath.evaluation.papers.reading_rules import strict_damage
-from swath.evaluation.predictions import (
-    EMPTY,
-    NO_BOX,
-    REFUSED,
-    SEVERAL_BOXES,
-    TRUTH,
-    UNPARSABLE,
-    Prediction,
-)
-from swath.evaluation.reading import Labels, Names, read_count
+from swath.evaluation.predictions import EMPTY, REFUSED, Prediction
+from swath.evaluation.reading import Labels, Names
+from swath.evaluation.scored_tasks import SCORED, Answered, scored_task
 from swath.instructions.conversation import Box, Conversation
 
 if TYPE_CHECKING:
@@ -65,9 +57,13 @@ def predict(
     if not conversations:
         raise EvaluationError("there is nothing to ask; is the test split empty?")
     for conversation in conversations:
-        _check(conversation, label_set, name_set)
-    for task in choices.keys() - {"classify", "count"}:
-        raise EvaluationError(f"task '{task}' has no closed answers; leave it out of the choices.")
+        blank = unanswered(conversation)
+        scored_task(blank).check(blank, label_set, name_set)
+    for task in choices:
+        if task not in SCORED or not SCORED.get(task).closed:
+            raise EvaluationError(
+                f"task '{task}' has no closed answers; leave it out of the choices."
+            )
     unknown = choices.get("classify", {}).keys() - set(label_set.names)
     if unknown:
         raise EvaluationError(
@@ -79,7 +75,7 @@ def predict(
     rows = [row for row in every if conversations[row].task in choices]
     asked = [conversations[row] for row in rows]
     step = _onward(progress, 0, len(conversations))
-    done.update(zip(rows, _closed(engine, asked, choices, step), strict=True))
+    done.update(zip(rows, _closed(engine, asked, choices, label_set, step), strict=True))
     kinds: dict[str | None, list[int]] = {}
     for row in every:
         if row not in done:
@@ -120,24 +116,7 @@ def read(
         EvaluationError: the conversation is of a task that has no metric.
     """
     blank = unanswered(conversation)
-    if conversation.task in ("classify", "identify"):
-        allowed = labels if conversation.task == "classify" else names or Names(())
-        label, problem = allowed.read(answer)
-        return replace(blank, answer=answer, label=label, problem=problem)
-    if conversation.task == "count":
-        count, problem = read_count(answer)
-        return replace(blank, answer=answer, count=count, problem=problem)
-    problem = None if answer.strip() else EMPTY
-    if conversation.task == "damage" and strict_damage(answer) is None:
-        problem = problem or UNPARSABLE
-    if conversation.task not in ("refer", "ground", "describe"):
-        return replace(blank, answer=answer, problem=problem)
-    rows = quads_of(boxes) if boxes is not None else []
-    if not rows and conversation.task != "describe":
-        problem = problem or NO_BOX
-    if len(rows) > 1 and conversation.task == "refer":
-        problem = SEVERAL_BOXES
-    return replace(blank, answer=answer, boxes=rows or None, problem=problem)
+    return scored_task(blank).read(Answered(blank, answer, boxes, labels, names or Names(())))
 
 
 def unanswered(conversation: Conversation) -> Prediction:
@@ -147,21 +126,10 @@ def unanswered(conversation: Conversation) -> Prediction:
         EvaluationError: the task has no metric, the truth lacks what the task needs, or there is
             no image.
     """
-    needed = TRUTH.get(conversation.task)
-    if needed is None:
-        raise EvaluationError(
-            f"{conversation.id}: task '{conversation.task}' has no metric; "
-            f"tasks that are scored: {', '.join(TRUTH)}."
-        )
-    if conversation.truth.get(needed) in (None, [], (), ""):
-        raise EvaluationError(
-            f"{conversation.id}: task '{conversation.task}' is scored against `{needed}`, which "
-            "its truth does not hold; rebuild the conversations."
-        )
     if not conversation.images:
         raise EvaluationError(f"{conversation.id}: the question shows no image; leave it out.")
     image = conversation.images[0]
-    return Prediction(
+    blank = Prediction(
         id=conversation.id,
         task=conversation.task,
         scene=conversation.scene or conversation.id,
@@ -173,6 +141,13 @@ def unanswered(conversation: Conversation) -> Prediction:
         problem=EMPTY,
         asked=_asked(conversation),
     )
+    needed = scored_task(blank).truth
+    if blank.truth.get(needed) in (None, [], (), ""):
+        raise EvaluationError(
+            f"{blank.id}: task '{blank.task}' is scored against `{needed}`, which its truth does "
+            "not hold; rebuild the conversations."
+        )
+    return blank
 
 
 def _asked(conversation: Conversation) -> list[list[float]] | None:
@@ -182,29 +157,11 @@ def _asked(conversation: Conversation) -> list[list[float]] | None:
     return [row for some in boxes for row in quads_of(some)] or None
 
 
-def _check(conversation: Conversation, labels: Labels, names: Labels) -> None:
-    truth = unanswered(conversation).truth
-    if conversation.task == "classify" and truth["label"] not in labels.names:
-        raise EvaluationError(
-            f"{conversation.id}: its true class '{truth['label']}' is not among the "
-            f"{len(labels.names)} labels; add it, or leave the image out."
-        )
-    if conversation.task == "identify" and truth["name"] not in names.names:
-        raise EvaluationError(
-            f"{conversation.id}: its true object '{truth['name']}' is not among the "
-            f"{len(names.names)} names; give all the set's names, or leave the row out."
-        )
-    if conversation.task == "refer" and len(truth["boxes"]) != 1:
-        raise EvaluationError(
-            f"{conversation.id}: a referring expression singles out one box, and its truth holds "
-            f"{len(truth['boxes'])}; rephrase it, or leave it out."
-        )
-
-
 def _closed(
     engine: Engine,
     conversations: Sequence[Conversation],
     choices: Mapping[str, Mapping[str, str]],
+    labels: Labels,
     progress: Progress | None,
 ) -> list[Prediction]:
     if not conversations:
@@ -221,17 +178,13 @@ def _closed(
         shares = np.exp(logs - np.max(logs))  # (candidates,)
         best = int(np.argmax(shares))
         name = list(choices[conversation.task])[best]
-        read_as: dict[str, Any] = (
-            {"label": name} if conversation.task == "classify" else {"count": int(name)}
-        )
         predictions.append(
             replace(
-                unanswered(conversation),
+                read(conversation, name, None, labels),
                 answer=candidates[conversation.task][best],
                 closed=True,
                 problem=None,
                 confidence=float(shares[best] / shares.sum()),
-                **read_as,
             )
         )
     return predictions

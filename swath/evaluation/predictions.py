@@ -10,21 +10,6 @@ from typing import Any
 from swath.errors import FormatError
 from swath.files import read_jsonl, write_jsonl
 
-TRUTH = {
-    "classify": "label",
-    "caption": "captions",
-    "refer": "boxes",
-    "ground": "boxes",
-    "count": "count",
-    "identify": "name",
-    "region": "captions",
-    "describe": "captions",
-    "question": "answer",
-    "classes": "labels",
-    "damage": "counts",
-}
-"""The tasks that are scored, and what their truth must hold."""
-
 EMPTY = "empty"
 REFUSED = "refused"
 UNPARSABLE = "unparsable"
@@ -45,7 +30,7 @@ class Prediction:
 
     Args:
         id: of the conversation; runs are paired by it.
-        task: one of `TRUTH`.
+        task: a row of `swath.evaluation.scored_tasks.SCORED`.
         scene: predictions of one scene are resampled together.
         image: path of the (first) image.
         size_wh: its width and height in pixels.

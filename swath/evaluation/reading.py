@@ -74,6 +74,8 @@ class Labels:
             (label, None), or (None, problem): "empty", "unparsable" (a JSON object that is damaged
             or has no such field) or "not a label" (a class outside the set).
         """
+        if answer in self.names:
+            return answer, None
         if not letters(answer):
             return None, EMPTY
         fenced = _FENCE.search(answer)

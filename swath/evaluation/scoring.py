@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from swath.errors import EvaluationError, FormatError
-from swath.evaluation.metrics import caption_scores as captions
-from swath.evaluation.metrics import classification, counting, grounding, ptb
-from swath.evaluation.metrics import several_parts as several
+from swath.evaluation.metrics import classification, ptb
 from swath.evaluation.metrics import short_answers as questions
 from swath.evaluation.metrics.base import METRICS, Measure, Score
 from swath.evaluation.metrics.statistics import RESAMPLES, Difference, difference, ends
-from swath.evaluation.predictions import TRUTH, Prediction
+from swath.evaluation.predictions import Prediction
+from swath.evaluation.scored_tasks import SCORED, scored_task
 from swath.files import read_json, write_json
 
 Scores = dict[str, dict[str, Score]]
 """Scores by task and metric."""
-
-TASKS: dict[str, Callable[[Sequence[Prediction], Sequence[str]], dict[str, Measure]]] = {
-    "classify": classification.measures,
-    "refer": grounding.measures,
-    "ground": grounding.found,
-    "count": counting.measures,
-    "identify": classification.identified,
-    "question": questions.measures,
-    "caption": captions.measures,
-    "region": captions.measures,
-    "describe": captions.described,
-    "classes": several.classes,
-    "damage": several.damage,
-}
-"""What is measured of each task."""
 
 
 def score(
@@ -58,7 +42,7 @@ def score(
     return {
         task: {
             name: scored(measure, chosen, resamples, seed)
-            for name, measure in TASKS[task](chosen, labels).items()
+            for name, measure in SCORED.get(task).measures(chosen, labels).items()
         }
         for task, chosen in by_task(predictions).items()
     }
@@ -96,14 +80,15 @@ def compare(
                 f"({len(first.get(task, []))} and {len(chosen)}), so they cannot be paired; "
                 "evaluate both on one test set."
             )
-        before = TASKS[task](first[task], labels)
-        after = TASKS[task]([chosen[prediction.id] for prediction in first[task]], labels)
+        measures = SCORED.get(task).measures
+        before = measures(first[task], labels)
+        after = measures([chosen[prediction.id] for prediction in first[task]], labels)
         differences[task] = {
             name: difference(before[name], after[name], resamples, seed)
             for name in before
             if name in after
         }
-    return {task: differences[task] for task in TASKS if task in differences}
+    return {task: differences[task] for task in SCORED if task in differences}
 
 
 def common(runs: Mapping[str, Sequence[Prediction]]) -> dict[str, list[Prediction]]:
@@ -130,7 +115,7 @@ def common(runs: Mapping[str, Sequence[Prediction]]) -> dict[str, list[Predictio
 
 
 def by_task(predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
-    """Predictions by task, tasks in the order of `TASKS`.
+    """Predictions by task, tasks in the order of `SCORED`.
 
     Raises:
         EvaluationError: no prediction, an id that appears twice, a task without metrics, or a
@@ -142,17 +127,13 @@ def by_task(predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
     if twice:
         raise EvaluationError(f"{twice[0]}: predicted more than once; score one run at a time.")
     for one in predictions:
-        if one.task not in TASKS:
+        needed = scored_task(one).truth
+        if one.truth.get(needed) in (None, [], ""):
             raise EvaluationError(
-                f"{one.id}: task '{one.task}' has no metric; "
-                f"tasks that are scored: {', '.join(TASKS)}."
+                f"{one.id}: task '{one.task}' is scored against `{needed}`, which its truth does "
+                "not hold; predict again from conversations with truth."
             )
-        if one.truth.get(TRUTH[one.task]) in (None, [], ""):
-            raise EvaluationError(
-                f"{one.id}: task '{one.task}' is scored against `{TRUTH[one.task]}`, which its "
-                "truth does not hold; predict again from conversations with truth."
-            )
-    groups = {task: [one for one in predictions if one.task == task] for task in TASKS}
+    groups = {task: [one for one in predictions if one.task == task] for task in SCORED}
     return {task: group for task, group in groups.items() if group}
 
 

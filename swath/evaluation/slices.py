@@ -6,19 +6,17 @@ from collections.abc import Callable, Sequence
 from math import sqrt
 
 from swath.errors import SwathError
-from swath.evaluation.metrics.base import HEADLINE, Score
+from swath.evaluation.metrics.base import Score
 from swath.evaluation.metrics.grounding import boxes_of
 from swath.evaluation.metrics.statistics import RESAMPLES
 from swath.evaluation.predictions import Prediction
-from swath.evaluation.scoring import TASKS, scored
+from swath.evaluation.scored_tasks import scored_task
+from swath.evaluation.scoring import scored
 from swath.imagery.scene import open_scene
 
 GsdOf = Callable[[str], float | None]
 Slices = dict[str, dict[str, Score]]
 """Scores by kind of slice, as "object size", and slice, as "small (below 32 px)"."""
-
-METRIC = HEADLINE | {"caption": "rouge_l", "region": "rouge_l", "describe": "f1@0.5"}
-"""What a task is sliced by: CIDEr of a part is on another scale, so captions are by ROUGE-L."""
 
 _SIDES = ((32.0, "small (below 32 px)"), (96.0, "medium (32 to 96 px)"), (0.0, "large (96 px on)"))
 _GSDS = ((0.3, "below 0.3 m"), (1.0, "0.3 to 1 m"), (5.0, "1 to 5 m"), (0.0, "5 m on"))
@@ -49,8 +47,7 @@ def slices(
         value = known[one.image]
         return None if value is None else _named(value, _GSDS)
 
-    task = predictions[0].task
-    name = METRIC[task]
+    row = scored_task(predictions[0])
     found: Slices = {}
     ways: dict[str, Callable[[Prediction], str | None]] = {
         "type of question": _kind,
@@ -67,7 +64,7 @@ def slices(
             continue
         found[way] = {}
         for part in sorted(groups, key=_order):
-            measure = TASKS[task](groups[part], labels)[name]
+            measure = row.measures(groups[part], labels)[row.slice_metric]
             found[way][part] = scored(measure, groups[part], resamples)
     return found
 

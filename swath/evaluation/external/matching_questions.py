@@ -18,6 +18,7 @@ from swath.evaluation.metrics.grounding import quads_of
 from swath.evaluation.predicting import read, unanswered
 from swath.evaluation.predictions import Prediction
 from swath.evaluation.reading import Labels, Names, letters, read_count
+from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.suites.items import Item, conversations
 from swath.evaluation.suites.running import Asked
 from swath.evaluation.suites.table import Suite
@@ -29,8 +30,6 @@ SEVERAL_ANSWERS = "several answers"
 AS_STATED = "as the answer file says"
 GRID_PX = (100, 100)
 """Size given to pictures nobody has seen, so that a 0 to 100 grid counts their pixels."""
-
-_BOXED = ("refer", "ground", "describe")
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def match(asked: Asked, given: Sequence[Given], dialect: str | None = None) -> M
         RequestError: there is no such dialect, boxes may be of several, or they are in pixels of
             pictures that nobody has seen.
     """
-    boxed = asked.suite.task in _BOXED
+    boxed = bool(SCORED.get(asked.suite.task).boxes)
     if boxed:
         dialect = dialect or recognised(one.text for one in given)
         if dialect in IN_PIXELS and asked.prompt == AS_STATED:

@@ -130,18 +130,3 @@ METRICS = {
     for name, row in yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8")).items()
 }
 """Every metric that is computed, by the name it has in `scores.json`."""
-
-HEADLINE = {
-    "classify": "accuracy",
-    "refer": "acc@0.5",
-    "ground": "f1@0.5",
-    "count": "exact",
-    "identify": "accuracy",
-    "question": "exact_answer",
-    "caption": "cider",
-    "region": "cider",
-    "describe": "f1@0.5",
-    "classes": "f1_classes",
-    "damage": "mae_damage",
-}
-"""The metric a task is judged by where one number must do."""

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.evaluation.metrics.base import HEADLINE
 from swath.evaluation.metrics.statistics import Coverage, coverage
 from swath.evaluation.predictions import Prediction
-from swath.evaluation.scoring import TASKS
+from swath.evaluation.scored_tasks import scored_task
 
 AIMS = (0.8, 0.9, 0.95, 0.99)
 """Accuracies that thresholds are chosen for."""
@@ -143,7 +142,8 @@ def _pair(predictions: Sequence[Prediction], labels: Sequence[str]) -> Pair | No
     sure = [one.confidence for one in predictions if one.confidence is not None]
     if len(sure) < len(predictions):
         return None
-    right = TASKS[predictions[0].task](predictions, labels)[HEADLINE[predictions[0].task]].right
+    row = scored_task(predictions[0])
+    right = row.measures(predictions, labels)[row.headline].right
     return None if right is None else (np.array(sure), right)
 
 

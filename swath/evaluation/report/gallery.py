@@ -12,22 +12,13 @@ from typing import Any
 from PIL import Image
 
 from swath.errors import SwathError
-from swath.evaluation.metrics import caption_scores as captions
-from swath.evaluation.metrics import grounding
-from swath.evaluation.metrics import several_parts as several
-from swath.evaluation.metrics import short_answers as questions
-from swath.evaluation.metrics.ngrams import Sentences, rouge_l
-from swath.evaluation.metrics.ptb import tokenise
-from swath.evaluation.predictions import TRUTH, Prediction
-from swath.evaluation.reading import without_boxes
+from swath.evaluation.predictions import Prediction
 from swath.evaluation.report.charts import Series
+from swath.evaluation.scored_tasks import SCORED, failed, goodness
 from swath.imagery.scene import open_scene
 from swath.recipe import Rendering
 
 OpenImage = Callable[[str], Image.Image]
-
-BOXED = ("refer", "ground")
-"""Tasks that are answered with boxes alone."""
 
 BOX_STYLES = {
     "true": "truth",
@@ -37,53 +28,8 @@ BOX_STYLES = {
 }
 """Outlines of boxes, and what they say."""
 
-_WORDED = ("caption", "region", "describe")
-_FIELDS = {
-    "classify": ("label", "label"),
-    "identify": ("label", "name"),
-    "count": ("count", "count"),
-}  # what was read, and the truth it is held against
 _THUMBNAIL_PX = 360  # of the longer side
 _LONGEST = 400  # signs of an answer that are shown
-
-
-def goodness(predictions: Sequence[Prediction]) -> list[float]:
-    """How good each answer of one task is, 0 to 1: right or not, IoU, F1, or ROUGE-L of words."""
-    if not predictions:
-        return []
-    task = predictions[0].task
-    if task == "refer":
-        return [float(value) for value in grounding.overlaps(predictions)[0]]
-    if task == "ground":
-        return [float(value) for value in grounding.f1(grounding.hits(predictions)[:, [0, 3, 4]])]
-    if task == "question":
-        return [float(questions.exact(prediction)) for prediction in predictions]
-    if task in _WORDED:
-        answers = [tokenise(without_boxes(one.answer)) for one in predictions]
-        references = [[tokenise(c) for c in one.truth["captions"]] for one in predictions]
-        return [float(value) for value in rouge_l(Sentences.of(answers, references))]
-    if task in ("classes", "damage"):
-        measure = several.classes if task == "classes" else several.damage
-        flags = [list(measure([one]).values())[-1].right for one in predictions]
-        return [float(flag is not None and flag[0]) for flag in flags]
-    field, truth = _FIELDS[task]
-    return [float(getattr(one, field) == one.truth[truth]) for one in predictions]
-
-
-def failed(prediction: Prediction, good: float) -> bool:
-    """Whether an answer counts as failed: unreadable, wrong, or IoU below the threshold.
-
-    A caption fails where it is empty or, if the image has a class, does not name it; a description
-    also where its boxes find none of the objects it is about; "ground" where any box is amiss.
-    """
-    if prediction.unreadable:
-        return True
-    if prediction.task == "describe" and prediction.truth.get("boxes"):
-        return not grounding.hits([prediction])[0, 0]
-    if prediction.task in _WORDED:
-        label = prediction.truth.get("label")
-        return bool(label) and not captions.names_class(prediction.answer, str(label))
-    return good < (grounding.THRESHOLD if prediction.task == "refer" else 1.0)
 
 
 @dataclass(frozen=True)
@@ -193,10 +139,11 @@ def rendered(path: str, rendering: Rendering, longest: int = 2 * _THUMBNAIL_PX) 
 
 
 def _truth(truth: Mapping[str, Any], task: str) -> str:
-    value = truth[TRUTH[task]]
-    if task in BOXED:
+    row = SCORED.get(task)
+    value = truth[row.truth]
+    if row.boxes == "alone":
         return "solid box" if len(value) == 1 else f"{len(value)} solid boxes"
-    return str(value[0] if task in _WORDED else value)
+    return str(value[0] if row.by_degree else value)
 
 
 def _words(prediction: Prediction) -> str:
@@ -211,7 +158,7 @@ def _notes(answer: Judged) -> list[str]:
     notes = [prediction.problem] if prediction.problem else []
     if prediction.confidence is not None:
         notes.append(f"{100 * prediction.confidence:.0f} % sure")
-    if prediction.task in BOXED and prediction.boxes:
+    if SCORED.get(prediction.task).boxes == "alone" and prediction.boxes:
         measure = "IoU" if prediction.task == "refer" else "F1"
         notes.append(f"{measure} {answer.goodness:.2f}")
     return notes

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from swath.evaluation.metrics.base import HEADLINE, METRICS, Score
+from swath.evaluation.metrics.base import METRICS, Score
 from swath.evaluation.metrics.classification import confusion, per_class
 from swath.evaluation.metrics.statistics import RESAMPLES
 from swath.evaluation.papers.modes import MODES
@@ -23,25 +23,13 @@ from swath.evaluation.report import charts, gallery, suite_page
 from swath.evaluation.report.charts import Series
 from swath.evaluation.report.gallery import BOX_STYLES, Gallery, Judged, OpenImage
 from swath.evaluation.report.numbers import FILTERS
-from swath.evaluation.report.record import BY_DEGREE, Record, ReportRun, write_record
+from swath.evaluation.report.record import Record, ReportRun, write_record
 from swath.evaluation.report.style import CSS
-from swath.evaluation.slices import METRIC, GsdOf
+from swath.evaluation.scored_tasks import SCORED
+from swath.evaluation.slices import GsdOf
 from swath.evaluation.suites.running import Result
 from swath.files import write_text
 
-TITLES = {
-    "classify": "Classes",
-    "refer": "Boxes",
-    "ground": "All boxes of a phrase",
-    "count": "Counts",
-    "identify": "Names of objects",
-    "question": "Questions",
-    "caption": "Captions",
-    "region": "Captions of regions",
-    "describe": "Descriptions with boxes",
-    "classes": "All classes that apply",
-    "damage": "Damage by degree",
-}
 OUTCOMES = {
     "right": "The class, name, count or answer is the true one; a box has IoU of at least 0.5; all "
     "boxes are found and no more.",
@@ -200,8 +188,13 @@ def _summary(record: Record) -> Section:
     gaps = record.gaps.get(first.name, {})
     tiles = []
     for task, scores in last.scores.items():
-        name = HEADLINE[task]
-        tile = {"title": TITLES[task], "metric": METRICS[name], "score": scores[name], "gap": None}
+        name = SCORED.get(task).headline
+        tile = {
+            "title": SCORED.get(task).title,
+            "metric": METRICS[name],
+            "score": scores[name],
+            "gap": None,
+        }
         if task in gaps:
             tile |= {"gap": gaps[task][name], "before": first.scores[task][name]}
         tiles.append(tile)
@@ -226,7 +219,7 @@ def _scores(record: Record, task: str) -> Section:
     for series, run in named:
         if task in run.scores:
             systems.append((series, run.scores[task]))
-    headline = HEADLINE[task]
+    headline = SCORED.get(task).headline
     chart = Markup("")
     if len(systems) > 1:
         rows = [(series, scores[headline]) for series, scores in systems]
@@ -237,14 +230,14 @@ def _scores(record: Record, task: str) -> Section:
         if task in differences
     }
     return {
-        "title": TITLES[task],
+        "title": SCORED.get(task).title,
         "headline": METRICS[headline],
         "chart": chart,
         "systems": systems,
         "gaps": gaps,
         "outcomes": [(series, run.outcomes(task)) for series, run in named if task in run.tasks],
-        "changes": _changes(runs, task) if gaps and task not in BY_DEGREE else None,
-        "slice_metric": METRICS[METRIC[task]],
+        "changes": _changes(runs, task) if gaps and not SCORED.get(task).by_degree else None,
+        "slice_metric": METRICS[SCORED.get(task).slice_metric],
         "slices": _slices(record, task),
     }
 
@@ -288,7 +281,7 @@ def _certainty(record: Record) -> list[Section]:
         ]
         tasks.append(
             {
-                "title": TITLES[task],
+                "title": SCORED.get(task).title,
                 "series": [series for series, _ in certain],
                 "reliability": charts.reliability([(s, c.bins) for s, c in certain]),
                 "coverage": charts.coverage([(s, c.curve) for s, c in certain]),
@@ -360,7 +353,7 @@ class _Examples:
             )
             sections.append(
                 {
-                    "title": TITLES[task],
+                    "title": SCORED.get(task).title,
                     "total": len(answers),
                     "answers": len(judged),
                     "problems": problems,

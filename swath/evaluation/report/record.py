@@ -15,15 +15,13 @@ from swath.evaluation.metrics.statistics import RESAMPLES, Difference
 from swath.evaluation.predictions import Prediction
 from swath.evaluation.report import suite_page
 from swath.evaluation.report.gallery import Judged
+from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.scoring import Scores, by_class, by_task, compare, rows_of, score
-from swath.evaluation.slices import METRIC, GsdOf, Slices, slices
+from swath.evaluation.slices import GsdOf, Slices, slices
 from swath.evaluation.suites.running import Result
 from swath.files import write_json
 
 RIGHT, WRONG, SAID = "right", "wrong", "said"
-BY_DEGREE = ("caption", "region", "describe")
-"""Tasks whose answers are scored by how near they come, not as right or wrong."""
-
 FORMAT = 1
 
 
@@ -71,13 +69,13 @@ class ReportRun:
 
         Sentences are neither: those that can be read are said.
         """
-        readable = (SAID,) if task in BY_DEGREE else (RIGHT, WRONG)
+        readable = (SAID,) if SCORED.get(task).by_degree else (RIGHT, WRONG)
         counts = dict.fromkeys(readable, 0)
         for answer in self.judged.get(task, []):
             prediction = answer.prediction
             if prediction.unreadable:
                 outcome = str(prediction.problem)
-            elif task in BY_DEGREE:
+            elif SCORED.get(task).by_degree:
                 outcome = SAID
             else:
                 outcome = WRONG if answer.failed else RIGHT
@@ -173,7 +171,7 @@ class Record:
             }
             if task in self.slices[run.name]:
                 parts = rows_of(self.slices[run.name][task])
-                rows[task]["slices"] = {"metric": METRIC[task], **parts}
+                rows[task]["slices"] = {"metric": SCORED.get(task).slice_metric, **parts}
             if task in self.certain[run.name]:
                 rows[task]["certainty"] = self.certain[run.name][task].to_row()
         if "classify" in rows and self.labels:

@@ -8,8 +8,9 @@ from swath.evaluation.metrics.base import METRICS
 from swath.evaluation.metrics.short_answers import per_kind
 from swath.evaluation.report.charts import Series
 from swath.evaluation.report.numbers import shown
+from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.scoring import rows_of
-from swath.evaluation.slices import METRIC, slices
+from swath.evaluation.slices import slices
 from swath.evaluation.suites.published import published
 from swath.evaluation.suites.running import Result
 
@@ -61,7 +62,7 @@ def view(result: Result) -> dict[str, Any]:
         "facts": ". ".join(fact.rstrip(".") for fact in _facts(result)),
         "systems": [*systems, (series, scores)],
         "gaps": {f"{result.name} − {name}": gap for name, gap in result.gaps.items()},
-        "slice_metric": METRICS[METRIC[suite.task]],
+        "slice_metric": METRICS[SCORED.get(suite.task).slice_metric],
         "slices": {way: [(series, parts)] for way, parts in sliced.items()},
         "not_asked": not_asked,
         "counts": _counts(result),

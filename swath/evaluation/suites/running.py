@@ -15,7 +15,8 @@ from swath.evaluation.metrics.base import METRICS, Score
 from swath.evaluation.metrics.statistics import RESAMPLES, Difference
 from swath.evaluation.papers.modes import MODES, measures
 from swath.evaluation.predicting import Progress
-from swath.evaluation.predictions import TRUTH, Prediction, read_predictions, write_predictions
+from swath.evaluation.predictions import Prediction, read_predictions, write_predictions
+from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.scoring import (
     Scores,
     compare,
@@ -48,9 +49,6 @@ __all__ = [
     "read_results",
     "write_result",
 ]
-
-LONG = {"ground": 256, "describe": 256, "damage": 128, "classes": 128}
-"""Tokens that answers of some tasks may need, whatever a recipe says."""
 
 OWN = "own"
 """The prompt of the model's own recipe, in place of the suite's."""
@@ -167,7 +165,7 @@ def _check(suite: Suite) -> None:
         RequestError: there is no such task, metric or mode, or a mode is of another task.
     """
     for what, word, known in (
-        ("task", suite.task, [*TRUTH]),
+        ("task", suite.task, [*SCORED]),
         ("metric", suite.metric, [*METRICS]),
         *(("mode", mode, [name for name, _ in MODES.items()]) for mode in suite.modes),
     ):
@@ -211,7 +209,7 @@ def answer(
         "choices": {"classify": classes} if asked.suite.task == "classify" else {},
     }
     built = InstructionSet(tuple(asked.conversations), card)
-    longest = max(recipe.evaluation.max_new_tokens, LONG.get(asked.suite.task, 0))
+    longest = max(recipe.evaluation.max_new_tokens, SCORED.get(asked.suite.task).longest)
     section = recipe.evaluation.model_copy(update={"max_new_tokens": longest})
     own = recipe.model_copy(update={"evaluation": section})
     return answers_from(engine, asked.conversations, built, own, progress)

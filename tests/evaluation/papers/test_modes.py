@@ -9,7 +9,7 @@ from swath.errors import EvaluationError, RequestError
 from swath.evaluation.metrics.base import METRICS
 from swath.evaluation.papers import modes, protocols
 from swath.evaluation.papers import reading_rules as rules
-from swath.evaluation.predictions import TRUTH
+from swath.evaluation.scored_tasks import SCORED
 from tests.evaluation.making import predicted
 
 DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
@@ -35,7 +35,7 @@ def test_a_mode_measures_its_task_in_metrics_that_have_a_row(name):
     mode = modes.MODES.get(name)
     found = modes.measures(name, SOME[mode.task], ["Park", "Port"])
     assert found and found.keys() <= METRICS.keys()
-    assert mode.task in TRUTH and mode.source and mode.differs
+    assert mode.task in SCORED and mode.source and mode.differs
 
 
 ODD = ["", "1" * 400 + " 2 3 4", "9" * 5000, "10²", "[" * 99999, "NaN", "{", '{"before": 1e999}']

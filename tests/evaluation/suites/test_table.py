@@ -5,7 +5,7 @@ import pytest
 from swath.errors import RecipeError, RequestError
 from swath.evaluation.metrics.base import METRICS
 from swath.evaluation.papers.modes import MODES
-from swath.evaluation.predictions import TRUTH
+from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.suites.published import published
 from swath.evaluation.suites.running import LAYOUTS
 from swath.evaluation.suites.table import chosen, data_of, read_row, shipped
@@ -20,7 +20,7 @@ metric: accuracy
 
 def test_every_shipped_suite_can_be_read_asked_and_scored():
     for suite in shipped().values():
-        assert suite.task in TRUTH, suite.name
+        assert suite.task in SCORED, suite.name
         assert suite.metric in METRICS, suite.name
         assert suite.reader in LAYOUTS, suite.name
         assert all(MODES.get(mode).task == suite.task for mode in suite.modes), suite.name

@@ -1,0 +1,295 @@
+"""The table of tasks that are scored: what is measured, how answers are read, judged and shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from swath.boxes import Boxes
+from swath.errors import EvaluationError
+from swath.evaluation.metrics import caption_scores as captions
+from swath.evaluation.metrics import classification, counting, grounding
+from swath.evaluation.metrics import several_parts as several
+from swath.evaluation.metrics import short_answers as questions
+from swath.evaluation.metrics.base import Measure
+from swath.evaluation.metrics.ngrams import Sentences, rouge_l
+from swath.evaluation.metrics.ptb import tokenise
+from swath.evaluation.papers.reading_rules import strict_damage
+from swath.evaluation.predictions import EMPTY, NO_BOX, SEVERAL_BOXES, UNPARSABLE, Prediction
+from swath.evaluation.reading import Labels, read_count, without_boxes
+from swath.registry import Registry
+
+Predictions = Sequence[Prediction]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer to be read.
+
+    Args:
+        blank: the question's prediction, nothing read yet.
+        text: the words.
+        boxes: what the family's dialect found in them, pixels; None for none.
+        labels: the classes it may name.
+        names: the objects it may name.
+    """
+
+    blank: Prediction
+    text: str
+    boxes: Boxes | None
+    labels: Labels
+    names: Labels
+
+
+def read_words(answer: Answered) -> Prediction:
+    """The words as they are; empty ones are unreadable."""
+    return replace(answer.blank, answer=answer.text, problem=None if answer.text.strip() else EMPTY)
+
+
+def _read_label(answer: Answered) -> Prediction:
+    label, problem = answer.labels.read(answer.text)
+    return replace(answer.blank, answer=answer.text, label=label, problem=problem)
+
+
+def _read_name(answer: Answered) -> Prediction:
+    name, problem = answer.names.read(answer.text)
+    return replace(answer.blank, answer=answer.text, label=name, problem=problem)
+
+
+def _read_count(answer: Answered) -> Prediction:
+    count, problem = read_count(answer.text)
+    return replace(answer.blank, answer=answer.text, count=count, problem=problem)
+
+
+def _read_damage(answer: Answered) -> Prediction:
+    read = read_words(answer)
+    if read.problem is None and strict_damage(answer.text) is None:
+        return replace(read, problem=UNPARSABLE)
+    return read
+
+
+def _read_description(answer: Answered) -> Prediction:
+    rows = grounding.quads_of(answer.boxes) if answer.boxes is not None else []
+    return replace(read_words(answer), boxes=rows or None)
+
+
+def _read_boxes(answer: Answered) -> Prediction:
+    read = _read_description(answer)
+    return read if read.boxes else replace(read, problem=read.problem or NO_BOX)
+
+
+def _read_box(answer: Answered) -> Prediction:
+    read = _read_boxes(answer)
+    return replace(read, problem=SEVERAL_BOXES) if len(read.boxes or []) > 1 else read
+
+
+def _check_label(blank: Prediction, labels: Labels, names: Labels) -> None:
+    label = blank.truth["label"]
+    if label not in labels.names:
+        raise EvaluationError(
+            f"{blank.id}: its true class '{label}' is not among the {len(labels.names)} labels; "
+            "add it, or leave the image out."
+        )
+
+
+def _check_name(blank: Prediction, labels: Labels, names: Labels) -> None:
+    name = blank.truth["name"]
+    if name not in names.names:
+        raise EvaluationError(
+            f"{blank.id}: its true object '{name}' is not among the {len(names.names)} names; "
+            "give all the set's names, or leave the row out."
+        )
+
+
+def _check_box(blank: Prediction, labels: Labels, names: Labels) -> None:
+    count = len(blank.truth["boxes"])
+    if count != 1:
+        raise EvaluationError(
+            f"{blank.id}: a referring expression singles out one box, and its truth holds "
+            f"{count}; rephrase it, or leave it out."
+        )
+
+
+def _no_check(blank: Prediction, labels: Labels, names: Labels) -> None:
+    """Any truth of the right field will do."""
+
+
+def _same(field: str, truth: str) -> Callable[[Predictions], list[float]]:
+    """1 where what was read is the truth, else 0."""
+    return lambda predictions: [
+        float(getattr(prediction, field) == prediction.truth[truth]) for prediction in predictions
+    ]
+
+
+def _overlap(predictions: Predictions) -> list[float]:
+    return grounding.overlaps(predictions)[0].tolist()
+
+
+def _box_f1(predictions: Predictions) -> list[float]:
+    return grounding.f1(grounding.hits(predictions)[:, [0, 3, 4]]).tolist()
+
+
+def _exact_answer(predictions: Predictions) -> list[float]:
+    return [float(questions.exact(prediction)) for prediction in predictions]
+
+
+def _likeness(predictions: Predictions) -> list[float]:
+    """ROUGE-L of the words of each answer."""
+    answers = [tokenise(without_boxes(prediction.answer)) for prediction in predictions]
+    references = []
+    for prediction in predictions:
+        references.append([tokenise(caption) for caption in prediction.truth["captions"]])
+    return rouge_l(Sentences.of(answers, references)).tolist()
+
+
+def _all_right(name: str, measure: Callable[..., dict[str, Measure]]) -> Callable[..., list[float]]:
+    """1 where each part of an answer is right, else 0."""
+
+    def goodness(predictions: Predictions) -> list[float]:
+        flags = [measure([prediction])[name].right for prediction in predictions]
+        return [float(flag is not None and flag[0]) for flag in flags]
+
+    return goodness
+
+
+def _below_one(prediction: Prediction, good: float) -> bool:
+    return good < 1.0
+
+
+def _missed(prediction: Prediction, good: float) -> bool:
+    return good < grounding.THRESHOLD
+
+
+def _class_unnamed(prediction: Prediction, good: float) -> bool:
+    label = prediction.truth.get("label")
+    return bool(label) and not captions.names_class(prediction.answer, str(label))
+
+
+def _nothing_found(prediction: Prediction, good: float) -> bool:
+    if prediction.truth.get("boxes"):
+        return not grounding.hits([prediction])[0, 0]
+    return _class_unnamed(prediction, good)
+
+
+@dataclass(frozen=True)
+class ScoredTask:
+    """A row of the table.
+
+    Args:
+        title: as reports head it.
+        truth: the field of the truth that answers are scored against.
+        measures: every metric of predictions and a label set.
+        headline: the metric it is judged by where one number must do.
+        goodness: how good each answer is, 0 to 1.
+        fails: whether a readable answer of that goodness counts as failed.
+        read: the prediction that an answer in free words makes.
+        check: refuses a truth that no answer could meet.
+        sliced: the metric of slices, where it is not the headline.
+        closed: the answer may be chosen among candidates; `read` reads the choice's name.
+        by_degree: sentences, scored by how near they come and not as right or wrong.
+        boxes: where boxes are looked for in an answer: "", "alone", or "among words".
+        judged: a language model may grade the words.
+        longest: tokens that an answer may need, whatever a recipe says.
+    """
+
+    title: str
+    truth: str
+    measures: Callable[[Predictions, Sequence[str]], dict[str, Measure]]
+    headline: str
+    goodness: Callable[[Predictions], list[float]]
+    fails: Callable[[Prediction, float], bool] = _below_one
+    read: Callable[[Answered], Prediction] = read_words
+    check: Callable[[Prediction, Labels, Labels], None] = _no_check
+    sliced: str = ""
+    closed: bool = False
+    by_degree: bool = False
+    boxes: str = ""
+    judged: bool = False
+    longest: int = 0
+
+    @property
+    def slice_metric(self) -> str:
+        """The metric that slices are scored by."""
+        return self.sliced or self.headline
+
+
+# CIDEr of a part of the test set is on another scale, so captions are sliced by ROUGE-L.
+SCORED: Registry[ScoredTask] = Registry(
+    "scored task",
+    "swath.scored_tasks",
+    {
+        "classify": ScoredTask(
+            "Classes", "label", classification.measures, "accuracy", _same("label", "label"),
+            read=_read_label, check=_check_label, closed=True,
+        ),
+        "refer": ScoredTask(
+            "Boxes", "boxes", grounding.measures, "acc@0.5", _overlap, _missed,
+            read=_read_box, check=_check_box, boxes="alone",
+        ),
+        "ground": ScoredTask(
+            "All boxes of a phrase", "boxes", grounding.found, "f1@0.5", _box_f1,
+            read=_read_boxes, boxes="alone", longest=256,
+        ),
+        "count": ScoredTask(
+            "Counts", "count", counting.measures, "exact", _same("count", "count"),
+            read=_read_count, closed=True,
+        ),
+        "identify": ScoredTask(
+            "Names of objects", "name", classification.identified, "accuracy",
+            _same("label", "name"), read=_read_name, check=_check_name,
+        ),
+        "question": ScoredTask(
+            "Questions", "answer", questions.measures, "exact_answer", _exact_answer, judged=True,
+        ),
+        "caption": ScoredTask(
+            "Captions", "captions", captions.measures, "cider", _likeness, _class_unnamed,
+            sliced="rouge_l", by_degree=True, judged=True,
+        ),
+        "region": ScoredTask(
+            "Captions of regions", "captions", captions.measures, "cider", _likeness,
+            _class_unnamed, sliced="rouge_l", by_degree=True, judged=True,
+        ),
+        "describe": ScoredTask(
+            "Descriptions with boxes", "captions", captions.described, "f1@0.5", _likeness,
+            _nothing_found, read=_read_description, by_degree=True, boxes="among words",
+            judged=True, longest=256,
+        ),
+        "classes": ScoredTask(
+            "All classes that apply", "labels", several.classes, "f1_classes",
+            _all_right("exact_classes", several.classes), longest=128,
+        ),
+        "damage": ScoredTask(
+            "Damage by degree", "counts", several.damage, "mae_damage",
+            _all_right("exact_damage", several.damage), read=_read_damage, longest=128,
+        ),
+    },
+)  # fmt: skip
+"""Every task that is scored; a plugin adds rows through the entry point `swath.scored_tasks`."""
+
+
+def scored_task(prediction: Prediction) -> ScoredTask:
+    """The row of a prediction's task.
+
+    Raises:
+        EvaluationError: the task has no metric.
+    """
+    if prediction.task not in SCORED:
+        raise EvaluationError(
+            f"{prediction.id}: task '{prediction.task}' has no metric; "
+            f"tasks that are scored: {', '.join(SCORED)}."
+        )
+    return SCORED.get(prediction.task)
+
+
+def goodness(predictions: Predictions) -> list[float]:
+    """How good each answer of one task is, 0 to 1: right or not, IoU, F1, or ROUGE-L of words."""
+    return scored_task(predictions[0]).goodness(predictions) if predictions else []
+
+
+def failed(prediction: Prediction, good: float) -> bool:
+    """Whether an answer counts as failed: unreadable, wrong, or IoU below the threshold.
+
+    A caption fails where it is empty or, if the image has a class, does not name it; a description
+    also where its boxes find none of the objects it is about; "ground" where any box is amiss.
+    """
+    return prediction.unreadable or scored_task(prediction).fails(prediction, good)
