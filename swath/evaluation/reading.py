@@ -32,15 +32,18 @@ _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ni
 _WORDS = {word: value for value, word in enumerate(_UNITS + _TEENS)} | {
     word: 10 * value for value, word in enumerate(_TENS, start=2)
 }
+# A word's sign; Chinese ones are none, because they touch the number they count: 共12辆车.
+_SIGN = r"[^\W\u3400-\u4dbf\u4e00-\u9fff]"
 _NUMBER = re.compile(
     rf"""
-    (?<![\w.,])[-−]?(?:\d{{1,3}}(?:,\d{{3}})+|\d+)(?:\.\d+)?(?!\w|,\d)  # 12   1,500   -4   3.5
+    (?<!{_SIGN})(?<![.,])[-−]?(?:\d{{1,3}}(?:[,，]\d{{3}})+|\d+)(?:\.\d+)?
+    (?!{_SIGN}|,\d)                                                  # 12   1,500   -4   3.5
     | \b(?:(?:{"|".join(_TENS)})[-\s‑](?:{"|".join(_UNITS[1:])})      # twenty-one
     | {"|".join(sorted(_WORDS, key=len, reverse=True))})\b(?!-)         # seven
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_LARGER = re.compile(r"[\s-]*(?:hundred|thousand|million|dozen)", re.IGNORECASE)
+_LARGER = re.compile(r"[\s-]*(?:hundred|thousand|million|dozen|[十百千万亿打])", re.IGNORECASE)
 
 
 class Labels:
@@ -134,7 +137,8 @@ def read_count(answer: str) -> tuple[int | None, str | None]:
     """The first number an answer names, and what was wrong with it.
 
     Digits with or without thousands separators ("1,500"), or the words zero to ninety-nine, each
-    standing alone: "someone", "B52", "512x512" and "1,2345" hold none.
+    standing alone: "someone", "B52", "512x512" and "1,2345" hold none. Chinese signs may touch the
+    digits, as in "共12辆车".
 
     Returns:
         (count, None or "several numbers"), or (None, problem): "empty", "no number", or "not a
@@ -176,5 +180,5 @@ def numbers_as_digits(text: str) -> str:
 
 def _value(number: str) -> float:
     if number[-1].isdigit():
-        return float(number.replace(",", "").replace("−", "-"))
+        return float(re.sub("[,，]", "", number).replace("−", "-"))
     return float(sum(_WORDS[word] for word in re.split(r"[-\s‑]", number.lower())))

@@ -128,6 +128,19 @@ def test_the_first_of_several_numbers_is_taken_and_noted():
     assert read_count("3 ships, yes 3") == (3, None)
 
 
+@pytest.mark.parametrize(
+    ("answer", "count"),
+    [("12个", 12), ("共12辆车", 12), ("1，500个", 1500), ("共1,500座", 1500), ("１２", 12)],
+)
+def test_chinese_signs_may_touch_the_number_they_count(answer, count):
+    assert read_count(answer) == (count, None)
+
+
+def test_chinese_powers_of_ten_are_not_guessed():
+    assert read_count("3万辆") == (None, "not a count")
+    assert read_count("12辆车，3艘船") == (12, "several numbers")
+
+
 @pytest.mark.parametrize("answer", ["someone", "none of them", "B52", "a 512x512 image", "1,2345"])
 def test_a_number_inside_a_word_is_none(answer):
     assert read_count(answer) == (None, "no number")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from math import erfc, exp, lgamma, log, log1p, sqrt
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binomtest
 
 from swath.errors import EvaluationError
 from swath.evaluation.metrics.base import Measure
@@ -126,41 +125,10 @@ def mcnemar(only_one: int, only_two: int, mid: bool = False) -> float:
     return min(1.0, (2 * tail - mid * ways) / 2**n) if n else 1.0
 
 
-def mcnemar_chi2(only_one: int, only_two: int, corrected: bool = True) -> tuple[float, float]:
-    """McNemar's statistic, with its correction for continuity, and its p: for many samples."""
-    n = only_one + only_two
-    off = abs(only_one - only_two) - corrected
-    value = off**2 / n if n else 0.0
-    return value, erfc(sqrt(value / 2))
-
-
-def wilson(right: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's interval of a share of independent samples: for a slice without scenes to draw."""
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    share, extra = right / n, z**2 / n
-    half = z * sqrt(share * (1 - share) / n + extra / (4 * n))
-    return (share + extra / 2 - half) / (1 + extra), (share + extra / 2 + half) / (1 + extra)
-
-
 def clopper_pearson(right: int, n: int, level: float = 0.95) -> tuple[float, float]:
     """The exact interval of a share: 0 of 2,000 invalid answers is at most 0.18 %."""
-    tail = (1 - level) / 2
-
-    def end(hits: int) -> float:
-        """The share at which more than `hits` of n come with probability `tail`, or less so."""
-        low, high = 0.0, 1.0
-        for _ in range(60):
-            middle = (low + high) / 2
-            above = sum(_binomial(n, k, middle) for k in range(hits, n + 1))
-            low, high = (middle, high) if above < tail else (low, middle)
-        return low
-
-    return end(right) if right else 0.0, 1 - end(n - right) if right < n else 1.0
-
-
-def _binomial(n: int, hits: int, share: float) -> float:
-    logs = lgamma(n + 1) - lgamma(hits + 1) - lgamma(n - hits + 1)
-    return exp(logs + hits * log(share) + (n - hits) * log1p(-share))
+    exact = binomtest(right, n).proportion_ci(level, "exact")
+    return float(exact.low), float(exact.high)
 
 
 def calibration(
