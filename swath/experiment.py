@@ -27,11 +27,10 @@ from swath.evaluation.scoring import read_scores, score, write_scores
 from swath.evaluation.slices import gsd_of
 from swath.evaluation.suites.running import read_results
 from swath.evaluation.systems import engine, side, sides, unmeasured
-from swath.files import read_json, write_text
+from swath.files import MARK, RUN_FILE, read_json, refuse_foreign, write_text
 from swath.instructions.builder import InstructionSet, read_set
 from swath.instructions.conversation import Conversation
 from swath.instructions.turns import CONVERSE
-from swath.models.loading import RUN_FILE
 from swath.recipes import dump, load_recipe
 from swath.tuning.plan import Plan, plan
 from swath.tuning.run import Parts, another_run, fingerprint, read_losses, tune
@@ -105,7 +104,12 @@ class Experiment(Building):
         return tune(built, self.recipe, self.folder, report, parts, score=score)
 
     def forget(self) -> None:
-        """Remove the run, its answers and its report; the set stays."""
+        """Remove the run, its answers and its report; the set stays.
+
+        Raises:
+            RequestError: there is something else in its folder, and no run.
+        """
+        refuse_foreign(self.folder, RUN_FILE, MARK, "*/card.json")
         for name in ("model", "adapter", "stages", "evaluation"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
         for name in (RUN_FILE, "losses.jsonl", "report.html", "report.json"):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-import tempfile
+import socket
 import threading
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,13 +15,19 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from swath.errors import FormatError
+from swath.errors import FormatError, RequestError
 
 FORMAT = 1
 """Number every file between stages carries; a file with a larger one is refused."""
 
 RUN_FILE = "run.json"
 """Marks a folder as a run; names the base its adapter stands on."""
+
+MARK = ".swath"
+"""Marks a folder that swath wrote and that holds no manifest of its own."""
+
+_OURS = re.compile(rb'\s*\{\s*"format":\s*\d')  # how each of our JSON and JSONL files begins
+_LONGEST_NAME = 120  # signs; file systems take 255 bytes
 
 
 @contextmanager
@@ -30,29 +38,44 @@ def replacing(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _beside(path)
+    temporary.touch(exist_ok=False)
+    mode = temporary.stat().st_mode  # as the umask says; some libraries write 0600
     try:
         yield temporary
-        temporary.chmod(0o644)
+        temporary.chmod(mode)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def replacing_folder(path: Path | str) -> Iterator[Path]:
+def replacing_folder(path: Path | str, manifest: str = MARK) -> Iterator[Path]:
     """A temporary folder beside `path`, renamed onto it when the block ends without an error.
 
     A folder that stood at `path` is removed only once the new one is complete.
+
+    Args:
+        path: of the folder.
+        manifest: the file by which a folder of this kind is known as swath's; `MARK` is written
+            here, others within the block.
+
+    Raises:
+        RequestError: `path` holds something else.
     """
     path = Path(path)
+    refuse_foreign(path, manifest)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    temporary = _beside(path)
+    temporary.mkdir()
+    file_mode = temporary.stat().st_mode & 0o666
     try:
         yield temporary
-        temporary.chmod(0o755)
+        if manifest == MARK:
+            write_json(temporary / MARK, {})
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                file.chmod(file_mode)
         if path.exists():
             _swap_folder(temporary, path)
         else:
@@ -61,9 +84,111 @@ def replacing_folder(path: Path | str) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def refuse_foreign(path: Path | str, *manifests: str) -> None:
+    """Leave alone what swath did not write: the one rule before a folder is filled or replaced.
+
+    Args:
+        path: of the folder; one that is absent or empty belongs to nobody.
+        manifests: patterns of files within, one of which has to be there and be swath's.
+
+    Raises:
+        RequestError: it is a file, or holds something and none of the manifests.
+    """
+    path = Path(path)
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise RequestError(f"{path}: a file is there already; choose a folder that does not exist.")
+    if not any(path.iterdir()):
+        return
+    files = [file for pattern in manifests for file in path.glob(pattern)]
+    if not any(is_ours(file) for file in files):
+        raise RequestError(
+            f"{path} exists and was not written by swath for this; nothing in it is touched. "
+            f"Choose a folder that does not exist."
+        )
+
+
+def claim(folder: Path | str, *manifests: str) -> None:
+    """Mark a folder as swath's before it is filled file by file.
+
+    Args:
+        folder: made if it is absent.
+        manifests: patterns by which a folder is known that an older swath filled.
+
+    Raises:
+        RequestError: it holds something that swath did not write.
+    """
+    refuse_foreign(folder, MARK, *manifests)
+    if not (Path(folder) / MARK).is_file():
+        write_json(Path(folder) / MARK, {})
+
+
+def refuse_foreign_file(path: Path | str, sign: bytes) -> None:
+    """Leave alone a file that swath did not write for this.
+
+    Args:
+        path: of the file; one that is absent or empty belongs to nobody.
+        sign: what such a file of swath's holds within its first 64 kB.
+
+    Raises:
+        RequestError: it is there without that sign.
+    """
+    path = Path(path)
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with path.open("rb") as stream:
+        if sign not in stream.read(1 << 16):
+            raise RequestError(
+                f"{path} exists and was not written by swath for this; choose another name."
+            )
+
+
+def is_ours(file: Path) -> bool:
+    """Whether a file begins as all JSON and JSONL files of swath do: with its format number."""
+    if not file.is_file():
+        return False
+    with file.open("rb") as stream:
+        return bool(_OURS.match(stream.read(64)))
+
+
+def safe_name(name: str) -> str:
+    """A name from outside as that of one file: no folder, no hidden file, no sign of a shell."""
+    plain = re.sub(r"[^\w.\-]+", "_", name)[:_LONGEST_NAME]
+    return plain.lstrip(".") or "unnamed"
+
+
+def _beside(path: Path) -> Path:
+    """A free temporary path beside another, once what a killed process left there is removed."""
+    start = f".{path.name}.{socket.gethostname()}-"
+    for old in path.parent.glob(f"{_literal(start)}*"):
+        process = old.name.removeprefix(start).partition("-")[0]
+        if process.isdecimal() and not _is_running(int(process)):
+            shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink(missing_ok=True)
+    return path.with_name(f"{start}{os.getpid()}-{uuid.uuid4().hex[:8]}")
+
+
+def _literal(name: str) -> str:
+    """A name as a pattern that matches it alone."""
+    return re.sub(r"([*?[])", r"[\1]", name)
+
+
+def _is_running(process: int) -> bool:
+    if os.name != "posix":  # elsewhere signal 0 would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def _swap_folder(new: Path, path: Path) -> None:
     """Put `new` where `path` is; an interrupt between the two renames puts the old one back."""
-    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+    aside = _beside(path.with_name(f"{path.name}.old"))
+    aside.mkdir()
     old = aside / "was"
     try:
         path.replace(old)

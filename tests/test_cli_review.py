@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from swath.cli import app
 from swath.cli.review import ask
-from swath.cli.reviewpage import server
+from swath.cli.reviewpage import ReviewServer
 from swath.instructions.review import FILE, Review
 from swath.recipe import Rendering
 from tests.making import annotated, small_set, write_set
@@ -35,7 +35,7 @@ def given(tmp_path, built):
 @pytest.fixture
 def page(built, given):
     """The address of a page that is being served."""
-    with server(list(built.conversations), given) as running:
+    with ReviewServer(list(built.conversations), given) as running:
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
         yield running.address
@@ -65,7 +65,7 @@ def test_the_page_is_whole_and_asks_nothing_of_the_net(page):
 
 def test_pictures_are_shown_as_the_model_sees_them(built, given):
     red = Rendering(bands=[1], stretch="none")
-    with server(list(built.conversations), given, rendering=red) as running:
+    with ReviewServer(list(built.conversations), given, rendering=red) as running:
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
         shown = Picture.open(io.BytesIO(get(running.address + "picture/0/0")))

@@ -1,11 +1,13 @@
 import os
+import socket
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from swath import files
-from swath.errors import FormatError
+from swath.errors import FormatError, RequestError
 from swath.files import Journal, read_jsonl, write_jsonl
 
 
@@ -56,38 +58,128 @@ def test_folder_is_replaced_whole(tmp_path):
     for content in ("old", "new"):
         with files.replacing_folder(path) as temporary:
             (temporary / f"{content}.txt").write_text(content)
-    assert names(path) == ["new.txt"]
+    assert names(path) == [files.MARK, "new.txt"]
     assert names(tmp_path) == ["run"]
 
 
 def test_interrupt_while_filling_a_folder_leaves_the_old_one(tmp_path):
     path = tmp_path / "run"
-    path.mkdir()
+    files.claim(path)
     (path / "old.txt").write_text("old")
     with pytest.raises(KeyboardInterrupt), files.replacing_folder(path) as temporary:
         (temporary / "new.txt").write_text("new")
         raise KeyboardInterrupt
-    assert names(path) == ["old.txt"]
+    assert names(path) == [files.MARK, "old.txt"]
     assert names(tmp_path) == ["run"]
 
 
 def test_interrupt_between_the_two_renames_puts_the_old_folder_back(tmp_path, monkeypatch):
     path = tmp_path / "run"
-    path.mkdir()
+    files.claim(path)
     (path / "old.txt").write_text("old")
     rename, calls = os.rename, []
 
     def second_is_interrupted(self, target):
         calls.append(target)
-        if len(calls) == 2:
+        if len(calls) == 3:  # the first puts the mark into the new folder
             raise KeyboardInterrupt
         rename(self, target)
 
     monkeypatch.setattr(Path, "replace", second_is_interrupted)
     with pytest.raises(KeyboardInterrupt), files.replacing_folder(path) as temporary:
         (temporary / "new.txt").write_text("new")
-    assert names(path) == ["old.txt"]
+    assert names(path) == [files.MARK, "old.txt"]
     assert names(tmp_path) == ["run"]
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_files_and_folders_have_the_permissions_that_the_umask_leaves(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        files.write_text(tmp_path / "text.txt", "x")
+        with files.replacing_folder(tmp_path / "model") as temporary:
+            (temporary / "within").mkdir()
+            weights = temporary / "within" / "weights"
+            weights.touch(0o600)  # as safetensors writes them
+    finally:
+        os.umask(before)
+    model = tmp_path / "model"
+    assert model.stat().st_mode & 0o777 == 0o777 & ~mask
+    for file in (tmp_path / "text.txt", model / files.MARK, model / "within" / "weights"):
+        assert file.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_a_folder_that_swath_did_not_write_is_neither_replaced_nor_claimed(tmp_path):
+    path = tmp_path / "photos"
+    path.mkdir()
+    files.refuse_foreign(path)  # empty
+    (path / "mine.jpg").write_text("mine")
+    (path / "run.json").write_text('{"speed_km_h": 12}')  # of somebody's jogging
+    with (
+        pytest.raises(RequestError, match="was not written by swath"),
+        files.replacing_folder(path),
+    ):
+        raise AssertionError
+    with pytest.raises(RequestError, match="was not written by swath"):
+        files.claim(path, "run.json")
+    assert names(path) == ["mine.jpg", "run.json"]
+    with pytest.raises(RequestError, match="a file is there already"):
+        files.claim(path / "mine.jpg")
+
+
+def test_a_claimed_folder_may_be_claimed_and_filled_again(tmp_path):
+    for _ in range(2):
+        files.claim(tmp_path / "run")
+        (tmp_path / "run" / "more.txt").write_text("x")
+    files.write_json(tmp_path / "old" / "run.json", {"base": "a"})  # by an older swath
+    files.claim(tmp_path / "old", "run.json")
+    assert names(tmp_path / "old") == [files.MARK, "run.json"]
+
+
+def test_a_file_of_another_kind_is_left_alone(tmp_path):
+    path = tmp_path / "page.html"
+    files.refuse_foreign_file(path, b"swath")
+    path.touch()
+    files.refuse_foreign_file(path, b"swath")
+    path.write_text("<p>by swath</p>")
+    files.refuse_foreign_file(path, b"swath")
+    path.write_text("<p>my thesis</p>")
+    with pytest.raises(RequestError, match="choose another name"):
+        files.refuse_foreign_file(path, b"swath")
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("B04", "B04"),
+        ("../../x", "_.._x"),
+        ("/etc/passwd", "_etc_passwd"),
+        (r"C:\\x y", "C_x_y"),
+        ("..", "unnamed"),
+        ("", "unnamed"),
+        ("影像 1", "影像_1"),
+        ("a" * 300, "a" * 120),
+    ],
+)
+def test_a_name_from_outside_is_that_of_one_file(name, safe):
+    assert files.safe_name(name) == safe
+
+
+def test_what_a_killed_process_left_is_swept_and_what_a_living_one_fills_is_not(tmp_path):
+    path = tmp_path / "model"
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    start = f".model.{socket.gethostname()}-"
+    (tmp_path / f"{start}{dead.pid}-0a").mkdir()
+    (tmp_path / f"{start}{dead.pid}-0a" / "half").touch()
+    (tmp_path / f"{start}{dead.pid}-0b").touch()
+    (tmp_path / f"{start}{os.getppid()}-0c").touch()
+    (tmp_path / ".model.otherhost-1-0d").touch()
+    files.claim(path)
+    with files.replacing_folder(path):
+        pass
+    left = [".model.otherhost-1-0d", f"{start}{os.getppid()}-0c", "model"]
+    assert names(tmp_path) == sorted(left)
 
 
 def test_object_comes_back_with_its_format_number(tmp_path):

@@ -33,12 +33,12 @@ def write(folder: Path | str, images: Iterable[AnnotatedImage], format: str) -> 
     and further frames are of no such format and stay behind.
 
     Args:
-        folder: to write; whole or not at all, what was there is replaced.
+        folder: to write, whole or not at all; one that is there is replaced if `write` wrote it.
         images: with their sizes.
         format: a writer's name.
 
     Raises:
-        RequestError: there is no writer of that name.
+        RequestError: there is no writer of that name, or the folder holds something else.
         AnnotationError: a picture is a frame of a clip, or lies nowhere on Earth as the format
             needs.
     """

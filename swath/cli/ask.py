@@ -29,24 +29,24 @@ def ask(
 ) -> None:
     """Ask a model about a picture, or about several in order of time."""
     import swath
+    from swath.imagery.raster import allow
     from swath.imagery.scene import is_address
 
     assistant = swath.load(model)
     pictures = [image, *(then or [])]
     for picture in filter(is_address, pictures):
-        from swath.imagery.raster import allow
-
         allow(picture)
-    sure = 0.0
+    threshold = 0.0
     if unsure is not None:
         from swath.experiment import Experiment
 
-        choice, sure = Experiment.of_run(model).sure_from(unsure, choice or ())
-    reply = assistant.ask(pictures, question, choice or (), sure=sure)
-    corners = None if reply.boxes is None else reply.boxes.quads.round(1).tolist()
+        choice, threshold = Experiment.of_run(model).sure_from(unsure, choice or ())
+    answer = assistant.ask(pictures, question, choice or (), sure=threshold)
+    quads = None if answer.boxes is None else answer.boxes.quads.round(1).tolist()
     if json:
-        emit({"answer": reply.text, "confidence": reply.confidence, "boxes": corners})
+        emit({"answer": answer.text, "confidence": answer.confidence, "boxes": quads})
         return
-    say(reply.text + (f"  ({reply.confidence:.0%})" if reply.confidence is not None else ""))
-    for quad in corners or []:
+    confidence = "" if answer.confidence is None else f"  ({answer.confidence:.0%})"
+    say(answer.text + confidence)
+    for quad in quads or []:
         say("box, pixels: " + " ".join(f"({x:g}, {y:g})" for x, y in quad))

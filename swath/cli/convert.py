@@ -38,8 +38,9 @@ def convert(
         return
     from swath.models.convert.checkpoints import convert as write
 
-    done = write(source, to, language, vision, image_px)
-    say(f"{source}: recognised as {done.kind}; {len(done.used)} tensors used.", *done.notes)
-    if done.unused:
-        say("Not used: " + ", ".join(done.unused))
+    converted = write(source, to, language, vision, image_px)
+    used = len(converted.used)
+    say(f"{source}: recognised as {converted.kind}; {used} tensors used.", *converted.notes)
+    if converted.unused:
+        say("Not used: " + ", ".join(converted.unused))
     say(f"{to}: written.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from swath.cli.console import bars, emit, say
+from swath.cli.console import Json, bars, emit, say
 
 _ANSWERS = "predictions.jsonl"
 
@@ -17,38 +17,38 @@ def judge(
         Path, typer.Argument(help="Folder of an evaluated run, or of a suite's result.")
     ],
     by: Annotated[str, typer.Option(help="The judge, as in http://host:8000/v1#model.")],
-    json: Annotated[bool, typer.Option("--json", help="Machine-readable result.")] = False,
+    json: Json = False,
 ) -> None:
     """Let a language model grade captions and answers, and compare base and tuned."""
     from swath.evaluation.judge import judge as ask
+    from swath.evaluation.predictions import read_predictions
+    from swath.experiment import Experiment
+    from swath.recipe import Evaluation
 
-    if (run / _ANSWERS).is_file():  # a suite's: its other sides lie in folders within
-        from swath.evaluation.predictions import read_predictions
-        from swath.recipe import Evaluation
-
-        places = [*(one.parent for one in sorted(run.glob(f"*/{_ANSWERS}"))), run]
-        runs = {one.name: list(read_predictions(one / _ANSWERS)) for one in places}
-        section, folder = Evaluation(), run
+    if (run / _ANSWERS).is_file():  # a suite's: its other systems lie in folders within
+        places = [*(file.parent for file in sorted(run.glob(f"*/{_ANSWERS}"))), run]
+        answers = {place.name: list(read_predictions(place / _ANSWERS)) for place in places}
+        section = Evaluation()
+        folder = run
     else:
-        from swath.experiment import Experiment
-
         experiment = Experiment.of_run(run)
-        runs = {one.name: list(one.predictions) for one in experiment.runs()}
-        section, folder = experiment.recipe.evaluation, experiment.folder / "evaluation"
+        answers = {system.name: list(system.predictions) for system in experiment.runs()}
+        section = experiment.recipe.evaluation
+        folder = experiment.folder / "evaluation"
     with bars() as progress:
-        found = ask(by, runs, section.remote, folder, progress("judge"), section.resamples)
+        opinion = ask(by, answers, section.remote, folder, progress("judge"), section.resamples)
     if json:
-        return emit(found)
-    say(f"judge: {found['judge']}; an opinion, not a score")
-    for name, tasks in found["grades"].items():
-        for task, one in tasks.items():
-            mean = f"{one['mean']:.2f} of 5" if "mean" in one else "no grade"
-            say(f"{name}, {task}: {mean} (n {one['n']}, unreadable {one['unreadable']})")
-    first, *_, last = [*runs, *runs]
-    for task, one in found["pairs"].items():
+        emit(opinion)
+        return
+    say(f"judge: {opinion['judge']}; an opinion, not a score")
+    for name, tasks in opinion["grades"].items():
+        for task, grade in tasks.items():
+            mean = f"{grade['mean']:.2f} of 5" if "mean" in grade else "no grade"
+            say(f"{name}, {task}: {mean} (n {grade['n']}, unreadable {grade['unreadable']})")
+    names = list(answers)
+    for task, pair in opinion["pairs"].items():
         say(
-            f"{last} against {first}, {task}: {one['wins']} wins, "
-            f"{one['ties']} ties, {one['losses']} losses; the swapped order gave the same in "
-            f"{one['steady']} of {one['n']}"
+            f"{names[-1]} against {names[0]}, {task}: {pair['wins']} wins, {pair['ties']} ties, "
+            f"{pair['losses']} losses; the swapped order gave the same in {pair['steady']} of "
+            f"{pair['n']}"
         )
-    return None

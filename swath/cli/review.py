@@ -14,6 +14,7 @@ from swath.errors import FormatError, InstructionError, RequestError
 if TYPE_CHECKING:
     from swath.instructions.conversation import Conversation
     from swath.instructions.review import Review
+    from swath.recipe import Rendering
 
 
 def review(
@@ -27,82 +28,108 @@ def review(
     from swath.instructions.builder import read_set
     from swath.instructions.review import FILE, Review
     from swath.instructions.turns import CONVERSE
+    from swath.recipe import Rendering
 
     home = folder.parent if (folder / "card.json").is_file() else folder
     if not (home / "set" / "card.json").is_file():
         raise FormatError(f"{folder}: no set here; `swath build RECIPE` makes one.")
     built = read_set(home / "set")
     rows = [
-        one
-        for one in built.conversations
-        if one.task != CONVERSE and task in (None, one.task) and split in (None, one.split)
+        row
+        for row in built.conversations
+        if row.task != CONVERSE and task in (None, row.task) and split in (None, row.split)
     ]
     if not rows:
+        tasks = [
+            f"{split}: {', '.join(tasks)}" for split, tasks in built.card["conversations"].items()
+        ]
         raise RequestError(
-            f"{folder}: no rows of that task and split; it holds {_held(built.card)}."
+            f"{folder}: no rows of that task and split; it holds {'; '.join(tasks)}."
         )
-    given = Review(home / FILE, built.choices.get("classify"))
+    verdicts = Review(home / FILE, built.choices.get("classify"))
     try:
         if terminal:
-            ask(rows, given, lambda words: str(typer.prompt(words, default="", show_default=False)))
+            ask(rows, verdicts, _prompt)
         else:
-            from swath.cli.reviewpage import serve
-            from swath.recipe import Rendering
-
-            serve(rows, given, port, say, Rendering(**built.card.get("rendering", {})))
+            _serve(rows, verdicts, port, Rendering(**built.card.get("rendering", {})))
     except (KeyboardInterrupt, typer.Abort):
         say("")
     finally:
-        given.close()
-    seen = [given.verdict(row) for row in rows]
-    counts = ", ".join(f"{seen.count(one)} {one}ed" for one in ("accept", "reject", "correct"))
-    say(f"{home / FILE}: {counts}, {seen.count(None)} to do; the next build replays them.")
+        verdicts.close()
+    given = [verdicts.verdict(row) for row in rows]
+    counts = ", ".join(f"{given.count(word)} {word}ed" for word in ("accept", "reject", "correct"))
+    say(f"{home / FILE}: {counts}, {given.count(None)} to do; the next build replays them.")
 
 
-def ask(rows: Sequence[Conversation], given: Review, prompt: Callable[[str], str]) -> None:
+def _prompt(words: str) -> str:
+    return str(typer.prompt(words, default="", show_default=False))
+
+
+def _serve(rows: Sequence[Conversation], verdicts: Review, port: int, rendering: Rendering) -> None:
+    """Serve the page until interrupted."""
+    from swath.cli.reviewpage import ReviewServer
+
+    with ReviewServer(rows, verdicts, port, rendering) as server:
+        say(f"Review {len(rows)} rows at {server.address} (Ctrl-C ends).")
+        server.serve_forever()
+
+
+def ask(rows: Sequence[Conversation], verdicts: Review, prompt: Callable[[str], str]) -> None:
     """Show row after row that has no verdict, and keep what is answered.
 
     Args:
         rows: in the order they are shown.
-        given: the verdicts so far, added to.
+        verdicts: given so far, added to.
         prompt: asks a person.
     """
-    from swath.instructions.review import parts_of, written
-
-    place, last = 0, list[int]()
+    place = 0
+    passed: list[int] = []  # rows answered or skipped, the latest last
+    going_back = False
     while place < len(rows):
         row = rows[place]
-        if given.verdict(row) is not None and place not in last[-1:]:
+        if verdicts.verdict(row) is not None and not going_back:
             place += 1
             continue
-        say("", f"{place + 1} of {len(rows)}  {row.task}, {row.split}  {row.id}")
-        say(*(f"  {image.path}" for image in row.images))
-        say(*(f"  {turn.role}: {written(turn)}" for turn in row.turns if turn.role != "system"))
-        said = prompt("[a]ccept [r]eject [c]orrect [s]kip [b]ack [q]uit").strip().lower()[:1]
+        _print_row(row, place, len(rows))
+        word = prompt("[a]ccept [r]eject [c]orrect [s]kip [b]ack [q]uit").strip().lower()[:1]
+        if word == "q":
+            return
+        if word == "b" and passed:
+            if passed[-1] == place and len(passed) > 1:
+                passed.pop()
+            place = passed[-1]
+            going_back = True
+            continue
         try:
-            if said == "q":
-                return
-            if said == "b" and last:
-                if last[-1] == place and len(last) > 1:
-                    last.pop()
-                place = last[-1]
-                continue
-            if said == "a":
-                given.give(row, "accept")
-            elif said == "r":
-                given.give(row, "reject")
-            elif said == "c":
-                given.give(row, "correct", parts_of(prompt("new answer")))
-            elif said != "s":
-                continue
+            understood = _judge(row, word, verdicts, prompt)
         except InstructionError as error:
             say(f"  {error}")
             continue
-        last = [one for one in last if one != place] + [place]
-        place += 1
+        if understood:
+            passed = [earlier for earlier in passed if earlier != place] + [place]
+            place += 1
+            going_back = False
 
 
-def _held(card: dict[str, dict[str, dict[str, int]]]) -> str:
-    return "; ".join(
-        f"{split}: {', '.join(tasks)}" for split, tasks in card["conversations"].items()
-    )
+def _print_row(row: Conversation, place: int, count: int) -> None:
+    from swath.instructions.review import written
+
+    say("", f"{place + 1} of {count}  {row.task}, {row.split}  {row.id}")
+    for image in row.images:
+        say(f"  {image.path}")
+    for turn in row.turns:
+        if turn.role != "system":
+            say(f"  {turn.role}: {written(turn)}")
+
+
+def _judge(row: Conversation, word: str, verdicts: Review, prompt: Callable[[str], str]) -> bool:
+    """Keep what a letter says of a row; whether it says anything."""
+    from swath.instructions.review import parts_of
+
+    if word == "a":
+        verdicts.give(row, "accept")
+    elif word == "r":
+        verdicts.give(row, "reject")
+    elif word == "c":
+        verdicts.give(row, "correct", parts_of(prompt("new answer")))
+    return word in ("a", "r", "c", "s")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,151 +28,182 @@ _LONGEST = 1 << 20  # bytes of a request's body
 _HTML = Path(__file__).with_name("review.html")
 
 
-def serve(
-    rows: Sequence[Conversation],
-    given: Review,
-    port: int,
-    say: Callable[[str], None],
-    rendering: Rendering = PLAIN,
-) -> None:
-    """Serve the page until interrupted.
+class ReviewServer(ThreadingHTTPServer):
+    """A server of one review on 127.0.0.1; requests without its token get nothing.
 
     Args:
         rows: in the order they are shown.
-        given: the verdicts so far, added to.
+        verdicts: given so far, added to.
         port: 0 takes a free one.
-        say: told the address.
         rendering: how rasters become pictures.
+
+    `address` holds the token.
     """
-    with server(rows, given, port, rendering) as running:
-        say(f"Review {len(rows)} rows at {running.address} (Ctrl-C ends).")
-        running.serve_forever()
-
-
-class Server(ThreadingHTTPServer):
-    """A server of one review; requests without its token get nothing."""
 
     daemon_threads = True
-    address = ""
 
+    def __init__(
+        self,
+        rows: Sequence[Conversation],
+        verdicts: Review,
+        port: int = 0,
+        rendering: Rendering = PLAIN,
+    ) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.rows = list(rows)
+        self.token = secrets.token_urlsafe(24)
+        self.address = f"http://127.0.0.1:{self.server_address[1]}/{self.token}/"
+        self._verdicts = verdicts
+        self._places = {row.id: place for place, row in enumerate(rows)}
+        self._rendering = rendering.model_dump_json()
+        self._lock = Lock()
 
-def server(
-    rows: Sequence[Conversation], given: Review, port: int = 0, rendering: Rendering = PLAIN
-) -> Server:
-    """The server, bound to 127.0.0.1, not yet serving; `address` holds its token."""
-    token, lock = secrets.token_urlsafe(24), Lock()
-    places = {row.id: place for place, row in enumerate(rows)}
-    now, shown_as = list(rows), rendering.model_dump_json()
+    def row(self, place: int) -> dict[str, Any]:
+        """What the page shows of a row."""
+        with self._lock:
+            return self._shown(place)
 
-    def shown(place: int) -> dict[str, Any]:
-        row = now[place]
-        boxes = any(isinstance(part, Box) for turn in row.turns for part in turn.parts)
+    def first_open(self) -> dict[str, Any]:
+        """The first row without a verdict; the first of all where each has one."""
+        with self._lock:
+            return self._shown(self._next_open(0, default=0))
+
+    def judge(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Keep a verdict; the next row without one.
+
+        Raises:
+            InstructionError: a correction is no answer.
+            KeyError: the request lacks a field, or names no row.
+        """
+        place = self._places[request["id"]]
+        with self._lock:
+            verdict = request["verdict"]
+            parts = parts_of(request["answer"]) if verdict == "correct" else []
+            self.rows[place] = self._verdicts.give(self.rows[place], verdict, parts)
+            following = min(place + 1, len(self.rows) - 1)
+            return self._shown(self._next_open(place + 1, default=following))
+
+    def picture(self, place: int, frame: int) -> bytes | None:
+        """A row's picture as JPEG; None where it has none of that number.
+
+        Raises:
+            ImageryError: it cannot be opened.
+        """
+        images = self.rows[place].images
+        return _jpeg(images[frame].path, self._rendering) if frame < len(images) else None
+
+    def _next_open(self, start: int, default: int) -> int:
+        for place in range(start, len(self.rows)):
+            if self._verdicts.verdict(self.rows[place]) is None:
+                return place
+        return default
+
+    def _shown(self, place: int) -> dict[str, Any]:
+        row = self.rows[place]
+        has_boxes = any(isinstance(part, Box) for turn in row.turns for part in turn.parts)
+        questions = [written(turn) for turn in row.turns[:-1] if turn.role == "user"]
         return {
             "at": place,
-            "of": len(now),
-            "done": sum(given.verdict(one) is not None for one in now),
+            "of": len(self.rows),
+            "done": sum(self._verdicts.verdict(row) is not None for row in self.rows),
             "id": row.id,
             "about": f"{row.task} · {row.split}",
-            "question": "\n".join(written(t) for t in row.turns[:-1] if t.role == "user"),
+            "question": "\n".join(questions),
             "answer": written(row.turns[-1]),
-            "verdict": given.verdict(row),
+            "verdict": self._verdicts.verdict(row),
             "size_wh": row.images[row.frame].size_wh if row.images else None,
-            "frame": row.frame if boxes else -1,
+            "frame": row.frame if has_boxes else -1,
             "images": len(row.images),
         }
 
-    def judged(said: dict[str, Any]) -> dict[str, Any]:
-        place = places[said["id"]]
-        with lock:
-            parts = parts_of(said["answer"]) if said["verdict"] == "correct" else []
-            now[place] = given.give(now[place], said["verdict"], parts)
-            left = (n for n in range(place + 1, len(now)) if given.verdict(now[n]) is None)
-            return shown(next(left, min(place + 1, len(now) - 1)))
 
-    class Handler(BaseHTTPRequestHandler):
-        """Answers the page's requests."""
+class _Handler(BaseHTTPRequestHandler):
+    """Answers the page's requests."""
 
-        server_version = "swath"
+    server: ReviewServer
+    server_version = "swath"
 
-        def do_GET(self) -> None:
-            """The page, a row, or a picture."""
-            path = self._path()
-            if path is None:
-                return
-            if not path[0]:
-                nonce = secrets.token_urlsafe(12)
-                text = _HTML.read_text("utf-8").replace("/*CSS*/", CSS).replace("NONCE", nonce)
-                self._send(200, "text/html; charset=utf-8", text.encode(), nonce)
-            elif path[0] == "row" and _number(path, 1) < len(now):
-                with lock:
-                    self._json(200, shown(_number(path, 1)))
-            elif path[0] == "next":
-                with lock:
-                    left = (n for n, row in enumerate(now) if given.verdict(row) is None)
-                    self._json(200, shown(next(left, 0)))
-            elif path[0] == "picture" and _number(path, 1) < len(now):
-                images, number = now[_number(path, 1)].images, _number(path, 2)
-                try:
-                    picture = _jpeg(images[number].path, shown_as) if number < len(images) else b""
-                    self._send(200 if picture else 404, "image/jpeg", picture)
-                except ImageryError as error:
-                    self._send(404, "text/plain", str(error).encode())
-            else:
-                self._send(404, "text/plain", b"nothing here")
+    def do_GET(self) -> None:
+        """The page, a row, or a picture."""
+        path = self._path()
+        if path is None:
+            return
+        place = _number(path, 1)
+        known = place < len(self.server.rows)
+        if not path[0]:
+            self._send_page()
+        elif path[0] == "row" and known:
+            self._send_json(200, self.server.row(place))
+        elif path[0] == "next":
+            self._send_json(200, self.server.first_open())
+        elif path[0] == "picture" and known:
+            self._send_picture(place, _number(path, 2))
+        else:
+            self._send(404, "text/plain", b"nothing here")
 
-        def do_POST(self) -> None:
-            """A verdict; answered with the next row."""
-            path = self._path()
-            if path is None:
-                return None
-            length = _number([self.headers.get("Content-Length", "")], 0)
-            json = self.headers.get("Content-Type", "").startswith("application/json")
-            if path != ["verdict"] or not json or not 0 < length <= _LONGEST:
-                return self._send(400, "text/plain", b"expected a verdict as JSON")
-            try:
-                said = orjson.loads(self.rfile.read(length))
-                if said["verdict"] not in ("accept", "reject", "correct"):
-                    raise KeyError("verdict")
-                self._json(200, judged(said))
-            except InstructionError as error:
-                self._json(422, {"error": str(error)})
-            except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-                self._json(400, {"error": f"expected id, verdict and answer ({error!r})"})
+    def do_POST(self) -> None:
+        """A verdict; answered with the next row."""
+        path = self._path()
+        if path is None:
+            return
+        length = _number([self.headers.get("Content-Length", "")], 0)
+        is_json = self.headers.get("Content-Type", "").startswith("application/json")
+        if path != ["verdict"] or not is_json or not 0 < length <= _LONGEST:
+            self._send(400, "text/plain", b"expected a verdict as JSON")
+            return
+        try:
+            request = orjson.loads(self.rfile.read(length))
+            if request["verdict"] not in ("accept", "reject", "correct"):
+                raise KeyError("verdict")
+            self._send_json(200, self.server.judge(request))
+        except InstructionError as error:
+            self._send_json(422, {"error": str(error)})
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            self._send_json(400, {"error": f"expected id, verdict and answer ({error!r})"})
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Requests are not worth a line; their addresses hold the token."""
+    def log_message(self, format: str, *args: Any) -> None:
+        """Requests are not worth a line; their addresses hold the token."""
 
-        def _path(self) -> list[str] | None:
-            """What is asked for, below the token; None, and answered, without the token."""
-            first, *rest = self.path.partition("?")[0].lstrip("/").split("/")
-            # Another site's page may send requests here by a name of its own.
-            own = self.headers.get("Host", "").partition(":")[0] in ("127.0.0.1", "localhost")
-            if own and secrets.compare_digest(first.encode(), token.encode()):
-                return rest or [""]
-            self._send(403, "text/plain", b"open the address that `swath review` printed")
-            return None
+    def _path(self) -> list[str] | None:
+        """The request's path below the token; None, and answered, without the token."""
+        token, *path = self.path.partition("?")[0].lstrip("/").split("/")
+        # Another site's page may send requests here by a name of its own.
+        local = self.headers.get("Host", "").partition(":")[0] in ("127.0.0.1", "localhost")
+        if local and secrets.compare_digest(token.encode(), self.server.token.encode()):
+            return path or [""]
+        self._send(403, "text/plain", b"open the address that `swath review` printed")
+        return None
 
-        def _json(self, status: int, value: dict[str, Any]) -> None:
-            self._send(status, "application/json", orjson.dumps(value))
+    def _send_page(self) -> None:
+        nonce = secrets.token_urlsafe(12)
+        text = _HTML.read_text("utf-8").replace("/*CSS*/", CSS).replace("NONCE", nonce)
+        self._send(200, "text/html; charset=utf-8", text.encode(), nonce)
 
-        def _send(self, status: int, kind: str, body: bytes, nonce: str = "none") -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Cache-Control", "no-store")
-            self.send_header("Referrer-Policy", "no-referrer")
-            self.send_header("X-Content-Type-Options", "nosniff")
-            self.send_header(
-                "Content-Security-Policy",
-                "default-src 'none'; img-src 'self'; connect-src 'self'; form-action 'none'; "
-                f"style-src 'unsafe-inline'; script-src 'nonce-{nonce}'; frame-ancestors 'none'",
-            )
-            self.end_headers()
-            self.wfile.write(body)
+    def _send_picture(self, place: int, frame: int) -> None:
+        try:
+            picture = self.server.picture(place, frame)
+        except ImageryError as error:
+            self._send(404, "text/plain", str(error).encode())
+            return
+        self._send(404 if picture is None else 200, "image/jpeg", picture or b"")
 
-    made = Server(("127.0.0.1", port), Handler)
-    made.address = f"http://127.0.0.1:{made.server_address[1]}/{token}/"
-    return made
+    def _send_json(self, status: int, value: dict[str, Any]) -> None:
+        self._send(status, "application/json", orjson.dumps(value))
+
+    def _send(self, status: int, kind: str, body: bytes, nonce: str = "none") -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header(
+            "Content-Security-Policy",
+            "default-src 'none'; img-src 'self'; connect-src 'self'; form-action 'none'; "
+            f"style-src 'unsafe-inline'; script-src 'nonce-{nonce}'; frame-ancestors 'none'",
+        )
+        self.end_headers()
+        self.wfile.write(body)
 
 
 def _number(path: Sequence[str], place: int) -> int:

@@ -1,4 +1,4 @@
-"""`swath evaluate`, `score`, `suites` and `report`: how good a model is, and beside whom."""
+"""`swath score`: answers made elsewhere; and how results of suites are printed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from swath.cli.console import Json, bars, command, emit, say, scores_of, show, table
+from swath.cli.console import Json, claimed, emit, print_table, say
 from swath.errors import RequestError
 
 if TYPE_CHECKING:
@@ -15,93 +15,9 @@ if TYPE_CHECKING:
     from swath.evaluation.metrics.statistics import Difference
     from swath.evaluation.predictions import Prediction
     from swath.evaluation.suites.running import Asked, Result
-    from swath.experiment import Experiment
 
-Chosen = Annotated[
-    list[str] | None,
-    typer.Option("--suite", help="Suites, groups or a YAML row: aid,rsicd or aid=FOLDER."),
-]
 Data = Annotated[Path | None, typer.Option(help="Holds a folder a suite; SWATH_SUITES by default.")]
 Every = Annotated[bool, typer.Option(help="Published numbers of any protocol.")]
-
-
-def evaluate(
-    run: Annotated[
-        str, typer.Argument(help="A run's folder; with --suite also a model's or an address.")
-    ],
-    overrides: Annotated[
-        list[str] | None, typer.Argument(help="evaluation keys, as in evaluation.views=8.")
-    ] = None,
-    suite: Chosen = None,
-    data: Data = None,
-    prompt: Annotated[
-        str, typer.Option(help="Another prompt of the suite, or `own`: the model's own.")
-    ] = "",
-    limit: Annotated[int | None, typer.Option(help="Ask so many of a suite, evenly.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the suites' results.")] = None,
-    all_published: Every = False,
-    shard: Annotated[
-        str | None, typer.Option(help="Only a part, as 1/3; evaluate without it when all are done.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Ask base and tuned model, or others, the test questions or benchmarks; score the answers."""
-    if suite:
-        return _suites(
-            run, overrides or [], suite, data, prompt, limit, out, all_published, shard, json
-        )
-    from swath.experiment import Experiment
-
-    experiment = Experiment.of_run(run, overrides or [])
-    evaluate_sides(experiment, shard)
-    if shard:
-        return None
-    return emit(scores_of(experiment)) if json else table(experiment)
-
-
-def evaluate_sides(experiment: Experiment, shard: str | None = None) -> None:
-    """Ask every side of an experiment, with a bar each."""
-    with bars() as progress:
-        for side in experiment.sides:
-            experiment.evaluate(side, progress(f"evaluate {side}"), shard)
-
-
-def _suites(
-    model: str,
-    overrides: list[str],
-    names: list[str],
-    data: Path | None,
-    prompt: str,
-    limit: int | None,
-    out: Path | None,
-    every: bool,
-    shard: str | None,
-    json: bool,
-) -> None:
-    from swath.evaluation.suites import systems_asked as asking
-    from swath.evaluation.suites.table import chosen, data_of
-    from swath.experiment import Experiment
-
-    wanted = [(one, data_of(one, given, data)) for one, given in chosen(names)]
-    train: Any = ()
-    if asking.is_run(model):
-        experiment = Experiment.of_run(model, overrides)
-        recipe = experiment.recipe
-        if any(name.startswith("few-shot") for name in experiment.sides):
-            train = experiment.tuned_set().split("train")
-    elif out is None:
-        raise RequestError(f"{model}: no run, so say where the results shall go, with --out.")
-    else:
-        from swath.recipes import overridden
-
-        recipe = overridden({"name": "suites"}, overrides, "evaluate")
-    folder = out or Path(model) / "evaluation" / "suites"
-    with bars() as progress:
-        results = asking.evaluate(
-            model, recipe, wanted, folder, progress, prompt, limit, shard, train
-        )
-    if not shard:
-        _show(results, every, json)
 
 
 def score(
@@ -127,144 +43,138 @@ def score(
     from swath.evaluation.suites.running import ask
     from swath.evaluation.suites.table import chosen, data_of
 
-    picked = chosen([suite])
-    if len(picked) > 1:
+    rows = chosen([suite])
+    if len(rows) > 1:
         raise RequestError(f"--suite {suite}: a file answers one suite; name that one.")
-    row, place = picked[0]
-    if found := read_detections(answers):
-        kind, rows = found
-        folder = data_of(row, place, data)
-        detected = score_detections(row, folder, kind, rows)
-        asked, predictions, more = detected.asked, detected.predictions, detected.scores
-        notes = {"answers": str(answers), "kind": kind, "truth": str(folder), **detected.notes}
+    if out:
+        claimed(out)
+    row, place = rows[0]
+    detections = read_detections(answers)
+    if detections:
+        kind, boxes = detections
         if dialect or clip:
             raise RequestError(f"{answers}: {kind} need no --dialect or --clip; leave them out.")
-        _finished(asked, predictions, notes, more, out, all_published, json)
+        folder = data_of(row, place, data)
+        scored = score_detections(row, folder, kind, boxes)
+        notes = {"answers": str(answers), "kind": kind, "truth": str(folder), **scored.notes}
+        result = _result(scored.asked, scored.predictions, notes, scored.scores, out)
+        show_results([result], all_published, json)
         return
-    kind, given = read_answers(answers)
+    kind, replies = read_answers(answers)
     try:
         folder = data_of(row, place, data)
     except RequestError:
-        if place or data or any(one.truth is None for one in given):
+        if place or data or any(reply.truth is None for reply in replies):
             raise
-        (asked, given), notes = from_file(row, given), {"truth": "as the answer file states it"}
+        asked, replies = from_file(row, replies)
+        truth = "as the answer file states it"
     else:
-        asked, notes = ask(row, folder, look=False), {"truth": str(folder)}
-    matched = match(asked, given, dialect)
-    notes |= {"answers": str(answers), "kind": kind, **matched.notes()}
+        asked = ask(row, folder, look=False)
+        truth = str(folder)
+    matched = match(asked, replies, dialect)
     predictions = matched.predictions
+    notes = {"truth": truth, "answers": str(answers), "kind": kind, **matched.notes()}
     if clip:
         from swath.evaluation.metrics.clipscore import with_clip
 
-        predictions, notes = with_clip(predictions, clip), notes | {"clip": str(clip)}
-    _finished(asked, predictions, notes, {}, out, all_published, json)
+        predictions = with_clip(predictions, clip)
+        notes["clip"] = str(clip)
+    show_results([_result(asked, predictions, notes, {}, out)], all_published, json)
 
 
-def _finished(
+def _result(
     asked: Asked,
     predictions: list[Prediction],
     notes: dict[str, Any],
     more: dict[str, Score],
     out: Path | None,
-    every: bool,
-    json: bool,
-) -> None:
-    """Show a result, and write it where it shall go."""
+) -> Result:
+    """The scores of answers, written where they shall go."""
     from swath.evaluation.scoring import score as scored
     from swath.evaluation.suites.running import Result, write_result
 
     if out:
-        result = write_result(out, asked, predictions, notes, more=more)
-    else:
-        values = scored(predictions, asked.labels)
-        values[asked.suite.task] |= more
-        result = Result(asked.suite, predictions, values, asked.labels, notes)
-    _show([result], every, json)
+        return write_result(out, asked, predictions, notes, more=more)
+    values = scored(predictions, asked.labels)
+    values[asked.suite.task] |= more
+    return Result(asked.suite, predictions, values, asked.labels, notes)
 
 
-def suites(json: Json = False) -> None:
-    """List the benchmarks that swath runs."""
-    from swath.evaluation.suites.table import groups, shipped
+def show_results(results: list[Result], every: bool, json: bool) -> None:
+    """Print suites' results beside what is published.
 
-    if json:
-        rows = {name: one.model_dump(mode="json") for name, one in shipped().items()}
-        return emit({"suites": rows, "groups": groups()})
-    for one in shipped().values():
-        count = f"{one.n:,}" if one.n else ""
-        say(f"{one.name:20} {one.task:9} {count:>7}  {one.status:13} {one.title}")
-    for name, some in groups().items():
-        say("", f"{name}: {', '.join(some)}")
-    return None
-
-
-def report(
-    runs: Annotated[list[Path], typer.Argument(help="Evaluated runs or results, to compare.")],
-    to: Annotated[Path | None, typer.Option(help="HTML file to write.")] = None,
-    json: Json = False,
-) -> None:
-    """Write report.html of a run: scores, failures, pictures, losses; or of runs side by side."""
-    from swath.experiment import Experiment
-
-    if len(runs) > 1:
-        from swath.cli.compare import compare
-
-        return compare(runs, to, json)
-    written = Experiment.of_run(runs[0]).report(command(), to)
-    if not json:
-        return say(str(written))
-    from swath.files import read_json
-
-    return emit(read_json(written.with_suffix(".json")))
-
-
-def _show(results: list[Result], every: bool, json: bool) -> None:
+    Args:
+        results: of suites.
+        every: published numbers of any protocol.
+        json: machine-readable.
+    """
     from swath.evaluation.report.suite_page import row as row_of
 
     if json:
-        return emit({one.suite.name: row_of(one, every) for one in results})
+        emit({result.suite.name: row_of(result, every) for result in results})
+        return
+    for result in results:
+        row = row_of(result, every)
+        _print_scores(result, row, every)
+        for mode, values in row["modes"].items():
+            say(f"by {mode}: " + ", ".join(f"{key} {value:.4g}" for key, value in values.items()))
+        _print_notes(result.notes)
+
+
+def _print_scores(result: Result, row: dict[str, Any], every: bool) -> None:
+    """A system a row: without looking, others, the model, differences, published ones."""
     from rich.table import Table
 
+    values = _values(result)
+    keys = sorted(values, key=lambda name: name != result.suite.metric)  # the suite's own first
+    for published in row["published"]:
+        keys += [key for key in published["values"] if key not in keys]
+    title = f"{result.suite.title} ({result.suite.task})"
+    table = Table("system", *keys, "source", title=title)
+    systems = {f"{name} (of these answers)": scores for name, scores in result.floors.items()}
+    for name, scores in (systems | result.others).items():
+        table.add_row(name, *(_value(key, scores) for key in keys), "")
+    unreadable = next(iter(result.scores[result.suite.task].values())).unreadable
+    source = f"{len(result.predictions):,} questions, {unreadable:,} unreadable"
+    cells = [f"{values[key]:.2f}" if key in values else "" for key in keys]
+    table.add_row(result.name, *cells, source)
+    for name, gaps in result.gaps.items():
+        cells = [_gap(key, gaps) for key in keys]
+        table.add_row(f"{result.name} - {name}", *cells, "paired difference")
+    for published in row["published"]:
+        numbers = published["values"]
+        cells = [f"{numbers[key]:g}" if key in numbers else "" for key in keys]
+        about = [published["source"], published.get("note")]
+        about += [published["protocol"]] if every else []
+        table.add_row(published["system"], *cells, "; ".join(filter(None, about)))
+    print_table(table)
+
+
+def _values(result: Result) -> dict[str, float]:
+    """The result's scores as tables print them, and of several kinds of question each."""
     from swath.evaluation.metrics.base import METRICS
     from swath.evaluation.metrics.short_answers import per_kind
 
-    for one in results:
-        row, task = row_of(one, every), one.suite.task
-        values = {name: METRICS[name].scale * score.value for name, score in
-                  one.scores[task].items()}  # fmt: skip
-        kinds = per_kind(one.predictions) if task == "question" else {}
-        values |= {kind: 100 * share for kind, (share, _) in kinds.items() if len(kinds) > 1}
-        keys = sorted(values, key=lambda name: name != one.suite.metric)
-        keys = [*keys, *dict.fromkeys(key for other in row["published"] for key in
-                                       other["values"] if key not in values)]  # fmt: skip
-        shown = Table("system", *keys, "source", title=f"{one.suite.title} ({task})")
-        last = next(iter(one.scores[task].values()))
-        own = f"{len(one.predictions):,} questions, {last.unreadable:,} unreadable"
-        systems = {f"{name} (of these answers)": some for name, some in one.floors.items()}
-        for name, some in (systems | one.others).items():
-            shown.add_row(name, *(_value(key, some) for key in keys), "")
-        shown.add_row(
-            one.name, *(f"{values[key]:.2f}" if key in values else "" for key in keys), own
-        )
-        for name, gap in one.gaps.items():
-            cells = (_gap(key, gap) for key in keys)
-            shown.add_row(f"{one.name} - {name}", *cells, "paired difference")
-        for other in row["published"]:
-            cells = (f"{other['values'][key]:g}" if key in other["values"] else "" for key in keys)
-            about = (other["source"], other.get("note", ""), other["protocol"] if every else "")
-            shown.add_row(other["system"], *cells, "; ".join(filter(None, about)))
-        show(shown)
-        for mode, some in row["modes"].items():
-            say(f"by {mode}: " + ", ".join(f"{name} {value:.4g}" for name, value in some.items()))
-        for name, note in one.notes.items():
-            if isinstance(note, dict) and note.get("count"):
-                much = f"{note['count']} {note.get('of', 'answers')}"
-                say(f"{name}: {much}, first {', '.join(note['first'][:3])}")
-        for name, why in one.notes.get("not asked", {}).items():
-            say(f"{name}: not asked, {why}")
-        if by := one.notes.get("matched_by"):
-            read = f"boxes as {form}; " if (form := one.notes.get("dialect")) else ""
-            say(f"{one.notes['kind']}, matched by {by}; {read}truth: {one.notes['truth']}")
-    return None
+    task = result.suite.task
+    scores = result.scores[task]
+    values = {name: METRICS[name].scale * score.value for name, score in scores.items()}
+    kinds = per_kind(result.predictions) if task == "question" else {}
+    if len(kinds) > 1:
+        values |= {kind: 100 * share for kind, (share, _) in kinds.items()}
+    return values
+
+
+def _print_notes(notes: dict[str, Any]) -> None:
+    """What was amiss with the answers, and how they were matched."""
+    for name, note in notes.items():
+        if isinstance(note, dict) and note.get("count"):
+            examples = ", ".join(note["first"][:3])
+            say(f"{name}: {note['count']} {note.get('of', 'answers')}, first {examples}")
+    for name, reason in notes.get("not asked", {}).items():
+        say(f"{name}: not asked, {reason}")
+    if notes.get("matched_by"):
+        boxes = f"boxes as {notes['dialect']}; " if notes.get("dialect") else ""
+        say(f"{notes['kind']}, matched by {notes['matched_by']}; {boxes}truth: {notes['truth']}")
 
 
 def _value(key: str, scores: dict[str, Score]) -> str:
@@ -278,6 +188,7 @@ def _gap(key: str, gaps: dict[str, Difference]) -> str:
 
     if key not in gaps:
         return ""
-    gap, scale = gaps[key], METRICS[key].scale
+    gap = gaps[key]
+    scale = METRICS[key].scale
     exact = f", McNemar {gap.p_mcnemar:.2g}" if gap.p_mcnemar is not None else ""
     return f"{scale * gap.value:+.2f} ({scale * gap.low:+.2f} to {scale * gap.high:+.2f}{exact})"

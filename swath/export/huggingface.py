@@ -56,7 +56,7 @@ def export(run: Path | str, target: Path | str, dtype: str = "float32", prove_on
         )
     loaded = load(run)
     loaded.model.to(getattr(torch, dtype))
-    with replacing_folder(target) as folder:
+    with replacing_folder(target, MANIFEST) as folder:
         loaded.save(folder)
         recipe = load_recipe(run / "recipe.yaml")
         manifest = {

@@ -133,7 +133,7 @@ def build_into(
         InstructionError: see `build`; what `folder` held stays.
     """
     asking = _Asking(images, section, seed, review, rendering)
-    with replacing_folder(folder) as temporary:
+    with replacing_folder(folder, "card.json") as temporary:
         write_images(temporary / "images.jsonl", images)
         write_conversations(temporary / ROWS, asking)
         built = InstructionSet(

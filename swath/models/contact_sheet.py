@@ -8,6 +8,7 @@ from textwrap import wrap
 
 import numpy as np
 from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngInfo
 
 from swath.dialect import DIALECTS
 from swath.errors import InstructionError
@@ -19,6 +20,8 @@ from swath.models.pixels import PixelStore, View
 from swath.recipe import Recipe
 
 COLUMNS, ROWS, PICTURE_PX, TEXT_PX = 4, 3, 240, 120
+SIGN = "swath contact sheet"
+"""Stands in the picture as the software that wrote it."""
 
 
 def contact_sheet(conversations: Sequence[Conversation], recipe: Recipe, path: Path | str) -> None:
@@ -67,7 +70,9 @@ def contact_sheet(conversations: Sequence[Conversation], recipe: Recipe, path: P
         lines = [line for part in text.split("\n") for line in wrap(part, 38)]
         draw.text((x + 2, y + PICTURE_PX), "\n".join(lines[:8]), fill="black")
     with replacing(path) as temporary:
-        sheet.save(temporary, format="PNG")
+        about = PngInfo()
+        about.add_text("Software", SIGN)
+        sheet.save(temporary, format="PNG", pnginfo=about)
 
 
 def _some(rows: Sequence[Conversation], count: int, rng: np.random.Generator) -> list[Conversation]:

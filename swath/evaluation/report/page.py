@@ -28,7 +28,7 @@ from swath.evaluation.report.style import CSS
 from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.slices import GsdOf
 from swath.evaluation.suites.running import Result
-from swath.files import write_text
+from swath.files import refuse_foreign_file, write_text
 
 OUTCOMES = {
     "right": "The class, name, count or answer is the true one; a box has IoU of at least 0.5; all "
@@ -109,7 +109,12 @@ def write_report(path: Path | str, report: Report) -> None:
 
     Raises:
         EvaluationError: there is no run, two share a name, or they answered different questions.
+        RequestError: another file has the page's name, or that of its JSON.
     """
+    path = Path(path)
+    beside = path.with_suffix(".json")
+    refuse_foreign_file(path, b"swath report")
+    refuse_foreign_file(beside, b'"made":')
     if not report.made:
         now = datetime.now().astimezone().strftime("%d %B %Y, %H:%M")
         report = replace(report, made=now)
@@ -135,7 +140,7 @@ def write_report(path: Path | str, report: Report) -> None:
     facts = {"made": report.made, "runs": ", ".join(run.name for run in report.runs)}
     if report.card.get("use"):
         facts["may be used for"] = str(report.card["use"])
-    write_record(Path(path).with_suffix(".json"), record, report.about, report.suites)
+    write_record(beside, record, report.about, report.suites)
     page = templates().get_template("report.html")
     text = page.render(
         report=report,

@@ -107,7 +107,7 @@ def convert(
         model, tokenizer = _llava(original, source, language, vision, image_px, done)
     everything = [*original.tensors, *original.beside]
     done.unused += [name for name in everything if name not in set(done.used)]
-    with replacing_folder(target) as folder:
+    with replacing_folder(target, MANIFEST) as folder:
         model.save_pretrained(folder, max_shard_size="5GB")
         if tokenizer is not None:
             tokenizer.save_pretrained(folder)

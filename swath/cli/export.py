@@ -1,0 +1,29 @@
+"""`swath export`: a run as one merged Hugging Face folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from swath.cli.console import say
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
+    to: Annotated[Path, typer.Option(help="Folder to write.")],
+    dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.")] = None,
+) -> None:
+    """Write a run as one merged Hugging Face folder, proven in a fresh process."""
+    from swath.experiment import Experiment
+    from swath.export.huggingface import export as write
+    from swath.files import refuse_foreign
+    from swath.models.loading import MANIFEST
+
+    refuse_foreign(to, MANIFEST)
+    experiment = Experiment.of_run(run)
+    experiment.tuned_set()
+    section = experiment.recipe.export
+    answers = write(run, to, dtype or section.dtype, section.prove_on)
+    say(f"{to}: written; a fresh process gave the same {answers} answers.")
