@@ -18,10 +18,8 @@ from swath.annotations.parsing import some_objects
 from swath.annotations.readers import read
 from swath.annotations.splits import complete_splits, limit_per_class, split_images
 from swath.errors import AnnotationError, RecipeError
-from swath.imagery.synthetic import BASE_KINDS, QUICKSTART_KINDS
+from swath.imagery.synthetic import SCENE_KINDS
 from swath.recipe import Annotations
-
-KINDS = {"base": BASE_KINDS, "quickstart": QUICKSTART_KINDS}
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ def gather(
         parts = [
             draw_set(
                 drawings,
-                KINDS[drawn.kinds],
+                sorted(SCENE_KINDS.get(drawn.kinds)),
                 drawn.count,
                 seed,
                 drawn.size_px,

@@ -7,6 +7,7 @@ of satellite and aerial imagery, drawn from a seed, with no licence but our own.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,23 +18,17 @@ from swath.boxes import Boxes
 from swath.errors import ImageryError
 from swath.imagery.drawing.canvas import Canvas, Thing, disc, rectangle
 from swath.imagery.drawing.demo import DEMO
-from swath.imagery.drawing.leisure import LEISURE
-from swath.imagery.drawing.nature import NATURE
 from swath.imagery.drawing.palette import PAINTS, paint, shade
-from swath.imagery.drawing.town import TOWN
-from swath.imagery.drawing.transport import TRANSPORT
 from swath.imagery.drawing.wording import captions, changes, movements, phrases
-from swath.imagery.drawing.works import WORKS
-from swath.registry import did_you_mean
+from swath.registry import Registry, did_you_mean
 
-_BASE = NATURE | TOWN | TRANSPORT | WORKS | LEISURE
-_PAINTERS = _BASE | DEMO
-
-BASE_KINDS: tuple[str, ...] = tuple(sorted(_BASE))
-"""Kinds that pretrain the base; what they look like follows AID's 30 classes."""
+SCENE_KINDS: Registry[dict[str, Callable[[Canvas], None]]] = Registry(
+    "set of scene kinds", "swath.scene_kinds", {"quickstart": DEMO}
+)
+"""Sets of kinds, each a painter by its label; the base's own set lies outside the package."""
 
 QUICKSTART_KINDS: tuple[str, ...] = tuple(sorted(DEMO))
-"""Kinds of the quickstart; no word of their labels or things occurs among the base kinds."""
+"""Kinds of the quickstart; no word of their labels or things occurs among the base's kinds."""
 
 MOST_LISTED = 12
 """More things of one class than this are a crowd: none is boxed, captions say "many"."""
@@ -71,7 +66,7 @@ def draw(kind: str, seed: int, size_px: int = 112) -> DrawnScene:
     """The scene of that kind and seed, the same on every machine.
 
     Args:
-        kind: one of `BASE_KINDS` or `QUICKSTART_KINDS`.
+        kind: of any set in `SCENE_KINDS`.
         seed: any integer; another seed is another place, season and sensor.
         size_px: side of the picture. The layout of a seed stays the same at every size.
 
@@ -162,10 +157,13 @@ def draw_change(
 
 def _painted(kind: str, seed: int, size_px: int) -> Canvas:
     """The sheet of that kind and seed."""
-    if kind not in _PAINTERS:
-        raise ImageryError(f"unknown scene kind '{kind}'{did_you_mean(kind, _PAINTERS)}")
+    painters: dict[str, Callable[[Canvas], None]] = {}
+    for _, kinds in SCENE_KINDS.items():
+        painters |= kinds
+    if kind not in painters:
+        raise ImageryError(f"unknown scene kind '{kind}'{did_you_mean(kind, painters)}")
     canvas = Canvas(np.random.default_rng((zlib.crc32(kind.encode()), seed % 2**64)), size_px)
-    _PAINTERS[kind](canvas)
+    painters[kind](canvas)
     return canvas
 
 

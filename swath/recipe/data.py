@@ -75,7 +75,7 @@ class Imagery(Section):
 class Drawn(Section):
     """Scenes drawn by swath itself, with everything in them known."""
 
-    kinds: Literal["base", "quickstart"] = Field("base", description="Which scene kinds to draw.")
+    kinds: str = Field("quickstart", description="Which set of scene kinds to draw.")
     frames: int = Field(
         1, ge=1, le=16, description="Frames a scene; more than 1: sequences in which things move."
     )

@@ -7,9 +7,9 @@ from PIL import Image
 
 from swath.annotations.drawn import LICENCE, draw_set
 from swath.errors import AnnotationError, RequestError
-from swath.imagery.synthetic import BASE_KINDS
+from swath.imagery.synthetic import QUICKSTART_KINDS
 
-KINDS = list(BASE_KINDS[:3])
+KINDS = list(QUICKSTART_KINDS[:3])
 
 
 def rows(images):

@@ -3,10 +3,11 @@ from dataclasses import replace
 
 import pytest
 
+from nano import BASE_KINDS
 from swath.annotations.drawn import SOURCE
 from swath.annotations.image import AnnotatedImage
 from swath.boxes import Boxes
-from swath.imagery.synthetic import BASE_KINDS, QUICKSTART_KINDS, draw
+from swath.imagery.synthetic import QUICKSTART_KINDS, draw
 from swath.instructions.builder import build
 from swath.instructions.language import Look
 from swath.instructions.language_chinese import CHINESE, in_chinese, translated

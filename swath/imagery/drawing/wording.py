@@ -20,32 +20,14 @@ SAYINGS: dict[str, list[str]] = yaml.safe_load(
 _TO_TWELVE = "no one two three four five six seven eight nine ten eleven twelve"
 NUMBERS = tuple(_TO_TWELVE.split())  # by their value
 
-_PLACES = {
-    "bare land": "a piece of bare land",
-    "desert": "a piece of desert",
-    "farmland": "a piece of farmland",
-    "forest": "a piece of forest",
-    "meadow": "a piece of meadow",
-    "storage tanks": "an oil depot",
-}
+PLACES: dict[str, str] = {}
+"""What a scene of a kind is called where its label alone would not do."""
 
-# Classes too many to count that belong to the subject rather than to what lies around it.
-_INSIDE = {
-    "commercial area": ("building", "car"),
-    "dense residential area": ("house",),
-    "medium residential area": ("house",),
-    "industrial area": ("building",),
-    "parking lot": ("car", "truck"),
-    "resort": ("house",),
-    "roundabout": ("car",),
-    "school": ("building", "basketball court", "tennis court"),
-    "viaduct": ("car",),
-    "storage tanks": ("storage tank",),
-    "railway station": ("train",),
-    "port": ("ship",),
-    "airport": ("plane",),
-    "sparse residential area": ("house",),
-}
+YARDS: dict[str, str] = {}
+"""The same, said a second time."""
+
+INSIDE: dict[str, tuple[str, ...]] = {"roundabout": ("car",)}
+"""Classes too many to count that belong to the subject rather than to what lies around it."""
 
 _WAYS = (
     *("to the right", "to the lower right", "to the bottom", "to the lower left"),
@@ -123,14 +105,14 @@ def captions(
         notes: what lies around, each with its article or amount.
         sayings: sentences only this kind of scene calls for.
     """
-    place = _PLACES.get(label, with_article(label))
+    place = PLACES.get(label, with_article(label))
     things = _counted(rng, [(n, c) for n, c in zip(names, colours, strict=True) if n != label])
-    inside = [name for name in crowds if name in _INSIDE.get(label, ("ship", "plane"))]
+    inside = [name for name in crowds if name in INSIDE.get(label, ("ship", "plane"))]
     things += [f"{rng.choice(_CROWDS)} {plural(name)}" for name in inside]
     notes = [note for note in dict.fromkeys(notes) if not _told(note, inside)]
     near = notes[int(rng.integers(len(notes)))] if notes else None
     sentences = [str(s) for s in rng.permutation(sorted(set(sayings)))[:3]]
-    yard = "the depot" if label == "storage tanks" else f"the {label}"
+    yard = YARDS.get(label, f"the {label}")
     made: list[str] = []
     if things:
         what = " and ".join(things[:2])
@@ -172,7 +154,7 @@ def movements(label: str, noun: str, eighth: int | None) -> tuple[str, ...]:
         noun: the thing.
         eighth: which way it moves, in eighths of a turn clockwise from the right; None: it stays.
     """
-    place, thing = _PLACES.get(label, with_article(label)), with_article(noun)
+    place, thing = PLACES.get(label, with_article(label)), with_article(noun)
     does = "stands still" if eighth is None else f"moves {_WAYS[eighth]}"
     return (f"{thing} {does}.", f"over {place} {thing} {does}.", f"{thing} {does} over {place}.")
 
@@ -186,7 +168,7 @@ def changes(label: str, noun: str, count: int, put_up: bool | None) -> tuple[str
         count: how many.
         put_up: whether the later picture shows them; None: both or neither does.
     """
-    place = _PLACES.get(label, with_article(label))
+    place = PLACES.get(label, with_article(label))
     if put_up is None:
         return ("nothing has changed.", f"{place} looks the same.", f"{place} has not changed.")
     things = with_article(noun) if count == 1 else f"{NUMBERS[count]} {plural(noun)}"

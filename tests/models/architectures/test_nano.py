@@ -103,7 +103,7 @@ def test_the_embedded_model_is_small_and_whole():
 
 
 def test_what_the_quickstart_shows_and_asks_is_new_to_the_base():
-    nano, quickstart = load_recipe("nano"), load_recipe("quickstart")
+    nano, quickstart = load_recipe("nano/nano.yaml"), load_recipe("quickstart")
     assert nano.annotations.drawn.kinds == "base"
     assert quickstart.annotations.drawn.kinds == "quickstart"
     one = PHRASINGS.get(nano.instructions.phrasing)
@@ -113,7 +113,8 @@ def test_what_the_quickstart_shows_and_asks_is_new_to_the_base():
 
 
 def test_no_class_or_thing_of_the_quickstart_is_named_in_the_bases_scenes():
-    from swath.imagery.synthetic import BASE_KINDS, draw
+    from nano import BASE_KINDS
+    from swath.imagery.synthetic import draw
 
     def said(kinds):
         """Labels and names of things of ten scenes of each kind."""

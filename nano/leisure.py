@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from swath.imagery.drawing import objects
+from nano import objects
 from swath.imagery.drawing.canvas import MIDDLE, Canvas, turned
 from swath.imagery.drawing.layout import by_name, number, plan, put
 from swath.imagery.drawing.surroundings import blob, curve, lay, open_ground, settle, trees, water

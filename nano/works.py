@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from swath.imagery.drawing import objects
+from nano import objects
+from swath.imagery.drawing import objects as common
 from swath.imagery.drawing.canvas import MIDDLE, At, Canvas, rectangle, spot_at, straight, turned
 from swath.imagery.drawing.layout import by_name, number, plan, put, those
 from swath.imagery.drawing.palette import shade
@@ -40,7 +41,7 @@ def parking_lot(c: Canvas) -> None:
                 if c.rng.random() < 0.15:
                     objects.truck(c, at, way, size * 1.1, colours.pop(0))
                 else:
-                    objects.car(c, at, way, wheels, colours.pop(0))
+                    common.car(c, at, way, wheels, colours.pop(0))
         c.say("parking lot, close", tone="dark" if lot == "asphalt" else "pale")
         c.notes.append("white lines")
         return
@@ -70,7 +71,7 @@ def parking_lot(c: Canvas) -> None:
                     colour = CAR_PAINTS[
                         int(c.rng.choice(7, p=[0.3, 0.2, 0.1, 0.1, 0.03, 0.24, 0.03]))
                     ]
-                    objects.car(c, (x, y), angle + np.pi / 2, size * 0.9, colour, named=False)
+                    common.car(c, (x, y), angle + np.pi / 2, size * 0.9, colour, named=False)
     c.crowds["car"] = None
     c.blocked |= inside
     if not inside.all() and trees(c, 30, 2.0) > 4:

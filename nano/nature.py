@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from swath.imagery.drawing import objects
+from nano import objects
 from swath.imagery.drawing.canvas import Canvas, straight, turned
 from swath.imagery.drawing.layout import by_name, number, plan, put, those
 from swath.imagery.drawing.palette import mix, paint, shade

@@ -6,10 +6,10 @@ from functools import partial
 
 import numpy as np
 
-from swath.imagery.drawing import objects
+from nano import objects
+from nano.nature import SHIP_PAINTS, bank
 from swath.imagery.drawing.canvas import MIDDLE, Canvas, rectangle, spot_at, straight, turned
 from swath.imagery.drawing.layout import by_name, number, plan, put, those
-from swath.imagery.drawing.nature import SHIP_PAINTS, bank
 from swath.imagery.drawing.palette import mix, paint, shade
 from swath.imagery.drawing.surroundings import lay, paved_ground, road, settle, traffic, water
 from swath.imagery.drawing.texture import above, across

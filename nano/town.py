@@ -6,7 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from swath.imagery.drawing import objects
+from nano import objects
+from swath.imagery.drawing import objects as common
 from swath.imagery.drawing.canvas import (
     MIDDLE,
     At,
@@ -81,7 +82,7 @@ def sparse_residential_area(c: Canvas) -> None:
         yard = turned(rectangle(size * 1.5, size * 1.3), at, angle)
         rgb = c.palette.rgb["grass" if c.land != "grass" else "soil"]
         c.polygon(yard, (*rgb, 120))
-        objects.house(c, at, angle, size, colour)
+        common.house(c, at, angle, size, colour)
 
     put(c, home, wanted, 0.72)
     c.notes += ["a road"]
@@ -156,16 +157,14 @@ def school(c: Canvas) -> None:
     for i in range(count):
         v = (i - (count - 1) / 2) * gap
         at = spot_at(x0, v, angle)
-        objects.block(
-            c, at, angle, (long, deep), colour, deep * 0.4, "building" if listed else None
-        )
+        common.block(c, at, angle, (long, deep), colour, deep * 0.4, "building" if listed else None)
         for u in np.linspace(-long / 2, long / 2, 3):
             point = spot_at(x0 + u, v, angle)
             c.take(point[0], point[1], deep * 0.9)
     if not listed:
         c.crowds["building"] = None
         side = spot_at(x0 - long / 2 + deep / 2, 0.0, angle)
-        objects.block(c, side, angle, (deep, gap * (count - 1)), colour, deep * 0.4)
+        common.block(c, side, angle, (deep, gap * (count - 1)), colour, deep * 0.4)
     paints = ("green", "blue", "red", "orange")
     ground = plan(c, number(c, 3), (15, 26), paints)
     kind = str(c.rng.choice(["basketball court", "tennis court"]))
@@ -225,13 +224,13 @@ def resort(c: Canvas) -> None:
             c.line(inside, 1.6, c.palette.rgb["concrete"])
             c.take_line(inside, 1.8)
     pools = plan(c, number(c, 3), (18, 40), ("blue", "blue"))
-    put(c, lambda at, turn, size, _: objects.pool(c, at, turn, size), pools, 0.5)
+    put(c, lambda at, turn, size, _: common.pool(c, at, turn, size), pools, 0.5)
     colour = str(c.rng.choice(["red", "orange", "brown", "white", "gray"]))
     for _ in range(int(c.rng.integers(8, 22))):
         size = c.rng.uniform(8, 13)
         at = c.spot(size * 0.58, tries=20)
         if at:
-            objects.house(c, at, c.rng.uniform(0, 6.3), size, colour, None)
+            common.house(c, at, c.rng.uniform(0, 6.3), size, colour, None)
     c.crowds["house"] = None
     settle(c)
     trees(c, int(c.rng.integers(30, 80)), c.rng.uniform(1.2, 2.4), groups=False)
