@@ -13,12 +13,14 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import rasterio
+import rasterio._env
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from swath.errors import ImageryError
 from swath.files import replacing
+from swath.imagery.drivers import keep_safe_drivers
 from swath.imagery.georeference import Georeference
 from swath.imagery.picture import open_picture
 from swath.imagery.rendering import Pixels, Seen, Values
@@ -43,6 +45,8 @@ _REMOTE = {
     "GDAL_HTTP_MAX_RETRY": "2",
     "VSI_CACHE": "TRUE",
 }
+_SIDE_FILES = (".ovr", ".msk", ".msk.ovr", ".ovr.msk", ".ovr.ovr", ".OVR", ".MSK")
+_BESIDE = ":::BASE:::"  # GDAL's word for the folder of the raster
 _NESTED = 4  # VRTs in VRTs
 _ELSEWHERE = ("/vsicurl/", "/vsis3/")
 _COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
@@ -288,18 +292,51 @@ def _check_sources(vrt: Path, depth: int = 0) -> None:
                         open_picture(file)
 
 
+def _check_side_files(source: str) -> None:
+    """Refuse overviews and masks beside a raster that are of a format which names other files.
+
+    Raises:
+        ImageryError: one is no TIFF.
+    """
+    for end in _SIDE_FILES:
+        file = Path(source + end)
+        if file.is_file() and driver_of(file) != "GTiff":
+            raise ImageryError(f"{file}: is no TIFF; make it anew with `gdaladdo -ro {source}`.")
+
+
+def _check_overviews(source: str, raster: Any) -> None:
+    """Refuse a raster that says where its overviews lie, unless in a raster beside it.
+
+    Raises:
+        ImageryError: GDAL would open whatever it names.
+    """
+    named = raster.tags(ns="OVERVIEWS").get("OVERVIEW_FILE", "")
+    beside = Path(source).parent / PurePosixPath(named.removeprefix(_BESIDE)).name
+    harmless = named == _BESIDE + beside.name and beside.is_file()
+    if named and not (harmless and driver_of(beside) in ("HFA", "GTiff")):
+        raise ImageryError(
+            f"{source}: names another file as its overviews, which may be an attack; bring it "
+            f"into a file of its own with `gdal_translate -of COG FILE NEW`."
+        )
+
+
 @contextmanager
 def opened(source: str, driver: str = "GTiff") -> Iterator[Any]:
     """GDAL's view of a file; other files that it names are opened only if they lie here.
 
     Raises:
         OSError: it cannot be opened, or later not be read.
+        ImageryError: its overviews or mask are of another format, or lie elsewhere.
     """
     # What a file elsewhere names is not fetched either.
     remote = _REMOTE | {"CPL_VSIL_CURL_ALLOWED_FILENAME": source}
     options = remote if source.startswith(_ELSEWHERE) else _LOCAL
     try:
-        with rasterio.Env(**options), rasterio.open(source, driver=driver) as raster:
-            yield raster
+        with rasterio.Env(**options):
+            keep_safe_drivers(rasterio._env)
+            _check_side_files(source)
+            with rasterio.open(source, driver=driver) as raster:
+                _check_overviews(source, raster)
+                yield raster
     except RasterioError as error:  # no OSError of itself, and not imported outside
         raise OSError(str(error.__cause__ or error)) from None

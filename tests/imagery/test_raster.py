@@ -1,15 +1,20 @@
 """Rasters elsewhere, rasters that name others, rasters too large; and images of one place."""
 
+import ctypes
 import subprocess
 import sys
+from pathlib import Path
+from xml.sax.saxutils import escape
 
 import numpy as np
 import pytest
 import rasterio
+import rasterio._env
 import rasterio.warp
 
 from swath.errors import ImageryError
 from swath.imagery import raster
+from swath.imagery.drivers import RASTERS, VECTORS
 from swath.imagery.raster import allow
 from swath.imagery.scene import open_scene
 from swath.imagery.series import coregistered
@@ -128,6 +133,9 @@ def test_a_vrt_with_entities_or_in_a_circle_is_refused(tmp_path):
 
 READ = """
 import sys
+import rasterio
+with rasterio.open(sys.argv[2]) as first:  # as a script of someone's may have done
+    first.read()
 from swath.errors import ImageryError
 from swath.imagery.scene import open_scene
 try:
@@ -141,25 +149,90 @@ TILED = """<GDAL_WMS><Service name="TMS"><ServerUrl>{url}/${{z}}</ServerUrl></Se
 <BandsCount>1</BandsCount></GDAL_WMS>"""
 
 
+def read_apart(path, before):
+    """Read a raster small in a process of its own, in which GDAL opened another before."""
+    subprocess.run([sys.executable, "-c", READ, path, before], check=True, timeout=60)
+
+
+def name_overviews(path, how, text):
+    if how == "in the file":
+        with rasterio.open(path, "r+") as out:
+            out.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=text)
+    else:
+        Path(f"{path}.aux.xml").write_text(
+            f'<PAMDataset><Metadata domain="OVERVIEWS"><MDI key="OVERVIEW_FILE">{escape(text)}'
+            f"</MDI></Metadata></PAMDataset>"
+        )
+
+
 @pytest.mark.parametrize("how", ["in the file", "beside it", "overviews"])
 def test_a_tiff_cannot_have_its_overviews_fetched(tmp_path, how):
     (tmp_path / "served").mkdir()
-    write(tmp_path / "served" / "a.tif", noise(600))
+    other = write(tmp_path / "served" / "a.tif", noise(600))
     path = write(tmp_path / "b.tif", noise(600))
     with served(tmp_path / "served") as server:
-        if how == "in the file":
-            with rasterio.open(path, "r+") as out:
-                out.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=f"{server.url}/a.tif")
-        elif how == "beside it":
-            (tmp_path / "b.tif.aux.xml").write_text(
-                f'<PAMDataset><Metadata domain="OVERVIEWS"><MDI key="OVERVIEW_FILE">{server.url}'
-                f"/a.tif</MDI></Metadata></PAMDataset>"
-            )
-        else:
+        if how == "overviews":
             (tmp_path / "b.tif.ovr").write_text(TILED.format(url=server.url))
-        # In a process of its own: GDAL registers its formats once.
-        subprocess.run([sys.executable, "-c", READ, path], check=True, timeout=60)
+        else:
+            name_overviews(path, how, f"{server.url}/a.tif")
+        read_apart(path, other)
         assert not server.asked
+
+
+MRF = """<MRF_META><CachedSource><Source>{source}</Source></CachedSource><Raster>
+<Size x="64" y="64" c="1"/><PageSize x="64" y="64" c="1"/><Compression>NONE</Compression>
+<DataFile>{to}.bin</DataFile><IndexFile>{to}.idx</IndexFile></Raster></MRF_META>"""
+
+
+@pytest.mark.parametrize("guard", ["formats", "names", "both"])
+@pytest.mark.parametrize("how", ["in the file", "beside it", "overviews", "mask"])
+def test_a_tiff_cannot_have_files_written(tmp_path, how, guard):
+    source = write(tmp_path / "a.tif", noise())
+    path = write(tmp_path / "b.tif", noise(128))
+    text = MRF.format(source=source, to=tmp_path / "written")
+    if how in ("in the file", "beside it"):
+        name_overviews(path, how, text)
+    else:
+        Path(path + {"overviews": ".ovr", "mask": ".msk"}[how]).write_text(text)
+    unguarded = {
+        "formats": "raster._check_side_files = raster._check_overviews = lambda *_: None",
+        "names": "raster.keep_safe_drivers = lambda *_: None",
+        "both": "",
+    }[guard]
+    script = f"from swath.imagery import raster\n{unguarded}\n{READ}"
+    subprocess.run([sys.executable, "-c", script, path, source], check=True, timeout=60)
+    assert not [*tmp_path.glob("written*")]
+
+
+def test_the_cache_of_the_attack_above_is_written_by_an_unguarded_reader(tmp_path):
+    source = write(tmp_path / "a.tif", noise())
+    path = write(tmp_path / "b.tif", noise(128))
+    name_overviews(path, "in the file", MRF.format(source=source, to=tmp_path / "written"))
+    script = (
+        "import rasterio, sys\n"
+        "with rasterio.open(sys.argv[1], driver='GTiff') as file: file.read(out_shape=(1, 64, 64))"
+    )
+    subprocess.run([sys.executable, "-c", script, path], check=True, timeout=60)
+    assert (tmp_path / "written.bin").read_bytes() == noise().tobytes()
+
+
+def test_formats_that_act_are_gone_even_where_others_registered_them_again(tmp_path):
+    path = write(tmp_path / "a.tif", noise())
+    for _ in range(2):
+        open_scene(path)
+        with rasterio.Env() as env:
+            assert env.drivers().keys() <= {*RASTERS, *VECTORS, "MEM", "Memory"}
+        ctypes.CDLL(rasterio._env.__file__).GDALAllRegister()
+        with rasterio.Env() as env:
+            assert "MRF" in env.drivers()
+    open_scene(path)
+
+
+def test_overviews_in_an_imagine_file_beside_a_tiff_are_read(tmp_path):
+    path = write(tmp_path / "a.tif", noise(256))
+    with rasterio.Env(USE_RRD="YES"), rasterio.open(path, "r+") as out:
+        out.build_overviews([2, 4])
+    assert (tmp_path / "a.aux").is_file() and open_scene(path).overviews == (2, 4)
 
 
 def test_bands_of_several_types_in_a_vrt_are_shown_together(tmp_path):
