@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import mmap
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ijson
 import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +25,7 @@ from swath.annotations.notes import note, using
 from swath.annotations.parsing import OBJECT, image_of, objects
 from swath.boxes import rectangle_around
 from swath.errors import AnnotationError, ImageryError
+from swath.imagery.drivers import keep_safe_drivers
 from swath.imagery.scene import Scene, open_scene
 
 SUFFIXES = (".geojson", ".gpkg", ".shp")
@@ -30,6 +34,8 @@ SUFFIXES = (".geojson", ".gpkg", ".shp")
 _CLASS = ("class", "class_name", "label", "category")
 _OTHERS = ("type", "kind", "name")  # which may mean other things
 _PHRASE = ("phrase", "description")
+# How a string may begin that makes a CRS an address: "link" or "url", or a letter in other words.
+_ADDRESS = re.compile(rb"""["'](?:link|url)|\\u00[4-7]""", re.IGNORECASE)
 
 
 def recognises(path: Path) -> bool:
@@ -100,10 +106,13 @@ Features = tuple[NDArray[np.object_], list[str], list[str | None], str]
 def _features(file: Path) -> Features:
     """Polygons of a file, their classes, their phrases, and the CRS they are in."""
     import pyogrio
+    import pyogrio._ogr
     from pyogrio.errors import DataLayerError, DataSourceError
 
     shapes, names, phrases, crs = list[Any](), list[str](), list[str | None](), ""
     bare = 0
+    keep_safe_drivers(pyogrio._ogr)
+    _check_crs(file)
     try:
         layers = [name for name, kind in pyogrio.list_layers(file) if kind is not None]
         for layer in layers:
@@ -130,6 +139,32 @@ def _features(file: Path) -> Features:
         what = "says no CRS; write it with its CRS" if shapes else "holds no polygons"
         raise AnnotationError(f"{file}: {what}; boxes are made of polygons on known ground.")
     return np.array(shapes, dtype=object), names, phrases, crs
+
+
+def _check_crs(file: Path) -> None:
+    """Refuse GeoJSON whose CRS is an address, which GDAL would ask.
+
+    Raises:
+        AnnotationError: it is, or the file is empty or damaged.
+    """
+    if file.suffix.lower() != ".geojson":
+        return
+    try:
+        with (
+            file.open("rb") as stream,
+            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as text,
+        ):
+            if not _ADDRESS.search(text):
+                return
+            text.seek(3 if text[:3] == b"\xef\xbb\xbf" else 0)  # UTF-8's mark
+            for place, event, value in ijson.parse(text, use_float=True):
+                typed = event == "string" and f".{place}".lower().endswith(".crs.type")
+                if typed and value.lower().startswith(("link", "url")):
+                    raise AnnotationError(
+                        f"{file}: its CRS is an address, which is not asked; write it in WGS 84."
+                    )
+    except (ijson.JSONError, OSError, ValueError) as error:
+        raise AnnotationError(f"{file}: cannot be read ({error}); copy it again.") from None
 
 
 def _classes(columns: dict[str, NDArray[Any]], layer: str, count: int) -> list[str]:

@@ -12,6 +12,7 @@ from rasterio.transform import from_origin
 from swath.annotations.notes import noted
 from swath.annotations.readers import read, recognise
 from swath.errors import AnnotationError
+from tests.imagery.serving import served
 
 
 def raster(path, crs="EPSG:32633", origin=(500_000, 5_000_000), step=2.0, size_wh=(100, 80)):
@@ -184,3 +185,56 @@ def test_a_hole_does_not_change_the_box_and_lines_and_nothing_are_counted(folder
         (image,) = read(folder.path)
     assert image.boxes.hbb.round(4).tolist() == [[10, 20, 30, 30]]
     assert [one.what for one in found] == ["1 features are points, lines or nothing"]
+
+
+def linked(kind, url):
+    return {"type": kind, "properties": {"href": url, "url": url, "name": url}}
+
+
+OGR_VRT = """<OGRVRTDataSource><OGRVRTLayer name="a"><SrcDataSource>{url}/a.geojson</SrcDataSource>
+</OGRVRTLayer></OGRVRTDataSource>"""
+WFS = "<OGRWFSDataSource><URL>{url}/wfs</URL></OGRWFSDataSource>"
+
+
+@pytest.mark.parametrize("suffix", [".geojson", ".gpkg", ".shp"])
+@pytest.mark.parametrize("text", [OGR_VRT, WFS, "{url}/a.geojson", "/vsicurl/{url}/a.geojson"])
+def test_text_that_names_an_address_has_nothing_fetched(folder, text, suffix):
+    raster(folder.path / "scene.tif")
+    geojson(folder, "served/a.geojson", ("Polygon", polygon(ground(SHIP)), {"class": "ship"}))
+    with served(folder.path / "served") as server:
+        features = folder.path / f"a{suffix}"
+        features.write_text(text.format(url=server.url))
+        with pytest.raises(AnnotationError, match="cannot be read"):
+            read(features)
+        assert not server.asked
+
+
+@pytest.mark.parametrize("kind", ["link", "URL", "link+", "l\\u0069nk", "\\u0075rl"])
+@pytest.mark.parametrize("key", ["crs", "CRS", "c\\u0072s"])
+def test_a_crs_that_is_an_address_is_refused_and_not_fetched(folder, key, kind):
+    raster(folder.path / "scene.tif")
+    geojson(folder, "a.geojson", ("Polygon", polygon(ground(SHIP)), {"class": "ship"}))
+    features = folder.path / "a.geojson"
+    with served(folder.path) as server:
+        text = json.dumps(json.loads(features.read_text()) | {"crs": linked("KIND", server.url)})
+        text = text.replace('"crs"', f'"{key}"').replace("KIND", kind)
+        for start in ("", "\ufeff"):
+            features.write_text(start + text)
+            with pytest.raises(AnnotationError, match="its CRS is an address"):
+                read(folder.path)
+        assert not server.asked
+
+
+def test_fields_that_hold_addresses_are_read(folder):
+    raster(folder.path / "scene.tif")
+    about = {"class": "ship", "url": "http://a", "type": "link", "name": "caf\xe9 A"}
+    geojson(folder, "a.geojson", ("Polygon", polygon(ground(SHIP)), about))
+    (image,) = read(folder.path)
+    assert image.names == ("ship",)
+
+
+def test_an_empty_file_is_named(folder):
+    raster(folder.path / "scene.tif")
+    (folder.path / "a.geojson").touch()
+    with pytest.raises(AnnotationError, match=r"a\.geojson: cannot be read"):
+        read(folder.path)
