@@ -184,11 +184,33 @@ def test_a_recipe_that_does_not_exist_is_answered_with_the_nearest(tmp_path):
         ("3: x\n", "own.yaml: 3: "),
         ("tuning: 3\n", "own.yaml: tuning: "),
         ("extends: [a]\n", "no recipe"),
+        ("a: &a {b: *a}\n", r"own.yaml:1: not valid YAML \(\*a holds itself"),
+        ("a: " + "[" * 40 + "]" * 40, r"own.yaml:1: not valid YAML \(nested more than 32 deep"),
+        ("a: " + "[" * 100_000, r"own.yaml:1: not valid YAML \(nested more than 32 deep"),
+        ("seed: " + "9" * 5_000, r"own.yaml: not valid YAML \(Exceeds the limit"),
+        ("seed: 2026-13-41", r"own.yaml: not valid YAML \(month must be in 1..12"),
+        ("#" * 1_100_000, "own.yaml: larger than 1048576 bytes; is this a recipe"),
     ],
 )
 def test_a_file_that_is_no_recipe_is_refused(tmp_path, text, advice):
     with pytest.raises(RecipeError, match=advice):
         load_recipe(written(tmp_path, text))
+
+
+@pytest.mark.parametrize("use", ["[{}]", "{{<<: [{}]}}"])
+def test_aliases_of_aliases_are_refused_before_they_are_built(tmp_path, use):
+    lines = ["a0: &a0 {x: 1, y: 2}"]
+    for level in range(1, 10):
+        repeated = ", ".join([f"*a{level - 1}"] * 9)
+        lines.append(f"a{level}: &a{level} {use.format(repeated)}")
+    with pytest.raises(RecipeError, match=r"own.yaml:6: not valid YAML \(more than 100000 values"):
+        load_recipe(written(tmp_path, "\n".join(lines)))
+
+
+def test_an_error_shows_the_beginning_of_a_long_value(tmp_path):
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(written(tmp_path, f"tuning: {'x' * 10_000}"))
+    assert len(str(caught.value)) < 400
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path):

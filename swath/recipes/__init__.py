@@ -16,6 +16,15 @@ from swath.registry import did_you_mean
 
 SHIPPED = Path(__file__).parent
 
+LARGEST = 1 << 20
+"""Bytes of a recipe's file at most; the longest shipped one has 3,000."""
+DEEPEST = 32
+"""Sections and lists within one another at most."""
+MOST_VALUES = 100_000
+"""Values of a recipe at most, each counted as often as its YAML aliases repeat it."""
+_SHOWN = 200
+"""Signs of a refused value that an error shows."""
+
 
 def load_recipe(name: str | Path, overrides: Sequence[str] = (), tiny: bool = False) -> Recipe:
     """The recipe in a YAML file, or the shipped one of that name, with dotted keys replaced.
@@ -118,6 +127,8 @@ def _with_base(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path in seen:
         raise RecipeError(f"{path.name}: extends itself, by way of {seen[-1].name}.")
     try:
+        if path.stat().st_size > LARGEST:
+            raise RecipeError(f"{path}: larger than {LARGEST} bytes; is this a recipe?")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: cannot be read ({error}).") from None
@@ -146,13 +157,45 @@ def _merged(below: Any, above: Any) -> Any:
 
 def _yaml(text: str, where: str) -> Any:
     try:
-        return _apart(yaml.safe_load(text))
+        return _apart(yaml.load(text, Loader=_BoundedLoader))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise RecipeError(
-            f"{where}{line}: not valid YAML ({getattr(error, 'problem', error)})."
-        ) from None
+        problem = getattr(error, "problem", None) or error
+    except ValueError as error:  # a number of 5,000 digits, a 13th month
+        line = ""
+        problem = error
+    raise RecipeError(f"{where}{line}: not valid YAML ({problem}).")
+
+
+class _BoundedLoader(yaml.SafeLoader):
+    """Refuses text that is small and means something huge, before anything of it is built."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._depth = 0
+        self._values = 0
+        self._values_in: dict[int, int] = {}  # by a finished node's identity
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        before = self._values
+        self._depth += 1
+        self._require(self._depth <= DEEPEST, f"nested more than {DEEPEST} deep", event)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if isinstance(event, yaml.AliasEvent):
+            self._require(id(node) in self._values_in, f"*{event.anchor} holds itself", event)
+            self._values += self._values_in[id(node)]
+        else:
+            self._values += 1
+            self._values_in[id(node)] = self._values - before
+        self._require(self._values <= MOST_VALUES, f"more than {MOST_VALUES} values", event)
+        return node
+
+    def _require(self, holds: bool, problem: str, event: Any) -> None:
+        if not holds:
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
 
 
 def _apart(value: Any) -> Any:
@@ -167,7 +210,7 @@ def _set(values: dict[str, Any], keys: list[str], value: Any, override: str) -> 
     for depth, key in enumerate(keys):
         last = depth == len(keys) - 1
         if isinstance(place, list):
-            if not key.isdigit() or int(key) >= len(place):
+            if not key.isdecimal() or int(key) >= len(place):
                 raise RecipeError(
                     f"'{override}': '{key}' is no item; it counts from 0 to {len(place) - 1}."
                 )
@@ -196,7 +239,8 @@ def _advice(error: ValidationError, where: str) -> str:
             known = list(section.model_fields)
             lines.append(f"{key}: unknown key{did_you_mean(str(item['loc'][-1]), known)}")
         else:
-            lines.append(
-                f"{key}: {item['msg'].removeprefix('Value error, ')} (got {item['input']!r})"
-            )
+            message = item["msg"].removeprefix("Value error, ")
+            got = repr(item["input"])
+            got = got if len(got) <= _SHOWN else got[:_SHOWN] + "..."
+            lines.append(f"{key}: {message} (got {got})")
     return f"{where}: " + "; ".join(lines)
