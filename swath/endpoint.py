@@ -32,7 +32,8 @@ LONGEST_PAUSE_S = 120.0
 """Wait at most, whatever the endpoint's `Retry-After` asks for."""
 TIMEOUT_S = 180.0
 
-_THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)|\A(?:(?!<think>).)*</think>", re.DOTALL)
+THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)|\A(?:(?!<think>).)*</think>", re.DOTALL)
+"""What a reasoning model writes before its answer."""
 _REFUSALS = ("content_filter", "content_policy_violation")
 
 Item = TypeVar("Item")
@@ -229,7 +230,7 @@ class Endpoint:
             filtered = choice.get("finish_reason") == "content_filter"
             first = ((choice.get("logprobs") or {}).get("content") or [{}])[0]
             logs = {one["token"]: float(one["logprob"]) for one in first.get("top_logprobs") or ()}
-            text = " ".join(_THOUGHT.sub("", said).split())
+            text = " ".join(THOUGHT.sub("", said).split())
         except (ValueError, LookupError, TypeError, AttributeError):
             return None
         cost = self._cost(value.get("usage"), about)

@@ -39,7 +39,8 @@ def score(
     """Score answers made elsewhere: GeoChat's, EarthDial's, batch output, VLMEvalKit's, swath's."""
     from swath.evaluation.external.answer_files import read_answers
     from swath.evaluation.external.detections import read_detections, score_detections
-    from swath.evaluation.external.matching_questions import from_file, match
+    from swath.evaluation.external.matching_questions import match
+    from swath.evaluation.external.stated_truths import from_file
     from swath.evaluation.suites.running import ask
     from swath.evaluation.suites.table import chosen, data_of
 

@@ -43,7 +43,7 @@ def test_the_scores_file_holds_the_rules_and_reads_back(tmp_path):
     write_scores(path, mixed(), LABELS)
     assert read_scores(path) == score(mixed(), LABELS)
     value = orjson.loads(path.read_bytes())
-    assert value["tokeniser"] == "swath-ptb-2"
+    assert value["tokeniser"] == "swath-ptb-3"
     assert value["rules"]["acc@0.5"] if "refer" in value["tasks"] else "mae" in value["rules"]
     assert value["tasks"]["classify"]["confusion"] == [[1, 0, 0], [0, 1, 1]]
     assert value["tasks"]["classify"]["problems"] == {"not a label": 1}

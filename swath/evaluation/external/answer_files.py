@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from swath.annotations.tables import first, load, loads, rows_of
+from swath.endpoint import THOUGHT
 from swath.errors import RequestError
 from swath.evaluation.external.spreadsheets import sheet_rows
 
-_ID = ("custom_id", "question_id", "qid", "id", "index")
-_IMAGE = ("image_id", "image", "image_path", "img", "filename")
-_TEXT = ("prediction", "pred", "response", "model_answer", "output", "answer", "text",
+IDS = ("custom_id", "question_id", "qid", "id", "index")
+IMAGES = ("image_id", "image", "image_path", "img", "filename", "images")
+TEXTS = ("prediction", "pred", "predict", "response", "model_answer", "output", "answer", "text",
          "caption")  # fmt: skip
-_TRUTH = ("ground_truth", "annotation", "gt_bbox", "gt", "label", "truth")
-_KIND = ("type", "task_type", "category", "kind")
+TRUTHS = ("ground_truth", "annotation", "gt_bbox", "gt", "label", "labels", "truth")
+KINDS = ("type", "vqa_type", "question_type", "task_type", "category", "kind")
+QUESTIONS = ("question", "prompt", "query")
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Given:
     """One row of an answer file.
 
     Args:
-        text: the answer; empty where the request failed.
+        text: the answer, what a model thought before it left off; empty where the request failed.
         id: as the file numbers it, "" without.
         image: the picture's name, "" without.
         question: the words asked, "" without.
@@ -34,6 +36,7 @@ class Given:
         kind: of the question.
         failed: why there is no answer.
         no_number: NaN or Infinity stands where the answer should.
+        fields: all that the row holds, names in lower case.
     """
 
     text: str
@@ -44,6 +47,7 @@ class Given:
     kind: str = ""
     failed: str = ""
     no_number: bool = False
+    fields: dict[str, Any] = field(default_factory=dict)
 
 
 def read_answers(path: Path) -> tuple[str, list[Given]]:
@@ -62,77 +66,119 @@ def read_answers(path: Path) -> tuple[str, list[Given]]:
     if suffix in (".xls", ".pkl"):
         raise RequestError(f"{path}: {suffix} is not read; save it as XLSX, TSV or JSON first.")
     if suffix == ".txt":
-        return "lines", [Given(line) for line in path.read_text("utf-8-sig").splitlines()]
-    content = load(path, loads) if suffix == ".json" else None
-    if isinstance(content, list) and content and all(map(_bare, content)):
-        return "a list", [_bared(one) for one in content]
-    if isinstance(content, dict) and all(map(_bare, content.values())):
-        return "ids and answers", [_bared(one, str(key)) for key, one in content.items()]
-    found: list[Any] = (
+        lines = _lines(path)
+        return "lines", [_bare_answer(line) for line in lines]
+    if suffix == ".json":
+        content = load(path, loads)
+        if isinstance(content, dict) and all(_is_bare(value) for value in content.values()):
+            answers = [_bare_answer(value, str(name)) for name, value in content.items()]
+            return "ids and answers", answers
+    rows: list[Any] = (
         sheet_rows(path) if suffix == ".xlsx" else [row for _, row in rows_of(path, loads)]
     )
-    if found and all(map(_bare, found)):
-        return "a list", [_bared(one) for one in found]
-    rows = [row for row in found if isinstance(row, dict)]
-    if len(rows) < len(found):
-        raise RequestError(
-            f"{path}: {len(found) - len(rows)} of {len(found)} rows are no objects; correct them."
-        )
+    if rows and all(_is_bare(row) for row in rows):
+        return "a list", [_bare_answer(row) for row in rows]
+    return _read_rows(path, rows)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{path}: not UTF-8 ({error.reason}); save it as UTF-8.") from None
+
+
+def _read_rows(path: Path, rows: list[Any]) -> tuple[str, list[Given]]:
+    """The kind and the answers of rows that are objects."""
+    broken = sum(not isinstance(row, dict) for row in rows)
+    if broken:
+        raise RequestError(f"{path}: {broken} of {len(rows)} rows are no objects; correct them.")
     if rows and rows[0].get("kind") == "predictions" and "format" in rows[0]:
-        given = [
-            Given(row["answer"], row["id"], row["image"], row["question"], _known(row), row["task"])
-            for row in rows[1:]
-        ]
-        return "swath predictions", given
-    rows = [{str(key).lower(): value for key, value in row.items()} for row in rows]
-    holes = [any(_hole(row.get(name)) for name in _TEXT) for row in rows]
-    rows = [{key: None if _hole(one) else one for key, one in row.items()} for row in rows]
-    if not any(key in row for row in rows for key in _TEXT):
+        return "swath predictions", [_prediction(path, row) for row in rows[1:]]
+    rows = [{str(name).lower(): value for name, value in row.items()} for row in rows]
+    names = [name for name in TEXTS if any(name in row for row in rows)]
+    if not names:
         fields = ", ".join(rows[0]) if rows else "no row"
         raise RequestError(
-            f"{path}: found {fields}; expected rows with an answer under one of {', '.join(_TEXT)}."
+            f"{path}: found {fields}; expected rows with an answer under one of {', '.join(TEXTS)}."
         )
     if "custom_id" in rows[0]:
         return "batch output", [_batched(row) for row in rows]
-    names = [name for name in _TEXT if any(row.get(name) is not None for row in rows)]
-    texts = names[:1]
-    # VLMEvalKit and others keep the truth under `answer` where the model's words stand elsewhere.
-    truths = (*_TRUTH, *(name for name in ("answer",) if texts != ["answer"]))
-    kind = (
-        "VLMEvalKit table" if texts == ["prediction"] and "index" in rows[0]
-        else "LLaVA answers" if texts == ["text"] and "question_id" in rows[0]
-        else "GeoChat answers" if "question_id" in rows[0]
-        else "EarthDial answers" if {"annotation", "gt_bbox", "caption0"} & rows[0].keys()
-        else "rows"
-    )  # fmt: skip
+    filled = [name for name in names if any(not _is_empty(row.get(name)) for row in rows)]
+    text = filled[0] if filled else names[0]
+    kind = _kind_of(text, rows[0])
+    return kind, [_answer(row, text, kind) for row in rows]
+
+
+def _kind_of(text: str, row: dict[str, Any]) -> str:
+    """Who writes such rows."""
+    if text == "prediction" and "index" in row:
+        return "VLMEvalKit table"
+    if "question_id" in row:
+        return "LLaVA answers" if text == "text" else "GeoChat answers"
+    if {"annotation", "gt_bbox", "caption0"} & row.keys():
+        return "EarthDial answers"
+    return "rows"
+
+
+def _answer(row: dict[str, Any], text: str, kind: str) -> Given:
+    """The answer of a row that keeps it under `text`."""
+    fields = {name: None if _is_hole(value) else value for name, value in row.items()}
+    answer = fields.pop(text, None)
     # VLMEvalKit keeps the picture itself under `image`.
-    places = _IMAGE if kind != "VLMEvalKit table" else ("image_path",)
-    return kind, [
-        Given(
-            text=words(first(row, texts)),
-            id=words(first(row, _ID)),
-            image=words(first(row, places)),
-            question=words(first(row, ("question", "prompt"))),
-            truth=_truth_of({k: v for k, v in row.items() if k not in texts}, truths),
-            kind=words(first(row, _KIND)),
-            no_number=hole and first(row, texts) is None,
-        )
-        for row, hole in zip(rows, holes, strict=True)
-    ]
+    images = ("image_path",) if kind == "VLMEvalKit table" else IMAGES
+    # VLMEvalKit and others keep the truth under `answer` where the model's words stand elsewhere.
+    truths = TRUTHS if text == "answer" else (*TRUTHS, "answer")
+    return Given(
+        text=without_thoughts(words(answer)),
+        id=words(first(fields, IDS)),
+        image=_picture(first(fields, images)),
+        question=words(first(fields, QUESTIONS)) or _asked(fields.get("messages")),
+        truth=_truth(fields, truths),
+        kind=words(first(fields, KINDS)),
+        no_number=_is_hole(row.get(text)),
+        fields=fields,
+    )
 
 
-def _hole(value: Any) -> bool:
-    """Whether a value is NaN or Infinity."""
-    return isinstance(value, float) and not math.isfinite(value)
+def _picture(value: Any) -> str:
+    """The (first) picture's name, of a name, a list of names or of `{"path": name}`."""
+    while isinstance(value, list) and value:
+        value = value[0]
+    if isinstance(value, dict):
+        value = value.get("path")
+    return words(value)
 
 
-def _bare(value: Any) -> bool:
-    """Whether a value may be an answer by itself."""
-    return value is None or isinstance(value, str) or _hole(value)
+def _asked(messages: Any) -> str:
+    """What a user said last in messages of role and content."""
+    question = ""
+    for message in messages if isinstance(messages, list) else ():
+        if isinstance(message, dict) and message.get("role") == "user":
+            question = words(message.get("content"))
+    return question.replace("<image>", "").strip()
 
 
-def _bared(value: Any, name: str = "") -> Given:
-    return Given(value if isinstance(value, str) else "", name, no_number=_hole(value))
+def _truth(fields: dict[str, Any], names: Sequence[str]) -> Any:
+    """The captions of EarthDial's rows, or what stands under one of some names."""
+    captions = [name for name in sorted(fields) if name.startswith("caption") and fields[name]]
+    return [str(fields[name]) for name in captions] or first(fields, names)
+
+
+def _prediction(path: Path, row: dict[str, Any]) -> Given:
+    """A row of swath's own predictions."""
+    try:
+        truth = row["truth"]
+        values = [truth.get(name) for name in ("label", "captions", "boxes", "count", "answer")]
+        known = next((value for value in values if value is not None), truth.get("name"))
+        return Given(
+            row["answer"], row["id"], row["image"], row["question"], known,
+            truth.get("kind") or "", fields=row,
+        )  # fmt: skip
+    except (KeyError, AttributeError) as error:
+        raise RequestError(
+            f"{path}: a row of predictions lacks {error}; write them anew."
+        ) from None
 
 
 def _batched(row: dict[str, Any]) -> Given:
@@ -140,29 +186,45 @@ def _batched(row: dict[str, Any]) -> Given:
     name = words(row.get("custom_id"))
     try:
         response = row.get("response") or {}
-        status, body = response.get("status_code", 200), response.get("body") or {}
-        choices = body.get("choices") or []
+        status = response.get("status_code", 200)
+        choices = (response.get("body") or {}).get("choices") or []
         content = (choices[0].get("message") or {}).get("content") if choices else None
     except (AttributeError, LookupError, TypeError):
         return Given("", name, failed="its response is no chat completion")
     if isinstance(content, list):
         content = "".join(part.get("text", "") for part in content if isinstance(part, dict))
     failed = "" if status == 200 and choices else f"status {status}: {row.get('error')}"
-    return Given(words(content), name, failed=failed)
+    return Given(without_thoughts(words(content)), name, failed=failed)
 
 
-def _truth_of(row: dict[str, Any], keys: Sequence[str]) -> Any:
-    captions = [str(row[key]) for key in sorted(row) if key.startswith("caption") and row[key]]
-    return captions or first(row, keys)
+def _bare_answer(value: Any, name: str = "") -> Given:
+    text = value if isinstance(value, str) else ""
+    return Given(without_thoughts(text), name, no_number=_is_hole(value))
 
 
-def _known(row: dict[str, Any]) -> Any:
-    values = [row["truth"].get(key) for key in ("label", "captions", "boxes", "count", "answer")]
-    return next((value for value in values if value is not None), row["truth"].get("name"))
+def _is_bare(value: Any) -> bool:
+    """Whether a value may be an answer by itself."""
+    return value is None or isinstance(value, str) or _is_hole(value)
+
+
+def _is_hole(value: Any) -> bool:
+    """Whether a value is NaN or Infinity."""
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or _is_hole(value)
+
+
+def without_thoughts(answer: str) -> str:
+    """An answer without what a reasoning model thought before it, as `<think>...</think>`."""
+    return THOUGHT.sub("", answer).strip() if "think>" in answer else answer
 
 
 def words(value: Any) -> str:
     """A value as an answer or a name: text, whole numbers without a point, or JSON."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # as tables write ids
-    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value)

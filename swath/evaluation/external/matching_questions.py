@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from swath.annotations.finding_pictures import UNMEASURED, few, is_picture
-from swath.annotations.parsing import boxes_of
+from swath.annotations.finding_pictures import UNMEASURED, few
 from swath.boxes import Boxes
 from swath.dialect import DIALECTS, IN_PIXELS, recognised
 from swath.errors import EvaluationError, RequestError
-from swath.evaluation.external.answer_files import Given, words
-from swath.evaluation.metrics.grounding import quads_of
+from swath.evaluation.external.answer_files import Given
+from swath.evaluation.external.stated_truths import AS_STATED, GRID_PX, plain_name
 from swath.evaluation.predicting import read, unanswered
 from swath.evaluation.predictions import Prediction
-from swath.evaluation.reading import Labels, Names, letters, read_count
+from swath.evaluation.reading import Labels, Names, letters
 from swath.evaluation.scored_tasks import SCORED
-from swath.evaluation.suites.items import Item, conversations
 from swath.evaluation.suites.running import Asked
-from swath.evaluation.suites.table import Suite
 from swath.instructions.conversation import Conversation
 
 MISSING = "missing"
 FAILED = "failed"
 SEVERAL_ANSWERS = "several answers"
-AS_STATED = "as the answer file says"
-GRID_PX = (100, 100)
-"""Size given to pictures nobody has seen, so that a 0 to 100 grid counts their pixels."""
+TOO_LONG = "too long"
+LONGEST_ANSWER = 100_000
+"""Signs of an answer; a longer one, of a model that was not stopped, is unreadable."""
+
+_TRUTHS = ("label", "answer", "count")
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,7 @@ class Matched:
         extra: ids of answers to no question of the suite; nothing to score them against.
         repeated: ids answered more than once; wrong where the answers differ.
         no_number: ids whose answer is NaN or Infinity, as pandas writes a hole; unreadable.
+        too_long: ids whose answer is longer than `LONGEST_ANSWER`; unreadable.
         outside: ids whose boxes reach beyond the picture by more than 2 % of its side: was another
             notation meant? They count as they are read.
         dialect: notation in which boxes were read, "" where none were looked for.
@@ -54,55 +54,25 @@ class Matched:
     extra: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
     no_number: list[str] = field(default_factory=list)
+    too_long: list[str] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
     dialect: str = ""
 
     def notes(self) -> dict[str, Any]:
         """The counts and first ids, for the result's `suite.json`."""
-        found = {"missing": self.missing, "extra": self.extra, "repeated": self.repeated}
-        found |= {"not a number": self.no_number, "beyond the picture": self.outside}
-        about = {"matched_by": self.by} | ({"dialect": self.dialect} if self.dialect else {})
-        return about | {name: {"count": len(ids), "first": ids[:20]} for name, ids in found.items()}
-
-
-def from_file(suite: Suite, given: Sequence[Given]) -> tuple[Asked, list[Given]]:
-    """Questions as an answer file itself tells them, and its rows numbered alike.
-
-    Boxes are on a grid of 0 to 100 both ways. Nothing can be missing then.
-
-    Raises:
-        RequestError: a row has no truth.
-    """
-    items = []
-    for number, one in enumerate(given):
-        if one.truth is None:
-            raise RequestError(
-                f"answer {number + 1} ('{one.id}') states no truth; say where the data of "
-                f"{suite.name} is with --data."
-            )
-        truth: dict[str, Any] = {"answer": words(one.truth), "kind": one.kind}
-        if suite.task in ("classify", "identify"):
-            truth = {"label" if suite.task == "classify" else "name": words(one.truth)}
-        elif suite.task in ("caption", "region"):
-            truth = {"captions": one.truth if isinstance(one.truth, list) else [one.truth]}
-        elif suite.task == "count":
-            count, problem = read_count(words(one.truth))
-            if count is None or problem:
-                raise RequestError(
-                    f"answer {number + 1} ('{one.id}') states the count '{one.truth}'; write a "
-                    f"whole number."
-                )
-            truth = {"count": count}
-        elif suite.task in ("refer", "ground"):
-            boxes = boxes_of(one.truth, GRID_PX, f"answer {number + 1}")
-            truth = {"boxes": quads_of(boxes)}
-        spoken = {"question": one.question, "phrase": one.question}
-        items.append(Item(f"{number}", (one.image or f"{number}",), truth, spoken, None, GRID_PX))
-    labels = sorted({item.truth["label"] for item in items if "label" in item.truth})
-    names = sorted({item.truth["name"] for item in items if "name" in item.truth})
-    asked = conversations(suite, items, "{question}", labels)
-    rows = [replace(one, id=str(number)) for number, one in enumerate(given)]
-    return Asked(suite, asked, labels, names, AS_STATED), rows
+        notes: dict[str, Any] = {"matched_by": self.by}
+        if self.dialect:
+            notes["dialect"] = self.dialect
+        for name, ids in {
+            "missing": self.missing,
+            "extra": self.extra,
+            "repeated": self.repeated,
+            "not a number": self.no_number,
+            "too long": self.too_long,
+            "beyond the picture": self.outside,
+        }.items():
+            notes[name] = {"count": len(ids), "first": ids[:20]}
+        return notes
 
 
 def match(asked: Asked, given: Sequence[Given], dialect: str | None = None) -> Matched:
@@ -118,95 +88,120 @@ def match(asked: Asked, given: Sequence[Given], dialect: str | None = None) -> M
         RequestError: there is no such dialect, boxes may be of several, or they are in pixels of
             pictures that nobody has seen.
     """
-    boxed = bool(SCORED.get(asked.suite.task).boxes)
-    if boxed:
-        dialect = dialect or recognised(one.text for one in given)
-        if dialect in IN_PIXELS and asked.prompt == AS_STATED:
-            raise RequestError(
-                f"boxes in '{dialect}' are pixels, and the answer file says no picture's size; "
-                f"give the suite's data with --data."
-            )
-    by, key_of, name_of = _key(asked, given)
+    notation = _notation(asked, given, dialect)
+    by, keys, names = _pairing(asked, given)
     rows: dict[str, list[Given]] = defaultdict(list)
-    for number, one in enumerate(given):
-        rows[name_of(one, number)].append(one)
-    labels, names = Labels(asked.labels), Names(asked.names)
-    predictions, missing, repeated = list[Prediction](), list[str](), list[str]()
-    no_number, outside = list[str](), list[str]()
-    keys = [key_of(one, number) for number, one in enumerate(asked.conversations)]
+    for name, answer in zip(names, given, strict=True):
+        rows[name].append(answer)
+    matched = Matched([], by, dialect=notation)
+    matched.extra.extend(name for name in rows if name not in set(keys))
+    labels, objects = Labels(asked.labels), Names(asked.names)
     for conversation, key in zip(asked.conversations, keys, strict=True):
-        every = rows.get(key, [])
-        if len(every) > 1:
-            repeated.append(conversation.id)
-        some = [one for one in every if not one.failed]  # one that failed may be asked again
-        if not some:
-            missing.append(conversation.id)
-            problem = FAILED if every else MISSING
-            predictions.append(replace(unanswered(conversation), problem=problem))
-        elif len({one.text for one in some}) > 1:
-            said = " | ".join(dict.fromkeys(one.text for one in some))
-            both = replace(unanswered(conversation), answer=said, problem=SEVERAL_ANSWERS)
-            predictions.append(both)
+        answers = rows.get(key, [])
+        if len(answers) > 1:
+            matched.repeated.append(conversation.id)
+        answered = [answer for answer in answers if not answer.failed]  # it may be asked again
+        texts = list(dict.fromkeys(answer.text for answer in answered))
+        blank = unanswered(conversation)
+        if not texts:
+            matched.missing.append(conversation.id)
+            blank = replace(blank, problem=FAILED if answers else MISSING)
+        elif len(texts) > 1:
+            blank = replace(blank, answer=" | ".join(texts), problem=SEVERAL_ANSWERS)
+        elif len(texts[0]) > LONGEST_ANSWER:
+            matched.too_long.append(conversation.id)
+            blank = replace(blank, answer=texts[0][:1000], problem=TOO_LONG)
         else:
-            text = some[0].text
-            boxes = _boxes(text, conversation, dialect) if dialect and boxed else None
-            if some[0].no_number:
-                no_number.append(conversation.id)
+            boxes = _boxes(texts[0], conversation, notation)
+            if answered[0].no_number:
+                matched.no_number.append(conversation.id)
             if boxes is not None and _beyond(boxes, conversation.images[0].size_wh):
-                outside.append(conversation.id)
-            predictions.append(read(conversation, text, boxes, labels, names))
-    extra = [key for key in rows if key not in set(keys)]
-    found = (missing, extra, repeated, no_number, outside)
-    return Matched(predictions, by, *found, dialect if boxed and dialect else "")
+                matched.outside.append(conversation.id)
+            blank = read(conversation, texts[0], boxes, labels, objects)
+        matched.predictions.append(blank)
+    return matched
 
 
-def _boxes(text: str, conversation: Conversation, dialect: str) -> Boxes | None:
+def _notation(asked: Asked, given: Sequence[Given], dialect: str | None) -> str:
+    """The notation of the answers' boxes, "" where a task has none."""
+    if not SCORED.get(asked.suite.task).boxes:
+        return ""
+    notation = dialect or recognised(answer.text for answer in given)
+    sizes = {conversation.images[0].size_wh for conversation in asked.conversations}
+    if notation in IN_PIXELS and asked.prompt == AS_STATED and GRID_PX in sizes:
+        raise RequestError(
+            f"boxes in '{notation}' are pixels, and the answer file says no picture's size; "
+            f"give the suite's data with --data."
+        )
+    return notation
+
+
+def _boxes(text: str, conversation: Conversation, notation: str) -> Boxes | None:
+    if not notation:
+        return None
     size = conversation.images[0].size_wh
     if size == UNMEASURED:
         raise EvaluationError(
             f"{conversation.id}: boxes are read on a picture whose size is not known; give the "
             f"pictures with --data."
         )
-    boxes = DIALECTS.get(dialect).read(text, size)
+    boxes = DIALECTS.get(notation).read(text, size)
     return boxes if len(boxes) else None
 
 
 def _beyond(boxes: Boxes, size_wh: tuple[int, int]) -> bool:
     """Whether a box reaches beyond the picture by more than roundings and turns do."""
-    least, most = boxes.quads.min(axis=(0, 1)) / size_wh, boxes.quads.max(axis=(0, 1)) / size_wh
-    return bool((least < -0.02).any() or (most > 1.02).any())
+    shares = boxes.quads / size_wh
+    return bool(shares.min() < -0.02 or shares.max() > 1.02)
 
 
-Named = Callable[[Conversation, int], str]
-NamedRow = Callable[[Given, int], str]
+@dataclass(frozen=True)
+class _Names:
+    """How questions, or rows, are called: by id, by picture and by the letters of their words."""
+
+    ids: list[str]
+    pictures: list[str]
+    words: list[str]
+
+    @classmethod
+    def of_questions(cls, asked: Sequence[Conversation]) -> _Names:
+        pictures = [plain_name(Path(question.images[0].path).name) for question in asked]
+        texts = [_first_line(question.text("user")) for question in asked]
+        return cls([plain_name(question.id) for question in asked], pictures, texts)
+
+    @classmethod
+    def of_rows(cls, given: Sequence[Given]) -> _Names:
+        pictures = [plain_name(row.image) for row in given]
+        texts = [_first_line(row.question) for row in given]
+        return cls([plain_name(row.id) for row in given], pictures, texts)
+
+    @property
+    def pictures_and_words(self) -> list[str]:
+        pairs = zip(self.pictures, self.words, strict=True)
+        return [f"{picture}?{words}" for picture, words in pairs]
 
 
-def _key(asked: Asked, given: Sequence[Given]) -> tuple[str, Named, NamedRow]:
-    """How rows and questions are matched: by the first name that most rows share with the suite."""
-    ways: list[tuple[str, Named, NamedRow]] = [
-        ("id", lambda one, _: _plain(one.id), lambda row, _: _plain(row.id)),
-        (
-            "picture and question",
-            lambda one, _: _plain(_picture(one)) + "?" + _asks(one.text("user")),
-            lambda row, _: _plain(row.image) + "?" + _asks(row.question),
-        ),
-        ("picture", lambda one, _: _plain(_picture(one)), lambda row, _: _plain(row.image)),
-        ("picture", lambda one, _: _plain(_picture(one)), lambda row, _: _plain(row.id)),
-    ]
-    for by, key_of, name_of in ways:
-        keys = Counter(key_of(one, number) for number, one in enumerate(asked.conversations))
-        names = {name_of(one, number) for number, one in enumerate(given)}
-        shared = names & keys.keys() - {""}
-        if (
-            max(keys.values()) == 1
-            and 2 * len(shared) > min(len(names), len(keys))
-            and not _of_others(asked, given, key_of, name_of)
-        ):
-            return by, key_of, name_of
+def _pairing(asked: Asked, given: Sequence[Given]) -> tuple[str, list[str], list[str]]:
+    """How rows and questions are matched, and their names: the first that most rows share."""
+    questions = _Names.of_questions(asked.conversations)
+    rows = _Names.of_rows(given)
+    for by, keys, names in (
+        ("id", questions.ids, rows.ids),
+        ("picture and question", questions.pictures_and_words, rows.pictures_and_words),
+        ("picture", questions.pictures, rows.pictures),
+        ("picture", questions.pictures, rows.ids),
+    ):
+        shared = set(names) & set(keys) - {""}
+        unique = len(set(keys)) == len(keys)
+        enough = 2 * len(shared) > min(len(set(names)), len(keys))
+        if unique and enough and not _of_others(questions, rows, keys, names):
+            return by, keys, names
     if len(given) == len(asked.conversations) and _running(asked, given):
-        _same_order(asked, given)
-        return "order", lambda _, number: str(number), lambda _, number: str(number)
-    ours, theirs = [one.id for one in asked.conversations], [one.id or one.image for one in given]
+        _check_order(asked, given, questions, rows)
+        numbers = [str(number) for number in range(len(given))]
+        return "order", numbers, numbers
+    ours = [question.id for question in asked.conversations]
+    theirs = [row.id or row.image for row in given]
     raise EvaluationError(
         f"{asked.suite.name}: {len(given)} answers cannot be matched to its {len(ours)} questions; "
         f"the suite's are called {few(ours)}, the file's {few(theirs)}. Are they of this suite and "
@@ -214,64 +209,71 @@ def _key(asked: Asked, given: Sequence[Given]) -> tuple[str, Named, NamedRow]:
     )
 
 
-def _of_others(asked: Asked, given: Sequence[Given], key_of: Named, name_of: NamedRow) -> bool:
+def _of_others(questions: _Names, rows: _Names, keys: list[str], names: list[str]) -> bool:
     """Whether rows of the same names ask something else: numbers from 0 on fit any suite.
 
     Of names that are words, and of a picture that is asked one thing, wordings may differ.
     """
-    ours = {
-        key_of(one, n): (_asks(one.text("user")), _plain(_picture(one)))
-        for n, one in enumerate(asked.conversations)
-    }
-    pictures = {picture for _, picture in ours.values()}
-    numbered = all(name.isdecimal() for name in ours)
-    alike = len({words for words, _ in ours.values()}) == 1
-    told = other = 0
-    for number, row in enumerate(given):
-        if (name := name_of(row, number)) in ours:
-            (words, picture), seen = ours[name], _plain(row.image)
-            worded = numbered and not (alike and seen == picture)
-            said = _asks(row.question) if worded else ""
-            told += bool(said) or seen in pictures
-            differs = bool(said and words) and not (said in words or words in said)
-            other += differs or (seen in pictures and seen != picture)
-    return 10 * other > told
+    places = {key: place for place, key in enumerate(keys)}
+    pictures = set(questions.pictures)
+    numbered = all(key.isdecimal() for key in keys)
+    alike = len(set(questions.words)) == 1
+    compared = 0
+    different = 0
+    for name, picture, row_words in zip(names, rows.pictures, rows.words, strict=True):
+        if name not in places:
+            continue
+        place = places[name]
+        same_picture = picture == questions.pictures[place]
+        known_picture = picture in pictures
+        question_words = questions.words[place]
+        worded = numbered and bool(row_words) and not (alike and same_picture)
+        differs = worded and bool(question_words) and not _contains(row_words, question_words)
+        compared += worded or known_picture
+        different += differs or (known_picture and not same_picture)
+    return 10 * different > compared
+
+
+def _contains(text: str, other: str) -> bool:
+    return text in other or other in text
 
 
 def _running(asked: Asked, given: Sequence[Given]) -> bool:
     """Whether rows have no names, or only running numbers, and truths that tell their order."""
-    names = [one.id for one in given]
+    names = [row.id for row in given]
     if not any(names):
         return True
     counted = any(names == [str(n + start) for n in range(len(names))] for start in (0, 1))
-    counted = counted and bool({"label", "answer", "count"} & asked.conversations[0].truth.keys())
-    return counted and all(isinstance(one.truth, str) for one in given)
+    known = asked.conversations[0].truth.keys() & set(_TRUTHS)
+    return counted and bool(known) and all(isinstance(row.truth, str) for row in given)
 
 
-def _same_order(asked: Asked, given: Sequence[Given]) -> None:
-    """Check that rows without any name stand in the suite's order, by the truths they state."""
-    for number, (one, row) in enumerate(zip(asked.conversations, given, strict=True)):
-        truth = next(
-            (one.truth[key] for key in ("label", "answer", "count") if key in one.truth), ""
-        )
-        if isinstance(row.truth, str) and truth and letters(row.truth) != letters(str(truth)):
+def _check_order(asked: Asked, given: Sequence[Given], questions: _Names, rows: _Names) -> None:
+    """Check that rows stand in the suite's order, by the pictures, words and truths they state."""
+    pictures = set(questions.pictures)
+    texts = set(questions.words)
+    for place, (question, row) in enumerate(zip(asked.conversations, given, strict=True)):
+        ours = ""
+        theirs = ""
+        truth = next((str(question.truth[key]) for key in _TRUTHS if key in question.truth), "")
+        captions = [letters(text) for text in question.truth.get("captions", ())]
+        if isinstance(row.truth, str) and truth and letters(row.truth) != letters(truth):
+            ours, theirs = f"'{truth}'", f"states the truth '{row.truth}'"
+        elif isinstance(row.truth, str) and captions and letters(row.truth) not in captions:
+            ours, theirs = "others", f"states the truth '{row.truth[:60]}'"
+        elif rows.pictures[place] in pictures - {questions.pictures[place]}:
+            ours, theirs = f"of '{questions.pictures[place]}'", f"is of the picture '{row.image}'"
+        elif rows.words[place] in texts - {questions.words[place]}:
+            ours, theirs = "another", f"answers '{row.question[:60]}'"
+        if theirs:
             raise EvaluationError(
-                f"{asked.suite.name}: answer {number + 1} states the truth '{row.truth}', the "
-                f"suite's question {number + 1} '{truth}': the file is in another order. Score it "
-                f"by the truths it states, without --data."
+                f"{asked.suite.name}: answer {place + 1} {theirs}, the suite's question "
+                f"{place + 1} {ours}: the file is in another order. Score it by the truths it "
+                f"states, without --data."
             )
 
 
-def _picture(one: Conversation) -> str:
-    return Path(one.images[0].path).name
-
-
-def _plain(name: str) -> str:
-    """A name without case and a picture's suffix, from which folders are left off."""
-    path = Path(name.replace("\\", "/"))
-    return (path.stem if is_picture(path) else path.name if "/" in name else name).lower().strip()
-
-
-def _asks(words: str) -> str:
-    """The question's letters, an instruction after its first line left off."""
-    return letters(words.strip().splitlines()[0]) if words.strip() else ""
+def _first_line(text: str) -> str:
+    """The letters of a question, an instruction after its first line left off."""
+    lines = text.strip().splitlines()
+    return letters(lines[0]) if lines else ""

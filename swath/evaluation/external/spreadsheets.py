@@ -2,72 +2,66 @@
 
 from __future__ import annotations
 
-import re
-import xml.etree.ElementTree as Xml
 import zipfile
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import ParseError
+
+from openpyxl import load_workbook
+from openpyxl.utils.escape import unescape
 
 from swath.errors import RequestError
 
-_MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
-_LARGEST = 2 * 1024**3
-_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
+LARGEST = 256 * 1024**2
+"""Bytes of all parts of a spreadsheet once they are unpacked."""
+
+_PROLOGUE = 64 * 1024  # bytes of a part in which a document type would be declared
 
 
 def sheet_rows(path: Path) -> list[dict[str, str | None]]:
     """Rows of the first sheet under its first row, whose names come in lower case.
 
     Raises:
-        RequestError: it is damaged, or no spreadsheet of this kind.
+        RequestError: it is damaged, too large once unpacked, or no spreadsheet of this kind.
     """
     try:
-        with zipfile.ZipFile(path) as file:
-            names = {name: file.getinfo(name) for name in file.namelist()}
-            sheets = sorted(
-                (name for name in names if re.fullmatch(r"xl/worksheets/sheet\d+\.xml", name)),
-                key=lambda name: (len(name), name),
-            )
-            shared = "xl/sharedStrings.xml"
-            texts = [_words(one) for one in _root(file, shared)] if shared in names else []
-            cells = [_cells(row, texts) for row in _root(file, sheets[0]).iter(f"{_MAIN}row")]
-    except (OSError, zipfile.BadZipFile, Xml.ParseError, IndexError, KeyError, ValueError) as error:
+        _check_parts(path)
+        workbook = load_workbook(path, read_only=True, data_only=True)
+        sheet = workbook.worksheets[0].iter_rows(values_only=True)
+        names = [str(name or "").strip().lower() for name in next(sheet, ())]
+        rows = []
+        for values in sheet:
+            cells = zip_longest(names, values[: len(names)])
+            row = {name: _text(value) for name, value in cells if name}
+            if any(row.values()):
+                rows.append(row)
+    except (OSError, zipfile.BadZipFile, ParseError, LookupError, TypeError, ValueError) as error:
         raise RequestError(
             f"{path}: cannot be read as a spreadsheet ({error}); save it as TSV or JSON from where "
             f"it was made."
         ) from None
-    head = {place: str(name).strip().lower() for place, name in (cells or [{}])[0].items() if name}
-    rows = [{name: row.get(place) for place, name in head.items()} for row in cells[1:]]
-    return [row for row in rows if any(row.values())]
+    return rows
 
 
-def _root(file: zipfile.ZipFile, name: str) -> Xml.Element:
-    if file.getinfo(name).file_size > _LARGEST:
-        raise ValueError(f"{name} is larger than {_LARGEST} bytes")
-    content = file.read(name)
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-        raise ValueError(f"{name} declares a document type")
-    return Xml.fromstring(content)
+def _check_parts(path: Path) -> None:
+    """Refuse what would not fit into memory or declares entities, before it is parsed."""
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+        size = sum(part.file_size for part in parts)
+        if size > LARGEST:
+            raise ValueError(f"{size:,} bytes once unpacked, more than {LARGEST:,}")
+        for part in parts:
+            with archive.open(part) as stream:
+                prologue = stream.read(_PROLOGUE).replace(b"\0", b"")  # UTF-16 has NULs between
+            if b"<!DOCTYPE" in prologue:
+                raise ValueError(f"{part.filename} declares a document type")
 
 
-def _cells(row: Xml.Element, texts: list[str]) -> dict[str, str | None]:
-    """Column letters to what stands there."""
-    found: dict[str, str | None] = {}
-    for place, cell in enumerate(row):
-        column = re.sub(r"\d", "", cell.get("r", "")) or str(place)
-        value = cell.findtext(f"{_MAIN}v")
-        kind = cell.get("t")
-        if kind == "s" and value is not None:
-            value = texts[int(value)]
-        elif kind == "inlineStr":
-            value = _words(cell)
-        found[column] = value
-    return found
-
-
-def _words(cell: Xml.Element) -> str:
-    """A cell's text, readings of its signs left out."""
-    runs = [one for part in cell if part.tag != f"{_MAIN}rPh" for one in part.iter(f"{_MAIN}t")]
-    found = runs or list(cell.iter(f"{_MAIN}t"))
-    return _ESCAPED.sub(
-        lambda sign: chr(int(sign[1], 16)), "".join(one.text or "" for one in found)
-    )
+def _text(value: Any) -> str | None:
+    """What a cell holds, in words; numbers without a needless point."""
+    if value is None or isinstance(value, str):
+        return value and unescape(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-TOKENISER = "swath-ptb-2"
+TOKENISER = "swath-ptb-3"
 """Stanford PTB 3.4.1, lower case, coco-caption's punctuation dropped; each Chinese, Japanese or
 Korean character alone, Latin words and numbers among them whole; line breaks are spaces."""
 
@@ -20,14 +20,15 @@ _SPELT = dict.fromkeys(
     ".?!,:;-\"'`“”‘’«»‹›…–—―\x85、。〃《》〈〉「」『』【】〔〕〖〗！＂＇（），－．／：；？", ""
 )
 _SPELT |= {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
-_SPELT |= {"£": "#", "€": "$", "¢": "cents", "½": "1/2", "¼": "1/4", "¾": "3/4", "&amp;": "&"}
+_SPELT |= {"£": "#", "€": "$", "¢": "cents", "½": "1/2", "¼": "1/4", "¾": "3/4"}
+_SPELT |= {"&amp;": "&", "&lt;": "<", "&gt;": ">"}
 _SPELT |= {"...": "", "....": "", "''": "", "``": ""}
 """How the tokeniser spells signs; "" where coco-caption drops them, as it does dashes."""
 
-_GONE = {0xAD: None} | dict.fromkeys(
-    (*range(9), *range(14, 28), 127, 0x200B, 0x200C, 0x200D, 0xFEFF, 0xFFFD), " "
+_GONE = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f\u200b-\u200d\ufe00-\ufe0f\ufeff\ufffd\U00010000-\U0010ffff]"
 )
-"""Signs without a shape: a soft hyphen joins, the others part words."""
+"""Signs without a shape, and those beyond 16 bits, which part words; a soft hyphen joins them."""
 
 _LETTER = r"(?:[^\W\d_\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u209f]|[\u0300-\u036f])"
 _SIGN = rf"(?:{_LETTER}|\d)"  # a letter or digit
@@ -55,7 +56,7 @@ _TOKENS = re.compile(
     | {_LETTER}+?(?=n{_QUOTE}t(?!{_SIGN})) | n{_QUOTE}t(?!{_SIGN})        # do n't
     | (?:can(?=not)|gon(?=na)|got(?=ta)|lem(?=me)|gim(?=me)|wan(?=na))(?=...?(?!{_SIGN}))
     | 't(?=(?:is|was)(?!{_SIGN}))                                    # 't is
-    | {_QUOTE}(?:s|m|d|re|ve|ll)(?!{_SIGN}) | {_QUOTE}(?:\d\d|[2-9]0s)(?!{_SIGN})  # it 's  '90s
+    | {_QUOTE}(?:s|m|d|re|ve|ll)(?!{_SIGN}) | {_QUOTE}(?:\d\d|[2-9]0s)(?!{_SIGN}|')  # it 's  '90s
     | [dol]{_QUOTE}{_LETTER}+                                        # o'clock
     | {_SIGN}+(?:-{_LETTER}+){{0,2}}(?:/{_SIGN}+(?:-{_LETTER}+){{0,2}}){{1,2}}(?!{_SIGN})  # and/or
     | (?-i:[A-Z]+&(?:amp;)?[A-Z]+) | c(?:\+\+|\#) | ph\.d\.?
@@ -66,7 +67,7 @@ _TOKENS = re.compile(
     | [-+]?\d*(?:[.:,]\d+)+ | [-+]\d+                                # 1,234  3.5  12:30  -4
     | {_SIGN}+(?:[_-]{_SIGN}+)*                                      # well-planned  30m
     | \#{_LETTER}+ | @{_LETTER}[\w-]*                                 # #tag
-    | \.\.\.\.? | --+ | \*+ | __+ | \#\#+ | [!?]+ | &amp; | .
+    | \.\.\.\.? | --+ | \*+ | __+ | \#\#+ | [!?]+ | &(?:amp|lt|gt); | .
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -80,7 +81,8 @@ def tokenise(caption: str) -> str:
     Line breaks of every kind become spaces: the Java tokeniser would shift all later captions to
     the wrong image at `\\r` or U+2028.
     """
-    chunks = _EAST.sub(r" \1 ", caption.translate(_GONE)).split()
+    text = _GONE.sub(" ", caption.replace("\xad", ""))
+    chunks = _EAST.sub(r" \1 ", text).split()
     tokens: list[str] = []
     for chunk, following in zip(chunks, [*chunks[1:], ""], strict=False):
         numbers = following[:1].isdigit() and chunk.lower() in _NUMBERED  # no. 5
@@ -93,5 +95,9 @@ def _tokens(chunk: str) -> tuple[str, ...]:
     """The tokens of signs between two spaces."""
     if chunk.isascii() and chunk.isalpha() and chunk.lower() not in _PARTED:
         return (chunk.lower(),)
-    found = (_SPELT.get(one, one.lower()) for one in _TOKENS.findall(chunk) if one <= "\uffff")
-    return tuple(_SUFFIX.sub(r"\1'\2", one) for one in found if one.strip("-"))
+    tokens = []
+    for sign in _TOKENS.findall(chunk):
+        token = _SPELT.get(sign, sign.lower())
+        if token.strip("-"):
+            tokens.append(_SUFFIX.sub(r"\1'\2", token))
+    return tuple(tokens)

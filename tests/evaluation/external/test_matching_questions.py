@@ -7,7 +7,8 @@ import pytest
 
 from swath.errors import AnnotationError, EvaluationError, RequestError
 from swath.evaluation.external.answer_files import read_answers
-from swath.evaluation.external.matching_questions import from_file, match
+from swath.evaluation.external.matching_questions import match
+from swath.evaluation.external.stated_truths import from_file
 from swath.evaluation.scoring import score
 from swath.evaluation.suites.running import ask
 from swath.evaluation.suites.table import shipped
@@ -368,3 +369,131 @@ def test_boxes_in_pixels_need_a_picture_whose_size_is_known(tmp_path, ship):
                              read_answers(lines(tmp_path / "a.jsonl", [row]))[1])  # fmt: skip
     with pytest.raises(RequestError, match=r"'pixels' are pixels.*--data"):
         match(asked, given, "pixels")
+
+
+def stated(tmp_path, suite, rows, dialect=None):
+    """What a suite scores of rows that state their own truths."""
+    _, given = read_answers(lines(tmp_path / "a.jsonl", rows))
+    asked, given = from_file(shipped()[suite], given)
+    matched = match(asked, given, dialect)
+    return matched, score(matched.predictions, asked.labels, resamples=0)[asked.suite.task]
+
+
+@pytest.mark.parametrize("name", ["vqa_type", "question_type", "task_type", "type"])
+def test_rows_of_other_kinds_than_the_suites_are_left_out_as_they_are_of_its_data(tmp_path, name):
+    rows = [{"question": f"{kind}?", "answer": "yes", "annotation": truth, name: kind}
+            for kind, truth in (("presence", "yes"), ("comp", "yes"), ("count", "7"))]  # fmt: skip
+    matched, found = stated(tmp_path, "rsvqa-lr", rows)
+    assert [one.truth["kind"] for one in matched.predictions] == ["presence", "comp"]
+    assert found["average_answer"].value == 1.0
+    with pytest.raises(RequestError, match="none of 1 answers is of its kinds"):
+        stated(tmp_path, "rsvqa-lr", rows[2:])
+
+
+def test_references_and_groundings_of_one_file_are_told_apart_by_their_type(tmp_path):
+    rows = [{"question": f"{kind}?", "answer": "[[10, 10, 30, 20, 90]]",
+             "gt_bbox": truth, "task_type": kind}
+            for kind, truth in (("ref", "[[10, 10, 30, 20, 90]]"),
+                                ("grounding", "[[60, 60, 90, 90, 0]]"))]  # fmt: skip
+    assert stated(tmp_path, "geochat-refer", rows)[1]["f1@0.5"].value == 1.0
+    assert stated(tmp_path, "geochat-grounding", rows)[1]["f1@0.5"].value == 0.0
+
+
+def test_an_id_that_comes_twice_is_one_question(tmp_path):
+    rows = [{"question_id": f"q{n}", "image": f"{n}.jpg", "answer": "River", "label": "River"}
+            for n in range(3)]  # fmt: skip
+    matched, found = stated(tmp_path, "aid", [*rows, {**rows[0], "answer": "Park"}])
+    assert (found["accuracy"].n, found["accuracy"].value) == (3, pytest.approx(2 / 3))
+    assert matched.repeated == ["q0"]
+    assert {one.id for one in stated(tmp_path, "aid", rows[::-1])[0].predictions} == {
+        "q0", "q1", "q2"
+    }  # fmt: skip
+
+
+def test_true_polygons_in_pixels_are_read_on_pictures_whose_size_the_suite_knows(tmp_path):
+    polygon = [[0, 0], [300, 0], [300, 300], [0, 300]]
+    row = {"question": "ship", "answer": "{<0><0><50><50>|<0>}", "ground_truth": [polygon]}
+    found = stated(tmp_path, "geochat-refer", [{**row, "dataset": "FAST"}])[1]  # of 600 px
+    assert found["f1@0.5"].value == 1.0
+    with pytest.raises(RequestError, match=r"lies in pixels.*no picture's size.*--data"):
+        stated(tmp_path, "geochat-refer", [row])
+    text = {**row, "ground_truth": "[60, 120, 180, 240]"}
+    with pytest.raises(RequestError, match="lies in pixels"):
+        stated(tmp_path, "geochat-refer", [text])
+
+
+def test_a_label_under_caption0_is_one_truth(tmp_path):
+    rows = [{"question": "class?", "answer": "toll booth", "caption0": "toll_booth"},
+            {"question": "class?", "answer": "zoo", "caption0": "zoo", "caption1": ""}]  # fmt: skip
+    assert stated(tmp_path, "fmow-wilds", rows)[1]["accuracy"].value == 1.0
+    with pytest.raises(RequestError, match="states 2 truths; a 'classify' has one"):
+        stated(tmp_path, "fmow-wilds", [{**rows[0], "caption1": "zoo"}])
+
+
+def test_what_a_model_thought_before_its_answer_is_no_answer(tmp_path):
+    rows = [{"id": "1", "answer": "<think>A park? No.</think>\n\nRiver", "label": "River"},
+            {"id": "2", "answer": "a lake, or </think> Lake", "label": "Lake"},
+            {"id": "3", "answer": "<think>endless", "label": "Lake"}]  # fmt: skip
+    matched, found = stated(tmp_path, "aid", rows)
+    assert [one.answer for one in matched.predictions] == ["River", "Lake", ""]
+    assert found["accuracy"].value == pytest.approx(2 / 3)
+
+
+def test_an_answer_without_end_is_unreadable_and_said(tmp_path):
+    row = {"id": "1", "answer": "a lake " * 1_500_000, "caption": "a lake"}
+    matched, found = stated(tmp_path, "rsicd", [row])
+    assert (matched.predictions[0].problem, found["rouge_l"].unreadable) == ("too long", 1)
+    assert matched.notes()["too long"] == {"count": 1, "first": ["1"]}
+
+
+def test_shuffled_output_of_swift_is_matched_by_picture_and_question(tmp_path, questions):
+    rows = []
+    for one in questions.conversations[::-1]:
+        words = one.text("user").splitlines()[0]
+        rows.append({
+            "response": one.truth["answer"],
+            "labels": one.truth["answer"],
+            "messages": [{"role": "user", "content": f"<image>{words}"}],
+            "images": [{"bytes": None, "path": f"/data/{one.images[0].path}"}],
+        })  # fmt: skip
+    matched = match(questions, read_answers(lines(tmp_path / "a.jsonl", rows))[1])
+    assert (matched.by, exact(matched).value) == ("picture and question", 1.0)
+
+
+def test_output_of_llama_factory_in_another_order_is_refused(tmp_path, questions):
+    rows = [{"prompt": "user", "predict": one.truth["answer"], "label": one.truth["answer"]}
+            for one in questions.conversations]  # fmt: skip
+    matched = match(questions, read_answers(lines(tmp_path / "a.jsonl", rows))[1])
+    assert (matched.by, exact(matched).value) == ("order", 1.0)
+    with pytest.raises(EvaluationError, match="the file is in another order"):
+        match(questions, read_answers(lines(tmp_path / "b.jsonl", rows[::-1]))[1])
+
+
+def test_order_is_refused_where_words_or_pictures_contradict_it(tmp_path, questions):
+    words = [one.text("user").splitlines()[0] for one in questions.conversations]
+    rows = [{"question": word, "answer": "yes"} for word in words]
+    assert match(questions, read_answers(lines(tmp_path / "a.jsonl", rows))[1]).by == "order"
+    with pytest.raises(EvaluationError, match=r"answer 1 answers 'what is the theme"):
+        match(questions, read_answers(lines(tmp_path / "b.jsonl", rows[::-1]))[1])
+    pictures = [{"image": f"{n}.tif", "answer": "yes"} for n in (2, 2, 1, 1)]
+    with pytest.raises(EvaluationError, match=r"answer 1 is of the picture '2\.tif'"):
+        match(questions, read_answers(lines(tmp_path / "c.jsonl", pictures))[1])
+
+
+def test_own_predictions_are_scored_again_as_they_were_with_kinds_and_sizes(tmp_path):
+    from swath.evaluation.predictions import write_predictions
+    from tests.evaluation.making import predicted
+
+    some = [predicted(n, "question", {"answer": "yes", "kind": kind}, answer=said)
+            for n, (kind, said) in enumerate((("presence", "yes"), ("comp", "no")))]  # fmt: skip
+    file = tmp_path / "predictions.jsonl"
+    write_predictions(file, some)
+    asked, given = from_file(shipped()["rsvqa-lr"], read_answers(file)[1])
+    again = match(asked, given).predictions
+    assert [one.truth for one in again] == [one.truth for one in some]
+    assert score(again, resamples=0)["question"]["average_answer"].value == 0.5
+    box = [0, 0, 400, 0, 400, 300, 0, 300]
+    write_predictions(file, [predicted(1, "refer", {"boxes": [box]}, size_wh=(800, 600),
+                                       answer="{<0><0><50><50>|<0>}")])  # fmt: skip
+    asked, given = from_file(shipped()["vrsbench-refer"], read_answers(file)[1])
+    assert score(match(asked, given).predictions, resamples=0)["refer"]["acc@0.5"].value == 1.0

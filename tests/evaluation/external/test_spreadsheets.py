@@ -3,19 +3,43 @@
 import zipfile
 
 import pytest
+from openpyxl import Workbook
 
 from swath.errors import RequestError
+from swath.evaluation.external import spreadsheets
 from swath.evaluation.external.answer_files import read_answers
 from swath.evaluation.external.spreadsheets import sheet_rows
 
-MAIN = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+LINKS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+PACKAGE = "http://schemas.openxmlformats.org/package/2006"
+KIND = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 
 
 def book(file, sheet, shared=None):
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("xl/worksheets/sheet1.xml", f"<worksheet {MAIN}>{sheet}</worksheet>")
-        if shared is not None:
-            archive.writestr("xl/sharedStrings.xml", f"<sst {MAIN}>{shared}</sst>")
+    """The least that is a workbook, its sheet as it is given."""
+    types = f'<Override PartName="/xl/workbook.xml" ContentType="{KIND}.sheet.main+xml"/>'
+    types += f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{KIND}.worksheet+xml"/>'
+    if shared is not None:
+        types += (
+            f'<Override PartName="/xl/sharedStrings.xml" ContentType="{KIND}.sharedStrings+xml"/>'
+        )
+    parts = {
+        "[Content_Types].xml": f'<Types xmlns="{PACKAGE}/content-types">{types}</Types>',
+        "_rels/.rels": f'<Relationships xmlns="{PACKAGE}/relationships"><Relationship Id="r1" '
+        f'Type="{LINKS}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{MAIN}" xmlns:r="{LINKS}"><sheets>'
+        f'<sheet name="a" sheetId="1" r:id="r1"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{PACKAGE}/relationships">'
+        f'<Relationship Id="r1" Type="{LINKS}/worksheet" Target="worksheets/sheet1.xml"/>'
+        f"</Relationships>",
+        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{MAIN}">{sheet}</worksheet>',
+    }
+    if shared is not None:
+        parts["xl/sharedStrings.xml"] = f'<sst xmlns="{MAIN}">{shared}</sst>'
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
     return file
 
 
@@ -53,3 +77,25 @@ def test_damaged_spreadsheets_say_what_to_save_instead(tmp_path, sheet, shared):
     (tmp_path / "b.xlsx").write_text("no archive")
     with pytest.raises(RequestError, match="save it as TSV or JSON"):
         sheet_rows(tmp_path / "b.xlsx")
+
+
+def test_a_spreadsheet_that_unpacks_to_too_much_is_refused_before_it_is_parsed(
+    tmp_path, monkeypatch
+):
+    file = book(tmp_path / "a.xlsx", "<sheetData>" + "<row><c/></row>" * 100_000 + "</sheetData>")
+    assert file.stat().st_size < 10_000
+    monkeypatch.setattr(spreadsheets, "LARGEST", 1024**2)
+    with pytest.raises(RequestError, match=r"1,50\d,\d+ bytes once unpacked.*save it as TSV"):
+        sheet_rows(file)
+
+
+def test_a_workbook_of_openpyxl_is_read_as_it_was_written(tmp_path):
+    workbook = Workbook()
+    workbook.active.append(["index", "Prediction", None])
+    workbook.active.append([1.0, "river", "no name above"])
+    workbook.active.append([0.5, True])
+    workbook.save(tmp_path / "a.xlsx")
+    assert sheet_rows(tmp_path / "a.xlsx") == [
+        {"index": "1", "prediction": "river"},
+        {"index": "0.5", "prediction": "True"},
+    ]

@@ -1,0 +1,166 @@
+"""Questions as an answer file itself tells them, where a suite's data is not at hand."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from swath.annotations.finding_pictures import is_picture
+from swath.annotations.parsing import boxes_of
+from swath.errors import RequestError
+from swath.evaluation.external.answer_files import KINDS, Given, words
+from swath.evaluation.metrics.grounding import quads_of
+from swath.evaluation.reading import read_count
+from swath.evaluation.scored_tasks import SCORED
+from swath.evaluation.suites.items import Item, conversations
+from swath.evaluation.suites.running import Asked
+from swath.evaluation.suites.table import Suite
+
+AS_STATED = "as the answer file says"
+GRID_PX = (100, 100)
+"""Size given to pictures nobody has seen, so that a 0 to 100 grid counts their pixels."""
+
+
+def from_file(suite: Suite, given: Sequence[Given]) -> tuple[Asked, list[Given]]:
+    """Questions as an answer file itself tells them, and those of its rows that answer the suite.
+
+    The suite's `kinds`, `only` and `without` choose among the rows as they do among its data. Rows
+    of one id, picture, question and truth are one question. Boxes are on a grid of 0 to 100 both
+    ways, or in pixels of pictures whose size the suite knows. Nothing can be missing then.
+
+    Raises:
+        RequestError: a row has no truth, none is of the suite's kinds, or truths are in pixels of
+            pictures that nobody has seen.
+    """
+    answers = [answer for answer in given if _admits(suite, answer)]
+    if not answers:
+        raise RequestError(
+            f"{suite.name}: none of {len(given)} answers is of its kinds of question; is it the "
+            f"suite they answer?"
+        )
+    names = _names_of(answers)
+    sizes = _sizes(suite, answers)
+    items: dict[str, Item] = {}
+    for number, (answer, name, size) in enumerate(zip(answers, names, sizes, strict=True), 1):
+        if name in items:
+            continue
+        truth = _stated_truth(suite, answer, size, f"answer {number} ('{answer.id}')")
+        phrases = {"question": answer.question, "phrase": answer.question}
+        items[name] = Item(name, (answer.image or name,), truth, phrases, None, size)
+    truths = [item.truth for item in items.values()]
+    labels = {truth["label"] for truth in truths if "label" in truth}
+    labels |= {label for truth in truths for label in truth.get("labels", ())}
+    objects = {truth["name"] for truth in truths if "name" in truth}
+    asked = conversations(suite, list(items.values()), "{question}", sorted(labels))
+    rows = [replace(answer, id=name) for answer, name in zip(answers, names, strict=True)]
+    return Asked(suite, asked, sorted(labels), sorted(objects), AS_STATED), rows
+
+
+def _admits(suite: Suite, answer: Given) -> bool:
+    """Whether a row is of the suite's kinds, as far as it says."""
+    kinds = suite.options.get("kinds")
+    if kinds and answer.kind and answer.kind not in kinds:
+        return False
+    for name, values in suite.options.get("only", {}).items():
+        value = _field(answer, name)
+        if value is not None and value not in values:
+            return False
+    without = suite.options.get("without", {})
+    return not any(_field(answer, name) in values for name, values in without.items())
+
+
+def _field(answer: Given, name: str) -> Any:
+    """What a row says under a name; the kind goes by several."""
+    value = answer.fields.get(name)
+    return answer.kind or None if value is None and name in KINDS else value
+
+
+def _names_of(answers: Sequence[Given]) -> list[str]:
+    """A name for the question of each row, the same whatever their order where they have ids."""
+    questions: dict[str, dict[tuple[str, ...], int]] = defaultdict(dict)
+    names = []
+    for number, answer in enumerate(answers):
+        name = answer.id or answer.image or f"{number}"
+        question = (answer.image, answer.question, words(answer.truth))
+        known = questions[plain_name(name)]
+        place = known.setdefault(question, len(known))
+        names.append(f"{name}#{place}" if place else name)
+    return names
+
+
+def _sizes(suite: Suite, answers: Sequence[Given]) -> list[tuple[int, int]]:
+    """Sizes of the pictures of each row: a grid of 100, or pixels where the boxes need them."""
+    if not SCORED.get(suite.task).boxes:
+        return [GRID_PX] * len(answers)
+    in_pixels = False
+    for number, answer in enumerate(answers, 1):
+        where = f"answer {number} ('{answer.id}')"
+        in_pixels = in_pixels or _beyond_grid(answer.truth, where)
+    sizes = []
+    for number, answer in enumerate(answers, 1):
+        size = GRID_PX
+        if "size_wh" in answer.fields:  # swath's own predictions
+            width, height = answer.fields["size_wh"]
+            size = (int(width), int(height))
+        elif in_pixels:
+            sides = suite.options.get("sizes", {})
+            side = sides.get(answer.fields.get("dataset"), suite.options.get("size_px"))
+            if side is None or isinstance(answer.truth, str):
+                raise RequestError(
+                    f"answer {number} ('{answer.id}'): its true box lies in pixels, and the file "
+                    f"says no picture's size; say where the data of {suite.name} is with --data."
+                )
+            size = (side, side)
+        sizes.append(size)
+    return sizes
+
+
+def _beyond_grid(truth: Any, where: str) -> bool:
+    """Whether the corners of a true box cannot lie on a grid of 0 to 100."""
+    if truth is None:
+        return False
+    boxes = boxes_of(truth, GRID_PX, where)
+    # Those of a turned box in words may lie outside: they are those before it is turned.
+    most = 150 if isinstance(truth, str) else 105
+    return bool(boxes.quads.max() > most)
+
+
+def _stated_truth(
+    suite: Suite, answer: Given, size_wh: tuple[int, int], where: str
+) -> dict[str, Any]:
+    """What a suite's task is scored against, as a row states it."""
+    truth = answer.truth
+    if truth is None:
+        raise RequestError(
+            f"{where} states no truth; say where the data of {suite.name} is with --data."
+        )
+    if suite.task in ("refer", "ground"):
+        return {"boxes": quads_of(boxes_of(truth, size_wh, where))}
+    several = [words(text) for text in truth] if isinstance(truth, list) else [words(truth)]
+    if suite.task in ("caption", "region"):
+        return {"captions": several}
+    if suite.task == "classes":
+        return {"labels": several}
+    if len(several) > 1:
+        raise RequestError(f"{where} states {len(several)} truths; a '{suite.task}' has one.")
+    if suite.task == "classify":
+        return {"label": several[0]}
+    if suite.task == "identify":
+        return {"name": several[0]}
+    if suite.task != "count":
+        return {"answer": several[0], "kind": answer.kind}
+    count, problem = read_count(several[0])
+    if count is None or problem:
+        raise RequestError(f"{where} states the count '{several[0]}'; write a whole number.")
+    return {"count": count}
+
+
+def plain_name(name: str) -> str:
+    """A name without case and a picture's suffix, from which folders are left off."""
+    path = Path(name.replace("\\", "/"))
+    if is_picture(path):
+        return path.stem.lower().strip()
+    return (path.name if "/" in name else name).lower().strip()
