@@ -16,6 +16,8 @@ from swath.files import read_json
 from swath.recipes import load_recipe, validate
 from tests.making import BLUE, GREEN, RED, rectangle
 
+pytestmark = pytest.mark.numeric
+
 STAGE = {"train": ["projector"], "steps": 2, "batch_size": 4}
 
 

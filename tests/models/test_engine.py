@@ -15,6 +15,8 @@ from swath.models.engine import LocalEngine
 from swath.models.image_prefix import Seen
 from tests.making import asks, rectangle, small_set
 
+pytestmark = pytest.mark.numeric
+
 LABELS = ["red land", "red lands", "red", "a field of another colour", "green land"]
 
 

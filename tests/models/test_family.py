@@ -30,6 +30,8 @@ from swath.recipe import Imagery, Models, Stage
 from swath.tuning.stages import count_parts, prepare
 from tests.making import rectangle
 
+pytestmark = pytest.mark.numeric
+
 EVA, GLM = "Salesforce/blip2-opt-2.7b", "zai-org/glm-4-9b-chat-hf"
 LLAMA = "meta-llama/Llama-2-7b-chat-hf"
 FAMILIES = {

@@ -11,6 +11,8 @@ from swath.models.encoding import Encoded
 from swath.models.engine import LocalEngine, _answered
 from tests.making import asks, rectangle
 
+pytestmark = pytest.mark.numeric
+
 TEXTS = [letter * 8 for letter in "abcdefghijkl"]
 
 

@@ -7,6 +7,8 @@ from swath.recipe import ImageLoss
 from swath.tuning.batches import Targets
 from swath.tuning.losses import ImageHeads, counted, text_loss
 
+pytestmark = pytest.mark.numeric
+
 HALF, QUARTER = math.log(2), math.log(4)
 
 

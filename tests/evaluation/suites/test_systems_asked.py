@@ -16,6 +16,8 @@ from swath.models.engine import LocalEngine
 from swath.recipes import overridden
 from tests.making import BLUE, GREEN, RED, rectangle, tiny_recipe
 
+pytestmark = pytest.mark.numeric
+
 COLOURS = [("red", RED), ("green", GREEN), ("blue", BLUE)]
 
 
