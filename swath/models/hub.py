@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import huggingface_hub.constants
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError
 from transformers import AutoConfig
@@ -28,7 +28,8 @@ def fetched(name: str, revision: str | None, any_kind: bool = False) -> Path:
         raise ModelError(f"'{name}': there is no such run or folder, and it is no Hub name either.")
     from huggingface_hub import hf_hub_download, snapshot_download
 
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    # The variable of this name was read when huggingface_hub was imported.
+    huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = True
     patterns = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
     try:
         # The small file first: a family that swath cannot encode is refused before gigabytes.

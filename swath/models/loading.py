@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.utils import enable_progress_bars
 from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import (
@@ -35,7 +36,8 @@ from swath.models.templates import TEMPLATES, ending, serves
 from swath.recipe import Imagery, Models
 from swath.recipes import load_recipe
 
-transformers_logging.disable_progress_bar()  # the command line shows its own
+transformers_logging.disable_progress_bar()  # of loading weights: the command line shows its own
+enable_progress_bars()  # of downloads, which the line above switched off as well
 
 EMBEDDED = Path(__file__).parent / "embedded"
 """Folder of swath-nano's weights, shipped with the package."""

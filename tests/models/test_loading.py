@@ -190,3 +190,20 @@ def test_a_damaged_adapter_is_an_error_that_names_it(tiny, tiny_base, tmp_path):
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(ModelError, match="run/adapter does not fit its base"):
         load(run)
+
+
+def test_a_download_shows_its_bar_and_tells_nobody(monkeypatch):
+    import huggingface_hub
+    from huggingface_hub.utils import are_progress_bars_disabled
+
+    from swath.models.hub import fetched
+
+    def nothing_there(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", nothing_there)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_TELEMETRY", False)
+    with pytest.raises(ModelError, match="cannot be fetched from the Hub"):
+        fetched("owner/model", None)
+    assert not are_progress_bars_disabled()
+    assert huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY
