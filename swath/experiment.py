@@ -10,12 +10,14 @@ Each verb reads what the one before left there and can be run again.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from swath.building import Building, Progress
+from swath.endpoint import is_address
 from swath.errors import EvaluationError, FormatError, ModelError, RequestError
 from swath.evaluation import baselines
 from swath.evaluation.answering import answers_from, part_of, stop_score
@@ -51,6 +53,9 @@ class Experiment(Building):
         folder: `runs/<name>`.
     """
 
+    unnamed: frozenset[str] = frozenset()
+    """Addresses that a run's own recipe names and the user did not: they are sent no key."""
+
     @classmethod
     def of_run(cls, folder: Path | str, overrides: Sequence[str] = ()) -> Experiment:
         """The experiment in a folder that `tune` has filled.
@@ -77,7 +82,30 @@ class Experiment(Building):
         if overrides:
             sides(recipe)  # a mistyped one is not kept
             write_text(folder / "recipe.yaml", dump(recipe))
-        return cls(recipe, folder)
+        experiment = cls(recipe, folder)
+        whos = [side(name).who for name in sides(recipe)]
+        experiment.unnamed = frozenset(
+            who for who in whos if is_address(who) and not any(who in text for text in overrides)
+        )
+        return experiment
+
+    def refuse_unnamed(self, name: str) -> None:
+        """Send no key to an address that only the run's recipe names: it may be someone else's.
+
+        Args:
+            name: of the side that is about to be asked.
+
+        Raises:
+            RequestError: the environment holds the key that the recipe says to send there.
+        """
+        who = side(name).who
+        variable = self.recipe.evaluation.remote.key
+        if who in self.unnamed and os.environ.get(variable):
+            raise RequestError(
+                f"{self.folder}/recipe.yaml, not you, says to send {variable} to {who}; if you "
+                f"want that, name the address: "
+                f"swath evaluate {self.folder} 'evaluation.sides={list(self.sides)}'"
+            )
 
     def plan(self, progress: Progress | None = None) -> Plan:
         """What tuning would train here, how long it would take and what it would hold."""
@@ -163,6 +191,7 @@ class Experiment(Building):
             shard: "1/3" asks the first third alone and writes replies only; once all are there,
                 evaluating without it puts them together.
         """
+        self.refuse_unnamed(name)
         recipe, section, built = self.recipe, self.recipe.evaluation, self.tuned_set()
         asked = self.questions(built)
         folder = self.folder / "evaluation" / side(name).folder
@@ -265,9 +294,9 @@ class Experiment(Building):
             )
         return known, limit
 
-    def baselines(self) -> dict[str, Sequence[Prediction]]:
+    def baselines(self, built: InstructionSet | None = None) -> dict[str, Sequence[Prediction]]:
         """What asks nothing of any picture: the commonest class, the mean box and the like."""
-        built = self.set()
+        built = built or self.set()
         return dict(baselines.blind(built.split("train"), self.questions(built)))
 
     def report(self, command: str, to: Path | None = None) -> Path:
@@ -280,7 +309,7 @@ class Experiment(Building):
             title=self.recipe.name,
             runs=self.runs(),
             labels=built.labels,
-            baselines=self.baselines(),
+            baselines=self.baselines(built),  # built anew, a run's own writer would be asked
             recipe=dump(self.recipe),
             card=built.card,
             versions=read_json(self.folder / RUN_FILE)["versions"],

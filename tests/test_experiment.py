@@ -5,6 +5,7 @@ import pytest
 
 from swath.errors import (
     AnnotationError,
+    EndpointError,
     EvaluationError,
     FormatError,
     RequestError,
@@ -13,7 +14,7 @@ from swath.errors import (
 from swath.evaluation.predictions import read_predictions
 from swath.experiment import Experiment
 from swath.files import read_json
-from swath.recipes import load_recipe, validate
+from swath.recipes import dump, load_recipe, validate
 from tests.making import BLUE, GREEN, RED, rectangle
 
 pytestmark = pytest.mark.numeric
@@ -342,6 +343,37 @@ def assert_alike(value, expected, place="scores"):
 def test_scores_that_differ_by_more_than_rounding_are_told_apart():
     with pytest.raises(AssertionError, match=r"scores.tasks\[0\].n"):
         assert_alike({"tasks": [{"n": 1.001}]}, {"tasks": [{"n": 1.0}]})
+
+
+def test_a_run_s_own_recipe_sends_no_key_to_an_address(experiment, monkeypatch):
+    experiment.tune()
+    stranger = "http://127.0.0.1:9/v1#listener"
+    keys = {"sides": ["tuned", stranger], "remote": {"key": "SOMEONES_SECRET", "tries": 1}}
+    row = experiment.recipe.model_dump(mode="json")
+    row["evaluation"] |= keys
+    (experiment.folder / "recipe.yaml").write_text(dump(validate(row, "sent.yaml")))
+    monkeypatch.setenv("SOMEONES_SECRET", "abc")
+    sent = Experiment.of_run(experiment.folder)
+    with pytest.raises(RequestError, match=r"not you, says to send SOMEONES_SECRET to http://127"):
+        sent.evaluate(stranger)
+    with pytest.raises(RequestError, match=r"not you, says to send SOMEONES_SECRET"):
+        Experiment.of_run(experiment.folder, ["evaluation.views=1"]).evaluate(stranger)
+    named = Experiment.of_run(experiment.folder, [f"evaluation.sides=[tuned, '{stranger}']"])
+    with pytest.raises(EndpointError, match="gave no answer"):  # nobody listens there
+        named.evaluate(stranger)
+    monkeypatch.delenv("SOMEONES_SECRET")
+    with pytest.raises(EndpointError, match="gave no answer"):
+        sent.evaluate(stranger)
+
+
+def test_a_report_asks_no_writer_that_a_run_s_recipe_names(experiment, monkeypatch):
+    experiment.tune()
+    for side in experiment.sides:
+        experiment.evaluate(side)
+    monkeypatch.setattr(Experiment, "build", None)
+    card = experiment.folder / "set" / "card.json"
+    card.write_text(card.read_text().replace('"seed": 0', '"seed": 1'))
+    assert Experiment.of_run(experiment.folder).report("swath report own").is_file()
 
 
 def test_a_mistyped_side_is_not_kept(experiment):

@@ -79,6 +79,8 @@ def _asked_with(model: str, overrides: list[str], out: Path | None) -> tuple[Any
             raise RequestError(f"{model}: no run, so say where the results shall go, with --out.")
         return overridden({"name": "suites"}, overrides, "evaluate"), ()
     experiment = Experiment.of_run(model, overrides)
+    for system in experiment.sides:
+        experiment.refuse_unnamed(system)
     if any(name.startswith("few-shot") for name in experiment.sides):
         return experiment.recipe, experiment.tuned_set().split("train")
     return experiment.recipe, ()
