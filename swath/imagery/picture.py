@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from swath.imagery.rendering import Pixels, Seen, Values, resized
-from swath.imagery.scene import Bands, Scene, Size, Window
+from swath.imagery.scene import Bands, Scene, Size, Window, decoding
 
 _PICTURES = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM")  # not EPS, which Ghostscript would run
 _ORIENTATION = 0x0112  # EXIF tag
@@ -29,6 +29,17 @@ _WIDE_MODES = {"I;16": "uint16", "I;16B": "uint16", "I;16L": "uint16", "I": "int
 
 # A picture up to LARGEST_READ_PX is read; above it Pillow raises, which we pass on as our own.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+def open_image(path: Path | str) -> Image.Image:
+    """What Pillow reads from a file, decoded, in the mode in which it is stored.
+
+    Raises:
+        ImageryError: it is damaged, too large, or of a format that is not read here.
+    """
+    with decoding(path), Image.open(path, formats=_PICTURES) as picture:
+        picture.load()
+        return picture
 
 
 def open_picture(path: Path) -> Picture:

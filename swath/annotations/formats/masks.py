@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from swath.annotations.finding_pictures import (
     SPLITS,
@@ -25,7 +25,9 @@ from swath.annotations.image import AnnotatedImage, Question
 from swath.annotations.notes import note
 from swath.annotations.parsing import image_of, objects
 from swath.boxes import rectangle_around
-from swath.errors import AnnotationError
+from swath.errors import AnnotationError, ImageryError
+from swath.imagery.picture import open_image
+from swath.imagery.scene import LARGEST_READ_PX, decoding
 
 CHANGE = "change"
 """Class of what a change mask shows."""
@@ -174,27 +176,42 @@ def _named(names: list[str] | None, value: int, mask: Path) -> str:
 def _values(mask: Path, colours: dict[int, int] | None) -> NDArray[np.integer]:
     """(height, width) class of each pixel."""
     try:
-        if mask.suffix.lower() in (".tif", ".tiff"):
-            from swath.imagery.raster import opened
-
-            with opened(str(mask)) as raster:
-                values = np.moveaxis(raster.read(), 0, -1)
-        else:
-            with Image.open(mask) as picture:
-                values = np.asarray(picture)
-    except (OSError, UnidentifiedImageError, ValueError) as error:
+        values = _stored(mask)
+    except ImageryError as error:
         raise AnnotationError(f"{mask}: cannot be read as a mask ({error}).") from None
-    values = np.atleast_3d(values)[..., :3].astype(np.int64)
+    values = np.atleast_3d(values)[..., :3]
+    # Eight bytes for each of a mask's pixels would be more than most machines have.
+    if values.dtype.kind != "u":
+        values = values.astype(np.uint8 if values.dtype.kind == "b" else np.int64)
     if values.shape[2] < 3 or (values == values[..., :1]).all():
         return values[..., 0]
     if colours is None:
         raise AnnotationError(
             f"{mask}: in colours; say them in classes.txt, a line `name red green blue` each."
         )
-    packed = (values[..., 0] << 16) | (values[..., 1] << 8) | values[..., 2]
-    found, where = np.unique(packed, return_inverse=True)
-    known = np.array([colours.get(int(colour), _OTHER) for colour in found])
-    return known[where].reshape(packed.shape)
+    red, green, blue = (values[..., band].astype(np.int32) for band in range(3))
+    packed = (red << 16) | (green << 8) | blue
+    classes = np.full(packed.shape, _OTHER, dtype=np.int32)
+    for colour, number in colours.items():
+        classes[packed == colour] = number
+    return classes
+
+
+def _stored(mask: Path) -> NDArray[Any]:
+    """(height, width) or (height, width, band) values of a mask's file.
+
+    Raises:
+        ImageryError: it is damaged, too large, or of a format that is not read here.
+    """
+    if mask.suffix.lower() not in (".tif", ".tiff"):
+        return np.asarray(open_image(mask))
+    from swath.imagery.raster import opened
+
+    with decoding(mask), opened(str(mask)) as raster:
+        if raster.width * raster.height > LARGEST_READ_PX:
+            raise ImageryError(f"{mask}: more than {LARGEST_READ_PX} pixels; cut it into tiles.")
+        bands = raster.read(list(range(1, min(raster.count, 3) + 1)))
+        return np.moveaxis(bands, 0, -1)
 
 
 def _classes(root: Path) -> tuple[list[str] | None, dict[int, int] | None]:

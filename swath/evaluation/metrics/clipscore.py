@@ -18,6 +18,7 @@ from swath.errors import ModelError
 from swath.evaluation.metrics.base import share
 from swath.evaluation.predictions import Prediction
 from swath.evaluation.report.gallery import rendered
+from swath.imagery.picture import open_image
 from swath.models.encoding import batches
 from swath.recipe import Rendering
 
@@ -109,7 +110,7 @@ def clip_scores(
     captions: Sequence[str],
     references: Sequence[Sequence[str]],
     batch_size: int = 32,
-    open_image: Callable[[str], Image.Image] = Image.open,
+    open_image: Callable[[str], Image.Image] = open_image,
 ) -> Scores:
     """Both scores of captions by a CLIP checkpoint.
 

@@ -15,6 +15,7 @@ from swath.errors import SwathError
 from swath.evaluation.predictions import Prediction
 from swath.evaluation.report.charts import Series
 from swath.evaluation.scored_tasks import SCORED, failed, goodness
+from swath.imagery.picture import open_image
 from swath.imagery.scene import open_scene
 from swath.recipe import Rendering
 
@@ -71,10 +72,10 @@ class Gallery:
     """Draws examples; a picture that several of them show is opened once.
 
     Args:
-        open_image: opens the picture of a path; Pillow by default.
+        open_image: opens the picture of a path.
     """
 
-    open_image: OpenImage = Image.open
+    open_image: OpenImage = open_image
     _thumbnails: dict[str, str | None] = field(default_factory=dict)
 
     def example(self, answers: Sequence[tuple[Series, Judged]]) -> dict[str, Any]:
@@ -125,7 +126,7 @@ class Gallery:
             picture.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
             stream = io.BytesIO()
             picture.save(stream, "JPEG", quality=82)
-        except (SwathError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        except (SwathError, OSError, ValueError):
             return None
         return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from PIL import Image
 
 from swath.evaluation.metrics.base import METRICS, Score
 from swath.evaluation.metrics.classification import confusion, per_class
@@ -29,6 +28,7 @@ from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.slices import GsdOf
 from swath.evaluation.suites.running import Result
 from swath.files import refuse_foreign_file, write_text
+from swath.imagery.picture import open_image
 
 OUTCOMES = {
     "right": "The class, name, count or answer is the true one; a box has IoU of at least 0.5; all "
@@ -60,7 +60,7 @@ class Report:
         command: that made the run.
         made: when; now if not given.
         examples: most failures, and most other answers, to show a task.
-        open_image: opens the picture of a path; Pillow by default.
+        open_image: opens the picture of a path.
         resamples: of the bootstrap, for baselines and differences.
         suites: results on benchmarks, beside published numbers.
         gsd_of: metres of ground a pixel of a picture, for slices.
@@ -77,7 +77,7 @@ class Report:
     command: str = ""
     made: str = ""
     examples: int = 12
-    open_image: OpenImage = Image.open
+    open_image: OpenImage = open_image
     resamples: int = RESAMPLES
     suites: Sequence[Result] = ()
     gsd_of: GsdOf | None = None

@@ -116,6 +116,16 @@ def test_a_damaged_mask_is_refused(folder):
         read(folder.path)
 
 
+def test_a_postscript_in_a_masks_clothes_is_not_run(folder, monkeypatch):
+    from PIL import EpsImagePlugin
+
+    folder.picture("images/a.png")
+    folder.text("masks/a.png", "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_: pytest.fail("was run"))
+    with pytest.raises(AnnotationError, match=r"a.png: cannot be read as a mask"):
+        read(folder.path)
+
+
 @pytest.mark.parametrize(("name", "pairs"), [("levir_cd_samples", 9), ("dsifn_cd_samples", 5)])
 def test_real_pairs_have_a_box_for_each_patch_that_scipy_finds(data_folder, name, pairs):
     with noted() as found:
