@@ -45,6 +45,19 @@ class Boxes:
         return _NONE
 
     @classmethod
+    def from_rows(cls, rows: ArrayLike) -> Boxes:
+        """Boxes from rows of eight numbers: x and y of the four corners in order, pixels."""
+        return cls(np.asarray(rows, dtype=np.float64).reshape(-1, 4, 2))
+
+    def to_rows(self, decimals: int | None = 3) -> list[list[float]]:
+        """Rows of eight numbers, as files hold boxes; unrounded where `decimals` is None."""
+        numbers = self.quads.reshape(-1, 8)
+        if decimals is not None:
+            numbers = numbers.round(decimals)
+        rows: list[list[float]] = numbers.tolist()
+        return rows
+
+    @classmethod
     def from_hbb(cls, corners: ArrayLike) -> Boxes:
         """Horizontal boxes from (n, 4) rows x1, y1, x2, y2; swapped corners are put in order."""
         xyxy = np.asarray(corners, dtype=np.float64).reshape(-1, 4)

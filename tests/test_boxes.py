@@ -150,3 +150,11 @@ def test_moves_are_those_of_the_corners():
     assert box.scaled((2, 0.5)).hbb.tolist() == [[2, 1, 6, 2]]
     flip_left_right = [[-1, 0, 100], [0, 1, 0]]
     assert box.transformed(flip_left_right).hbb.tolist() == [[97, 2, 99, 4]]
+
+
+def test_rows_of_eight_numbers_are_rounded_and_come_back():
+    box = Boxes.from_rows([[10, 20, 30.12349, 20, 30.12349, 40, 10, 40]])
+    assert box.to_rows() == [[10, 20, 30.123, 20, 30.123, 40, 10, 40]]
+    assert box.to_rows(None) == [[10, 20, 30.12349, 20, 30.12349, 40, 10, 40]]
+    assert Boxes.from_rows(box.to_rows(None)).quads.tolist() == box.quads.tolist()
+    assert Boxes.from_rows([]).to_rows() == []

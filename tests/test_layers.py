@@ -13,7 +13,6 @@ PACKAGE = Path(swath.__file__).parent
 GROUND_FLOOR = (
     "boxes",
     "dialect",
-    "gridtext",
     "recipe",
     "recipes",
     "registry",

@@ -8,8 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from swath.boxes import Boxes
 from swath.errors import FormatError, ShapeError
 from swath.files import read_jsonl, write_jsonl
@@ -96,7 +94,7 @@ class AnnotatedImage:
             "size_wh": list(self.size_wh),
             "label": self.label,
             "captions": list(self.captions),
-            "boxes": np.round(self.boxes.quads.reshape(-1, 8), 3).tolist(),
+            "boxes": self.boxes.to_rows(),
             "names": list(self.names),
             "phrases": list(self.phrases),
             "split": self.split,
@@ -123,7 +121,7 @@ class AnnotatedImage:
                 size_wh=(int(width), int(height)),
                 label=row["label"],
                 captions=tuple(row["captions"]),
-                boxes=Boxes(np.asarray(row["boxes"], dtype=np.float64).reshape(-1, 4, 2)),
+                boxes=Boxes.from_rows(row["boxes"]),
                 names=tuple(row["names"]),
                 phrases=tuple(row["phrases"]),
                 split=row["split"],

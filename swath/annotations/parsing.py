@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from swath.annotations.finding_pictures import UNMEASURED, image_id
 from swath.annotations.image import AnnotatedImage
 from swath.boxes import Boxes, rectangle_around
+from swath.dialect import ORIENTED, from_grid, numbers
 from swath.errors import AnnotationError, ImageryError
-from swath.gridtext import ORIENTED, from_grid, numbers
 from swath.imagery.scene import open_scene
 
 OBJECT = "object"

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from swath.annotations.finding_pictures import UNMEASURED
 from swath.boxes import Boxes
 from swath.errors import EvaluationError
-from swath.evaluation.metrics.grounding import boxes_of, quads_of
 from swath.evaluation.predicting import unanswered
 from swath.evaluation.predictions import Prediction
 from swath.evaluation.scored_tasks import SCORED
@@ -179,7 +178,7 @@ def _relative(train: Sequence[Conversation], task: str) -> NDArray[np.float64]:
     """
     rows = []
     for one in _training(train, task):
-        boxes = boxes_of(one.truth["boxes"][:1] if task == "refer" else one.truth["boxes"])
+        boxes = Boxes.from_rows(one.truth["boxes"][:1] if task == "refer" else one.truth["boxes"])
         rows.append(boxes.hbb / np.tile(one.images[0].size_wh, 2))
     return np.concatenate(rows)
 
@@ -188,7 +187,7 @@ def _boxed(share: NDArray[np.float64], test: Sequence[Conversation]) -> list[Pre
     predictions = []
     for one in test:
         box = Boxes.from_hbb([share * np.tile(one.images[0].size_wh, 2)])
-        predictions.append(replace(unanswered(one), boxes=quads_of(box), problem=None))
+        predictions.append(replace(unanswered(one), boxes=box.to_rows(), problem=None))
     return predictions
 
 

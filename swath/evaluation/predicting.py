@@ -10,7 +10,6 @@ import numpy as np
 
 from swath.boxes import Boxes
 from swath.errors import EvaluationError
-from swath.evaluation.metrics.grounding import quads_of
 from swath.evaluation.predictions import EMPTY, REFUSED, Prediction
 from swath.evaluation.reading import Labels, Names
 from swath.evaluation.scored_tasks import SCORED, Answered, scored_task
@@ -154,7 +153,7 @@ def _asked(conversation: Conversation) -> list[list[float]] | None:
     """The boxes of the last question."""
     turns = [turn for turn in conversation.turns if turn.role == "user"][-1:]
     boxes = [part.boxes for turn in turns for part in turn.parts if isinstance(part, Box)]
-    return [row for some in boxes for row in quads_of(some)] or None
+    return [row for some in boxes for row in some.to_rows()] or None
 
 
 def _closed(

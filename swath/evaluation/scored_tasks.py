@@ -69,7 +69,7 @@ def _read_damage(answer: Answered) -> Prediction:
 
 
 def _read_description(answer: Answered) -> Prediction:
-    rows = grounding.quads_of(answer.boxes) if answer.boxes is not None else []
+    rows = answer.boxes.to_rows() if answer.boxes is not None else []
     return replace(read_words(answer), boxes=rows or None)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import sqrt
 
+from swath.boxes import Boxes
 from swath.errors import SwathError
 from swath.evaluation.metrics.base import Score
-from swath.evaluation.metrics.grounding import boxes_of
 from swath.evaluation.metrics.statistics import RESAMPLES
 from swath.evaluation.predictions import Prediction
 from swath.evaluation.scored_tasks import scored_task
@@ -83,7 +83,7 @@ def _kind(one: Prediction) -> str | None:
 
 def _size(one: Prediction) -> str | None:
     rows = one.truth.get("boxes") if one.task in ("refer", "ground", "describe") else one.asked
-    return _named(sqrt(float(boxes_of(rows).areas.mean())), _SIDES) if rows else None
+    return _named(sqrt(float(Boxes.from_rows(rows).areas.mean())), _SIDES) if rows else None
 
 
 def _count(one: Prediction) -> str | None:

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import numpy as np
-
 from swath.boxes import Boxes
 from swath.errors import FormatError, ShapeError
 from swath.files import read_jsonl, write_jsonl
@@ -187,7 +185,7 @@ def _part_row(part: Part) -> dict[str, Any]:
         return {"text": part.text}
     if isinstance(part, Image):
         return {"image": part.path, "size_wh": list(part.size_wh)}
-    return {"boxes": np.round(part.boxes.quads.reshape(-1, 8), 3).tolist(), "of": part.image}
+    return {"boxes": part.boxes.to_rows(), "of": part.image}
 
 
 def _part(row: dict[str, Any]) -> Part:
@@ -196,5 +194,4 @@ def _part(row: dict[str, Any]) -> Part:
     if "image" in row:
         width, height = row["size_wh"]
         return Image(row["image"], (int(width), int(height)))
-    quads = np.asarray(row["boxes"], dtype=np.float64).reshape(-1, 4, 2)
-    return Box(Boxes(quads), row["of"])
+    return Box(Boxes.from_rows(row["boxes"]), row["of"])

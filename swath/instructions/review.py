@@ -163,7 +163,7 @@ def written(turn: Turn) -> str:
         if isinstance(part, Text):
             said.append(part.text)
         if isinstance(part, Box):
-            rows = part.boxes.quads.reshape(-1, 8).round(1).tolist()
+            rows = part.boxes.to_rows(1)
             said += [f"[box {' '.join(f'{value:g}' for value in row)}]" for row in rows]
     return "".join(said).strip()
 
@@ -181,18 +181,14 @@ def parts_of(text: str) -> list[dict[str, Any]]:
             continue
         try:
             values = [float(value) for value in piece.replace(",", " ").split()]
-            boxes = (
-                Boxes.from_hbb(values)
-                if len(values) == 4
-                else Boxes(np.array([values]).reshape(-1, 4, 2))
-            )
+            boxes = Boxes.from_hbb(values) if len(values) == 4 else Boxes.from_rows([values])
             if len(boxes) != 1:
                 raise ValueError
         except (ValueError, ShapeError):
             raise InstructionError(
                 f"'[box {piece}]' is no box; write four numbers, or eight of its corners."
             ) from None
-        parts.append({"boxes": boxes.quads.reshape(-1, 8).tolist(), "of": 0})
+        parts.append({"boxes": boxes.to_rows(None), "of": 0})
     return parts
 
 

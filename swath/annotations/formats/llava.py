@@ -20,9 +20,9 @@ from swath.annotations.notes import note, using
 from swath.annotations.parsing import OBJECT, class_of, image_of, objects, put, sentence, size_of
 from swath.annotations.tables import load, root_of, rows_of, split_in, table_files
 from swath.boxes import Boxes
+from swath.dialect import ORIENTED, from_grid, numbers
 from swath.errors import AnnotationError
 from swath.files import replacing
-from swath.gridtext import ORIENTED, from_grid, numbers
 
 LARGEST_PICTURE = 20 * 1024**2
 """Bytes of a picture written into a row as a data URL."""

@@ -25,7 +25,6 @@ from swath.errors import AnnotationError, EvaluationError, RequestError
 from swath.evaluation.metrics import detection
 from swath.evaluation.metrics.base import Score
 from swath.evaluation.metrics.detection import Objects
-from swath.evaluation.metrics.grounding import quads_of
 from swath.evaluation.predicting import unanswered
 from swath.evaluation.predictions import NO_BOX, Prediction
 from swath.evaluation.reading import letters
@@ -364,7 +363,7 @@ def _answered(
         blank = unanswered(conversation)
         some = boxes.get((paths[blank.image], blank.truth["name"]), [])
         some = sorted(some, key=lambda one: -one.score)
-        rows = quads_of(Boxes(np.array([one.quad for one in some]))) if some else None
+        rows = Boxes(np.array([one.quad for one in some])).to_rows() if some else None
         said = f"{len(some)} boxes" if some else ""
         problem = None if some else NO_BOX
         predictions.append(replace(blank, answer=said, boxes=rows, problem=problem))

@@ -12,7 +12,6 @@ from swath.annotations.finding_pictures import is_picture
 from swath.annotations.parsing import boxes_of
 from swath.errors import RequestError
 from swath.evaluation.external.answer_files import KINDS, Given, words
-from swath.evaluation.metrics.grounding import quads_of
 from swath.evaluation.reading import read_count
 from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.suites.items import Item, conversations
@@ -138,7 +137,7 @@ def _stated_truth(
             f"{where} states no truth; say where the data of {suite.name} is with --data."
         )
     if suite.task in ("refer", "ground"):
-        return {"boxes": quads_of(boxes_of(truth, size_wh, where))}
+        return {"boxes": boxes_of(truth, size_wh, where).to_rows()}
     several = [words(text) for text in truth] if isinstance(truth, list) else [words(truth)]
     if suite.task in ("caption", "region"):
         return {"captions": several}

@@ -59,7 +59,8 @@ def hits(predictions: Sequence[Prediction]) -> NDArray[np.float64]:
     """(n, 5) of each answer: pairs by falling IoU, most pairs, upright pairs, answers, truths."""
     rows = np.zeros((len(predictions), 5))
     for row, one in zip(rows, predictions, strict=True):
-        answered, truth = boxes_of(one.boxes or []), boxes_of(one.truth.get("boxes") or [])
+        answered = Boxes.from_rows(one.boxes or [])
+        truth = Boxes.from_rows(one.truth.get("boxes") or [])
         oriented = matching.overlaps(answered, truth)
         row[0] = matching.greedy(oriented, THRESHOLD)
         row[1] = matching.most(oriented, THRESHOLD)
@@ -80,8 +81,8 @@ def overlaps(
     oriented, upright = np.zeros(len(predictions)), np.zeros(len(predictions))
     rows = [row for row, one in enumerate(predictions) if one.boxes]
     if rows:
-        answered = boxes_of([(predictions[row].boxes or [])[0] for row in rows])
-        truth = boxes_of([predictions[row].truth["boxes"][0] for row in rows])
+        answered = Boxes.from_rows([(predictions[row].boxes or [])[0] for row in rows])
+        truth = Boxes.from_rows([predictions[row].truth["boxes"][0] for row in rows])
         oriented[rows], upright[rows] = iou(answered, truth), iou_hbb(answered, truth)
     return oriented, upright
 
@@ -101,16 +102,6 @@ def inclusive(answers: Boxes, truth: Boxes) -> NDArray[np.float64]:
 def clipped(boxes: Boxes, size_wh: tuple[int, int]) -> Boxes:
     """The horizontal boxes, cut at the border of the image."""
     return Boxes.from_hbb(np.clip(boxes.hbb, 0, [*size_wh, *size_wh]))
-
-
-def boxes_of(rows: Sequence[Sequence[float]]) -> Boxes:
-    """Boxes of rows of 8 pixel values."""
-    return Boxes(np.asarray(rows, dtype=np.float64).reshape(-1, 4, 2))
-
-
-def quads_of(boxes: Boxes) -> list[list[float]]:
-    """Boxes as predictions and truths hold them, rows of 8 pixel values."""
-    return boxes.quads.reshape(-1, 8).round(3).tolist()
 
 
 def _over(column: int) -> Formula:

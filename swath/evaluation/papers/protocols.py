@@ -192,8 +192,8 @@ def _moved(
     for prediction in predictions:
         answers = move(_answered_boxes(prediction), prediction.size_wh)
         truths = move(_true_boxes(prediction), prediction.size_wh)
-        truth = {**prediction.truth, "boxes": truths.quads.reshape(-1, 8).tolist()}
-        boxes = answers.quads.reshape(-1, 8).tolist() or None
+        truth = {**prediction.truth, "boxes": truths.to_rows(None)}
+        boxes = answers.to_rows(None) or None
         moved.append(replace(prediction, boxes=boxes, truth=truth))
     return moved
 
@@ -308,12 +308,12 @@ def _scenes(predictions: Predictions) -> tuple[str, ...]:
 
 
 def _answered_boxes(prediction: Prediction) -> Boxes:
-    return grounding.boxes_of(prediction.boxes or [])
+    return Boxes.from_rows(prediction.boxes or [])
 
 
 def _true_boxes(prediction: Prediction) -> Boxes:
-    return grounding.boxes_of(prediction.truth["boxes"])
+    return Boxes.from_rows(prediction.truth["boxes"])
 
 
 def _first_box(prediction: Prediction) -> Boxes:
-    return grounding.boxes_of(prediction.truth["boxes"][:1])
+    return Boxes.from_rows(prediction.truth["boxes"][:1])

@@ -19,7 +19,6 @@ from swath.annotations.readers import read
 from swath.annotations.tables import load, rows_of
 from swath.boxes import Boxes
 from swath.errors import AnnotationError
-from swath.evaluation.metrics.grounding import quads_of
 from swath.evaluation.papers.reading_rules import DAMAGE
 from swath.evaluation.suites.items import LAYOUTS, Item, Pictures
 from swath.evaluation.suites.table import Suite
@@ -81,7 +80,7 @@ def _asked(image: AnnotatedImage, suite: Suite, names: list[str]) -> Iterator[As
             yield {"count": count, "name": name}, {"names": plural(spoken(name))}, None
     elif suite.task == "ground":
         for name in sorted(set(image.names)):
-            rows = quads_of(boxes[[place for place, one in enumerate(image.names) if one == name]])
+            rows = boxes[[place for place, one in enumerate(image.names) if one == name]].to_rows()
             yield {"boxes": rows, "name": name}, {"phrase": plural(spoken(name))}, None
     elif suite.task in ("refer", "identify", "region"):
         for place, (name, phrase) in enumerate(zip(image.names, image.phrases, strict=True)):
@@ -90,7 +89,7 @@ def _asked(image: AnnotatedImage, suite: Suite, names: list[str]) -> Iterator[As
             elif phrase and suite.task == "region":
                 yield {"captions": [phrase]}, {}, boxes[place]
             elif phrase:
-                yield {"boxes": quads_of(boxes[place])}, {"phrase": phrase}, None
+                yield {"boxes": boxes[place].to_rows()}, {"phrase": phrase}, None
 
 
 def fmow(folder: Path, suite: Suite) -> Iterator[Item]:
@@ -240,7 +239,7 @@ def dior_rsvg(folder: Path, suite: Suite) -> Iterator[Item]:
                 seen.add(image.path)
             if split == wanted:
                 words = {"phrase": phrase or "", "question": phrase or ""}
-                truth = {"boxes": quads_of(image.boxes[place])}
+                truth = {"boxes": image.boxes[place].to_rows()}
                 found.append(Item(str(number), (image.path,), truth, words, None, image.size_wh))
             number += 1
     return (one for one in found if not (suite.options.get("disjoint") and one.images[0] in seen))

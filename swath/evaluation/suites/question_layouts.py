@@ -17,7 +17,6 @@ from swath.annotations.parsing import boxes_of, size_of
 from swath.annotations.tables import first, rows_of, split_named
 from swath.boxes import Boxes
 from swath.errors import AnnotationError
-from swath.evaluation.metrics.grounding import quads_of
 from swath.evaluation.papers.reading_rules import DAMAGE, strict_damage
 from swath.evaluation.suites.items import LAYOUTS, Item, Pictures
 from swath.evaluation.suites.table import Suite
@@ -99,7 +98,7 @@ def rows(folder: Path, suite: Suite) -> list[Item]:
             size = size_of(Path(paths[0]), where)
         given = str(first(row, ("question", "phrase", "expression", "text")) or "")
         truth, asked = _truth(suite.task, row, said, size, where)
-        corners = truth.get("boxes") or (quads_of(asked) if asked else ())
+        corners = truth.get("boxes") or (asked.to_rows() if asked else ())
         if max(chain.from_iterable(corners), default=0) > 1.05 * max(size) and side:
             size = claimed
             truth, asked = _truth(suite.task, row, said, size, where)
@@ -140,7 +139,7 @@ def _truth(
 ) -> tuple[dict[str, Any], Boxes | None]:
     if task in ("refer", "ground"):
         value = first(row, _BOX) or said
-        return {"boxes": quads_of(boxes_of(value, size, where))}, None
+        return {"boxes": boxes_of(value, size, where).to_rows()}, None
     several = said if isinstance(said, list) else [said]
     if task in ("region", "identify"):
         asked = boxes_of(first(row, (*_BOX, "question")), size, where)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from swath.boxes import Boxes
 from swath.endpoint import is_address
 from swath.errors import EvaluationError, RequestError
 from swath.evaluation.answering import part_of
-from swath.evaluation.metrics.grounding import boxes_of
 from swath.evaluation.predicting import Progress
 from swath.evaluation.predictions import Prediction
 from swath.evaluation.suites.running import Asked, Result, answer, ask, write_result
@@ -157,7 +157,7 @@ def _said(one: Conversation) -> Part:
     """The truth as an answer."""
     truth = one.truth
     if "boxes" in truth:
-        return Box(boxes_of(truth["boxes"]))
+        return Box(Boxes.from_rows(truth["boxes"]))
     if "labels" in truth:
         return Text("; ".join(truth["labels"]))
     if "captions" in truth:

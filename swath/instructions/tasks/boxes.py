@@ -30,7 +30,7 @@ def refer(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterat
     for number, row in enumerate(rows[: setting.section.boxes_per_image]):
         asked = wording(setting.phrasing.refer, image, rng).format(phrase=phrases[row])
         box = image.boxes[row]
-        truth = {"boxes": _rows(box), "name": image.names[row]}
+        truth = {"boxes": box.to_rows(), "name": image.names[row]}
         yield ask(image, "refer", setting, asked, assistant(Box(box)), truth, number)
 
 
@@ -43,7 +43,7 @@ def ground(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Itera
         phrase = setting.phrasing.grammar.all(name)
         asked = wording(setting.phrasing.ground, image, rng).format(phrase=phrase)
         boxes = image.boxes[groups[name]]
-        truth = {"boxes": _rows(boxes), "name": name}
+        truth = {"boxes": boxes.to_rows(), "name": name}
         yield ask(image, "ground", setting, asked, assistant(Box(boxes)), truth, number)
 
 
@@ -100,7 +100,7 @@ def describe(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Ite
     parts += [grammar.space + crowd for crowd in crowds]
     truth: dict[str, object] = {
         "captions": [grammar.space.join(sentences + crowds)],
-        "boxes": _rows(image.boxes[[row for name in said for row in pointed[name]]]),
+        "boxes": image.boxes[[row for name in said for row in pointed[name]]].to_rows(),
         "phrases": [phrases[name] for name in said for _ in pointed[name]],
     }
     asked = wording(setting.phrasing.describe, image, rng)
@@ -182,9 +182,3 @@ def _joined(parts: Sequence[Part | str]) -> list[Part | str]:
         elif part != "":
             joined.append(part)
     return joined
-
-
-def _rows(boxes: Boxes) -> list[list[float]]:
-    """Boxes as eight numbers each, as in conversation files."""
-    rows: list[list[float]] = np.round(boxes.quads.reshape(-1, 8), 3).tolist()
-    return rows
