@@ -227,9 +227,11 @@ def _adapter_holds_all(recipe: Recipe, loaded: Loaded) -> bool:
 
 
 def _last_checkpoint(place: Path) -> str | None:
-    """The newest whole checkpoint; those cut short lack the trainer's state, written last."""
+    """The newest whole checkpoint; those cut short lack the whole trainer's state, written last."""
     for folder in place.glob("checkpoint-*"):
-        if not (folder / "trainer_state.json").is_file():
+        try:
+            json.loads((folder / "trainer_state.json").read_bytes())
+        except (FileNotFoundError, ValueError):  # absent, empty or half written
             shutil.rmtree(folder)
     return get_last_checkpoint(str(place)) if place.is_dir() else None
 

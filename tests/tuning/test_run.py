@@ -202,7 +202,8 @@ def test_an_interrupted_run_of_two_stages_ends_as_one_that_was_not(tiny_base, bu
     assert same(weights(again), weights(whole))
 
 
-def test_a_checkpoint_cut_short_is_left_out(tiny_base, built, tmp_path):
+@pytest.mark.parametrize("state", [None, b"", b'{"epoch": 1'])
+def test_a_checkpoint_cut_short_is_left_out(tiny_base, built, tmp_path, state):
     plan = recipe(tiny_base, stage(steps=6), save_every=2)
     whole = tune(built, plan, tmp_path / "whole")
     again = tmp_path / "again"
@@ -211,6 +212,8 @@ def test_a_checkpoint_cut_short_is_left_out(tiny_base, built, tmp_path):
     half = again / "stages" / "0" / "checkpoint-5"
     half.mkdir()
     (half / "model.safetensors").write_bytes(b"cut short")
+    if state is not None:
+        (half / "trainer_state.json").write_bytes(state)
     tune(built, plan, again)
     assert same(weights(again), weights(whole))
 
