@@ -60,6 +60,8 @@ _DRIVERS = {  # first bytes of a file, and what GDAL calls its format
     b"EHFA": "HFA",
 }
 _PLACED = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG"}
+_PNG_HEADER = 26  # bytes; the last two are the bits of a value and the kind of colours
+_WIDE_COLOURS = (b"\x10\x02", b"\x10\x06")  # 16 bits, RGB and RGBA
 _LONGEST_NOTES = 2**20  # bytes
 # What decoders raise on damaged input; Pillow's PNG reader does raise SyntaxError.
 _DAMAGE = (
@@ -318,13 +320,16 @@ def _explained(name: Path | str, error: Exception) -> str:
 def driver_of(path: Path) -> str | None:
     """GDAL's name of the format, None for what Pillow reads.
 
-    A PNG or JPEG beside which its place is written (a world file, GDAL's `.aux.xml`) is a raster.
+    A PNG or JPEG beside which its place is written (a world file, GDAL's `.aux.xml`) is a raster,
+    and so is a PNG of colours of 16 bits, of which Pillow would read the upper 8 alone.
     """
     with path.open("rb") as stream:  # GDAL would also take a folder or an address: this does not
-        start = stream.read(8)
+        start = stream.read(_PNG_HEADER)
     # A VRT may point to other files, so that only a file named as one is read as one.
     if path.suffix.lower() == ".vrt":
         return "VRT"
+    if start.startswith(b"\x89PNG") and start[-2:] in _WIDE_COLOURS:
+        return "PNG"
     known = _DRIVERS | (_PLACED if _is_placed(path) else {})
     return next((name for magic, name in known.items() if start.startswith(magic)), None)
 

@@ -20,6 +20,8 @@ from swath.imagery.scene import FRAME, Window
 SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"})
 """File name endings taken for clips."""
 
+_DIGITS = 12  # of a frame's number; Python refuses to read one of thousands
+
 
 @dataclass(frozen=True, eq=False)
 class Frame(Picture):
@@ -80,7 +82,7 @@ def open_frame(name: Path | str) -> Frame:
     clip, _, number = str(name).rpartition(FRAME)
     path = Path(clip)
     total = _length(path)
-    if not number.isdecimal() or int(number) >= total:
+    if not number.isdecimal() or len(number) > _DIGITS or int(number) >= total:
         raise ImageryError(f"{name}: no such frame; the clip has frames 0 to {total - 1}.")
     with _opened(path) as (_, stream):
         return Frame(

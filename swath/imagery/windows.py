@@ -12,6 +12,8 @@ from swath.imagery.rendering import Limits
 from swath.imagery.scene import TILE, Scene, Window, open_scene
 from swath.imagery.tiling import Tile
 
+_DIGITS = 12  # of a number in a tile's name; Python refuses to read one of thousands
+
 
 def tile_path(path: str, tile: Tile) -> str:
     """The name of a tile of a scene; `open_scene` opens it."""
@@ -49,7 +51,7 @@ def open_tile(path: str, numbers: str) -> Part:
     file = Path(path)
     whole = _opened(path, file.stat().st_mtime_ns if file.is_file() else 0)
     given = numbers.split(",")
-    if len(given) != 4 or not all(one.isdecimal() for one in given):
+    if len(given) != 4 or not all(one.isdecimal() and len(one) <= _DIGITS for one in given):
         raise ImageryError(f"{path}{TILE}{numbers}: expected {TILE}x,y,width,height in pixels.")
     x, y, width, height = map(int, given)
     whole._window(Tile(whole.id, (x, y), (width, height)))

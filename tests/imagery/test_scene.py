@@ -290,3 +290,24 @@ def test_a_raster_too_large_to_read_at_once_is_read_small_or_by_tile(tmp_path):
     with pytest.raises(ImageryError, match="read it tile by tile"):
         scene.read_rgb()
     assert scene.read_rgb(Tile("a", (39000, 19000), (64, 64))).shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize("bands", [3, 4])
+def test_colours_of_16_bits_in_a_png_are_stretched_as_those_of_a_tiff(tmp_path, bands):
+    values = np.tile(np.arange(40, 104, dtype=np.uint16), (bands, 8, 1))  # of 65535: nearly black
+    values[3:] = 65535
+    profile = {"width": 64, "height": 8, "count": bands, "dtype": "uint16"}
+    with rasterio.open(tmp_path / "a.png", "w", driver="PNG", **profile) as file:
+        file.write(values)
+    meaning = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
+    png = open_scene(tmp_path / "a.png")
+    tiff = open_scene(write_tif(tmp_path / "a.tif", values, colours=meaning[:bands]))
+    assert (png.dtype, png.bands, png.size_wh) == ("uint16", bands, (64, 8))
+    assert np.array_equal(png.read_rgb(), tiff.read_rgb())
+    assert (png.read_rgb().min(), png.read_rgb().max()) == (0, 255)
+
+
+def test_a_tile_of_thousands_of_digits_is_refused(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    with pytest.raises(ImageryError, match="expected #tile=x,y,width,height"):
+        open_scene(f"{tmp_path}/a.png#tile=0,0,4,{'9' * 5000}")

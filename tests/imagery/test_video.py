@@ -43,7 +43,7 @@ def test_a_frame_is_read_in_part_and_at_another_size(tmp_path):
 
 def test_a_frame_that_is_not_there_is_named_with_those_that_are(tmp_path):
     clip = write_clip(tmp_path / "clip.mp4")
-    for number in ("10", "-1", "x"):
+    for number in ("10", "-1", "x", "9" * 5000):
         with pytest.raises(ImageryError, match=r"no such frame; the clip has frames 0 to 9"):
             open_scene(f"{clip}#frame={number}")
 
