@@ -12,9 +12,17 @@ import numpy as np
 from PIL import Image
 
 from swath.imagery.rendering import Pixels, Seen, Values, resized
-from swath.imagery.scene import Bands, Scene, Size, Window, decoding
+from swath.imagery.scene import LARGEST_READ_PX, Bands, Scene, Size, Window, decoding
 
-_PICTURES = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM")  # not EPS, which Ghostscript would run
+_PICTURES = (
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "BMP",
+    "GIF",
+    "PPM",
+    "TIFF",
+)  # not EPS: Ghostscript would run it
 _ORIENTATION = 0x0112  # EXIF tag
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -37,14 +45,23 @@ def open_image(path: Path | str) -> Image.Image:
     Raises:
         ImageryError: it is damaged, too large, or of a format that is not read here.
     """
-    with decoding(path), Image.open(path, formats=_PICTURES) as picture:
+    with decoding(path), _opened(path) as picture:
         picture.load()
         return picture
 
 
+def _opened(path: Path | str) -> Image.Image:
+    """A picture whose header is read, its pixels not: of our formats, within our limit."""
+    picture = Image.open(path, formats=_PICTURES)
+    if picture.width * picture.height > LARGEST_READ_PX:
+        picture.close()
+        raise Image.DecompressionBombError
+    return picture
+
+
 def open_picture(path: Path) -> Picture:
     """The picture in a file; its header is read."""
-    with Image.open(path, formats=_PICTURES) as picture:
+    with _opened(path) as picture:
         wide = picture.mode in _WIDE_MODES
         return Picture(
             id=path.stem,
@@ -71,7 +88,7 @@ class Picture(Scene):
         x, y, width, height = area
         if (width, height) != self.size_wh or "_upright" in vars(self):
             return resized(self._upright[y : y + height, x : x + width], size_wh)
-        with Image.open(self.path, formats=_PICTURES) as picture:
+        with _opened(self.path) as picture:
             turned = _orientation(picture) >= 5
             # A JPEG decodes at 1/2, 1/4 or 1/8 for a fraction of the time.
             picture.draft(None, size_wh[::-1] if turned else size_wh)
@@ -80,7 +97,7 @@ class Picture(Scene):
     @cached_property
     def _upright(self) -> Pixels:
         """All pixels, kept because neighbouring tiles are read from the same picture."""
-        with Image.open(self.path, formats=_PICTURES) as picture:
+        with _opened(self.path) as picture:
             return _upright_pixels(picture)
 
 

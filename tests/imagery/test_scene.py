@@ -1,5 +1,7 @@
+import re
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +9,9 @@ import rasterio
 from PIL import Image
 from rasterio.enums import ColorInterp
 
+import swath
 from swath.errors import ImageryError
+from swath.imagery.picture import open_image
 from swath.imagery.scene import open_scene
 from swath.imagery.tiling import Tile
 
@@ -264,6 +268,28 @@ def test_a_format_that_runs_a_program_is_not_opened(tmp_path):
     (tmp_path / "a.eps").rename(tmp_path / "a.png")
     with pytest.raises(ImageryError, match="is it an image"):
         open_scene(tmp_path / "a.png")
+
+
+def test_pictures_are_opened_in_one_place_only():
+    root = Path(swath.__file__).parent
+    opens = re.compile(r"\bImage\.open\b|\bfrom PIL\.Image import\b|\bimageio\b|\bcv2\b")
+    places = [
+        (str(file.relative_to(root)), line.strip())
+        for file in sorted(root.rglob("*.py"))
+        for line in file.read_text().splitlines()
+        if opens.search(line)
+    ]
+    assert places == [
+        ("imagery/picture.py", "picture = Image.open(path, formats=_PICTURES)"),
+    ]
+
+
+def test_the_limit_of_pixels_holds_where_pillow_has_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    monkeypatch.setattr("swath.imagery.picture.LARGEST_READ_PX", 63)
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    with pytest.raises(ImageryError, match="may be an attack"):
+        open_image(tmp_path / "a.png")
 
 
 def test_a_decompression_bomb_is_refused_before_it_unfolds(tmp_path):

@@ -1,5 +1,10 @@
+import struct
+import tracemalloc
+import zlib
+
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image
 from scipy import ndimage
 
@@ -161,3 +166,62 @@ def test_loveda_has_areas_in_its_splits(folder):
         mask(folder, f"Train/{area}/masks_png/{area}.png", blank() + 2)
     assert recognise(folder.path).name == "masks"
     assert [(one.names, one.split) for one in read(folder.path)] == [(("class 2",), "train")] * 2
+
+
+def test_a_mask_that_is_postscript_runs_no_program(folder, monkeypatch):
+    folder.picture("images/a.png")
+    mask(folder, "masks/a.png", blank())
+    Image.new("RGB", (16, 12)).save(folder.path / "a.eps")
+    (folder.path / "a.eps").rename(folder.path / "masks/a.png")
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_, **__: pytest.fail("run"))
+    with pytest.raises(AnnotationError, match=r"a.png: cannot be read as a mask"):
+        read(folder.path)
+
+
+def png_of(width, height):
+    def chunk(kind, data):
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = chunk(b"IHDR", header), chunk(b"IDAT", b""), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_a_mask_of_too_many_pixels_is_refused_before_it_unfolds(folder, suffix):
+    folder.picture("images/a.png")
+    mask(folder, "masks/a.png", blank())
+    (folder.path / "masks/a.png").unlink()
+    bomb = folder.path / f"masks/a{suffix}"
+    if suffix == ".png":
+        bomb.write_bytes(png_of(14_000, 14_000))
+    else:
+        with rasterio.open(
+            bomb, "w", driver="GTiff", width=30_000, height=30_000, count=3, dtype="uint8",
+            tiled=True, sparse_ok=True, compress="deflate",
+        ):  # fmt: skip
+            pass
+    tracemalloc.start()
+    try:
+        with pytest.raises(AnnotationError, match=r"more than \d+ pixels"):
+            read(folder.path)
+        assert tracemalloc.get_traced_memory()[1] < 2**26
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_mask_in_colours_takes_few_bytes_a_pixel(folder):
+    folder.picture("images/a.png", (4000, 4000))
+    folder.text("classes.txt", "background 0 0 0\nship 255 0 0\n")
+    values = np.zeros((4000, 4000, 3), dtype=np.uint8)
+    values[100:200, 100:300, 0] = 255
+    mask(folder, "masks/a.png", values)
+    del values
+    tracemalloc.start()
+    try:
+        (image,) = read(folder.path)
+        assert tracemalloc.get_traced_memory()[1] < 30 * 4000**2  # it was 73
+    finally:
+        tracemalloc.stop()
+    assert (image.names, image.boxes.hbb.tolist()) == (("ship",), [[100, 100, 300, 200]])
