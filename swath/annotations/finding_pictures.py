@@ -80,8 +80,32 @@ def files_below(folder: Path, *endings: str) -> Iterator[Path]:
             if not _is_clutter(name)
             and not ((link := Path(here, name)).is_symlink() and link.resolve() in above)
         )
-        wanted = [one for one in names if one.lower().endswith(endings)] if endings else names
+        visible = [name for name in names if not name.startswith("._")]  # macOS leaves them behind
+        wanted = [name for name in visible if not endings or name.lower().endswith(endings)]
         yield from (Path(here, name) for name in sorted(wanted))
+
+
+def read_text(file: Path) -> str:
+    """The text of a file in UTF-8, or in UTF-16 where its first bytes say so.
+
+    Raises:
+        AnnotationError: it is in another encoding, which nothing in it names, or cannot be read.
+    """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise AnnotationError(f"{file}: cannot be read ({error.strerror}).") from None
+    wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    try:
+        text = content.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise AnnotationError(
+            f"{file}: not UTF-8 (byte {error.start} is 0x{content[error.start]:02x}), so its words "
+            f"would be garbled; save it as UTF-8."
+        ) from None
+    if "\0" in text:
+        raise AnnotationError(f"{file}: holds zero bytes, so it is no text in UTF-8; save it so.")
+    return text
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -307,7 +331,7 @@ def official_splits(root: Path) -> Callable[[Path], str | None]:
     listed: dict[str, str] = {}
     bases = [root, *([root.parent] if root.name == "images" else [])]
     for path, split in _split_files(bases):
-        for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+        for line in read_text(path).splitlines():
             name = line.strip().replace("\\", "/").removeprefix("./")
             if name and listed.setdefault(_without_suffix(name), split) != split:
                 raise AnnotationError(

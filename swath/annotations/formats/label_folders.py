@@ -15,6 +15,7 @@ from swath.annotations.finding_pictures import (
     is_picture,
     official_splits,
     pictures_below,
+    read_text,
     subfolders,
 )
 from swath.annotations.notes import note
@@ -80,8 +81,7 @@ def labelled(root: Path, folder: str) -> Iterator[tuple[Path, Path | None, str |
 
 def lines_of(file: Path) -> Iterator[tuple[str, list[str]]]:
     """Fields of each line that is not empty, and where it stands, as file:line."""
-    text = file.read_text(encoding="utf-8-sig", errors="replace")
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(read_text(file).splitlines(), 1):
         if line.strip():
             yield f"{file}:{number}", line.split()
 

@@ -18,6 +18,7 @@ from swath.annotations.finding_pictures import (
     image_id,
     official_splits,
     pictures_below,
+    read_text,
     refuse_repeats,
     subfolders,
 )
@@ -220,7 +221,7 @@ def _classes(root: Path) -> tuple[list[str] | None, dict[int, int] | None]:
     if not file.is_file():
         return None, None
     names, colours = [], {}
-    for number, line in enumerate(file.read_text("utf-8-sig", "replace").rstrip().splitlines()):
+    for number, line in enumerate(read_text(file).rstrip().splitlines()):
         words = line.replace(",", " ").split()
         if len(words) > 3 and all(word.isdecimal() for word in words[-3:]):
             red, green, blue = map(int, words[-3:])

@@ -14,6 +14,7 @@ from swath.annotations.finding_pictures import (
     few,
     is_picture,
     pictures_below,
+    read_text,
     subfolders,
 )
 from swath.annotations.image import AnnotatedImage, Question
@@ -97,8 +98,7 @@ def lines(file: Path) -> Iterator[tuple[str, str, Question]]:
     Raises:
         AnnotationError: a line is not of this form.
     """
-    text = file.read_text(encoding="utf-8-sig", errors="replace")
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(read_text(file).splitlines(), 1):
         if not line.strip():
             continue
         parts = _LINE.fullmatch(line.strip())

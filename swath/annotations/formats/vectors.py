@@ -131,8 +131,18 @@ def _features(file: Path) -> Features:
             shapes += [*parts[flat]]
             names += [own[row] for row in rows[flat]]
             phrases += [str(said[row]) if said[row] else None for row in rows[flat]]
+    except UnicodeDecodeError as error:
+        raise AnnotationError(
+            f"{file}: cannot be read ({error.reason}): not UTF-8; save it as UTF-8."
+        ) from None
     except (DataSourceError, DataLayerError, shapely.errors.ShapelyError) as error:
         raise AnnotationError(f"{file}: cannot be read ({error}); copy it again.") from None
+    bounds = shapely.total_bounds(shapes) if crs == "EPSG:4326" and shapes else np.zeros(4)
+    if file.suffix.lower() == ".geojson" and (np.abs(bounds) > (360, 90, 360, 90)).any():
+        raise AnnotationError(
+            f"{file}: says no CRS, which in GeoJSON means degrees, but its coordinates reach "
+            f"{np.abs(bounds).max():.0f}; write it with its CRS, or as a GeoPackage."
+        )
     if bare:
         note("no area", file, f"{bare} features are points, lines or nothing", "left out", bare)
     if not shapes or not crs:

@@ -19,6 +19,7 @@ from swath.annotations.finding_pictures import (
     files_below,
     image_id,
     official_splits,
+    read_text,
     refuse_repeats,
 )
 from swath.annotations.image import AnnotatedImage
@@ -135,7 +136,7 @@ def expression_splits(root: Path) -> dict[int, str]:
     for split in ("train", "val", "test"):
         places = (folder / f"{split}.txt" for folder in (root, root / "split"))
         file = next((one for one in places if one.is_file()), None)
-        words = file.read_text("utf-8", "replace").split() if file else []
+        words = read_text(file).split() if file else []
         if all(word.isdecimal() and str(int(word)) == word for word in words):  # 00001 is a name
             for number in map(int, words):
                 if found.setdefault(number, split) != split:

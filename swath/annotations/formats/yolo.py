@@ -8,7 +8,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from swath.annotations.finding_pictures import UNMEASURED, absolute, refuse_repeats
+from swath.annotations.finding_pictures import UNMEASURED, absolute, read_text, refuse_repeats
 from swath.annotations.formats.label_folders import first_fields, labelled, lines_of, numbers
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.parsing import image_of, objects
@@ -98,8 +98,8 @@ def _class_names(root: Path) -> list[str] | None:
     listed = sorted(root.glob("*.y*ml"), key=lambda file: (file.stem != "data", file.name))
     for file in listed:  # Ultralytics calls it after the set
         try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            content = yaml.safe_load(read_text(file))
+        except yaml.YAMLError as error:
             raise AnnotationError(
                 f"{file}: not valid YAML ({' '.join(str(error).split())}); copy it again."
             ) from None
@@ -115,6 +115,5 @@ def _class_names(root: Path) -> list[str] | None:
         return names
     named = [*sorted(root.glob("*.names")), root / "classes.txt", root / "labels" / "classes.txt"]
     for file in (one for one in named if one.is_file()):
-        text = file.read_text(encoding="utf-8-sig", errors="replace")
-        return [line.strip() for line in text.rstrip().splitlines()]
+        return [line.strip() for line in read_text(file).rstrip().splitlines()]
     return None

@@ -238,3 +238,15 @@ def test_an_empty_file_is_named(folder):
     (folder.path / "a.geojson").touch()
     with pytest.raises(AnnotationError, match=r"a\.geojson: cannot be read"):
         read(folder.path)
+
+
+def test_a_geojson_in_metres_or_in_a_national_encoding_says_so_in_a_line(folder):
+    raster(folder.path / "scene.tif")
+    square = polygon([(500010, 4999980), (500040, 4999980), (500040, 4999970), (500010, 4999970)])
+    geojson(folder, "a.geojson", ("Polygon", square, {"class": "field"}), crs="EPSG:4326")
+    with pytest.raises(AnnotationError, match=r"means degrees, but its coordinates reach 4999980"):
+        read(folder.path)
+    text = (folder.path / "a.geojson").read_text().replace("field", "for\xeat")
+    (folder.path / "a.geojson").write_bytes(text.encode("latin-1"))
+    with pytest.raises(AnnotationError, match=r"a.geojson: cannot be read .*UTF-8"):
+        read(folder.path)

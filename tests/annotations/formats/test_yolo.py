@@ -148,3 +148,23 @@ def test_a_list_of_classes_may_be_called_after_the_set(folder, name, lines):
     folder.text("mkdocs.yaml", "site: about")
     folder.text(name, *lines)
     assert read(folder.path)[0].names == ("car",)
+
+
+def test_classes_in_other_encodings_are_read_where_they_say_so_else_refused(folder):
+    folder.picture("images/1.png")
+    folder.text("labels/1.txt", "1 0.5 0.5 0.2 0.1")
+    for encoding in ("utf-16", "utf-8-sig"):
+        (folder.path / "classes.txt").write_bytes("船\n飞机\n".encode(encoding))
+        assert read(folder.path)[0].names == ("飞机",)
+    for encoding in ("gbk", "utf-16-le"):
+        (folder.path / "classes.txt").write_bytes("船\n飞机\n".encode(encoding))
+        with pytest.raises(AnnotationError, match=r"classes.txt: .* UTF-8.*save it"):
+            read(folder.path)
+
+
+def test_what_a_mac_leaves_beside_labels_is_no_label(folder):
+    folder.picture("images/1.png")
+    folder.text("labels/1.txt", "0 0.5 0.5 0.2 0.1")
+    (folder.path / "labels/._1.txt").write_bytes(b"\0\5\x16\7")
+    (folder.path / "images/._1.png").write_bytes(b"\0\5\x16\7")
+    assert [image.id for image in read(folder.path)] == ["images/1"]
