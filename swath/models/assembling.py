@@ -42,13 +42,14 @@ def put_together(parts: Parts, section: Models, imagery: Imagery, seed: int) -> 
     torch.manual_seed(seed)
     vision, language = _folder(parts.vision), _folder(parts.language)
     with reading(language):
-        tokenizer = AutoTokenizer.from_pretrained(language)
+        tokenizer = AutoTokenizer.from_pretrained(language, trust_remote_code=False)
     base = section.name
     if parts.connector == "cross-attention":
         family = FAMILIES.get("vision-encoder-decoder")
         with reading(vision):
             config = encoder_decoder(
-                AutoConfig.from_pretrained(vision), AutoConfig.from_pretrained(language)
+                AutoConfig.from_pretrained(vision, trust_remote_code=False),
+                AutoConfig.from_pretrained(language, trust_remote_code=False),
             )
             encoder = read_weights(vision, config.encoder, section.dtype, AutoModel)
         with reading(language):  # its attention to the image is new
@@ -62,7 +63,7 @@ def put_together(parts: Parts, section: Models, imagery: Imagery, seed: int) -> 
     family = FAMILIES.get("swath_composed")
     tokenizer.add_special_tokens({"additional_special_tokens": [family.image_token]})
     with reading(vision):
-        config = AutoConfig.from_pretrained(vision)
+        config = AutoConfig.from_pretrained(vision, trust_remote_code=False)
         kind = TOWERS.get(config.model_type, AutoModel)
         if config.model_type in ("clip", "siglip"):
             config = config.vision_config
@@ -71,7 +72,7 @@ def put_together(parts: Parts, section: Models, imagery: Imagery, seed: int) -> 
     if imagery.image_px is not None and imagery.image_px != tower.config.image_size:
         bake_positions(tower, imagery.image_px, tower.config.model_type == "clip_vision_model")
     with reading(language):
-        config = AutoConfig.from_pretrained(language)
+        config = AutoConfig.from_pretrained(language, trust_remote_code=False)
         speaking = read_weights(language, config, section.dtype, AutoModelForCausalLM)
     token: Any = tokenizer.convert_tokens_to_ids(family.image_token)
     model = compose(seeing, speaking, parts.connector, token)

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import huggingface_hub.constants
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub import constants
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError
-from transformers import AutoConfig
+from transformers import AutoConfig, dynamic_module_utils
 
 from swath.errors import ModelError
 from swath.models.family import family_row
+
+# Where `transformers` itself opens a part of a model it would ask on stdin whether to run its code.
+dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
+
+TOKENIZER_PACKAGES = ("sentencepiece", "tiktoken", "protobuf")
+"""Packages of the extra `hub`, without which some tokenizers cannot be read."""
 
 
 def fetched(name: str, revision: str | None, any_kind: bool = False) -> Path:
@@ -29,17 +36,24 @@ def fetched(name: str, revision: str | None, any_kind: bool = False) -> Path:
     from huggingface_hub import hf_hub_download, snapshot_download
 
     # The variable of this name was read when huggingface_hub was imported.
-    huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = True
+    constants.HF_HUB_DISABLE_TELEMETRY = True
     patterns = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
     try:
         # The small file first: a family that swath cannot encode is refused before gigabytes.
         file = hf_hub_download(name, "config.json", revision=revision)
         if not any_kind:
-            family_row(AutoConfig.from_pretrained(file), name)
+            with reading(name, "its config.json"):
+                config = AutoConfig.from_pretrained(file, trust_remote_code=False)
+            family_row(config, name)
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except HFValidationError:
         raise ModelError(
             f"'{name}': there is no such folder or run, and it is no Hub name either."
+        ) from None
+    except GatedRepoError:
+        raise ModelError(
+            f"'{name}' is given only to those who accept its licence; do so at "
+            f"{constants.ENDPOINT}/{name}, then run `hf auth login` with a token that may read it."
         ) from None
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise ModelError(
@@ -50,13 +64,33 @@ def fetched(name: str, revision: str | None, any_kind: bool = False) -> Path:
 
 @contextmanager
 def reading(folder: Path | str, what: str = "it") -> Iterator[None]:
-    """What `transformers` raises on damaged files becomes one error."""
+    """What `transformers` raises on damaged files, or for want of a package, becomes one error."""
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, LookupError, RuntimeError, ImportError, SafetensorError) as error:
+        text = str(error)
+        if "trust_remote_code" in text or "custom code" in text:
+            raise ModelError(
+                f"{folder}: {what} names Python code (auto_map) to be run, and swath runs none; "
+                f"use a model of an architecture that `transformers` itself brings."
+            ) from None
+        missing = [name for name in TOKENIZER_PACKAGES if name in text.lower() and _lacks(name)]
+        if missing:
+            raise ModelError(
+                f"{folder}: {what} cannot be read without {', '.join(missing)}; run "
+                f"pip install 'swath[hub]'."
+            ) from None
         raise ModelError(
             f"{folder}: {what} cannot be loaded ({first_line(error)}); copy it anew."
         ) from None
+
+
+def _lacks(package: str) -> bool:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return True
+    return False
 
 
 def first_line(error: Exception) -> str:

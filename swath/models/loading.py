@@ -252,11 +252,11 @@ def load_folder(folder: Path | str, base: str, dtype: str = "auto") -> Loaded:
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder}: no config.json, so this is no model folder and no run.")
     with reading(folder):
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         family = family_row(config, base)
         model = read_weights(folder, config, dtype)
     with reading(folder, "its tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     finish_tokenizer(tokenizer, family, folder)
     manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
     imagery = Imagery(**manifest.get("imagery", {}))
@@ -292,6 +292,7 @@ def read_weights(
         config=config,
         dtype=getattr(torch, dtype),
         output_loading_info=True,
+        trust_remote_code=False,
         ignore_mismatched_sizes=True,  # they are refused here
     )
     lost = sorted(key for key in report["missing_keys"] if new is None or new not in key)

@@ -18,10 +18,10 @@ from transformers import (
     VisionEncoderDecoderModel,
 )
 
-from swath.errors import ModelError
 from swath.models.architectures.composed import composed_config
 from swath.models.assembling import start_words
 from swath.models.family import Family, family_of, family_row
+from swath.models.hub import reading
 from swath.models.loading import EMBEDDED, Loaded, load_folder
 from swath.models.published import published_config
 from swath.models.shrink import encoder_decoder, shrink
@@ -56,7 +56,7 @@ def tiny(section: Models, imagery: Imagery, seed: int) -> Loaded:
     model: Any = (
         VisionEncoderDecoderModel(small)
         if encodes
-        else AutoModelForImageTextToText.from_config(small)
+        else AutoModelForImageTextToText.from_config(small, trust_remote_code=False)
     )
     if encodes:
         start_words(model, tokenizer)
@@ -76,10 +76,9 @@ def _config(section: Models) -> tuple[PretrainedConfig, str]:
 def _known(name: str) -> PretrainedConfig:
     if not Path(name).is_dir():
         return published_config(name)
-    try:
-        return AutoConfig.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{name}: its config.json cannot be read ({error}).") from None
+    with reading(name, "its config.json"):
+        config: PretrainedConfig = AutoConfig.from_pretrained(name, trust_remote_code=False)
+    return config
 
 
 def _tokenizer(family: Family, section: Models) -> tuple[Any, dict[str, int]]:

@@ -129,14 +129,21 @@ def clip_scores(
     from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, CLIPModel
 
     try:
-        kind = AutoConfig.from_pretrained(str(folder), local_files_only=True).model_type
+        config = AutoConfig.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False
+        )
+        kind = config.model_type
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder}: {error}; give a folder saved by transformers.") from None
     if kind != "clip":
         raise ModelError(f"{folder}: a '{kind}' model; CLIPScore needs a CLIP checkpoint.")
-    model = CLIPModel.from_pretrained(str(folder), local_files_only=True).eval()
-    processor = AutoImageProcessor.from_pretrained(str(folder), backend="pil")
-    tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    model = CLIPModel.from_pretrained(
+        str(folder), local_files_only=True, trust_remote_code=False
+    ).eval()
+    processor = AutoImageProcessor.from_pretrained(
+        str(folder), backend="pil", trust_remote_code=False
+    )
+    tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
     longest = model.config.text_config.max_position_embeddings
 
     def texts(some: Sequence[str]) -> Floats:

@@ -175,9 +175,11 @@ class ComposedModel(ComposedPreTrainedModel, JoinedModel):
         super().__init__(config)
         vision = config.vision_config
         kind = UNMAPPED.get(vision.model_type)
-        self.vision_tower = kind(vision) if kind else AutoModel.from_config(vision)
+        self.vision_tower = (
+            kind(vision) if kind else AutoModel.from_config(vision, trust_remote_code=False)
+        )
         self.multi_modal_projector = connector(config)
-        self.language_model = AutoModel.from_config(config.text_config)
+        self.language_model = AutoModel.from_config(config.text_config, trust_remote_code=False)
         self.post_init()
 
     def see(self, pixel_values: Tensor) -> Tensor:

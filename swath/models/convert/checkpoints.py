@@ -334,11 +334,11 @@ def _tokenizer(*folders: Path) -> tuple[Any, int]:
     if folder is None:
         raise ModelError(f"{folders[-1]}: no tokenizer.json and no tokenizer.model in it.")
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+        tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError):
         raise ModelError(
             f"{folder}: its tokenizer cannot be read; put the tokenizer.json of the same language "
-            f"model beside its weights, or `pip install sentencepiece` to read tokenizer.model."
+            f"model beside its weights, or `pip install 'swath[hub]'` to read tokenizer.model."
         ) from None
     tokenizer.add_tokens(["<image>"], special_tokens=True)
     tokenizer.add_special_tokens({"pad_token": "<pad>"})
