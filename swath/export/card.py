@@ -31,8 +31,12 @@ def model_card(run: Path) -> str:
         if "ledger" in card
         else "\n".join(f"- {name}: {count} images" for name, count in card["licences"].items())
     )
-    random = recipe.models.weights == "random"
-    origin = f"random weights of `{record['base']}`" if random else f"`{record['base']}`"
+    base = f"`{record['base']}`"
+    origin = base
+    if recipe.models.weights == "random":
+        origin = f"random weights of {base}"
+    elif recipe.models.weights == "tiny" and record["base"] != "swath-nano":  # small as it is
+        origin = f"random weights of a small likeness of {base}"
     leaks = card.get("leaks", "none by construction, each scene is drawn from its own seed")
     return f"""---
 library_name: swath

@@ -69,7 +69,7 @@ def reading(folder: Path | str, what: str = "it") -> Iterator[None]:
         yield
     except (OSError, ValueError, LookupError, RuntimeError, ImportError, SafetensorError) as error:
         text = str(error)
-        if "trust_remote_code" in text or "custom code" in text:
+        if "custom code" in text:
             raise ModelError(
                 f"{folder}: {what} names Python code (auto_map) to be run, and swath runs none; "
                 f"use a model of an architecture that `transformers` itself brings."

@@ -15,6 +15,7 @@ from swath.instructions.builder import build, read_set
 from swath.instructions.conversation import write_conversations
 from swath.models.loading import load
 from swath.recipe import Instructions
+from swath.recipes import dump, load_recipe
 from swath.tuning.run import tune
 from tests.making import TASKS, annotated, tiny_recipe, write_set
 
@@ -172,6 +173,24 @@ def test_proof_questions_are_of_every_task(runs):
 
 
 # The card
+
+
+@pytest.mark.parametrize(
+    ("weights", "base", "says"),
+    [
+        ("tiny", "owner/model", "Made from random weights of a small likeness of `owner/model` by"),
+        ("random", "owner/model", "Made from random weights of `owner/model` by"),
+        ("pretrained", "owner/model", "Made from `owner/model` by"),
+        ("tiny", "swath-nano", "Made from `swath-nano` by"),
+    ],
+)
+def test_the_card_says_what_weights_the_model_was_made_from(runs, tmp_path, weights, base, says):
+    run = tmp_path / "run"
+    shutil.copytree(runs / "whole", run, ignore=shutil.ignore_patterns("model"))
+    recipe = load_recipe(run / "recipe.yaml", [f"models.weights={weights}"])
+    (run / "recipe.yaml").write_text(dump(recipe))
+    write_json(run / "run.json", read_json(run / "run.json") | {"base": base})
+    assert says in model_card(run)
 
 
 def test_the_card_names_data_licences_leaks_and_stages(runs):
