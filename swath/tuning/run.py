@@ -11,7 +11,7 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -34,6 +34,7 @@ from swath.files import (
     write_text,
 )
 from swath.instructions.builder import InstructionSet
+from swath.instructions.conversation import Conversation
 from swath.models.loading import RUN_FILE, Loaded
 from swath.models.proof import answers_of, compare, proof_questions
 from swath.recipe import Recipe, Stage
@@ -72,6 +73,8 @@ def tune(
         raise TuningError("tuning.stop goes by a score, and none is given; use `swath tune`.")
     run = _open_run(folder, recipe, fingerprint(built, recipe))
     if run["finished"]:
+        if "unproven" in run:
+            _prove(folder, run, Prepared(built, recipe, groups).conversations)
         return folder
     tuning = Prepared(built, recipe, groups)
     loaded = tuning.loaded
@@ -126,10 +129,11 @@ def tune(
         shutil.rmtree(place)
     asked = proof_questions(tuning.conversations, recipe.tuning.prove)
     said = answers_of(replace(loaded, model=model.eval()), asked)
+    if asked:
+        run["unproven"] = said
     _finish(folder, model, loaded, recipe, run)
     if asked:
-        run["proof"] = compare(folder, asked, said)
-        write_json(folder / RUN_FILE, run)
+        _prove(folder, run, tuning.conversations)
     return folder
 
 
@@ -210,6 +214,14 @@ def _finish(folder: Path, model: Any, loaded: Loaded, recipe: Recipe, run: dict[
     run["finished"] = True
     write_json(folder / RUN_FILE, run)
     shutil.rmtree(folder / "stages", ignore_errors=True)
+
+
+def _prove(folder: Path, run: dict[str, Any], conversations: Sequence[Conversation]) -> None:
+    """Compare a finished run with the answers of its live model, kept in case it is killed here."""
+    answers = run["unproven"]
+    run["proof"] = compare(folder, proof_questions(conversations, len(answers)), answers)
+    del run["unproven"]
+    write_json(folder / RUN_FILE, run)
 
 
 def _adapter_holds_all(recipe: Recipe, loaded: Loaded) -> bool:

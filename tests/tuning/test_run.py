@@ -218,6 +218,24 @@ def test_a_checkpoint_cut_short_is_left_out(tiny_base, built, tmp_path, state):
     assert same(weights(again), weights(whole))
 
 
+def test_a_run_killed_before_its_proof_is_proven_by_the_next_tune(
+    tiny_base, built, tmp_path, monkeypatch
+):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    plan, folder = recipe(tiny_base, stage(), prove=3), tmp_path / "run"
+    with monkeypatch.context() as patched:
+        patched.setattr(tuning_run, "compare", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tune(built, plan, folder)
+    assert read_json(folder / "run.json")["finished"]
+    tune(built, plan, folder)
+    run = read_json(folder / "run.json")
+    assert run["proof"] == {"questions": 3, "same": 3}
+    assert "unproven" not in run
+
+
 BUSY = {
     "train": ["projector", "lora"],
     "steps": 7,
