@@ -113,7 +113,7 @@ class Georeference:
         if not np.isfinite(ends).all():
             return None
         _, _, sides = self._geod.inv(*ends[:2].T, *ends[2:].T)
-        return math.sqrt(sides[0] * sides[1])
+        return math.sqrt(sides[0] * sides[1]) or None  # at a pole a row of pixels has no width
 
     @cached_property
     def footprint(self) -> Any:
@@ -135,7 +135,7 @@ class Georeference:
             grid = np.stack(np.meshgrid(steps * width, steps * height), axis=-1).reshape(-1, 2)
             seen = self.to_lonlat(grid)
             seen = seen[np.isfinite(seen).all(axis=1)]
-            if not len(seen):
+            if not len(seen) or not np.isfinite(middle).all():
                 return None
             seen[:, 0] = middle[0] + (seen[:, 0] - middle[0] + 180) % 360 - 180
             return _within_a_turn(shapely.convex_hull(shapely.MultiPoint(seen)))
@@ -174,6 +174,7 @@ class Georeference:
     @cached_property
     def _projection(self) -> Callable[..., Any]:
         from pyproj import Transformer
+        from pyproj.exceptions import ProjError
 
         if self._geod is None:
             raise ImageryError(
@@ -182,11 +183,17 @@ class Georeference:
             )
         # Of another planet: its own degrees.
         degrees = "EPSG:4326" if self.on_earth else self._crs.geodetic_crs
-        return Transformer.from_crs(self._crs, degrees, always_xy=True).transform
+        try:
+            return Transformer.from_crs(self._crs, degrees, always_xy=True).transform
+        except ProjError as error:
+            raise ImageryError(f"{self.name}: its CRS cannot be used ({error}).") from None
 
     @cached_property
     def _geod(self) -> Any:
-        return self._crs.get_geod()
+        try:
+            return self._crs.get_geod()
+        except ZeroDivisionError:
+            raise ImageryError(f"{self.name}: its CRS is of a planet without a size.") from None
 
 
 def _columns(points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import rasterio
 import rasterio._env
+import rasterio._err
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterWindow
@@ -338,5 +339,6 @@ def opened(source: str, driver: str = "GTiff") -> Iterator[Any]:
             with rasterio.open(source, driver=driver) as raster:
                 _check_overviews(source, raster)
                 yield raster
-    except RasterioError as error:  # no OSError of itself, and not imported outside
+    # Neither is an OSError; of GDAL's own, rasterio passes on those about a file's place.
+    except (RasterioError, rasterio._err.CPLE_BaseError) as error:
         raise OSError(str(error.__cause__ or error)) from None

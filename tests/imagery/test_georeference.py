@@ -175,3 +175,28 @@ def test_known_places_of_real_rasters(data_folder):
     shared = points.footprint.intersection(polynomials.footprint).area
     assert shared > 0.9 * points.footprint.area
     assert scene("rio-tiler/cog_hirise_mars.tif").georeference.on_earth is False
+
+
+def test_a_planet_without_a_size_is_refused():
+    place = Georeference("a.tif", (8, 8), crs="+proj=longlat +a=1e-320 +b=1e-320")
+    with pytest.raises(ImageryError, match=r"a.tif: its CRS is of a planet without a size"):
+        _ = place.gsd_m
+
+
+def test_damaged_headers_of_real_rasters_give_scenes_or_errors_of_ours(data_folder, tmp_path):
+    chance = np.random.default_rng(5)
+    folder = data_folder / "geotiffs" / "rasterio"
+    files = [file for file in sorted(folder.glob("*.tif")) if file.stat().st_size < 300_000]
+    refused = 0
+    for turn in range(150):
+        file = files[turn % len(files)]
+        damaged = bytearray(file.read_bytes())
+        for place in chance.integers(0, min(len(damaged), 1500), 8):
+            damaged[place] = chance.integers(256)
+        (tmp_path / "a.tif").write_bytes(damaged)
+        try:
+            scene = open_scene(tmp_path / "a.tif")
+            assert scene.footprint is None or scene.gsd_m is None or scene.gsd_m > 0
+        except ImageryError:
+            refused += 1
+    assert 0 < refused < 150
