@@ -29,7 +29,8 @@ from swath.experiment import Experiment
 from swath.files import read_json
 from swath.instructions.builder import InstructionSet
 from swath.models.engine import LocalEngine
-from swath.models.loading import Loaded, load_base
+from swath.models.loaded import Loaded
+from swath.models.loading import load_base
 from swath.recipe import Recipe
 from swath.recipes import load_recipe
 from swath.tuning.run import tune

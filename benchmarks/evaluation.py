@@ -40,7 +40,8 @@ from swath.instructions.conversation import Conversation, Image, Turn, assistant
 from swath.models.encoding import batches
 from swath.models.engine import LocalEngine
 from swath.models.family import FAMILIES
-from swath.models.loading import Loaded, load
+from swath.models.loaded import Loaded
+from swath.models.loading import load
 from swath.models.templates import TEMPLATES
 from swath.models.vision_cache import Features
 

@@ -36,7 +36,8 @@ from swath.instructions.conversation import Conversation
 from swath.models.architectures.nano import NanoConfig, NanoTower
 from swath.models.encoding import batches, by_image
 from swath.models.engine import LocalEngine
-from swath.models.loading import Loaded, load
+from swath.models.loaded import Loaded
+from swath.models.loading import load
 from swath.models.pixels import PixelStore, to_tensor
 from swath.recipe import ImageLoss, Recipe, Stage
 from swath.tuning.batches import Batcher, Targets

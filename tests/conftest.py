@@ -36,7 +36,7 @@ def tiny_base(tmp_path_factory) -> Path:
 @pytest.fixture
 def tiny(tiny_base):
     """The tiny model, loaded anew: a test may change it."""
-    from swath.models.loading import load_folder
+    from swath.models.loaded import load_folder
 
     return load_folder(tiny_base, "tiny")
 

@@ -9,7 +9,7 @@ import rasterio
 import shapely
 
 from swath.cli import main
-from swath.imagery.scene import open_scene
+from swath.imagery.opening import open_scene
 from tests.imagery.serving import served
 
 

@@ -14,7 +14,7 @@ from typer.main import get_command
 from swath.cli import app, main
 from swath.evaluation.predictions import write_predictions
 from swath.evaluation.scoring import score, write_scores
-from swath.imagery.scene import open_scene
+from swath.imagery.opening import open_scene
 from tests.evaluation.making import named
 
 WRITING = {

@@ -15,7 +15,8 @@ from typing import Literal, TypeVar
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.notes import heard, note
 from swath.errors import AnnotationError, ImageryError
-from swath.imagery.scene import is_frame, open_scene
+from swath.imagery.opening import open_scene
+from swath.imagery.scene import is_frame
 from swath.imagery.series import coregistered
 from swath.imagery.video import SUFFIXES as CLIP_SUFFIXES
 from swath.imagery.video import frames_of

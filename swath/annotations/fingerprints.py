@@ -18,7 +18,8 @@ from swath.annotations.footprints import outline
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.likeness import FORMS, fingerprints
 from swath.errors import AnnotationError, ImageryError
-from swath.imagery.scene import driver_of, is_address, is_frame, open_scene
+from swath.imagery.opening import open_scene
+from swath.imagery.scene import driver_of, is_address, is_frame
 from swath.imagery.tiling import tiles
 
 MEMORY = "looks.sqlite"

@@ -10,7 +10,8 @@ import shapely
 from swath.annotations.finding_pictures import few
 from swath.annotations.image import AnnotatedImage
 from swath.errors import AnnotationError, ImageryError
-from swath.imagery.scene import Scene, open_scene
+from swath.imagery.opening import open_scene
+from swath.imagery.scene import Scene
 
 OVERLAP = 0.01
 """Share of the smaller of two footprints that they may have in common: neighbours' edges round."""

@@ -17,7 +17,7 @@ from swath.annotations.image import AnnotatedImage
 from swath.boxes import Boxes, rectangle_around
 from swath.dialect import ORIENTED, from_grid, numbers
 from swath.errors import AnnotationError, ImageryError
-from swath.imagery.scene import open_scene
+from swath.imagery.opening import open_scene
 
 OBJECT = "object"
 """Class of a box whose source names none."""

@@ -19,7 +19,8 @@ from swath.annotations.image import AnnotatedImage
 from swath.boxes import Boxes
 from swath.errors import AnnotationError
 from swath.files import replacing_folder
-from swath.imagery.scene import is_frame, open_scene
+from swath.imagery.opening import open_scene
+from swath.imagery.scene import is_frame
 from swath.registry import Registry
 
 Writer = Callable[[Path, Sequence[AnnotatedImage]], None]

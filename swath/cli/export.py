@@ -19,7 +19,7 @@ def export(
     from swath.experiment import Experiment
     from swath.export.huggingface import export as write
     from swath.files import refuse_foreign
-    from swath.models.loading import MANIFEST
+    from swath.models.loaded import MANIFEST
 
     refuse_foreign(to, MANIFEST)
     experiment = Experiment.of_run(run)

@@ -97,7 +97,7 @@ def doctor() -> None:
 
     import torch
 
-    from swath.models.loading import EMBEDDED
+    from swath.models.loaded import EMBEDDED
     from swath.tuning.trainer import computes_bf16
 
     say(f"swath {__version__}, Python {sys.version.split()[0]}")

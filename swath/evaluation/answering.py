@@ -20,7 +20,7 @@ from swath.instructions.language import spoken
 from swath.instructions.tasks.words import answer_schema
 from swath.models.engine import Engine, LocalEngine
 from swath.models.inputs import plain
-from swath.models.loading import Loaded
+from swath.models.loaded import Loaded
 from swath.models.remote import RemoteEngine
 from swath.models.vision_cache import Features
 from swath.recipe import Recipe

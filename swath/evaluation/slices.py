@@ -12,7 +12,7 @@ from swath.evaluation.metrics.statistics import RESAMPLES
 from swath.evaluation.predictions import Prediction
 from swath.evaluation.scored_tasks import scored_task
 from swath.evaluation.scoring import scored
-from swath.imagery.scene import open_scene
+from swath.imagery.opening import open_scene
 
 GsdOf = Callable[[str], float | None]
 Slices = dict[str, dict[str, Score]]

@@ -20,7 +20,8 @@ from swath.files import RUN_FILE, Journal
 from swath.instructions.conversation import Box, Conversation, Image, Part, Text, Turn
 from swath.models.answer_cache import KIND, RememberingEngine
 from swath.models.engine import Answer, Engine, LocalEngine
-from swath.models.loading import Loaded, load, load_base
+from swath.models.loaded import Loaded
+from swath.models.loading import load, load_base
 from swath.models.remote import RemoteEngine
 from swath.models.vision_cache import Features
 from swath.recipe import Recipe

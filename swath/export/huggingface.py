@@ -18,7 +18,8 @@ from swath.instructions.builder import read_set
 from swath.instructions.conversation import Conversation, read_conversations, write_conversations
 from swath.models.engine import LocalEngine
 from swath.models.family import family_of
-from swath.models.loading import MANIFEST, RUN_FILE, load, load_folder
+from swath.models.loaded import MANIFEST, load_folder
+from swath.models.loading import RUN_FILE, load
 from swath.recipes import load_recipe
 from swath.registry import did_you_mean
 

@@ -16,8 +16,9 @@ from urllib.parse import unquote, urlsplit
 import shapely
 
 from swath.errors import ImageryError, RequestError
+from swath.imagery.opening import open_scene
 from swath.imagery.raster import Raster, allow
-from swath.imagery.scene import Scene, is_address, open_scene
+from swath.imagery.scene import Scene, is_address
 
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d(T[\d:.]+Z?)?)?)?")
 _RASTERS = ("image/tiff", "image/jp2", "image/vnd.stac.geotiff")

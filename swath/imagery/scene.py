@@ -225,46 +225,6 @@ class Scene:
         raise NotImplementedError
 
 
-def open_scene(path: Path | str) -> Scene:
-    """The scene in a file, a frame of a clip or a raster on another's pixels; its header is read.
-
-    TIFF, JPEG 2000, Imagine and `.vrt` files go through GDAL and keep their georeference; other
-    pictures go through Pillow, turned upright as their EXIF says. `clip.mp4#frame=120` is a
-    frame, `after.tif#grid=before.tif` a raster as it would look on the pixels of another, and
-    an address is read in pieces if `swath.imagery.raster.allow` was given it.
-
-    Raises:
-        ImageryError: there is no such file, it is empty, damaged, too large or no image.
-    """
-    if is_address(path):
-        from swath.imagery.raster import open_address
-
-        return open_address(str(path))
-    file, mark, rest = parts_of(path)
-    if mark == FRAME:
-        from swath.imagery.video import open_frame
-
-        return open_frame(path)
-    if mark == GRID:
-        from swath.imagery.series import open_on_grid
-
-        return open_on_grid(open_scene(file), open_scene(rest))
-    if mark == TILE:
-        from swath.imagery.windows import open_tile
-
-        return open_tile(file, rest)
-    path = Path(path)
-    with decoding(path):
-        driver = driver_of(path)
-        if driver is not None:
-            from swath.imagery.raster import open_raster
-
-            return open_raster(path, str(path), driver)
-        from swath.imagery.picture import open_picture
-
-        return open_picture(path)
-
-
 def parts_of(path: Path | str) -> tuple[str, str, str]:
     """The file a name stands on, then FRAME, GRID or TILE and what follows, "" and "" of a file."""
     for mark in (GRID, TILE, FRAME):

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from rasterio.enums import ColorInterp, Resampling
-from rasterio.vrt import WarpedVRT
 
-from swath.errors import ImageryError
+from swath.imagery.opening import open_scene
 from swath.imagery.raster import Raster
-from swath.imagery.scene import GRID, Scene, open_scene
+from swath.imagery.regridding import open_on_grid
+from swath.imagery.scene import Scene
 
 
 def coregistered(paths: Sequence[str], apart: bool = False) -> tuple[str, ...]:
@@ -41,49 +37,6 @@ def coregistered(paths: Sequence[str], apart: bool = False) -> tuple[str, ...]:
             path = str(open_on_grid(scene, first).path)
         names.append(path)
     return tuple(names)
-
-
-def open_on_grid(scene: Scene, reference: Scene) -> Scene:
-    """The scene on the pixels of the reference, black where it does not reach.
-
-    Raises:
-        ImageryError: one of them does not say where it lies, or they lie apart.
-    """
-    for one in (scene, reference):
-        if not isinstance(one, Raster) or one.footprint is None or reference.transform is None:
-            raise ImageryError(
-                f"{one.path}: cannot be brought onto one grid, which needs a CRS of both rasters "
-                f"and a transform of the first; give two pictures of the same size instead."
-            )
-    assert isinstance(scene, Raster)
-    if not scene.footprint.intersects(reference.footprint):
-        raise ImageryError(
-            f"{scene.path}: shows other ground than {reference.path}; is it the same place?"
-        )
-    kept = {field.name: getattr(scene, field.name) for field in fields(Raster)}
-    kept |= {
-        "path": f"{scene.path}{GRID}{reference.path}",
-        "size_wh": reference.size_wh,
-        "georeference": reference.georeference,
-        "masked": True,
-        "overviews": (),
-    }
-    return OnGrid(**kept)
-
-
-@dataclass(frozen=True, eq=False)
-class OnGrid(Raster):
-    """A raster as it would look on the pixels of another."""
-
-    @contextmanager
-    def _opened(self) -> Iterator[Any]:
-        with super()._opened() as raster:
-            method = Resampling.nearest if self.palette is not None else Resampling.bilinear
-            width, height = self.size_wh
-            grid = {"crs": self.crs, "transform": self.transform, "width": width, "height": height}
-            told = raster.nodata is not None or ColorInterp.alpha in raster.colorinterp
-            with WarpedVRT(raster, resampling=method, add_alpha=not told, **grid) as warped:
-                yield warped
 
 
 def _same_grid(one: Scene, other: Scene) -> bool:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from swath.errors import ImageryError
 from swath.imagery.rendering import Limits
-from swath.imagery.scene import TILE, Scene, Window, open_scene
+from swath.imagery.scene import TILE, Scene, Window
 from swath.imagery.tiling import Tile
 
 _DIGITS = 12  # of a number in a tile's name; Python refuses to read one of thousands
@@ -42,14 +40,12 @@ class Part(Scene):
         return limits
 
 
-def open_tile(path: str, numbers: str) -> Part:
-    """The tile of the scene at `path` that `x,y,width,height` say.
+def part_of(whole: Scene, path: str, numbers: str) -> Part:
+    """The tile of a scene, opened from `path`, that `x,y,width,height` say.
 
     Raises:
-        ImageryError: the scene cannot be opened, or the tile is none of it.
+        ImageryError: the tile is none of the scene.
     """
-    file = Path(path)
-    whole = _opened(path, file.stat().st_mtime_ns if file.is_file() else 0)
     given = numbers.split(",")
     if len(given) != 4 or not all(one.isdecimal() and len(one) <= _DIGITS for one in given):
         raise ImageryError(f"{path}{TILE}{numbers}: expected {TILE}x,y,width,height in pixels.")
@@ -65,9 +61,3 @@ def open_tile(path: str, numbers: str) -> Part:
         origin_xy=(x, y),
         **known,
     )
-
-
-@lru_cache(maxsize=4)
-def _opened(path: str, changed_ns: int) -> Scene:
-    """Neighbouring tiles are read from the same picture, which a scene decodes once."""
-    return open_scene(path)

@@ -11,7 +11,8 @@ import numpy as np
 from swath.boxes import Boxes
 from swath.endpoint import is_address as is_model_address
 from swath.errors import ModelError, RequestError
-from swath.imagery.scene import is_address, open_scene
+from swath.imagery.opening import open_scene
+from swath.imagery.scene import is_address
 from swath.imagery.series import coregistered
 from swath.imagery.video import SUFFIXES, frames_of
 from swath.instructions.conversation import Conversation, Image, system, user

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from swath.annotations.image import AnnotatedImage
 from swath.boxes import Boxes
 from swath.errors import ShapeError
+from swath.imagery.opening import open_scene
 from swath.imagery.rendering import PLAIN
-from swath.imagery.scene import open_scene
 from swath.instructions.language import Look
 from swath.recipe import Rendering
 

@@ -21,7 +21,7 @@ from swath.models.architectures.composed import compose
 from swath.models.architectures.positions import bake_positions
 from swath.models.family import FAMILIES
 from swath.models.hub import fetched, reading
-from swath.models.loading import Loaded, finish_tokenizer, read_weights
+from swath.models.loaded import Loaded, finish_tokenizer, read_weights
 from swath.models.shrink import encoder_decoder
 from swath.recipe import Imagery, Models, Parts
 

@@ -18,7 +18,7 @@ from swath.models.candidates import Trie
 from swath.models.encoding import Encoded, batches
 from swath.models.image_prefix import Seen
 from swath.models.inputs import Inputs, to_device
-from swath.models.loading import Loaded
+from swath.models.loaded import Loaded
 from swath.models.packing import log_probabilities
 from swath.models.pixels import PixelStore, View
 from swath.models.schema import Grammar, Schema

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from swath.models.candidates import Trie, collate_tries
 from swath.models.encoding import IGNORED, Encoded, Encoder, Row, collate
-from swath.models.loading import Loaded
+from swath.models.loaded import Loaded
 from swath.models.pixels import View, to_tensor
 
 

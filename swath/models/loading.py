@@ -2,148 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import sys
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.utils import enable_progress_bars  # type: ignore[attr-defined]
 from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import (
-    AutoConfig,
-    AutoModelForImageTextToText,
     AutoTokenizer,
-    PretrainedConfig,
-    VisionEncoderDecoderModel,
 )
-from transformers.utils import logging as transformers_logging
 
-import swath.models.architectures.composed  # noqa: F401 (registers itself with transformers)
 from swath.errors import ModelError
 from swath.files import RUN_FILE as RUN_FILE
 from swath.files import read_json
 from swath.models.architectures.nano import NanoConfig, NanoForConditionalGeneration
 from swath.models.architectures.vocabulary import train_tokenizer
-from swath.models.family import FAMILIES, Family, family_row
-from swath.models.hub import fetched, first_line, reading
-from swath.models.templates import TEMPLATES, ending, serves
+from swath.models.family import FAMILIES
+from swath.models.hub import fetched, first_line
+from swath.models.loaded import EMBEDDED, Loaded, fitted, load_folder
 from swath.recipe import Imagery, Models
 from swath.recipes import load_recipe
-
-transformers_logging.disable_progress_bar()  # of loading weights: the command line shows its own
-enable_progress_bars()  # of downloads, which the line above switched off as well
-
-EMBEDDED = Path(__file__).parent / "embedded"
-"""Folder of swath-nano's weights, shipped with the package."""
-
-MANIFEST = "swath.json"
-"""In an exported folder: what swath needs beside what `transformers` saves."""
-
-PROCESSOR = "preprocessor_config.json"
-"""Hugging Face's file on pixel values."""
-
-
-@dataclass
-class Loaded:
-    """A model with all that is needed to ask it.
-
-    Args:
-        model: in evaluation mode, on the CPU.
-        tokenizer: with its chat template.
-        family: the row of the family table.
-        base: the name it was loaded by, for cards and errors.
-        imagery: how it was shown pixels, which is how it is shown them again.
-        mean, std: of pixel values, subtracted and divided.
-        limit: tokens a row may have, where that is less than the model can read.
-        system: the instruction it was tuned with, for whoever asks it.
-    """
-
-    model: Any
-    tokenizer: Any
-    family: Family
-    base: str
-    imagery: Imagery = field(default_factory=Imagery)
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    limit: int | None = None
-    system: str | None = None
-
-    def __post_init__(self) -> None:
-        self.mean = self.mean or self.family.mean
-        self.std = self.std or self.family.std
-
-    @property
-    def image_size(self) -> int:
-        """Side in pixels of the pictures the model reads."""
-        return self.imagery.image_px or self.family.side(self.model.config)
-
-    @property
-    def image_tokens(self) -> int:
-        """Tokens one picture becomes."""
-        return self.family.image_tokens(self.model.config, self.image_size)
-
-    @property
-    def longest(self) -> int:
-        """Tokens the model reads at most."""
-        return min(int(self.text_config.max_position_embeddings), self.limit or sys.maxsize)
-
-    @property
-    def text_config(self) -> Any:
-        """What the model's config says of its language model."""
-        config = self.model.config
-        return getattr(config, "decoder", None) or config.get_text_config()
-
-    @property
-    def end(self) -> str:
-        """The token that ends an answer."""
-        return ending(self.tokenizer)
-
-    @property
-    def digest(self) -> str:
-        """A hash of the first numbers of each weight of the language model.
-
-        It is the same in bf16 and float32, so that the base of an adapter is known again.
-        """
-        found = hashlib.sha256()
-        for name, one in self.model.get_submodule(self.family.language).named_parameters():
-            first = one.detach().flatten()[:64].to(torch.bfloat16).view(torch.int16)
-            found.update(f"{name} {list(one.shape)}".encode() + first.cpu().numpy().tobytes())
-        return found.hexdigest()
-
-    def save(self, folder: Path) -> None:
-        """Write weights, tokenizer and processor so that swath and `transformers` read them."""
-        self.model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
-        for name, values in processor_files(self).items():
-            text = json.dumps(values, indent=2) + "\n"
-            (folder / name).write_text(text, encoding="utf-8")
-
-
-def processor_files(loaded: Loaded) -> dict[str, dict[str, Any]]:
-    """What `transformers`' own processor must know to hand over a square picture as swath does."""
-    family, config, side = loaded.family, loaded.model.config, loaded.image_size
-    pixels: dict[str, Any] = {
-        "image_processor_type": family.image_processor,
-        "size": {"height": side, "width": side},
-        "do_center_crop": False,
-        "image_mean": list(loaded.mean),
-        "image_std": list(loaded.std),
-    }
-    pixels |= family.processing.get("pixels", lambda config, side: {})(config, side)
-    if not family.processor:
-        return {PROCESSOR: pixels}
-    words = {"processor_class": family.processor}
-    words |= family.processing.get("words", lambda config, side: {})(config, side)
-    return {
-        PROCESSOR: pixels | {"processor_class": family.processor},
-        "processor_config.json": words,
-    }
 
 
 def load_base(
@@ -182,40 +63,6 @@ def load_base(
     return fitted(loaded, section, imagery)
 
 
-def fitted(loaded: Loaded, section: Models, imagery: Imagery) -> Loaded:
-    """The model as a recipe uses it: its template chosen, its pictures of the recipe's side.
-
-    Raises:
-        ModelError: the family cannot read pictures of that side.
-        RequestError: there is no such template.
-    """
-    if section.template is not None:
-        loaded.tokenizer.chat_template = TEMPLATES.get(section.template).jinja
-    family, side = loaded.family, imagery.image_px
-    if side is not None and side % family.patch(loaded.model.config):
-        raise ModelError(
-            f"imagery.image_px: {side} is no multiple of {family.patch(loaded.model.config)}, the "
-            f"pixels a side of one patch of {loaded.base}."
-        )
-    if side is not None and side != family.side(loaded.model.config) and not family.any_side:
-        from swath.models.architectures.positions import bake_positions
-
-        vision = loaded.model.get_submodule(family.vision)
-        if not hasattr(vision, "config"):
-            raise ModelError(
-                f"imagery.image_px: {loaded.base} reads pictures of "
-                f"{family.side(loaded.model.config)} px a side and no others; leave the key out."
-            )
-        # GeoChat keeps the corners of CLIP's table in place; towers of EVA's kind do not.
-        bake_positions(vision, side, vision.config.model_type == "clip_vision_model")
-        tower = getattr(loaded.model.config, "vision_config", None) or loaded.model.config.encoder
-        tower.image_size = side
-    if section.dialect is not None:
-        regions = section.dialect if section.dialect != family.dialect else family.regions
-        family = replace(family, dialect=section.dialect, regions=regions)
-    return replace(loaded, family=family, imagery=imagery, limit=section.longest)
-
-
 def load(
     name: str | Path, revision: str | None = None, fetch: bool = False, dtype: str = "auto"
 ) -> Loaded:
@@ -240,110 +87,6 @@ def load(
     if not fetch:
         raise ModelError(f"'{name}': there is no such run or folder; `swath tune` makes a run.")
     return load_folder(fetched(str(name), revision), str(name), dtype)
-
-
-def load_folder(folder: Path | str, base: str, dtype: str = "auto") -> Loaded:
-    """A model saved in Hugging Face's form.
-
-    Raises:
-        ModelError: files are missing or damaged, or the family is unknown.
-    """
-    folder = Path(folder)
-    if not (folder / "config.json").is_file():
-        raise ModelError(f"{folder}: no config.json, so this is no model folder and no run.")
-    with reading(folder):
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        family = family_row(config, base)
-        model = read_weights(folder, config, dtype)
-    with reading(folder, "its tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    finish_tokenizer(tokenizer, family, folder)
-    manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
-    imagery = Imagery(**manifest.get("imagery", {}))
-    section = Models(**manifest.get("models", {}))
-    loaded = Loaded(model, tokenizer, family, base, imagery, *_colours(folder))
-    _check_tokens(loaded)
-    return replace(fitted(loaded, section, imagery), system=manifest.get("system"))
-
-
-def read_weights(
-    folder: Path, config: PretrainedConfig, dtype: str, kind: Any = None, new: str | None = None
-) -> Any:
-    """The weights of a folder in evaluation mode; none may be missing.
-
-    Args:
-        config: its configuration.
-        dtype: "float32", "bfloat16", or "auto": bfloat16 on an accelerator, else float32.
-        kind: class to read them with; nothing: the family's.
-        new: what the names of weights hold that may be missing, and are random then.
-
-    Raises:
-        ModelError: weights are missing or of another shape.
-    """
-    if dtype == "auto":
-        dtype = "bfloat16" if torch.cuda.is_available() else "float32"
-    kind = kind or (
-        VisionEncoderDecoderModel
-        if config.model_type == "vision-encoder-decoder"
-        else AutoModelForImageTextToText
-    )
-    model, report = kind.from_pretrained(
-        folder,
-        config=config,
-        dtype=getattr(torch, dtype),
-        output_loading_info=True,
-        trust_remote_code=False,
-        ignore_mismatched_sizes=True,  # they are refused here
-    )
-    lost = sorted(key for key in report["missing_keys"] if new is None or new not in key)
-    lost += sorted(key for key, *_ in report["mismatched_keys"])
-    if lost:  # transformers would go on with random numbers there
-        missing = ", ".join(lost[:3])
-        raise ModelError(
-            f"{folder}: its weights are not whole or of another architecture, {missing} is "
-            f"missing or of another shape; copy it anew."
-        )
-    return model.eval()
-
-
-def finish_tokenizer(tokenizer: Any, family: Family, where: Path | str) -> None:
-    """Give a tokenizer what tuning needs: a template that serves, and padding.
-
-    Raises:
-        ModelError: it has neither a padding nor an end token.
-    """
-    if tokenizer.chat_template is None or not serves(tokenizer):
-        tokenizer.chat_template = TEMPLATES.get(family.template).jinja
-    if tokenizer.pad_token is None:
-        if tokenizer.eos_token is None:
-            raise ModelError(
-                f"{where}: its tokenizer has neither a padding nor an end token, so rows of "
-                f"different lengths cannot be joined; set pad_token in tokenizer_config.json."
-            )
-        tokenizer.pad_token = tokenizer.eos_token  # padding is masked, so any token does
-
-
-def _check_tokens(loaded: Loaded) -> None:
-    token, words = loaded.family.image_token, max(loaded.tokenizer.get_vocab().values())
-    known = loaded.text_config.vocab_size
-    if words >= known:
-        raise ModelError(
-            f"{loaded.base}: its tokenizer counts {words + 1} tokens and its model knows {known}; "
-            f"the two do not belong together."
-        )
-    wanted = getattr(loaded.model.config, "image_token_id", None)
-    if token and loaded.tokenizer.convert_tokens_to_ids(token) != wanted:
-        raise ModelError(
-            f"{loaded.base}: its tokenizer reads '{token}' as "
-            f"{loaded.tokenizer.convert_tokens_to_ids(token)} and its model expects {wanted} for "
-            f"an image; the two do not belong together."
-        )
-
-
-def _colours(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    file = folder / PROCESSOR
-    values = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return tuple(values.get("image_mean", ())), tuple(values.get("image_std", ()))
 
 
 def _nano(section: Models, texts: Iterable[str], seed: int) -> Loaded:

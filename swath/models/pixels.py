@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from swath.boxes import Boxes
+from swath.imagery.opening import open_scene
 from swath.imagery.rendering import PLAIN
-from swath.imagery.scene import open_scene
 from swath.recipe import Augment, Rendering
 
 Matrix = NDArray[np.float64]

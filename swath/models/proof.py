@@ -9,7 +9,8 @@ from typing import Any
 
 from swath.instructions.conversation import Conversation
 from swath.models.engine import LocalEngine
-from swath.models.loading import Loaded, load
+from swath.models.loaded import Loaded
+from swath.models.loading import load
 
 LONGEST = 24
 """Tokens of an answer that are compared."""

@@ -17,8 +17,8 @@ from swath.dialect import DIALECTS
 from swath.endpoint import Completion, digest, reach, request
 from swath.errors import EndpointError
 from swath.files import Journal
+from swath.imagery.opening import open_scene
 from swath.imagery.rendering import PLAIN
-from swath.imagery.scene import open_scene
 from swath.instructions.conversation import Box, Conversation, Image, Turn
 from swath.models.answer_cache import KIND, Contents
 from swath.models.engine import Answer, Progress

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import LogitsProcessor
 
 from swath.errors import RequestError
-from swath.models.loading import Loaded
+from swath.models.loaded import Loaded
 
 Schema = Mapping[str, Any]
 

@@ -22,7 +22,7 @@ from swath.models.architectures.composed import composed_config
 from swath.models.assembling import start_words
 from swath.models.family import Family, family_of, family_row
 from swath.models.hub import reading
-from swath.models.loading import EMBEDDED, Loaded, load_folder
+from swath.models.loaded import EMBEDDED, Loaded, load_folder
 from swath.models.published import published_config
 from swath.models.shrink import encoder_decoder, shrink
 from swath.models.templates import TEMPLATES

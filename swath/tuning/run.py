@@ -35,7 +35,8 @@ from swath.files import (
 )
 from swath.instructions.builder import InstructionSet
 from swath.instructions.conversation import Conversation
-from swath.models.loading import RUN_FILE, Loaded
+from swath.models.loaded import Loaded
+from swath.models.loading import RUN_FILE
 from swath.models.proof import answers_of, compare, proof_questions
 from swath.recipe import Recipe, Stage
 from swath.recipes import dump, load_recipe

@@ -18,7 +18,8 @@ from swath.instructions.conversation import Box, Conversation, Text
 from swath.models.encoding import batches, by_image
 from swath.models.image_prefix import Seen
 from swath.models.inputs import Inputs, head_of
-from swath.models.loading import Loaded, load_base
+from swath.models.loaded import Loaded
+from swath.models.loading import load_base
 from swath.models.pixels import PixelStore, View
 from swath.recipe import Augment, ImageLoss, Recipe, Stage
 from swath.tuning.batches import Batcher, Targets

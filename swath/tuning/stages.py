@@ -12,7 +12,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 
 from swath.errors import TuningError
-from swath.models.loading import Loaded
+from swath.models.loaded import Loaded
 from swath.recipe import Lora, Stage
 
 

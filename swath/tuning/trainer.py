@@ -18,7 +18,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from swath.errors import TuningError
 from swath.models.inputs import Inputs, answers_only, tower_features
-from swath.models.loading import Loaded
+from swath.models.loaded import Loaded
 from swath.recipe import Stage, Tuning
 from swath.tuning.checks import Checks
 from swath.tuning.losses import ImageHeads, counted, text_loss

@@ -7,7 +7,7 @@ from swath.annotations.cutting import cut, shown
 from swath.annotations.image import AnnotatedImage, Question
 from swath.boxes import Boxes, iou
 from swath.dialect import DIALECTS
-from swath.imagery.scene import open_scene
+from swath.imagery.opening import open_scene
 from swath.imagery.tiling import Tile, tiles
 
 

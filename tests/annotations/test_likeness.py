@@ -85,7 +85,7 @@ def test_no_fingerprints_have_no_near_pairs():
 
 def test_of_real_scenes_only_the_file_that_is_there_twice_is_named(data_folder):
     """660 scenes, dull ones among them: desert, bare land, meadow, beach, forest, port."""
-    from swath.imagery.scene import open_scene
+    from swath.imagery.opening import open_scene
 
     kinds = ("Industrial", "Desert", "BareLand", "Meadow", "Beach", "Forest")
     files = [

@@ -9,7 +9,7 @@ from swath.annotations.finding_pictures import UNMEASURED, measured
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.lint import lint
 from swath.errors import AnnotationError
-from swath.imagery.scene import open_scene
+from swath.imagery.opening import open_scene
 
 
 def raster(path, side, x=500_000):

@@ -9,8 +9,8 @@ import shapely
 
 from swath.errors import ImageryError, RequestError
 from swath.imagery.catalog import clip, place_of, search
+from swath.imagery.opening import open_scene
 from swath.imagery.raster import allow
-from swath.imagery.scene import open_scene
 from tests.imagery.serving import served
 
 pytest.importorskip("pystac_client", reason="needs pystac-client: pip install 'swath[stac]'")

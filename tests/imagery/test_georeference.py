@@ -7,7 +7,7 @@ from rasterio.control import GroundControlPoint
 
 from swath.errors import ImageryError
 from swath.imagery.georeference import Georeference
-from swath.imagery.scene import open_scene
+from swath.imagery.opening import open_scene
 from swath.imagery.tiling import Tile
 from swath.imagery.windows import tile_path
 

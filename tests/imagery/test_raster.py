@@ -15,8 +15,8 @@ import rasterio.warp
 from swath.errors import ImageryError
 from swath.imagery import raster
 from swath.imagery.drivers import RASTERS, VECTORS
+from swath.imagery.opening import open_scene
 from swath.imagery.raster import allow
-from swath.imagery.scene import open_scene
 from swath.imagery.series import coregistered
 from swath.imagery.tiling import Tile
 from swath.recipe import Rendering
@@ -137,7 +137,7 @@ import rasterio
 with rasterio.open(sys.argv[2]) as first:  # as a script of someone's may have done
     first.read()
 from swath.errors import ImageryError
-from swath.imagery.scene import open_scene
+from swath.imagery.opening import open_scene
 try:
     open_scene(sys.argv[1]).read_rgb(size_wh=(64, 64))
 except ImageryError:
@@ -271,7 +271,7 @@ def test_a_raster_stored_in_one_enormous_piece_is_refused(tmp_path, monkeypatch)
 
 STREAM = """
 import resource, sys
-from swath.imagery.scene import open_scene
+from swath.imagery.opening import open_scene
 from swath.imagery.tiling import tiles
 scene = open_scene(sys.argv[1])
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

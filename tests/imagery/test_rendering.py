@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rasterio.enums import ColorInterp
 
 from swath.errors import ImageryError
-from swath.imagery.scene import open_scene
+from swath.imagery.opening import open_scene
 from swath.imagery.tiling import Tile
 from swath.models.pixels import PixelStore
 from swath.recipe import Imagery, Rendering

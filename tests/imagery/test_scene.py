@@ -11,8 +11,8 @@ from rasterio.enums import ColorInterp
 
 import swath
 from swath.errors import ImageryError
+from swath.imagery.opening import open_scene
 from swath.imagery.picture import open_image
-from swath.imagery.scene import open_scene
 from swath.imagery.tiling import Tile
 
 # Rasterio warns while writing: most rasters here lie nowhere on Earth.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from swath.errors import ImageryError
-from swath.imagery.scene import open_scene
+from swath.imagery.opening import open_scene
 from swath.imagery.tiling import Tile
 from swath.imagery.video import frames_of
 from tests.imagery.making import write_clip

@@ -3,7 +3,8 @@ import pytest
 from PIL import Image
 
 from swath.errors import ImageryError
-from swath.imagery.scene import is_frame, open_scene
+from swath.imagery.opening import open_scene
+from swath.imagery.scene import is_frame
 from swath.imagery.tiling import Tile
 from swath.imagery.windows import tile_path
 

@@ -121,7 +121,7 @@ def test_the_same_picture_elsewhere_is_the_same_question(tmp_path):
 
 
 def test_a_model_is_itself_when_loaded_again(tiny, tiny_base):
-    from swath.models.loading import load_folder
+    from swath.models.loaded import load_folder
 
     assert identity(tiny) == identity(load_folder(tiny_base, "elsewhere"))
     other = load_folder(tiny_base, "tiny")

@@ -14,7 +14,8 @@ from transformers import (
 
 from swath.errors import ModelError
 from swath.models.engine import LocalEngine
-from swath.models.loading import EMBEDDED, load_base, load_folder
+from swath.models.loaded import EMBEDDED, load_folder
+from swath.models.loading import load_base
 from swath.models.published import published_config
 from swath.models.shrink import shrink
 from swath.recipe import Imagery, Models

@@ -24,7 +24,8 @@ from swath.models.encoding import IGNORED, join
 from swath.models.engine import LocalEngine
 from swath.models.image_prefix import takes_features
 from swath.models.inputs import Inputs, answers_only, head_of
-from swath.models.loading import Loaded, load_base, load_folder
+from swath.models.loaded import Loaded, load_folder
+from swath.models.loading import load_base
 from swath.models.pixels import PixelStore
 from swath.recipe import Imagery, Models, Stage
 from swath.tuning.stages import count_parts, prepare

@@ -14,7 +14,8 @@ from transformers.utils import import_utils
 from swath.errors import ModelError
 from swath.evaluation.metrics.clipscore import clip_scores
 from swath.models import hub
-from swath.models.loading import EMBEDDED, load_base, load_folder
+from swath.models.loaded import EMBEDDED, load_folder
+from swath.models.loading import load_base
 from swath.recipe import Models
 
 

@@ -21,7 +21,7 @@ from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImag
 from swath.errors import ModelError
 from swath.instructions.conversation import Conversation, Image, user
 from swath.models.inputs import Inputs
-from swath.models.loading import EMBEDDED, finish_tokenizer
+from swath.models.loaded import EMBEDDED, finish_tokenizer
 from swath.models.pixels import PixelStore
 from swath.models.templates import ending, render, serves, takes_parts
 from tests.models.test_family import _made

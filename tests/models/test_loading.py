@@ -8,7 +8,8 @@ from safetensors.torch import load_file
 from swath.errors import ModelError
 from swath.files import write_json, write_text
 from swath.models.engine import LocalEngine
-from swath.models.loading import EMBEDDED, load, load_base, load_folder
+from swath.models.loaded import EMBEDDED, load_folder
+from swath.models.loading import load, load_base
 from swath.recipe import Models, Stage
 from swath.tuning.stages import lora_config
 from tests.making import small_set

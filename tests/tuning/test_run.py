@@ -12,7 +12,8 @@ from swath.files import read_json
 from swath.instructions.builder import InstructionSet
 from swath.instructions.conversation import Conversation, assistant, user
 from swath.models.engine import LocalEngine
-from swath.models.loading import Loaded, load
+from swath.models.loaded import Loaded
+from swath.models.loading import load
 from swath.recipes import load_recipe
 from swath.tuning import run as tuning_run
 from swath.tuning.run import fingerprint, read_losses, tune

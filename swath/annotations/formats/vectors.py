@@ -26,7 +26,8 @@ from swath.annotations.parsing import OBJECT, image_of, objects
 from swath.boxes import rectangle_around
 from swath.errors import AnnotationError, ImageryError
 from swath.imagery.drivers import keep_safe_drivers
-from swath.imagery.scene import Scene, open_scene
+from swath.imagery.opening import open_scene
+from swath.imagery.scene import Scene
 
 SUFFIXES = (".geojson", ".gpkg", ".shp")
 """File name endings of features."""

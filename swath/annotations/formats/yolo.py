@@ -14,7 +14,7 @@ from swath.annotations.image import AnnotatedImage
 from swath.annotations.parsing import image_of, objects
 from swath.boxes import rectangle_around
 from swath.errors import AnnotationError, ImageryError
-from swath.imagery.scene import open_scene
+from swath.imagery.opening import open_scene
 
 _CORNERS = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) / 2
 

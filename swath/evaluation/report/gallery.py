@@ -15,8 +15,8 @@ from swath.errors import SwathError
 from swath.evaluation.predictions import Prediction
 from swath.evaluation.report.charts import Series
 from swath.evaluation.scored_tasks import SCORED, failed, goodness
+from swath.imagery.opening import open_scene
 from swath.imagery.picture import open_image
-from swath.imagery.scene import open_scene
 from swath.recipe import Rendering
 
 OpenImage = Callable[[str], Image.Image]

@@ -13,7 +13,7 @@ from swath.annotations.finding_pictures import UNMEASURED, PictureFinder, absolu
 from swath.boxes import Boxes
 from swath.errors import AnnotationError, ImageryError
 from swath.evaluation.suites.table import Suite
-from swath.imagery.scene import open_scene
+from swath.imagery.opening import open_scene
 from swath.imagery.video import frames_of
 from swath.instructions.conversation import Box, Conversation, Image, Part, Text, user
 from swath.instructions.language import spoken

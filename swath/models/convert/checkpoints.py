@@ -44,7 +44,7 @@ from swath.models.convert.weights import (
     read_settings,
     tower_of,
 )
-from swath.models.loading import MANIFEST
+from swath.models.loaded import MANIFEST
 
 GEOCHAT_PX, MINIGPT_PX = 504, 448
 """Sides that GeoChat and MiniGPT-v2 read; both resize their tower's positions for it."""

@@ -6,7 +6,8 @@ from swath.errors import ShapeError
 from swath.imagery.synthetic import QUICKSTART_KINDS
 from swath.instructions.phrasing import PHRASINGS
 from swath.models.architectures.nano import NanoConfig, NanoForConditionalGeneration, NanoModel
-from swath.models.loading import EMBEDDED, load
+from swath.models.loaded import EMBEDDED
+from swath.models.loading import load
 from swath.recipes import load_recipe
 
 

@@ -33,7 +33,7 @@ from swath.errors import ModelError
 from swath.files import read_json
 from swath.models.architectures.positions import resize_positions
 from swath.models.convert.checkpoints import convert
-from swath.models.loading import load_folder
+from swath.models.loaded import load_folder
 
 WORDS = 100
 LLAMA = {
@@ -635,7 +635,7 @@ def test_a_tokenizer_that_cannot_be_read_says_what_to_put_there(tmp_path):
         convert(source, tmp_path / "out")
     (source / "tokenizer.model").write_bytes(b"no sentencepiece")
     with pytest.raises(
-        ModelError, match=r"put the tokenizer.json .* or `pip install sentencepiece`"
+        ModelError, match=r"put the tokenizer.json .* or `pip install 'swath\[hub\]'`"
     ):
         convert(source, tmp_path / "out")
 
