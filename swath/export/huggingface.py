@@ -81,7 +81,8 @@ def export(run: Path | str, target: Path | str, dtype: str = "float32", prove_on
 
 def answers_of(folder: str, questions: str) -> list[str]:
     """Answers of an exported folder to a file of conversations; run by the proof's process."""
-    engine = LocalEngine(load_folder(folder, folder))
+    # "auto" would be bfloat16 on an accelerator, where the exporting process computes in float32.
+    engine = LocalEngine(load_folder(folder, folder, "float32"))
     return _answers(engine, list(read_conversations(questions)))
 
 

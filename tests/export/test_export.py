@@ -13,6 +13,7 @@ from swath.export.huggingface import answers_of, export
 from swath.files import read_json, write_json
 from swath.instructions.builder import build, read_set
 from swath.instructions.conversation import write_conversations
+from swath.models.loaded import load_folder
 from swath.models.loading import load
 from swath.recipe import Instructions
 from swath.recipes import dump, load_recipe
@@ -217,3 +218,20 @@ def test_the_card_repeats_the_scores_with_their_intervals(runs, tmp_path):
     assert "| classify | accuracy | 0.750 | 0.500 to 0.950 | 8 | 1 |" in card
     assert "| classify | kappa | undefined |  | 0 | 0 |" in card
     assert "Not evaluated" not in card
+
+
+def test_the_proofs_process_computes_in_float32_whatever_the_machine(
+    runs, tmp_path, trusting, monkeypatch
+):
+    """`auto` is bfloat16 on an accelerator, and the process that exports computes in float32."""
+    export(runs / "whole", tmp_path / "out")
+    asked_for = []
+
+    def noting(folder, base, dtype="auto"):
+        asked_for.append(dtype)
+        return load_folder(folder, base, dtype)
+
+    monkeypatch.setattr(huggingface, "load_folder", noting)
+    write_conversations(tmp_path / "none.jsonl", [])
+    assert answers_of(str(tmp_path / "out"), str(tmp_path / "none.jsonl")) == []
+    assert asked_for == ["float32"]
