@@ -7,6 +7,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
+import nano  # noqa: F401 (adds the kinds that these tests draw)
 from swath.cli import main
 from swath.files import read_json
 from swath.models.loading import load_base
@@ -55,7 +56,7 @@ def recipe(folder, stage=STAGE, **more):
     """A recipe of ten small scenes on the model in `base/`."""
     lines = [
         "name: bad",
-        "annotations: {drawn: {count: 10, size_px: 48}}",
+        "annotations: {drawn: {kinds: base, count: 10, size_px: 48}}",
         "instructions: {tasks: [classify, caption]}",
         "models: {base: base}",
         f"tuning: {{stages: [{stage}], precision: fp32, threads: 1, prove: 2}}",
