@@ -89,25 +89,25 @@ class Assistant:
         """
         if not question.strip():
             raise RequestError("the question is empty; say what you want to know.")
-        several = [image] if isinstance(image, str | Path) else image
-        paths = [path for one in several for path in self._pictures(one)]
+        sources = [image] if isinstance(image, str | Path) else image
+        paths = [path for source in sources for path in self._pictures(source)]
         if not paths:
             raise RequestError("no picture is asked about; name at least one.")
         paths = [*coregistered(paths, apart=True)]
         pictures = [Image(path, open_scene(path).size_wh) for path in paths]
         turns = [system(self._system)] if self._system else []
         turns.append(user(*pictures, "\n" + question.strip()))
-        asked = Conversation(id=paths[0], task="ask", turns=tuple(turns))
+        conversation = Conversation(id=paths[0], task="ask", turns=tuple(turns))
         if not choices:
-            answer = self.engine.answer([asked], max_new_tokens)[0]
+            answer = self.engine.answer([conversation], max_new_tokens)[0]
             return Reply(answer.text, answer.boxes)
-        logs = self.engine.score([asked], [list(choices)])[0]
+        logs = self.engine.score([conversation], [list(choices)])[0]
         if not np.isfinite(logs).any():
             raise ModelError(f"it names none of {', '.join(choices)}; ask without choices.")
         best = int(logs.argmax())
         shares = np.exp(logs - logs.max())
-        share = float(shares[best] / shares.sum())
-        return Reply(choices[best] if share >= sure else "unsure", None, share)
+        confidence = float(shares[best] / shares.sum())
+        return Reply(choices[best] if confidence >= sure else "unsure", None, confidence)
 
     def _pictures(self, name: str | Path) -> list[str]:
         """A picture is one; of a clip, as many frames as the model was tuned on."""
