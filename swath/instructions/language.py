@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import inflect
 
 
 @dataclass(frozen=True)
@@ -104,14 +108,24 @@ def spoken(label: str) -> str:
 
 @lru_cache(maxsize=4096)
 def plural(name: str) -> str:
-    """A class name in the plural, by English's common rules; Chinese has none."""
+    """A class name in the plural; "aircraft" and "courses" stay. Chinese has none.
+
+    Source: the rules of inflect.
+    """
     if is_chinese(name[-1:]):
         return name
-    if name.endswith(("s", "x", "z", "ch", "sh")):
-        return name + "es"
-    if name.endswith("y") and name[-2:-1] not in "aeiou":
-        return name[:-1] + "ies"
-    return name + "s"
+    nouns = _nouns()
+    singular = nouns.singular_noun(name)
+    if singular and not name.endswith(("us", "ss", "is")) and nouns.plural_noun(singular) == name:
+        return name  # it is a plural already
+    return f"{name}s" if name.isupper() else nouns.plural_noun(name)
+
+
+@cache
+def _nouns() -> inflect.engine:
+    import inflect  # takes a second, and most verbs write no plural
+
+    return inflect.engine()
 
 
 def with_article(noun: str) -> str:

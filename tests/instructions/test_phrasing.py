@@ -70,7 +70,12 @@ def test_a_class_is_spoken_as_words(label, words):
         ("storage box", "storage boxes"),
         ("factory", "factories"),
         ("bay", "bays"),
-        ("y", "ys"),
+        ("aircraft", "aircraft"),
+        ("sheep", "sheep"),
+        ("tennis courts", "tennis courts"),
+        ("golf course", "golf courses"),
+        ("campus", "campuses"),
+        ("SUV", "SUVs"),
         ("飞机", "飞机"),
     ],
 )
