@@ -14,7 +14,9 @@ def ask(
         str, typer.Argument(help="A run, an exported folder, swath-nano or http://host/v1#model.")
     ],
     image: Annotated[str, typer.Argument(help="A picture, raster, clip or a raster's address.")],
-    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    question: Annotated[
+        str, typer.Argument(help="What you want to know; [box x1 y1 x2 y2] is a region, in pixels.")
+    ],
     choice: Annotated[
         list[str] | None, typer.Option(help="A possible answer; repeat it to name them all.")
     ] = None,
@@ -44,7 +46,14 @@ def ask(
     answer = assistant.ask(pictures, question, choice or (), sure=threshold)
     quads = None if answer.boxes is None else answer.boxes.quads.round(1).tolist()
     if json:
-        emit({"answer": answer.text, "confidence": answer.confidence, "boxes": quads})
+        emit(
+            {
+                "answer": answer.text,
+                "confidence": answer.confidence,
+                "shares": answer.shares,
+                "boxes": quads,
+            }
+        )
         return
     confidence = "" if answer.confidence is None else f"  ({answer.confidence:.0%})"
     say(answer.text + confidence)

@@ -1,9 +1,9 @@
-"""Ask a model about one picture."""
+"""Ask a model about a picture, and go on asking."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +12,26 @@ from swath.boxes import Boxes
 from swath.endpoint import is_address as is_model_address
 from swath.errors import ModelError, RequestError
 from swath.imagery.opening import open_scene
+from swath.imagery.rendering import PLAIN
 from swath.imagery.scene import is_address
 from swath.imagery.series import coregistered
 from swath.imagery.video import SUFFIXES, frames_of
-from swath.instructions.conversation import Conversation, Image, system, user
+from swath.instructions.conversation import (
+    Box,
+    Conversation,
+    Image,
+    Part,
+    Text,
+    Turn,
+    assistant,
+    system,
+    user,
+)
+from swath.instructions.review import parts_of
 from swath.models.engine import Engine, LocalEngine
 from swath.models.loading import load
 from swath.models.remote import RemoteEngine
-from swath.recipe import Imagery, Remote
+from swath.recipe import Imagery, Remote, Rendering
 
 
 @dataclass(frozen=True)
@@ -30,11 +42,15 @@ class Reply:
         text: its words.
         boxes: boxes it named, pixels of the picture; None where it named none.
         confidence: share of the probability among the choices; None for a free answer.
+        shares: that of each choice.
+        turns: the conversation so far, this answer included: `before` of the next question.
     """
 
     text: str
     boxes: Boxes | None = None
     confidence: float | None = None
+    shares: Mapping[str, float] = field(default_factory=dict)
+    turns: tuple[Turn, ...] = ()
 
     def __str__(self) -> str:
         return self.text
@@ -63,6 +79,11 @@ class Assistant:
             self.engine = LocalEngine(loaded, threads=threads)
             self._imagery, self._system = loaded.imagery, loaded.system or ""
 
+    @property
+    def rendering(self) -> Rendering:
+        """How the model is shown what a raster holds."""
+        return PLAIN if isinstance(self.engine, RemoteEngine) else self._imagery.rendering
+
     def ask(
         self,
         image: str | Path | Sequence[str | Path],
@@ -70,6 +91,7 @@ class Assistant:
         choices: Sequence[str] = (),
         max_new_tokens: int = 256,
         sure: float = 0.0,
+        before: Sequence[Turn] = (),
     ) -> Reply:
         """The answer to a question about a picture, after the instruction the model was tuned with.
 
@@ -77,37 +99,62 @@ class Assistant:
             image: a picture, raster or clip; or several pictures, in order of time. Rasters that
                 say where they lie are shown on the pixels of the first. Addresses are read after
                 `swath.imagery.raster.allow`.
-            question: in the words the model was tuned on, if it is small.
+            question: in the words the model was tuned on, if it is small. A region in it is
+                `[box x1 y1 x2 y2]` or four corners, in pixels of the (first) picture; the model
+                reads it as its family writes regions.
             choices: with them, the answer is the most probable of these and nothing else.
             max_new_tokens: longest free answer.
             sure: where the chosen answer has less than this share, it is "unsure" instead.
+            before: earlier turns, whose pictures stay in sight; then `image` may be empty.
 
         Raises:
             ImageryError: the file is absent or cannot be read.
             RequestError: the question is empty.
+            InstructionError: a region has other than four or eight numbers.
             ModelError: a model elsewhere names none of the choices.
         """
         if not question.strip():
             raise RequestError("the question is empty; say what you want to know.")
-        sources = [image] if isinstance(image, str | Path) else image
-        paths = [path for source in sources for path in self._pictures(source)]
-        if not paths:
+        pictures = [Image(path, open_scene(path).size_wh) for path in self.pictures(image)]
+        turns = list(before)
+        if self._system and not turns:
+            turns.append(system(self._system))
+        dialogue = Conversation("", "ask", (*turns, user(*pictures)))
+        if not dialogue.images:
             raise RequestError("no picture is asked about; name at least one.")
-        paths = [*coregistered(paths, apart=True)]
-        pictures = [Image(path, open_scene(path).size_wh) for path in paths]
-        turns = [system(self._system)] if self._system else []
-        turns.append(user(*pictures, "\n" + question.strip()))
-        conversation = Conversation(id=paths[0], task="ask", turns=tuple(turns))
+        start = "\n" if pictures else ""
+        parts = _parts(start, question, dialogue.frame)
+        turns.append(user(*pictures, *parts))
+        conversation = Conversation(
+            id=dialogue.images[0].path,
+            task="ask",
+            turns=tuple(turns),
+        )
         if not choices:
             answer = self.engine.answer([conversation], max_new_tokens)[0]
-            return Reply(answer.text, answer.boxes)
+            turns.append(assistant(answer.text))
+            return Reply(answer.text, answer.boxes, turns=tuple(turns))
+        shares = self._shares(conversation, choices)
+        best = max(shares, key=lambda choice: shares[choice])
+        confidence = shares[best]
+        text = best if confidence >= sure else "unsure"
+        turns.append(assistant(text))
+        return Reply(text, None, confidence, shares, tuple(turns))
+
+    def _shares(self, conversation: Conversation, choices: Sequence[str]) -> dict[str, float]:
+        """Each choice's share of the probability that they have together."""
         logs = self.engine.score([conversation], [list(choices)])[0]
         if not np.isfinite(logs).any():
             raise ModelError(f"it names none of {', '.join(choices)}; ask without choices.")
-        best = int(logs.argmax())
-        shares = np.exp(logs - logs.max())
-        confidence = float(shares[best] / shares.sum())
-        return Reply(choices[best] if confidence >= sure else "unsure", None, confidence)
+        weights = np.exp(logs - logs.max())
+        weights /= weights.sum()
+        return dict(zip(choices, weights.tolist(), strict=True))
+
+    def pictures(self, image: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
+        """Names of the pictures that the model is shown of what is asked about, see `ask`."""
+        sources = [image] if isinstance(image, str | Path) else image
+        paths = [path for source in sources for path in self._pictures(source)]
+        return coregistered(paths, apart=True) if paths else ()
 
     def _pictures(self, name: str | Path) -> list[str]:
         """A picture is one; of a clip, as many frames as the model was tuned on."""
@@ -117,3 +164,17 @@ class Assistant:
         if path.suffix.lower() not in SUFFIXES:
             return [str(path)]
         return frames_of(path, self._imagery.frames)
+
+
+def _parts(start: str, question: str, frame: int) -> list[Part]:
+    """A question's words, and the regions in it as boxes of picture number `frame`."""
+    parts: list[Part] = []
+    text = start
+    for row in parts_of(question):
+        text += row.get("text", "")
+        if text:
+            parts.append(Text(text))
+        if "boxes" in row:
+            parts.append(Box(Boxes.from_rows(row["boxes"]), frame))
+        text = ""
+    return parts

@@ -132,3 +132,45 @@ def test_the_command_line_takes_later_pictures(tiny_base, picture, tmp_path, mon
         main()
     assert not end.value.code and capsys.readouterr().out == "x\n"
     assert [image.path for image in asked[0].images] == [picture, later]
+
+
+def heard(model, monkeypatch, *answers):
+    """What the engine is asked, while it answers as told."""
+    asked, answers = [], list(answers)
+    monkeypatch.setattr(
+        model.engine, "answer", lambda some, most: asked.extend(some) or [Reply(answers.pop(0))]
+    )
+    return asked
+
+
+def test_a_region_in_a_question_reaches_the_model_in_its_familys_text(model, picture, monkeypatch):
+    asked = heard(model, monkeypatch, "a field")
+    model.ask(picture, "[identify] what is at [box 16 4 48 20]?")
+    views = [model.engine.store.plain(picture)]
+    ids = model.engine.inputs.encoder.encode(asked[0], views, ask=True).ids
+    # 64 x 40 is padded by 12 above and below: x 16 of 64 is 25 %, y (4 + 12) of 64 is 25 %
+    assert "at {<25><25><75><50>}?" in model.engine.loaded.tokenizer.decode(ids)
+
+
+def test_a_later_question_is_asked_after_the_earlier_ones_of_the_same_picture(
+    model, picture, monkeypatch
+):
+    asked = heard(model, monkeypatch, "a field", "green")
+    first = model.ask(picture, "What is it?")
+    second = model.ask([], "[box 1 2 3 4] which colour?", before=first.turns)
+    assert [turn.role for turn in second.turns] == ["user", "assistant", "user", "assistant"]
+    assert [asked[1].text(role) for role in ("user", "assistant")] == ["which colour?", "a field"]
+    assert len(asked[1].images) == 1 and asked[1].turns[2].parts[0].image == 0
+
+
+def test_a_region_lies_in_the_newest_pictures(model, picture, monkeypatch):
+    asked = heard(model, monkeypatch, "a field", "a road")
+    first = model.ask([picture, picture], "What is it?")
+    model.ask(picture, "and [box 1 2 3 4]?", before=first.turns)
+    (box,) = [part for part in asked[1].turns[2].parts if hasattr(part, "boxes")]
+    assert box.image == 2
+
+
+def test_a_question_after_none_about_no_picture_is_refused(model):
+    with pytest.raises(RequestError, match="no picture is asked about; name at least one"):
+        model.ask([], "What is it?")
