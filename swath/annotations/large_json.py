@@ -1,16 +1,14 @@
-"""Large JSON files row by row: the arrays at their top stay on the disk."""
+"""Large JSON files row by row: the lists at their top stay on the disk."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import orjson
+import ijson
 
 from swath.errors import AnnotationError
 
@@ -18,38 +16,13 @@ STREAMED = 64 * 1024**2
 """Bytes from which on a JSON file is streamed."""
 
 LARGEST_PIECE = 16 * 1024**2
-"""Bytes of one row, and of all that stands beside the arrays of a file together."""
+"""Bytes of one row, and of all that stands beside the lists of a file together."""
 
-_CHUNK = 1 << 20
-_SPACE = re.compile(r"[ \t\n\r]*")
-_scan = json.JSONDecoder().raw_decode
+DEEPEST = 500
+"""Lists and objects within one another at most."""
 
-
-def load_large(path: Path) -> Any:
-    """What a JSON file holds, with `Rows` for a list that it is, or that a key of it names.
-
-    Raises:
-        AnnotationError: it is not JSON, or cannot be taken apart into rows.
-        OSError: it cannot be read.
-    """
-    with path.open("rb") as stream:
-        cursor = _Cursor(stream, path, 3 if stream.read(3) == b"\xef\xbb\xbf" else 0)
-        if cursor.peek() == "[":
-            content: Any = cursor.rows()
-        elif cursor.peek() == "{":
-            content, held = {}, 0
-            for key in cursor.names():
-                start = cursor.place
-                content[key] = cursor.rows() if cursor.peek() == "[" else cursor.value()
-                if not isinstance(content[key], Rows):
-                    held += cursor.place - start
-                if held > LARGEST_PIECE:
-                    raise cursor.too_large()
-        else:
-            content = cursor.value()
-        if cursor.peek():
-            raise cursor.damaged("more follows after its end")
-    return content
+_CHUNK = 1 << 16
+_OPENING, _CLOSING = {"start_map", "start_array"}, {"end_map", "end_array"}
 
 
 class Rows(list[Any]):
@@ -57,27 +30,27 @@ class Rows(list[Any]):
 
     Args:
         path: of the file.
-        start: byte at which the list begins.
-        count: of its rows.
-        state: size and time of the file when they were counted.
+        place: of the rows in it, in ijson's words.
+        count: of the rows.
     """
 
-    def __init__(self, path: Path, start: int, count: int, state: tuple[int, int]) -> None:
+    def __init__(self, path: Path, place: str, count: int) -> None:
         super().__init__()
-        self._file, self._count, self._state = (path, start), count, state
+        self._path, self._place, self._count = path, place, count
+        self._state = _state(path)
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[Any]:
-        path, start = self._file
-        with path.open("rb") as stream:
-            if _state(stream) != self._state:
-                raise AnnotationError(
-                    f"{path}: changed while it was read; begin again once it is written."
-                )
-            cursor = _Cursor(stream, path, start)
-            yield from (cursor.value() for _ in cursor.items())
+        if _state(self._path) != self._state:
+            raise AnnotationError(
+                f"{self._path}: changed while it was read; begin again once it is written."
+            )
+        with _pieces(self._path) as pieces:
+            for row in ijson.items(pieces, self._place, buf_size=_CHUNK, use_float=True):
+                pieces.size = 0
+                yield row
 
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
@@ -87,134 +60,98 @@ class Rows(list[Any]):
         raise IndexError(place)
 
 
-class _Cursor:
-    """A place in a JSON file and the text that follows it.
+def load_large(path: Path) -> Any:
+    """What a JSON file holds, with `Rows` for a list that it is, or that a key of it names.
 
-    Bytes stand as Latin-1 until a value is whole, so that places in the text are places in the
-    file; orjson reads them as the UTF-8 that they are.
+    Raises:
+        AnnotationError: it is not JSON, or cannot be taken apart into rows.
+        OSError: it cannot be read.
     """
+    builder = ijson.ObjectBuilder()
+    counts: dict[str, int] = {}
+    key, depth, beside = "", 0, 0
+    rows_depth = 0  # of the rows of the list that is gone through
+    with _pieces(path) as pieces:
+        for event, value in ijson.basic_parse(pieces, buf_size=_CHUNK, use_float=True):
+            if event in _CLOSING:
+                depth -= 1
+            elif event in _OPENING and depth == DEEPEST:
+                raise AnnotationError(f"{path}: holds lists within lists without end.")
+            if depth > rows_depth > 0:  # within a row
+                depth += event in _OPENING
+                continue
+            if event == "map_key" and depth == 1:
+                key = value
+            if rows_depth == 0 and event == "start_array" and _can_stay(depth, key):
+                rows_depth = depth + 1
+                counts.setdefault(key, 0)
+                builder.event("null", None)
+            elif rows_depth == 0:
+                builder.event(event, value)
+                beside += len(value) if isinstance(value, str) else 1
+                if beside > LARGEST_PIECE:
+                    raise pieces.too_large()
+            elif depth < rows_depth:
+                rows_depth = 0
+            elif depth == rows_depth and event not in _OPENING:
+                counts[key] += 1
+            if depth <= max(rows_depth, 1):
+                pieces.size = 0
+            depth += event in _OPENING
+    if not isinstance(builder.value, dict):
+        return Rows(path, "item", counts[""]) if counts else builder.value
+    lists = {key: Rows(path, f"{key}.item", count) for key, count in counts.items()}
+    return builder.value | lists
 
-    def __init__(self, stream: BinaryIO, path: Path, start: int) -> None:
-        self.stream, self.path = stream, path
-        self.text, self.at, self.before = "", 0, start
-        stream.seek(start)
 
-    @property
-    def place(self) -> int:
-        """Byte of the file."""
-        return self.before + self.at
+def _can_stay(depth: int, key: str) -> bool:
+    """Whether a list can be found in the file again: at the top, or under a key without dots."""
+    return depth == 0 or (depth == 1 and key != "" and "." not in key)
 
-    def peek(self) -> str:
-        """The next character that is not white; "" at the end."""
-        while True:
-            match = _SPACE.match(self.text, self.at)
-            self.at = match.end() if match else self.at
-            if self.at < len(self.text) or not self._more(_CHUNK):
-                return self.text[self.at : self.at + 1]
 
-    def take(self, wanted: str) -> str:
-        """The next character, which must be one of these."""
-        found = self.peek()
-        if not found or found not in wanted:
-            raise self.damaged(f"expected {' or '.join(wanted)}" if found else "it ends too early")
-        self.at += 1
-        return found
+class _Pieces:
+    """A file that gives no more than `LARGEST_PIECE` bytes until `size` is set back."""
 
-    def value(self) -> Any:
-        """The next value, whole."""
-        start = self._end()
-        return self._parsed(self.text[start : self.at])
+    def __init__(self, stream: BinaryIO, path: Path) -> None:
+        self._stream, self._path = stream, path
+        self.size = 0
 
-    def names(self) -> Iterator[str]:
-        """The keys of the object that follows; each value has to be taken in between."""
-        self.take("{")
-        if self.peek() == "}":
-            self.at += 1
-            return
-        while True:
-            key = self.value()
-            self.take(":")
-            self.peek()
-            yield str(key)
-            if self.take(",}") == "}":
-                return
-            self.peek()
-
-    def items(self) -> Iterator[None]:
-        """Once for each row of the list that follows; each has to be taken in between."""
-        self.take("[")
-        if self.peek() == "]":
-            self.at += 1
-            return
-        while True:
-            self.peek()
-            yield
-            if self.take(",]") == "]":
-                return
-
-    def rows(self) -> Rows:
-        """The list that follows, its rows counted."""
-        start, count = self.place, 0
-        for _ in self.items():
-            self._end()
-            count += 1
-        return Rows(self.path, start, count, _state(self.stream))
-
-    def damaged(self, why: str) -> AnnotationError:
-        """What to say of a file that is no JSON."""
-        return AnnotationError(
-            f"{self.path}: not valid JSON at byte {self.place} ({why}); was it cut short? Copy it "
-            f"again, or move it away if it has nothing to do with the pictures."
-        )
+    def read(self, count: int) -> bytes:
+        """The next bytes."""
+        self.size += count
+        if self.size > LARGEST_PIECE + _CHUNK:
+            raise self.too_large()
+        return self._stream.read(count)
 
     def too_large(self) -> AnnotationError:
         """What to say of a file that is no list of rows."""
         return AnnotationError(
-            f"{self.path}: holds more than {LARGEST_PIECE >> 20} MB in one piece before byte "
-            f"{self.place}, or is damaged there; write it as JSON Lines, an object a line."
+            f"{self._path}: holds more than {LARGEST_PIECE >> 20} MB in one piece before byte "
+            f"{self._stream.tell()}, or is damaged there; write it as JSON Lines, an object a line."
         )
 
-    def _end(self) -> int:
-        """Pass over the next value; where it begins in the text."""
-        start, size = self.at, _CHUNK
-        while True:
-            try:
-                _, end = _scan(self.text, start)
-            except RecursionError:
-                raise self.damaged("lists within lists without end") from None
-            except ValueError as error:
-                why, end = str(error).partition(":")[0], len(self.text)
-            else:
-                why = ""
-                if end < len(self.text):  # a number could go on
-                    break
-            if len(self.text) - start > LARGEST_PIECE:
-                raise self.too_large()
-            if not self._more(size):
-                if why:
-                    raise self.damaged(why)
-                break
-            start, size = self.at, 2 * size
-        if end - start > LARGEST_PIECE:
-            raise self.too_large()
-        self.at = end
-        return start
 
-    def _more(self, size: int) -> bool:
-        """Read on, letting go of what lies behind; False at the file's end."""
-        data = self.stream.read(size)
-        if data:
-            self.text = self.text[self.at :] + data.decode("latin-1")
-            self.before, self.at = self.before + self.at, 0
-        return bool(data)
+@contextmanager
+def _pieces(path: Path) -> Iterator[_Pieces]:
+    """The file from behind its byte-order mark on.
 
-    def _parsed(self, text: str) -> Any:
-        try:
-            return orjson.loads(text.encode("latin-1"))
-        except orjson.JSONDecodeError as error:
-            raise self.damaged(str(error)) from None
+    Raises:
+        AnnotationError: it is found to be no JSON.
+    """
+    try:
+        with path.open("rb") as stream:
+            if stream.read(3) != b"\xef\xbb\xbf":
+                stream.seek(0)
+            yield _Pieces(stream, path)
+    except (ijson.JSONError, UnicodeDecodeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise AnnotationError(
+            f"{path}: not valid JSON ({reason}); was it cut short? Copy it again, or move it away "
+            f"if it has nothing to do with the pictures."
+        ) from None
 
 
-def _state(stream: BinaryIO) -> tuple[int, int]:
-    found = os.fstat(stream.fileno())
-    return found.st_size, found.st_mtime_ns
+def _state(path: Path) -> tuple[int, int]:
+    """Size and time of a file, which change when it is written."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns

@@ -12,11 +12,12 @@ from swath.errors import AnnotationError
 def test_large_json_is_read_row_by_row_and_one_huge_piece_is_refused(folder, monkeypatch):
     monkeypatch.setattr(streaming, "STREAMED", 1000)
     monkeypatch.setattr(streaming, "LARGEST_PIECE", 1000)
+    monkeypatch.setattr(streaming, "_CHUNK", 64)
     folder.picture("a.png")
     rows = [f'{{"image": "a.png", "caption": "ship {number}"}}' for number in range(100)]
     folder.text("rows.json", "[", ",\n".join(rows), "]")
     assert len(read(folder.path)[0].captions) == 100
-    folder.text("rows.json", '[{"image": "a.png", "caption": "', "ship " * 400, '"}]')
+    folder.text("rows.json", '[{"image": "a.png", "caption": "' + "ship " * 400 + '"}]')
     with pytest.raises(AnnotationError, match=r"in one piece .*write it as JSON Lines"):
         read(folder.path)
 
