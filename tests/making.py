@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Picture
 
-from swath.annotations.image import AnnotatedImage, write_images
+from swath.annotations.image import AnnotatedImage, whole_lists, write_images
 from swath.boxes import Boxes
 from swath.files import write_json
 from swath.instructions.builder import InstructionSet, build
@@ -64,7 +64,7 @@ def annotated(folder, count=16, size_px=32, test=4) -> list[AnnotatedImage]:
                 licence="CC0-1.0",
             )
         )
-    return images
+    return whole_lists(images)
 
 
 def small_set(folder, count=16, test=4, **instructions) -> InstructionSet:

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from swath.annotations.finding_pictures import absolute
-from swath.annotations.image import AnnotatedImage, read_images, write_images
+from swath.annotations.image import AnnotatedImage, read_images, whole_lists, write_images
 from swath.errors import AnnotationError, FormatError, RequestError
 from swath.files import read_json, replacing, write_json
 
@@ -77,7 +77,7 @@ def draw_set(
     asked |= {"change": True} if change else {}
     before = _drawn_before(folder, asked)
     if before is not None:
-        return before
+        return whole_lists(before)
     (folder / "images.jsonl").unlink(missing_ok=True)
     shutil.rmtree(folder / "images", ignore_errors=True)
     write_json(folder / "drawn.json", asked)
@@ -89,7 +89,7 @@ def draw_set(
         images.append(image)
         if progress is not None:
             progress(len(images), count)
-    write_images(folder / "images.jsonl", images)
+    write_images(folder / "images.jsonl", whole_lists(images))
     return list(read_images(folder / "images.jsonl"))  # as any later call will find them
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ class AnnotatedImage:
             boxes lie in that one. Empty for one image.
         questions: what is asked about the image, with the answers.
         faults: kind and words of what the reader found wrong in the source, for lint.
+        listed: classes of which every object has a box; only of these is it known how many there
+            are, and that there is none.
 
     Raises:
         ShapeError: boxes, names and phrases differ in length, or `path` is not the first frame.
@@ -69,6 +71,7 @@ class AnnotatedImage:
     frames: tuple[str, ...] = ()
     questions: tuple[Question, ...] = ()
     faults: tuple[tuple[str, str], ...] = ()
+    listed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.phrases:
@@ -104,6 +107,7 @@ class AnnotatedImage:
             "frames": list(self.frames),
             "questions": [[one.question, one.answer, one.kind] for one in self.questions],
             "faults": [list(one) for one in self.faults],
+            "listed": list(self.listed),
         }
 
     @classmethod
@@ -131,11 +135,18 @@ class AnnotatedImage:
                 frames=tuple(row.get("frames", ())),  # absent from files of older versions
                 questions=tuple(Question(*one) for one in row.get("questions", ())),
                 faults=tuple((kind, what) for kind, what in row.get("faults", ())),
+                listed=tuple(row.get("listed", ())),
             )
         except ShapeError as error:
             raise FormatError(f"image row {row.get('id', '?')}: {error}") from None
         except (KeyError, TypeError, ValueError) as error:
             raise FormatError(f"image row {row.get('id', '?')}: {error!r}.") from None
+
+
+def whole_lists(images: Sequence[AnnotatedImage]) -> list[AnnotatedImage]:
+    """The images of a source that draws a box about every object of its classes."""
+    listed = tuple(sorted({name for image in images for name in image.names}))
+    return [replace(image, listed=listed) for image in images]
 
 
 @lru_cache(maxsize=1024)

@@ -95,6 +95,7 @@ def gather(
     part_of = {image.id: number for number, part in enumerate(parts) for image in part}
     images = [image for part in parts for image in part]
     images, renamed = _renamed(images, section.classes)
+    images = _without_partial(images, section.partial)
     if section.limit and len(images) > section.limit:
         every = len(images) / section.limit
         images = [images[int(place * every)] for place in range(section.limit)]
@@ -219,6 +220,24 @@ def _split(
     return list(images), f"the source{dealt}{carved}", ("train", *missing) if missing else ()
 
 
+def _without_partial(
+    images: Sequence[AnnotatedImage], partial: Sequence[str]
+) -> list[AnnotatedImage]:
+    """The images, none of which says it lists every object of these classes."""
+    unknown = set(partial).difference(*(image.listed for image in images))
+    if unknown:
+        raise AnnotationError(
+            f"annotations.partial: no source lists the class '{min(unknown)}'; remove it or "
+            f"correct it."
+        )
+    if not partial:
+        return list(images)
+    return [
+        replace(image, listed=tuple(name for name in image.listed if name not in partial))
+        for image in images
+    ]
+
+
 def _renamed(
     images: Sequence[AnnotatedImage], classes: dict[str, str | None]
 ) -> tuple[list[AnnotatedImage], dict[str, int]]:
@@ -236,7 +255,9 @@ def _renamed(
         touched.update(name for name in image.names if name in classes)
         label = classes.get(image.label, image.label) if image.label else None
         names = tuple(str(classes.get(image.names[row], image.names[row])) for row in rows)
-        kept.append(some_objects(image, rows, label=label, names=names))
+        to = {classes.get(name, name) for name in image.listed}
+        listed = tuple(sorted(name for name in to if name is not None))
+        kept.append(some_objects(image, rows, label=label, names=names, listed=listed))
     for name in classes:
         if not touched[name]:
             raise AnnotationError(

@@ -26,7 +26,7 @@ from swath.annotations.formats import (
 )
 from swath.annotations.formats import rsivqa as questions
 from swath.annotations.formats import table as rows
-from swath.annotations.image import AnnotatedImage
+from swath.annotations.image import AnnotatedImage, whole_lists
 from swath.annotations.licences import ABOUT
 from swath.annotations.notes import files_used, note
 from swath.annotations.tables import TABLES, forget, table_files
@@ -44,6 +44,7 @@ class Reader:
         read: the images in it, sizes left `UNMEASURED` or as the annotations claim.
         says: what the format looks like, for the error when none fits.
         stream: the images one at a time, where the format can be read so.
+        partial: whether boxes may leave out objects of their classes.
         unpacks: whether `read` takes, as `pictures`, a folder for pictures held in the rows.
     """
 
@@ -51,6 +52,7 @@ class Reader:
     recognises: Callable[[Path], bool]
     read: Callable[..., list[AnnotatedImage]]
     says: str
+    partial: bool = False
     unpacks: bool = False
     stream: Callable[[Path], Iterator[AnnotatedImage]] | None = None
 
@@ -68,10 +70,15 @@ def _of(module: ModuleType, says: str, **more: Any) -> Reader:
 _ROWS = (
     _of(xbd, "<place>_pre_disaster.json and <place>_post_disaster.json and their pictures"),
     _of(rsvqa, "<name>_split_<split>_questions.json and _answers.json and pictures <id>.tif"),
-    _of(grounded, "a JSON a picture: VRSBench's objects, or a GeoPixelD caption with polygons"),
+    _of(
+        grounded,
+        "a JSON a picture: VRSBench's objects, or a GeoPixelD caption with polygons",
+        partial=True,
+    ),
     _of(
         llava,
         "LLaVA JSON (image, conversations), or JSON Lines of OpenAI's and Mistral's messages",
+        partial=True,
         unpacks=True,
     ),
     _of(
@@ -182,7 +189,10 @@ def read(
         if reader.name not in {"masks", "questions", "voc"}:  # which say it in words of their own
             _name_bare(path, images)
         images = questions.with_questions(images, path)
-    return measured(images, unreadable, frames)
+    images = measured(images, unreadable, frames)
+    # Boxes with phrases are what those phrases are about, not all there is.
+    phrased = any(phrase for image in images for phrase in image.phrases)
+    return images if reader.partial or phrased else whole_lists(images)
 
 
 def stream(path: Path | str, format: str = "auto") -> Iterator[AnnotatedImage]:

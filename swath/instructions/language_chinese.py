@@ -98,6 +98,7 @@ def in_chinese(image: AnnotatedImage) -> AnnotatedImage:
         image,
         label=None if image.label is None else translated(image.label),
         names=tuple(translated(name) for name in image.names),
+        listed=tuple(translated(name) for name in image.listed),
         phrases=tuple(phrase and _phrase(phrase) for phrase in image.phrases),
     )
     return replace(chinese, captions=_captions(chinese)) if drawn and image.captions else chinese

@@ -97,6 +97,11 @@ class Annotations(Section):
     classes: dict[str, str | None] = Field(
         default_factory=dict, description="Rename classes; null leaves a class out."
     )
+    partial: list[str] = Field(
+        default_factory=list,
+        description="Classes of which not every object has a box: they are not counted, nor said "
+        "to be absent.",
+    )
     split: dict[str, float] = Field(
         default_factory=lambda: {"train": 0.8, "val": 0.0, "test": 0.2},
         description="Shares of the splits when the source does not bring its own.",

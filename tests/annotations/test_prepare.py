@@ -97,7 +97,7 @@ def test_boxes_of_a_class_left_out_go_with_their_names_and_phrases(folder, tmp_p
         source=str(folder.path), classes={"car": None, "ship": "boat"}, split={"train": 1}
     )
     (image,) = gather(section, 0, tmp_path / "drawn").images
-    assert image.names == ("boat", "boat")
+    assert image.names == ("boat", "boat") and image.listed == ("boat",)
     assert image.boxes.hbb.tolist() == [[1, 1, 6, 6], [20, 20, 29, 29]]
     assert image.phrases == (None, None)
 
@@ -133,6 +133,31 @@ def test_a_source_with_nothing_to_train_on_says_how_to_split_it_anew(folder, tmp
     section = Annotations(source=classes(folder, ("val",), each=4))
     with pytest.raises(AnnotationError, match=r"only val images.*keep_given_split=false"):
         gather(section, 0, tmp_path)
+
+
+def test_only_a_source_of_boxes_lists_its_classes_and_not_those_named_as_partial(folder, tmp_path):
+    for name in ("captions/a.png", "boxes/b.png", "boxes/c.png"):
+        folder.picture(name)
+    folder.text("captions/table.csv", "image,caption", "a.png,a small wood.")
+    folder.json(
+        "boxes/annotations.json",
+        {
+            "images": [
+                {"id": n, "file_name": name, "width": 16, "height": 12}
+                for n, name in enumerate(("b.png", "c.png"))
+            ],
+            "categories": [{"id": 1, "name": "ship"}, {"id": 2, "name": "car"}],
+            "annotations": [
+                {"id": n, "image_id": 0, "category_id": n, "bbox": [1, 1, 5, 5]} for n in (1, 2)
+            ],
+        },
+    )
+    sources = [str(folder.path / name) for name in ("captions", "boxes")]
+    section = Annotations(source=sources, split={"train": 1}, partial=["car"])
+    images = gather(section, 0, tmp_path / "drawn").images
+    assert {image.id: image.listed for image in images} == {"a": (), "b": ("ship",), "c": ("ship",)}
+    with pytest.raises(AnnotationError, match=r"annotations.partial: no source lists.*'plane'"):
+        gather(Annotations(source=sources, partial=["plane"]), 0, tmp_path / "drawn")
 
 
 def test_several_sources_are_joined_and_told_apart_where_ids_clash(folder, tmp_path):

@@ -82,7 +82,8 @@ def test_one_task_more_or_less_leaves_the_others_questions_alone(images):
 
 
 def test_tasks_without_annotations_are_left_out(images):
-    bare = [replace(i, boxes=Boxes.empty(), names=(), phrases=(), captions=()) for i in images]
+    nothing = {"names": (), "phrases": (), "captions": (), "listed": ()}
+    bare = [replace(image, boxes=Boxes.empty(), **nothing) for image in images]
     assert {one.task for one in build(bare, EVERYTHING, 0).conversations} == {"classify"}
 
 

@@ -25,6 +25,7 @@ def airport(**values):
         "names": ("plane", "plane", "truck"),
         "phrases": ("the red plane", None, "the truck"),
         "source": SOURCE,
+        "listed": ("plane", "truck"),
     }
     return AnnotatedImage("a", "/a.png", (90, 90), split="train", **given | values)
 

@@ -110,18 +110,20 @@ def describe(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Ite
 def _phrases(image: AnnotatedImage, setting: Setting, rng: random.Random) -> list[str | None]:
     """A phrase for each box that only it answers to: the source's own, else one of ours."""
     grammar = setting.phrasing.grammar
-    if not setting.phrasing.attributes:
-        return [
-            phrase or (grammar.the(Look(name)) if image.names.count(name) == 1 else None)
-            for phrase, name in zip(image.phrases, image.names, strict=True)
-        ]
-    found: list[str | None] = []
-    inside = set(_inside(image))
-    for row, looks in enumerate(singling_out(setting.looks.of(image))):
-        ours = looks[:1] if image.split != "train" else [rng.choice(looks)] if looks else []
-        phrase = grammar.the(ours[0]) if ours and row in inside else None
-        found.append(image.phrases[row] or phrase)
-    return found
+    proven = {row for row in _inside(image) if image.names[row] in image.listed}
+    by_look = setting.phrasing.attributes
+    if by_look:
+        choices = singling_out(setting.looks.of(image))
+    else:
+        choices = [[Look(name)] if image.names.count(name) == 1 else [] for name in image.names]
+    phrases: list[str | None] = []
+    for row, looks in enumerate(choices):
+        look = None
+        if looks:
+            look = rng.choice(looks) if by_look and image.split == "train" else looks[0]
+        ours = grammar.the(look) if look and row in proven else None
+        phrases.append(image.phrases[row] or ours)
+    return phrases
 
 
 def _sentences(
@@ -146,9 +148,11 @@ def _sentences(
 
 
 def _groups(image: AnnotatedImage) -> dict[str, list[int]]:
-    """Rows of the boxes of each class."""
+    """Rows of the boxes of each class of which every object has one."""
     groups: dict[str, list[int]] = {}
     for row in _inside(image):
+        if image.names[row] not in image.listed:
+            continue
         groups.setdefault(image.names[row], []).append(row)
     return groups
 

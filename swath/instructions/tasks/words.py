@@ -44,7 +44,7 @@ def caption(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iter
 
 def count(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
     """How many objects of a class there are, and now and then of one that is absent."""
-    present, absent = sorted(set(image.names)), _absent(image, setting)
+    present, absent = sorted(set(image.names) & set(image.listed)), _absent(image)
     rng.shuffle(present)
     asked = present[: setting.section.counts_per_image]
     if absent and (not asked or rng.random() < 0.3):
@@ -72,15 +72,15 @@ def _presence(image: AnnotatedImage, setting: Setting, rng: random.Random) -> li
     if not present:
         return []
     asked = [(rng.choice(present), grammar.yes)]
-    if absent := _absent(image, setting):
+    if absent := _absent(image):
         asked.append((rng.choice(absent), grammar.no))
     return [Question(grammar.is_there(name), answer, "presence") for name, answer in asked]
 
 
-def _absent(image: AnnotatedImage, setting: Setting) -> list[str]:
-    """Classes of the set that neither the image's boxes nor its captions name."""
+def _absent(image: AnnotatedImage) -> list[str]:
+    """Classes its source boxes wherever they are, and neither its boxes nor its captions name."""
     words = " ".join(image.captions).lower()
-    return [one for one in setting.names if one not in image.names and spoken(one) not in words]
+    return [name for name in image.listed if name not in image.names and spoken(name) not in words]
 
 
 _TASKS = (classify, caption, refer, count, ground, identify, region, describe, question)

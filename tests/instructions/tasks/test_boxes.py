@@ -34,6 +34,7 @@ def port(tmp_path):
         boxes=Boxes.from_hbb(BOXES),
         names=("ship", "ship", "storage_tank"),
         split="train",
+        listed=("ship", "storage_tank"),
     )
 
 
@@ -160,6 +161,7 @@ def test_description_calls_what_it_does_not_point_at_many(port):
         boxes=Boxes.from_hbb([BOXES[2], *many]),
         names=("storage_tank", *["car"] * len(many)),
         phrases=(None,) * (1 + len(many)),
+        listed=("car", "storage_tank"),
     )
     (one,) = asked("describe", crowd)
     assert one.truth["captions"] == [

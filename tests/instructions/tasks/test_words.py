@@ -23,6 +23,7 @@ def port(split="train", **values):
         "boxes": Boxes.from_hbb([[0, 0, 10, 20], [30, 0, 40, 20], [50, 50, 60, 60]]),
         "names": ("ship", "ship", "storage_tank"),
         "phrases": ("the left ship", None, None),
+        "listed": NAMES,
     }
     return AnnotatedImage("port-1", "/images/port.png", (100, 80), split=split, **given | values)
 
@@ -157,6 +158,14 @@ def test_an_image_without_things_is_asked_for_an_absent_class():
     (one,) = asked("count", empty)
     assert one.truth["count"] == 0
     assert one.text("assistant") == "0"
+
+
+def test_no_class_is_counted_or_said_to_be_absent_where_its_objects_were_not_all_boxed():
+    captioned = port(boxes=Boxes.empty(), names=(), phrases=(), listed=())
+    assert counts(captioned) == {} and asked("question", captioned) == []
+    ships = port(listed=("ship",), captions=())
+    assert {name for seed in range(20) for name in counts(ships, seed)} == {"ship"}
+    assert asked("ground", port(listed=())) == [] and asked("describe", port(listed=())) == []
 
 
 def test_counts_stay_within_their_limit_when_one_is_of_an_absent_class():
