@@ -57,6 +57,7 @@ def put_together(parts: Parts, section: Models, imagery: Imagery, seed: int) -> 
                 language, config.decoder, section.dtype, AutoModelForCausalLM, new="cross"
             )
         model: Any = VisionEncoderDecoderModel(config=config, encoder=encoder, decoder=decoder)
+        model.to(encoder.dtype)  # the layer between the two is new
         finish_tokenizer(tokenizer, family, language)
         start_words(model, tokenizer)
         return Loaded(model.eval(), tokenizer, family, base)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import wraps
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ from swath.models.packing import log_probabilities
 from swath.models.pixels import PixelStore, View
 from swath.models.schema import Grammar, Schema
 from swath.models.vision_cache import Features
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 Progress = Callable[[int, int], None]
 
@@ -66,6 +70,19 @@ class Engine(Protocol):
         """Summed log-probability of each candidate as the answer to its question."""
 
 
+def _inferring(method: Callable[P, R]) -> Callable[P, R]:
+    """Without gradients, in the format in which the engine's model computes."""
+
+    @wraps(method)
+    @torch.inference_mode()
+    def inferring(*args: P.args, **kwargs: P.kwargs) -> R:
+        engine: Any = args[0]
+        with engine.loaded.computing():
+            return method(*args, **kwargs)
+
+    return inferring
+
+
 class LocalEngine:
     """An engine in this process.
 
@@ -102,7 +119,7 @@ class LocalEngine:
         self.inputs, self._kept = Inputs(loaded), kept
         self._dialect = DIALECTS.get(loaded.family.dialect)
 
-    @torch.inference_mode()
+    @_inferring
     def answer(
         self,
         questions: Sequence[Conversation],
@@ -135,7 +152,7 @@ class LocalEngine:
                     progress(len(answers), len(questions))
         return [answers[i] for i in range(len(questions))]
 
-    @torch.inference_mode()
+    @_inferring
     def score(
         self,
         questions: Sequence[Conversation],
@@ -165,7 +182,7 @@ class LocalEngine:
                 progress(done, len(questions))
         return scores
 
-    @torch.inference_mode()
+    @_inferring
     def features(self, paths: Sequence[str]) -> NDArray[np.float32]:
         """The vision tower's mean feature of each image, (images, width)."""
         tower = self.loaded.model.get_submodule(self.loaded.family.vision)

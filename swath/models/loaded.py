@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ class Loaded:
         mean, std: of pixel values, subtracted and divided.
         limit: tokens a row may have, where that is less than the model can read.
         system: the instruction it was tuned with, for whoever asks it.
+        dtype: number format it was loaded in; while a part learns, that part is float32.
     """
 
     model: Any
@@ -68,10 +70,20 @@ class Loaded:
     std: tuple[float, ...] = ()
     limit: int | None = None
     system: str | None = None
+    dtype: torch.dtype | None = None
 
     def __post_init__(self) -> None:
         self.mean = self.mean or self.family.mean
         self.std = self.std or self.family.std
+        self.dtype = self.dtype or self.model.dtype
+
+    def computing(self) -> AbstractContextManager[Any]:
+        """One format to compute in, where what learns is float32 beside frozen half precision."""
+        parameters = self.model.parameters()
+        formats = {parameter.dtype for parameter in parameters if parameter.is_floating_point()}
+        if len(formats) == 1:
+            return nullcontext()
+        return torch.autocast(self.model.device.type, self.dtype)
 
     @property
     def image_size(self) -> int:
@@ -172,15 +184,13 @@ def read_weights(
 
     Args:
         config: its configuration.
-        dtype: "float32", "bfloat16", or "auto": bfloat16 on an accelerator, else float32.
+        dtype: see `number_format`.
         kind: class to read them with; nothing: the family's.
         new: what the names of weights hold that may be missing, and are random then.
 
     Raises:
         ModelError: weights are missing or of another shape.
     """
-    if dtype == "auto":
-        dtype = "bfloat16" if torch.cuda.is_available() else "float32"
     kind = kind or (
         VisionEncoderDecoderModel
         if config.model_type == "vision-encoder-decoder"
@@ -189,7 +199,7 @@ def read_weights(
     model, report = kind.from_pretrained(
         folder,
         config=config,
-        dtype=getattr(torch, dtype),
+        dtype=number_format(dtype),
         output_loading_info=True,
         trust_remote_code=False,
         ignore_mismatched_sizes=True,  # they are refused here
@@ -203,6 +213,22 @@ def read_weights(
             f"missing or of another shape; copy it anew."
         )
     return model.eval()
+
+
+def number_format(name: str) -> torch.dtype:
+    """The format of weights that a recipe names.
+
+    Args:
+        name: "float32", "bfloat16", "float16"; or "auto": the half precision in which the GPU
+            multiplies, else float32.
+    """
+    if name != "auto":
+        return getattr(torch, name)
+    if not torch.cuda.is_available():
+        return torch.float32
+    # Cards before Ampere say that they know bf16 and then emulate it.
+    native = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if native else torch.float16
 
 
 def finish_tokenizer(tokenizer: Any, family: Family, where: Path | str) -> None:

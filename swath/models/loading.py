@@ -22,8 +22,8 @@ from swath.models.architectures.nano import NanoConfig, NanoForConditionalGenera
 from swath.models.architectures.vocabulary import train_tokenizer
 from swath.models.family import FAMILIES
 from swath.models.hub import fetched, first_line
-from swath.models.loaded import EMBEDDED, Loaded, fitted, load_folder
-from swath.recipe import Imagery, Models
+from swath.models.loaded import EMBEDDED, Loaded, fitted, load_folder, number_format
+from swath.recipe import Imagery, Models, Recipe
 from swath.recipes import load_recipe
 
 
@@ -45,13 +45,15 @@ def load_base(
     if section.weights == "tiny":
         from swath.models.tiny import tiny
 
-        return fitted(tiny(section, imagery, seed), section, imagery)
+        loaded = _converted(tiny(section, imagery, seed), section)
+        return fitted(loaded, section, imagery)
     if section.parts is not None:
         from swath.models.assembling import put_together
 
         return fitted(put_together(section.parts, section, imagery, seed), section, imagery)
     if section.base == "swath-nano":
-        return fitted(_nano(section, texts, seed), section, imagery)
+        loaded = _converted(_nano(section, texts, seed), section)
+        return fitted(loaded, section, imagery)
     if section.tokenizer == "train":
         raise ModelError(
             f"models.tokenizer: train is for swath-nano alone; {section.base} brings its own."
@@ -60,7 +62,17 @@ def load_base(
     if section.weights == "random":
         torch.manual_seed(seed)
         loaded.model = type(loaded.model)._from_config(loaded.model.config).eval()
+        loaded = _converted(loaded, section)
     return fitted(loaded, section, imagery)
+
+
+def models_of(recipe: Recipe) -> Models:
+    """The recipe's `models`; on a GPU `dtype: auto` follows a precision that is asked for."""
+    dtypes = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+    dtype = dtypes.get(recipe.tuning.precision)
+    if dtype is None or recipe.models.dtype != "auto" or not torch.cuda.is_available():
+        return recipe.models
+    return recipe.models.model_copy(update={"dtype": dtype})
 
 
 def load(
@@ -89,6 +101,12 @@ def load(
     return load_folder(fetched(str(name), revision), str(name), dtype)
 
 
+def _converted(loaded: Loaded, section: Models) -> Loaded:
+    """Weights that were made here, in the format that the recipe asks for."""
+    dtype = number_format(section.dtype)
+    return replace(loaded, model=loaded.model.to(dtype), dtype=dtype)
+
+
 def _nano(section: Models, texts: Iterable[str], seed: int) -> Loaded:
     if section.weights == "pretrained" and section.tokenizer == "base":
         return load_folder(EMBEDDED, "swath-nano")
@@ -115,10 +133,11 @@ def _load_run(folder: Path) -> Loaded:
     recipe = load_recipe(folder / "recipe.yaml")
     card = folder / "set" / "card.json"
     system = read_json(card).get("system") if card.is_file() else None
+    section = models_of(recipe)
     if (folder / "model" / "config.json").is_file():
-        whole = load_folder(folder / "model", str(folder))
-        return replace(fitted(whole, recipe.models, recipe.imagery), system=system)
-    loaded = load_base(recipe.models, (), recipe.seed, recipe.imagery)
+        whole = load_folder(folder / "model", str(folder), section.dtype)
+        return replace(fitted(whole, section, recipe.imagery), system=system)
+    loaded = load_base(section, (), recipe.seed, recipe.imagery)
     if run.get("base_digest", loaded.digest) != loaded.digest:
         raise ModelError(
             f"{folder}/adapter was tuned on other weights than {run['base']} holds now; put back "

@@ -31,8 +31,10 @@ class Models(Section):
         "pretrained",
         description="`random` starts from nothing; `tiny`, as --tiny does, also makes it small.",
     )
-    dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="Of frozen weights; `auto`: bfloat16 on an accelerator, else float32."
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description="Of frozen weights; `auto`: half precision on a GPU, else float32. "
+        "What learns is float32 whatever it says.",
     )
     longest: int | None = Field(
         None, gt=0, description="Rows of more tokens are left out; nothing: all the model can read."
@@ -175,8 +177,10 @@ class Tuning(Section):
     """The phases, in order, and how they run."""
 
     stages: list[Stage] = Field(default_factory=lambda: [Stage()], min_length=1)
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="`auto`: bf16 where the processor computes it, else fp32."
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto",
+        description="Of multiplications; `auto`: the frozen weights' half precision, or bf16 "
+        "where the processor computes it, else fp32.",
     )
     stop: Stop | None = Field(None, description="Stop a stage early and keep its best weights.")
     validate_every: int | None = Field(

@@ -41,7 +41,7 @@ from swath.models.proof import answers_of, compare, proof_questions
 from swath.recipe import Recipe, Stage
 from swath.recipes import dump, load_recipe
 from swath.tuning.setup import Prepared, Score, stage_groups
-from swath.tuning.stages import PartCount, adapter_holds, count_parts, prepare
+from swath.tuning.stages import PartCount, adapter_holds, count_parts, prepare, rest
 from swath.tuning.tracking import trackers
 from swath.tuning.trainer import Probe, Report, Watch, computes_bf16
 
@@ -128,6 +128,7 @@ def tune(
         with replacing(done) as temporary:
             save_file(_state(model), temporary)
         shutil.rmtree(place)
+    rest(model)
     asked = proof_questions(tuning.conversations, recipe.tuning.prove)
     said = answers_of(replace(loaded, model=model.eval()), asked)
     if asked:

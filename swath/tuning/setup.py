@@ -19,7 +19,7 @@ from swath.models.encoding import batches, by_image
 from swath.models.image_prefix import Seen
 from swath.models.inputs import Inputs, head_of
 from swath.models.loaded import Loaded
-from swath.models.loading import load_base
+from swath.models.loading import load_base, models_of
 from swath.models.pixels import PixelStore, View
 from swath.recipe import Augment, ImageLoss, Recipe, Stage
 from swath.tuning.batches import Batcher, Targets
@@ -29,7 +29,7 @@ from swath.tuning.memory import fitting
 from swath.tuning.sampling import Groups, groups_for
 from swath.tuning.stages import check_rates, part_of
 from swath.tuning.tracking import check_trackers
-from swath.tuning.trainer import StageTrainer, arguments
+from swath.tuning.trainer import StageTrainer, arguments, computing_format
 
 Score = Callable[[Loaded], float]
 """The score of the live model on a task; more is better."""
@@ -73,7 +73,8 @@ class Prepared:
             torch.set_num_threads(recipe.tuning.threads)
         torch.manual_seed(recipe.seed)
         self.built, self.recipe, self.groups = built, recipe, groups
-        self.loaded = load_base(recipe.models, _texts(built), recipe.seed, recipe.imagery)
+        self.loaded = load_base(models_of(recipe), _texts(built), recipe.seed, recipe.imagery)
+        self.format = computing_format(recipe.tuning.precision, self.loaded.dtype)
         self.inputs = Inputs(self.loaded)
         imagery = recipe.imagery
         size, held = self.loaded.image_size, imagery.cache_px
@@ -189,7 +190,9 @@ class Prepared:
         stage = recipe.tuning.stages[number]
         return StageTrainer(
             model=model,
-            args=arguments(place, stage, batch_size, recipe.tuning, steps, recipe.seed),
+            args=arguments(
+                place, stage, batch_size, recipe.tuning, steps, recipe.seed, self.format
+            ),
             train_dataset=range(steps * batch_size * stage.accumulate),  # `Order` deals images
             data_collator=self._batcher(number, stage, self.groups[number]),
             stage=stage,

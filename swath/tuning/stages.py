@@ -8,12 +8,15 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 
 from swath.errors import TuningError
 from swath.models.loaded import Loaded
 from swath.recipe import Lora, Stage
+
+HALF = (torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,37 @@ def prepare(model: Any, loaded: Loaded, stage: Stage) -> Any:
     elif isinstance(model, PeftModel):
         model = model.merge_and_unload()
     for name, parameter in model.named_parameters():
-        parameter.requires_grad = part_of(name, loaded) in stage.train
+        if parameter.is_floating_point():
+            parameter.requires_grad = part_of(name, loaded) in stage.train
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise TuningError(f"stage '{stage.name}' trains {stage.train}, of which nothing is there.")
+    learn_in_float32(model)
     _checkpoint(model.get_base_model() if isinstance(model, PeftModel) else model, stage)
     return model
+
+
+def learn_in_float32(model: nn.Module) -> None:
+    """Keep layers that learn in float32, and give those that learn no more their own format back.
+
+    A step is often smaller than the smallest change of a number in half precision: such a weight
+    would never move. The norms' running statistics move as little.
+    """
+    for module in model.modules():
+        own = list(module.parameters(recurse=False))
+        learns = any(parameter.requires_grad for parameter in own)
+        for tensor in (*own, *module.buffers(recurse=False)):
+            if learns and tensor.dtype in HALF:
+                tensor.loaded_as = tensor.dtype  # type: ignore[attr-defined]
+                tensor.data = tensor.data.float()
+            elif not learns and hasattr(tensor, "loaded_as"):
+                tensor.data = tensor.data.to(tensor.loaded_as)
+                del tensor.loaded_as
+
+
+def rest(model: nn.Module) -> None:
+    """Let nothing learn any more: every part is again in the format it was loaded in."""
+    model.requires_grad_(False)
+    learn_in_float32(model)
 
 
 def adapter_holds(model: nn.Module, loaded: Loaded) -> bool:

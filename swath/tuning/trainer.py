@@ -195,9 +195,9 @@ class StageTrainer(Trainer):
 
 
 def arguments(
-    folder: Path, stage: Stage, batch_size: int, tuning: Tuning, steps: int, seed: int
+    folder: Path, stage: Stage, batch_size: int, tuning: Tuning, steps: int, seed: int, format_: str
 ) -> TrainingArguments:
-    """A stage's settings as `transformers` wants them."""
+    """A stage's settings as `transformers` wants them; `format_` from `computing_format`."""
     cpu = not torch.cuda.is_available()
     return TrainingArguments(
         output_dir=str(folder),
@@ -208,7 +208,8 @@ def arguments(
         lr_scheduler_type=stage.schedule,
         warmup_steps=int(stage.warmup * steps),
         max_grad_norm=stage.clip,
-        bf16=computes_bf16() if tuning.precision == "auto" else tuning.precision == "bf16",
+        bf16=format_ == "bf16",
+        fp16=format_ == "fp16",
         save_steps=tuning.save_every,
         save_total_limit=tuning.keep_checkpoints,
         logging_strategy="no",
@@ -224,10 +225,36 @@ def arguments(
     )
 
 
+FORMATS = {torch.bfloat16: "bf16", torch.float16: "fp16"}
+
+
+def computing_format(asked: str, dtype: torch.dtype | None) -> str:
+    """The format of multiplications: "fp32", "bf16" or "fp16" with a loss scaler.
+
+    Args:
+        asked: the recipe's `tuning.precision`.
+        dtype: of the frozen weights.
+
+    Raises:
+        TuningError: weights and multiplications do not go together, or no GPU is there for fp16.
+    """
+    frozen = FORMATS.get(dtype) if dtype else None
+    if frozen and asked not in ("auto", frozen):
+        raise TuningError(
+            f"tuning.precision: {asked} cannot compute with weights kept in {frozen} "
+            f"(models.dtype); leave one of the two at auto."
+        )
+    if asked == "auto":
+        asked = frozen or ("bf16" if computes_bf16() else "fp32")
+    if asked == "fp16" and not torch.cuda.is_available():
+        raise TuningError("tuning.precision: fp16 learns on a GPU only; use fp32 or bf16 here.")
+    return asked
+
+
 def computes_bf16() -> bool:
     """Whether the device multiplies bf16 itself; emulated, it is slower than fp32."""
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     flags = Path("/proc/cpuinfo")
     if not flags.is_file():
         return False
