@@ -27,6 +27,7 @@ from swath.files import RUN_FILE, read_json
 from swath.instructions import review
 from swath.instructions.builder import InstructionSet, build_into, read_set
 from swath.recipe import Recipe
+from swath.serving.jobs.training_files import Conversing
 
 Progress = Callable[[int, int], None]
 
@@ -81,7 +82,8 @@ class Building:
         Raises:
             AnnotationError: nothing usable is there.
         """
-        gathered = self._gather(None)
+        conversing = self._conversing()
+        gathered = conversing.gathered if conversing else self._gather(None)
         images, found = _linted(gathered, progress, self.folder)
         findings = [*found, *gathered.found]
         return Checked(
@@ -97,7 +99,8 @@ class Building:
             AnnotationError: nothing usable is there, or the same picture is in train and test.
         """
         recipe = self.recipe
-        gathered = self._gather(progress)
+        conversing = self._conversing()
+        gathered = conversing.gathered if conversing else self._gather(progress)
         images = gathered.images
         notes: dict[str, Any] = {
             **gathered.notes,
@@ -148,6 +151,7 @@ class Building:
             reviewed.replayed,
             check,
             recipe.imagery.rendering,
+            conversing.of if conversing else None,
         )
         reviewed.close()
         return built
@@ -173,6 +177,11 @@ class Building:
 
         run = read_json(self.folder / RUN_FILE)
         return started(self.folder, run) and run["fingerprint"] != fingerprint(built, self.recipe)
+
+    def _conversing(self) -> Conversing | None:
+        """The recipe's training files, read; None where its images are annotated."""
+        section = self.recipe.instructions.conversations
+        return Conversing(section, self.folder / "pictures") if section else None
 
     def _gather(self, progress: Progress | None) -> Any:
         recipe = self.recipe

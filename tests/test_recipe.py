@@ -261,7 +261,10 @@ def test_every_key_has_a_description_and_none_is_left_out():
     whole = Recipe(
         name="x",
         annotations={"drawn": {}},
-        instructions={"writer": {"endpoint": "http://127.0.0.1:1/v1", "model": "m"}},
+        instructions={
+            "conversations": {"train": ["chips.jsonl"]},
+            "writer": {"endpoint": "http://127.0.0.1:1/v1", "model": "m"},
+        },
         models={"parts": {"vision": "v", "language": "l"}},
         tuning={"stages": [Stage()], "stop": {"task": "classify"}},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from swath.errors import ImageryError
 from swath.imagery.rendering import Pixels, Seen, Values, resized
 from swath.imagery.scene import LARGEST_READ_PX, Bands, Scene, Size, Window, decoding
 
@@ -50,9 +52,22 @@ def open_image(path: Path | str) -> Image.Image:
         return picture
 
 
-def _opened(path: Path | str) -> Image.Image:
+def picture_header(data: bytes, name: str, most_px: int) -> tuple[str, tuple[int, int]]:
+    """Format, in small letters, and upright width and height of a picture in memory.
+
+    Raises:
+        ImageryError: it is of no format that is read here, or of more pixels.
+    """
+    with decoding(name), _opened(io.BytesIO(data)) as picture:
+        size_wh = _upright_size(picture)
+        if size_wh[0] * size_wh[1] > most_px:
+            raise ImageryError(f"{name}: {size_wh[0]} x {size_wh[1]} px; at most {most_px} px.")
+        return str(picture.format).lower(), size_wh
+
+
+def _opened(file: Path | str | io.BytesIO) -> Image.Image:
     """A picture whose header is read, its pixels not: of our formats, within our limit."""
-    picture = Image.open(path, formats=_PICTURES)
+    picture = Image.open(file, formats=_PICTURES)
     if picture.width * picture.height > LARGEST_READ_PX:
         picture.close()
         raise Image.DecompressionBombError

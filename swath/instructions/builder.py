@@ -28,6 +28,7 @@ from swath.instructions.turns import join_turns
 from swath.recipe import Instructions, Rendering
 
 Review = Callable[[list[Conversation]], list[Conversation]]
+Rows = Callable[[AnnotatedImage], list[Conversation]]
 ROWS = "conversations.jsonl"
 
 
@@ -122,17 +123,19 @@ def build_into(
     review: Review = list,
     check: Callable[[InstructionSet], None] = lambda built: None,
     rendering: Rendering = PLAIN,
+    rows: Rows | None = None,
 ) -> InstructionSet:
     """`build`, each row written as it is made and none held; a set that was there is replaced.
 
     Args:
         check: looks at the set before it takes its place, and may add to the card or refuse.
         rendering: how rasters become the colours that are named.
+        rows: an image's conversations, where they are known already and no task asks.
 
     Raises:
         InstructionError: see `build`; what `folder` held stays.
     """
-    asking = _Asking(images, section, seed, review, rendering)
+    asking = _Asking(images, section, seed, review, rendering, rows)
     with replacing_folder(folder, "card.json") as temporary:
         write_images(temporary / "images.jsonl", images)
         write_conversations(temporary / ROWS, asking)
@@ -165,10 +168,11 @@ class _Asking:
         seed: int,
         review: Review,
         rendering: Rendering = PLAIN,
+        rows: Rows | None = None,
     ) -> None:
         phrasing = PHRASINGS.get(section.phrasing)
         self.images = [phrasing.prepare(image) for image in images]
-        self.seed, self.review = seed, review
+        self.seed, self.review, self.rows = seed, review, rows or self._ask
         self.tasks = {name: TASKS.get(name) for name in section.tasks}
         self.counts: Counter[tuple[str, str]] = Counter()
         labels = {image.label for image in self.images if image.label is not None}
@@ -183,15 +187,7 @@ class _Asking:
     def __iter__(self) -> Iterator[Conversation]:
         section, seed = self.setting.section, self.seed
         for image in self.images:
-            rows = self.review(
-                [
-                    conversation
-                    for name, task in self.tasks.items()
-                    for conversation in task(
-                        image, self.setting, random.Random(f"{seed}/{image.id}/{name}")
-                    )
-                ]
-            )
+            rows = self.review(self.rows(image))
             if section.turns > 1:
                 rows = [*rows, *join_turns(rows, section.turns, seed)]
             self.counts.update((one.split or "none", one.task) for one in rows)
@@ -201,6 +197,13 @@ class _Asking:
                 f"none of the tasks {', '.join(section.tasks)} found anything to ask about "
                 f"{len(self.images)} images; do they have labels, captions or boxes?"
             )
+
+    def _ask(self, image: AnnotatedImage) -> list[Conversation]:
+        """What the tasks ask about an image."""
+        rows: list[Conversation] = []
+        for name, task in self.tasks.items():
+            rows += task(image, self.setting, random.Random(f"{self.seed}/{image.id}/{name}"))
+        return rows
 
     def card(self, notes: dict[str, Any]) -> dict[str, Any]:
         """What is known of the set once all rows are made."""

@@ -10,7 +10,15 @@ from typing import Any
 
 from pydantic import Field
 
-from swath.recipe.data import Annotations, Drawn, Imagery, Instructions, Rendering, Writer
+from swath.recipe.data import (
+    Annotations,
+    Conversations,
+    Drawn,
+    Imagery,
+    Instructions,
+    Rendering,
+    Writer,
+)
 from swath.recipe.learning import Augment, ImageLoss, Lora, Models, Part, Parts, Stage, Stop, Tuning
 from swath.recipe.section import Section
 from swath.recipe.use import Evaluation, Export, Remote
@@ -18,6 +26,7 @@ from swath.recipe.use import Evaluation, Export, Remote
 __all__ = [
     "Annotations",
     "Augment",
+    "Conversations",
     "Drawn",
     "Evaluation",
     "Export",

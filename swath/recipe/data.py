@@ -151,8 +151,23 @@ class Writer(Section):
     at_once: int = Field(4, gt=0, le=64, description="Requests under way at the same time.")
 
 
+class Conversations(Section):
+    """Conversations that stand in files already, with their pictures as base64."""
+
+    train: list[str] = Field(min_length=1, description="JSONL files, as tuning APIs take them.")
+    val: list[str] = Field(default_factory=list, description="Those for `validate_every`.")
+    style: Literal["openai", "mistral"] = Field("openai", description="Whose notation they keep.")
+    skip_invalid: float = Field(
+        0.0, ge=0, lt=1, description="Share of a file's lines that may be bad, and are left out."
+    )
+
+
 class Instructions(Section):
     """Which questions are asked about the images."""
+
+    conversations: Conversations | None = Field(
+        None, description="Learn from these files instead of asking about annotated images."
+    )
 
     tasks: list[str] = Field(
         default_factory=lambda: ["classify", "caption", "refer", "count"],

@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import orjson
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
@@ -44,6 +45,8 @@ from swath.tuning.setup import Prepared, Score, stage_groups
 from swath.tuning.stages import PartCount, adapter_holds, count_parts, prepare, rest
 from swath.tuning.tracking import trackers
 from swath.tuning.trainer import Probe, Report, Watch, computes_bf16
+
+LOSSES = "losses.jsonl"
 
 Parts = Callable[[Stage, int, list[PartCount]], None]
 """Called before each stage with its number of steps and what it trains."""
@@ -104,12 +107,13 @@ def tune(
         last = _last_checkpoint(place)
         begun = int(last.rsplit("-", 1)[1]) if last else 0
         losses = [r for r in losses if r["stage"] != stage.name or r["step"] <= begun]
-        saving = partial(_write_losses, folder, losses)
-        trainer = tuning.trainer(model, number, size, place, steps, saving)
+        write_jsonl(folder / LOSSES, "losses", losses)
+        trainer = tuning.trainer(model, number, size, place, steps)
         checks = tuning.checks(trainer, number, size, losses, score)
         probed = partial(probe, loaded) if probe else None
         tracked = bool(recipe.tuning.track)
-        watch = Watch(stage.name, report, losses, probed, checks, tracked)
+        appending = partial(_append_loss, folder, report)
+        watch = Watch(stage.name, appending, losses, probed, checks, tracked)
         watch.trainer = trainer
         for callback in (watch, *trackers(recipe.tuning.track, folder / "track" / stage.name)):
             trainer.add_callback(callback)
@@ -119,7 +123,6 @@ def tune(
         # The trainer leaves the model's forward computing in its own precision.
         trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
         seconds = round(watch.before + time.monotonic() - begin - watch.aside, 1)
-        _write_losses(folder, losses)
         record = {"name": stage.name, "steps": losses[-1]["step"], "seconds": seconds}
         others = [one for one in run["stages"] if one["name"] != stage.name]
         run["stages"] = [*others, record | checks.restore(model)]
@@ -154,8 +157,8 @@ def fingerprint(built: InstructionSet, recipe: Recipe) -> str:
 
 
 def read_losses(folder: Path | str) -> list[dict[str, Any]]:
-    """Every step's losses of a run: `stage`, `step`, `steps`, `text`, `image`, `seconds`."""
-    return list(read_jsonl(Path(folder) / "losses.jsonl", "losses"))
+    """Losses of every step so far: `stage`, `step`, `steps`, `text`, `image`, `seconds`."""
+    return list(read_jsonl(Path(folder) / LOSSES, "losses", whole=True))
 
 
 def started(folder: Path, run: dict[str, Any]) -> bool:
@@ -268,8 +271,12 @@ def _restore(model: Any, file: Path) -> None:
 
 
 def _losses(folder: Path) -> list[dict[str, Any]]:
-    return read_losses(folder) if (folder / "losses.jsonl").is_file() else []
+    return read_losses(folder) if (folder / LOSSES).is_file() else []
 
 
-def _write_losses(folder: Path, losses: list[dict[str, Any]]) -> None:
-    write_jsonl(folder / "losses.jsonl", "losses", losses)
+def _append_loss(folder: Path, report: Report | None, row: dict[str, Any]) -> None:
+    """Add a step to the file, so that whoever watches the run reads it there at once."""
+    with (folder / LOSSES).open("ab", buffering=0) as stream:
+        stream.write(orjson.dumps(row) + b"\n")
+    if report:
+        report(row)

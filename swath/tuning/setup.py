@@ -183,7 +183,6 @@ class Prepared:
         batch_size: int,
         place: Path,
         steps: int,
-        saving: Callable[[], None] = lambda: None,
     ) -> StageTrainer:
         """The trainer of stage `number`, checkpointing below `place`."""
         recipe, loaded = self.recipe, self.loaded
@@ -201,7 +200,6 @@ class Prepared:
             head=head_of(model, loaded),
             heads=_heads(self.inputs, stage, self._targets(stage)),
             part=partial(part_of, loaded=loaded),
-            saving=saving,
         )
 
     def checks(

@@ -43,7 +43,6 @@ class StageTrainer(Trainer):
         head: its language head.
         heads: auxiliary heads, or None without image loss.
         part: the part of the model a parameter of a name belongs to.
-        saving: called before a checkpoint is whole.
 
     The batches of a step (`accumulate`) have the gradient that they would have as one, up to
     mixup and batch norms, which stay within a batch.
@@ -58,7 +57,6 @@ class StageTrainer(Trainer):
         head: nn.Module,
         heads: ImageHeads | None,
         part: Callable[[str], str],
-        saving: Callable[[], None],
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -66,7 +64,6 @@ class StageTrainer(Trainer):
         self.inputs, self.tower, self.head = inputs, tower, head
         self.heads = heads.to(self.args.device) if heads is not None else None
         self.part = part
-        self.saving = saving
         self.begin([])
         self.model_accepts_loss_kwargs = False
         self.remove_callback(PrinterCallback)  # the command line shows progress
@@ -177,7 +174,6 @@ class StageTrainer(Trainer):
         return SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        self.saving()
         super()._save(output_dir, state_dict)
         folder = Path(output_dir or "")
         if self.heads is not None:

@@ -163,6 +163,28 @@ def test_a_run_answers_as_its_model_did_when_it_was_saved(
     assert torch.allclose(scores(load(run)), before["scores"], atol=1e-3)
 
 
+# Watched
+
+
+def test_losses_are_read_while_a_run_goes_on(tiny_base, built, tmp_path):
+    read = []
+
+    def report(row):
+        read.append([row["step"] for row in read_losses(tmp_path / "run")])
+        if row["step"] == 2:  # a line half written, as a full disk leaves it
+            with (tmp_path / "run" / "losses.jsonl").open("ab") as stream:
+                stream.write(b'{"stage": "all", "st')
+            raise KeyboardInterrupt
+
+    plan = recipe(tiny_base, stage(steps=4), save_every=1)
+    with pytest.raises(KeyboardInterrupt):
+        tune(built, plan, tmp_path / "run", report)
+    assert read == [[1], [1, 2]]
+    assert [row["step"] for row in read_losses(tmp_path / "run")] == [1, 2]
+    tune(built, plan, tmp_path / "run")
+    assert [row["step"] for row in read_losses(tmp_path / "run")] == [1, 2, 3, 4]
+
+
 # Going on
 
 

@@ -1,0 +1,1 @@
+"""Files, tuning jobs and batches: what a server works off while it serves."""
