@@ -287,3 +287,10 @@ def test_an_override_of_one_stage_leaves_its_yaml_alias_alone(tmp_path):
     assert [stage.lora.rank for stage in stages] == [4, 4]
     with pytest.raises(RecipeError, match="share one adapter"):
         load_recipe(tmp_path / "own.yaml", ["tuning.stages.0.lora.rank=8"])
+
+
+@pytest.mark.parametrize("name", ["satgpt", "pixtral-aid", "geochat", "skyeyegpt", "remoteglm"])
+def test_a_systems_recipe_changes_no_picture_and_keeps_the_librarys_optimizer(name):
+    for stage in load_recipe(name).tuning.stages:
+        assert (stage.augment.turn, stage.augment.crop, stage.augment.colour) == (False, 1, 0)
+        assert (stage.beta2, stage.clip) == (0.999, 1)
