@@ -23,8 +23,18 @@ MOST_EXPRESSIONS = 117_500
 MOST_A_LINE = 6.4
 MOST_VAGUE = 0.12
 
-NEW_ROOMS = ("serving", "inference")
-"""Folders built after those ceilings were measured; they hold the aim itself."""
+NEW_ROOMS = (
+    "serving/",
+    "inference/",
+    "models/generating/",
+    "cli/chat.py",
+    "cli/compare.py",
+    "cli/index.py",
+    "cli/scan.py",
+    "cli/serve.py",
+    "cli/studio.py",
+)
+"""Folders and verbs built after those ceilings were measured; they hold the aim itself."""
 
 # fmt: off
 VAGUE = {
@@ -145,8 +155,8 @@ def test_a_circle_is_found():
 
 def rooms(new: bool) -> Counter:
     """Density of the new rooms, or of all that stood before them."""
-    folders = {path: path.relative_to(PACKAGE).parts[0] for path in modules().values()}
-    chosen = [path for path, folder in folders.items() if (folder in NEW_ROOMS) == new]
+    places = {path: path.relative_to(PACKAGE).as_posix() for path in modules().values()}
+    chosen = [path for path, place in places.items() if place.startswith(NEW_ROOMS) == new]
     return density([path.read_text() for path in chosen])
 
 
