@@ -70,6 +70,7 @@ class Endpoint:
         prices: of a million tokens read and of a million written.
         max_cost: nothing more is asked once the journal's answers have cost so much; requests
             under way are still paid for.
+        path: what is asked below the address.
 
     Once `stopped` is set, nobody waits for a busy endpoint any more.
 
@@ -87,8 +88,9 @@ class Endpoint:
         timeout_s: float | None = None,
         prices: tuple[float, float] = (0.0, 0.0),
         max_cost: float | None = None,
+        path: str = "/chat/completions",
     ) -> None:
-        self.model, self.url = model, address.rstrip("/") + "/chat/completions"
+        self.model, self.url = model, address.rstrip("/") + path
         self.where = re.sub(r"//[^/@]*@", "//", self.url)  # without user and password
         self.stopped = threading.Event()
         self.spent = sum(row.get("cost", 0.0) for row in journal.rows())
@@ -136,7 +138,7 @@ class Endpoint:
         came = ""
         for _ in range(ASKS):
             self._check_cost(about)
-            came = self._posted(request, about)
+            came = self.posted(request, about)
             found = self._read(came, about)
             if found is not None:
                 with self._lock:
@@ -177,8 +179,12 @@ class Endpoint:
                     pool.shutdown(wait=False, cancel_futures=True)
         return [results[place] for place in range(len(items))]
 
-    def _posted(self, request: Mapping[str, Any], about: str) -> str:
-        """The body of the first response that is neither busy nor broken."""
+    def posted(self, request: Mapping[str, Any], about: str) -> str:
+        """The body of the first response that is neither busy nor broken.
+
+        Raises:
+            EndpointError: it refuses or stays away.
+        """
         wait, asked, trouble = PAUSE_S, 0.0, ""
         for attempt in range(self._tries):
             if attempt:

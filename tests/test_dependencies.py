@@ -23,6 +23,7 @@ OPTIONAL = {
     "requests": ("stac", "imagery/catalog.py"),
     "av": ("video", "imagery/video.py"),
     "uvicorn": ("serve", "cli/serve.py"),
+    "pypdf": ("rag", "inference/pdf_pages.py"),
 }
 """Modules an extra brings: the extra, and the one file that may import them, within functions."""
 

@@ -17,6 +17,7 @@ from swath.cli.convert import convert
 from swath.cli.data import data, suites
 from swath.cli.evaluate import evaluate
 from swath.cli.export import export
+from swath.cli.index import index
 from swath.cli.judge import judge
 from swath.cli.quickstart import quickstart
 from swath.cli.recipes import doctor, recipes, show
@@ -39,8 +40,8 @@ app = typer.Typer(
     help="Turn imagery and its annotations into a vision-language model you own.",
 )
 for verb in (
-    quickstart, recipes, show, check, build, tune, evaluate, report, score, suites, ask, export,
-    review, convert, judge, doctor, serve,
+    quickstart, recipes, show, check, build, tune, evaluate, report, score, suites, ask, index,
+    export, review, convert, judge, doctor, serve,
 ):  # fmt: skip
     app.command()(verb)
 app.add_typer(data, name="data")

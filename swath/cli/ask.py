@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from swath.cli.console import Json, emit, say
+from swath.errors import RequestError
+
+if TYPE_CHECKING:
+    from swath.inference.ask import Reply
 
 
 def ask(
@@ -27,6 +33,16 @@ def ask(
         float | None,
         typer.Option(min=0, max=1, help="Say unsure rather than fall below this accuracy."),
     ] = None,
+    index: Annotated[
+        Path | None, typer.Option("--with", help="An index of documents, of `swath index`.")
+    ] = None,
+    passages: Annotated[int, typer.Option(min=0, help="Passages of it that are shown.")] = 3,
+    embedder: Annotated[
+        str | None, typer.Option(help="That of the index, where it has one: address or folder.")
+    ] = None,
+    neighbours: Annotated[
+        bool, typer.Option("--neighbours", help="Answer with the class of its likest pictures.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Ask a model about a picture, or about several in order of time."""
@@ -43,7 +59,17 @@ def ask(
         from swath.experiment import Experiment
 
         choice, threshold = Experiment.of_run(model).sure_from(unsure, choice or ())
-    answer = assistant.ask(pictures, question, choice or (), sure=threshold)
+    documents = None
+    if index is not None:
+        from swath.inference.retrieval import open_index
+
+        documents = open_index(index, passages, embedder)
+    if neighbours:
+        if documents is None or choice or then:
+            raise RequestError("--neighbours asks about one picture and needs --with INDEX alone.")
+        answer = assistant.nearest(image, documents)
+    else:
+        answer = assistant.ask(pictures, question, choice or (), sure=threshold, index=documents)
     quads = None if answer.boxes is None else answer.boxes.quads.round(1).tolist()
     if json:
         emit(
@@ -52,6 +78,8 @@ def ask(
                 "confidence": answer.confidence,
                 "shares": answer.shares,
                 "boxes": quads,
+                "sources": [asdict(passage) for passage in answer.sources],
+                "pictures": [asdict(picture) for picture in answer.pictures],
             }
         )
         return
@@ -59,3 +87,15 @@ def ask(
     say(answer.text + confidence)
     for quad in quads or []:
         say("box, pixels: " + " ".join(f"({x:g}, {y:g})" for x, y in quad))
+    if documents is not None:
+        _print_sources(answer, passages)
+
+
+def _print_sources(answer: Reply, most: int) -> None:
+    """The passages that stood before the question, and the likest pictures."""
+    for number, passage in enumerate(answer.sources, start=1):
+        say(f"source {number}: {passage.cited}")
+    for picture in answer.pictures:
+        say(f"like {picture.file}: {picture.label or 'no class'} ({picture.likeness:.2f})")
+    if not answer.sources and not answer.pictures and most:
+        say("no source: nothing in the index shares a word with the question")

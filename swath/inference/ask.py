@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,9 @@ from swath.imagery.rendering import PLAIN
 from swath.imagery.scene import is_address
 from swath.imagery.series import coregistered
 from swath.imagery.video import SUFFIXES, frames_of
+from swath.inference.documents import Passage
+from swath.inference.neighbours import Tower, Vectors
+from swath.inference.retrieval import Index, Labelled, Retrieved, with_context
 from swath.instructions.conversation import (
     Box,
     Conversation,
@@ -28,6 +31,7 @@ from swath.instructions.conversation import (
     user,
 )
 from swath.instructions.review import parts_of
+from swath.models.encoding import TooLongError
 from swath.models.engine import Engine, LocalEngine
 from swath.models.loading import load
 from swath.models.remote import RemoteEngine
@@ -41,9 +45,12 @@ class Reply:
     Args:
         text: its words.
         boxes: boxes it named, pixels of the picture; None where it named none.
-        confidence: share of the probability among the choices; None for a free answer.
-        shares: that of each choice.
+        confidence: share of the probability among the choices, or of labelled pictures' votes;
+            None for a free answer.
+        shares: that of each choice, or class.
         turns: the conversation so far, this answer included: `before` of the next question.
+        sources: passages that stood before the question, the likeliest first.
+        pictures: labelled ones most like this one.
     """
 
     text: str
@@ -51,6 +58,8 @@ class Reply:
     confidence: float | None = None
     shares: Mapping[str, float] = field(default_factory=dict)
     turns: tuple[Turn, ...] = ()
+    sources: tuple[Passage, ...] = ()
+    pictures: tuple[Labelled, ...] = ()
 
     def __str__(self) -> str:
         return self.text
@@ -92,6 +101,7 @@ class Assistant:
         max_new_tokens: int = 256,
         sure: float = 0.0,
         before: Sequence[Turn] = (),
+        index: Index | None = None,
     ) -> Reply:
         """The answer to a question about a picture, after the instruction the model was tuned with.
 
@@ -106,10 +116,12 @@ class Assistant:
             max_new_tokens: longest free answer.
             sure: where the chosen answer has less than this share, it is "unsure" instead.
             before: earlier turns, whose pictures stay in sight; then `image` may be empty.
+            index: documents and labelled pictures; what they say of the question stands before it,
+                as much of it as the model can read.
 
         Raises:
             ImageryError: the file is absent or cannot be read.
-            RequestError: the question is empty.
+            RequestError: the question is empty, or the index is of another model.
             InstructionError: a region has other than four or eight numbers.
             ModelError: a model elsewhere names none of the choices.
         """
@@ -130,16 +142,70 @@ class Assistant:
             task="ask",
             turns=tuple(turns),
         )
+        retrieved = Retrieved()
+        if index is not None:
+            seen = self._features(dialogue.images[0].path, index)
+            retrieved = index.search(question, seen)
+        while True:
+            documented = with_context(conversation, self._harmless(retrieved.context))
+            try:
+                reply = self._reply(documented, choices, max_new_tokens, sure)
+                break
+            except TooLongError:
+                if not retrieved.context:
+                    raise
+                retrieved = retrieved.shorter()
+        turns.append(assistant(reply.text))
+        return replace(
+            reply,
+            turns=tuple(turns),
+            sources=retrieved.passages,
+            pictures=retrieved.pictures,
+        )
+
+    def nearest(self, image: str | Path, index: Index) -> Reply:
+        """The class that the labelled pictures most like a picture vote for.
+
+        The model need not have been tuned on it.
+
+        Raises:
+            RequestError: the index holds no picture vectors, or those of another model.
+            ModelError: its pictures are not of at least two classes.
+        """
+        neighbours = index.neighbours
+        seen = self._features(self.pictures(image)[0], index)
+        if seen is None:
+            raise RequestError("a model elsewhere shows no picture features; ask a local one.")
+        shares = neighbours.shares(seen)
+        label = max(shares, key=lambda name: shares[name])
+        pictures = index.search("", seen).pictures
+        return Reply(label, None, shares[label], shares, pictures=pictures)
+
+    def _reply(
+        self, conversation: Conversation, choices: Sequence[str], max_new_tokens: int, sure: float
+    ) -> Reply:
         if not choices:
             answer = self.engine.answer([conversation], max_new_tokens)[0]
-            turns.append(assistant(answer.text))
-            return Reply(answer.text, answer.boxes, turns=tuple(turns))
+            return Reply(answer.text, answer.boxes)
         shares = self._shares(conversation, choices)
         best = max(shares, key=lambda choice: shares[choice])
         confidence = shares[best]
-        text = best if confidence >= sure else "unsure"
-        turns.append(assistant(text))
-        return Reply(text, None, confidence, shares, tuple(turns))
+        return Reply(best if confidence >= sure else "unsure", None, confidence, shares)
+
+    def _features(self, path: str, index: Index) -> Vectors | None:
+        """What the tower makes of a picture; None where the index or the model has none."""
+        if not isinstance(self.engine, LocalEngine) or index.picture_vectors is None:
+            return None
+        tower = Tower(self.engine)
+        index.check_tower(tower)
+        return tower.vectors([path])[0]
+
+    def _harmless(self, text: str) -> str:
+        """Words of documents without the tokens that would steer the model."""
+        if isinstance(self.engine, LocalEngine):
+            for token in self.engine.loaded.tokenizer.all_special_tokens:
+                text = text.replace(token, " ")
+        return text
 
     def _shares(self, conversation: Conversation, choices: Sequence[str]) -> dict[str, float]:
         """Each choice's share of the probability that they have together."""

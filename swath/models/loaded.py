@@ -117,11 +117,20 @@ class Loaded:
 
         It is the same in bf16 and float32, so that the base of an adapter is known again.
         """
-        found = hashlib.sha256()
-        for name, one in self.model.get_submodule(self.family.language).named_parameters():
-            first = one.detach().flatten()[:64].to(torch.bfloat16).view(torch.int16)
-            found.update(f"{name} {list(one.shape)}".encode() + first.cpu().numpy().tobytes())
-        return found.hexdigest()
+        return self._digest_of(self.family.language)
+
+    @property
+    def tower_digest(self) -> str:
+        """The same of the vision tower, and of how it is shown pictures."""
+        shown = [self.imagery.model_dump_json(), self.image_size, *self.mean, *self.std]
+        return self._digest_of(self.family.vision, f"{shown}")
+
+    def _digest_of(self, part: str, begin: str = "") -> str:
+        hashed = hashlib.sha256(begin.encode())
+        for name, weight in self.model.get_submodule(part).named_parameters():
+            first = weight.detach().flatten()[:64].to(torch.bfloat16).view(torch.int16)
+            hashed.update(f"{name} {list(weight.shape)}".encode() + first.cpu().numpy().tobytes())
+        return hashed.hexdigest()
 
     def save(self, folder: Path) -> None:
         """Write weights, tokenizer and processor so that swath and `transformers` read them."""

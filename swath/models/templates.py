@@ -147,12 +147,14 @@ _TEMPLATES = {
         ("<|im_start|>", "<end_of_utterance>"),
         end="<end_of_utterance>",
     ),
-    # Models made for one question and one answer, such as a ViT before GPT-2.
+    # Models made for one question and one answer, such as a ViT before GPT-2. What documents say
+    # stands before an empty line, and goes in front of the prefix.
     "question": Template(
         _turns(
             "{{ bos_token }}",
             "{{ said.text + ' ' }}",
-            "{{ 'Question: ' + said.text }}",
+            "{% set pieces = said.text.rpartition('\n\n') %}"
+            "{{ pieces[0] + pieces[1] + 'Question: ' + pieces[2] }}",
             "{{ ' Answer: ' }}",
             " Answer:",
         )
