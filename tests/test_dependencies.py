@@ -27,7 +27,10 @@ OPTIONAL = {
 }
 """Modules an extra brings: the extra, and the one file that may import them, within functions."""
 
-ROOMS = {"serving/": ("serve", {"fastapi", "starlette"}, ("cli/serve.py",))}
+ROOMS = {
+    "serving/studio/": ("studio", {"fastapi", "gradio", "starlette"}, ("cli/studio.py",)),
+    "serving/": ("serve", {"fastapi", "starlette"}, ("cli/serve.py",)),
+}
 """Folders whose files may import an extra's modules at their top: the extra, its modules, and the
 files through which they are entered, which say what to install."""
 
@@ -100,6 +103,7 @@ def test_a_rooms_doors_say_what_to_install():
     [
         ("boxes.py", "import sklearn", "boxes.py:1: imports sklearn, which pyproject.toml lacks"),
         ("boxes.py", "def f():\n    import av", "boxes.py:2: imports av, which"),
+        ("serving/jobs.py", "import gradio", "imports gradio, which pyproject.toml lacks"),
         ("imagery/video.py", "import av", "of the extra 'video' at the top"),
         ("imagery/video.py", "def f():\n    import av", "no error names the extra 'video'"),
     ],

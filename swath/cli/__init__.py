@@ -25,6 +25,7 @@ from swath.cli.report import report
 from swath.cli.review import review
 from swath.cli.score import score
 from swath.cli.serve import serve
+from swath.cli.studio import studio
 from swath.cli.tune import tune
 from swath.errors import SwathError
 
@@ -41,7 +42,7 @@ app = typer.Typer(
 )
 for verb in (
     quickstart, recipes, show, check, build, tune, evaluate, report, score, suites, ask, index,
-    export, review, convert, judge, doctor, serve,
+    export, review, convert, judge, doctor, serve, studio,
 ):  # fmt: skip
     app.command()(verb)
 app.add_typer(data, name="data")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -45,8 +45,6 @@ def serve(
 ) -> None:
     """Serve models to OpenAI's and Mistral's clients, on this machine unless told otherwise."""
     try:
-        import uvicorn
-
         from swath.serving.access import Access, add_key, read_keys
         from swath.serving.app import create_app
     except ModuleNotFoundError as error:
@@ -70,8 +68,15 @@ def serve(
         say(f"{', '.join(paths)} at {address}; Ctrl-C ends it.")
         if not keys and host not in ("127.0.0.1", "localhost", "::1"):
             say("Whoever reaches this address may ask: `swath serve --new-key NAME` makes a key.")
-        config = uvicorn.Config(app, log_level="warning", server_header=False)
-        uvicorn.Server(config).run(sockets=[door])
+        run(app, door)
+
+
+def run(app: Any, door: socket.socket) -> None:
+    """Answer what comes to a socket, until interrupted."""
+    import uvicorn  # of swath[serve], and of swath[studio]
+
+    config = uvicorn.Config(app, log_level="warning", server_header=False)
+    uvicorn.Server(config).run(sockets=[door])
 
 
 def named(models: list[str]) -> dict[str, str]:

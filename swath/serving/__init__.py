@@ -1,1 +1,1 @@
-"""A model behind an address, in the shapes that the OpenAI and Mistral clients speak."""
+"""A model behind an address, as the OpenAI and Mistral clients speak to it, and on a page."""

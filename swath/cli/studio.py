@@ -1,0 +1,38 @@
+"""`swath studio`: one page for data, tuning, comparing and talking, on this machine alone."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated, Literal
+
+import typer
+
+from swath.cli.console import RUNS, Home, say
+from swath.cli.serve import listening, run
+from swath.errors import RequestError
+
+HOST = "127.0.0.1"
+
+
+def studio(
+    home: Home = RUNS,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 7860,
+    language: Annotated[
+        Literal["en", "zh"] | None, typer.Option(help="Of the page; nothing: the browser's.")
+    ] = None,
+) -> None:
+    """Open a page on this machine: feed, tune, compare and ask a model."""
+    try:
+        from swath.serving.studio.application import studio as create_app
+    except ModuleNotFoundError as error:
+        raise RequestError(
+            f"the studio needs {error.name}; install it with: pip install 'swath[studio]'"
+        ) from None
+    with listening(HOST, port) as door:
+        port = door.getsockname()[1]
+        secret = secrets.token_urlsafe(16)
+        app = create_app(home, port, secret, language)
+        say(
+            f"Studio at http://{HOST}:{port}/?secret={secret} (Ctrl-C ends; what it began goes on)."
+        )
+        run(app, door)

@@ -1,0 +1,130 @@
+"""The tab Chat: pictures, a region drawn by hand, questions, and answers with their boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from swath.errors import RequestError
+from swath.serving.studio.components import canvas, canvas_of, command, conversation, notice
+from swath.serving.studio.desk import Desk, listen
+from swath.serving.studio.page_words import Words
+from swath.serving.studio.talk import Talk
+
+ONE_REGION = 1
+
+
+def chat_tab(desk: Desk, words: Words) -> None:
+    """Lay out the tab and let it answer."""
+    names = desk.assistants.names()
+    talk = gr.State(Talk())
+    with gr.Row():
+        with gr.Column(scale=3):
+            with gr.Row(equal_height=True):
+                files = gr.UploadButton(
+                    words("chat.upload"), file_count="multiple", elem_id="chat-files", scale=1
+                )
+                paths = gr.Textbox(
+                    show_label=False,
+                    placeholder=words("chat.paths"),
+                    lines=1,
+                    max_lines=6,
+                    container=False,
+                    elem_id="chat-paths",
+                    scale=3,
+                )
+                show = gr.Button(words("chat.show"), elem_id="chat-show", scale=1)
+            view = canvas(words, "chat-canvas")
+        with gr.Column(scale=2):
+            model = gr.Dropdown(
+                names,
+                value=names[0],
+                allow_custom_value=True,
+                label=words("chat.model"),
+                info=words("chat.model_about"),
+                elem_id="chat-model",
+            )
+            turns = conversation("chat-turns")
+            question = gr.Textbox(
+                label=words("chat.question"),
+                info=words("chat.question_about"),
+                placeholder=words("chat.example"),
+                lines=2,
+                elem_id="chat-question",
+            )
+            choices = gr.Textbox(
+                label=words("chat.choices"),
+                info=words("chat.choices_about"),
+                lines=2,
+                elem_id="chat-choices",
+            )
+            with gr.Row():
+                ask = gr.Button(words("chat.ask"), variant="primary", elem_id="chat-ask")
+                again = gr.Button(words("chat.again"), elem_id="chat-again")
+            problem = notice("chat-notice")
+            line = command(words("chat.command"), "chat-command")
+
+    def begin(sources: Sequence[str], name: str) -> tuple[Any, ...]:
+        if not sources:
+            return Talk(), canvas_of([]), [], ""
+        with desk.assistants.lock:
+            assistant = desk.assistants.get(name)
+            talk = Talk.about(sources, assistant)
+        rows = [desk.pictures.row(path, assistant.rendering) for path in talk.pictures]
+        return talk, canvas_of(rows, ONE_REGION), [], ""
+
+    def begin_typed(typed: str, name: str) -> tuple[Any, ...]:
+        return begin(lines_of(typed), name)
+
+    def begin_again(talk: Talk, name: str) -> tuple[Any, ...]:
+        return begin(talk.sources, name)
+
+    def answer(
+        talk: Talk, drawing: dict[str, Any], name: str, words_asked: str, possible: str
+    ) -> tuple[Any, ...]:
+        if not talk.pictures:
+            raise RequestError(words("chat.no_picture"))
+        region = drawing["drawn"][:ONE_REGION]
+        with desk.assistants.lock:
+            assistant = desk.assistants.get(name)
+            talk = talk.asked(assistant, words_asked, region, lines_of(possible))
+        latest = len(talk.exchanges) - 1
+        return (
+            talk,
+            _with_boxes(drawing, talk, latest, words),
+            talk.rows(words),
+            talk.command(name, words),
+            "",
+        )
+
+    def look_back(talk: Talk, drawing: dict[str, Any], event: gr.EventData) -> dict[str, Any]:
+        return _with_boxes(drawing, talk, event.number // 2, words)
+
+    fresh = [talk, view, turns, line]
+    listen([files.upload], begin, [files, model], fresh, problem)
+    listen([show.click, paths.submit], begin_typed, [paths, model], fresh, problem)
+    listen([again.click, model.change], begin_again, [talk, model], fresh, problem)
+    listen(
+        [ask.click, question.submit],
+        answer,
+        [talk, view, model, question, choices],
+        [talk, view, turns, line, question],
+        problem,
+    )
+    listen([turns.select], look_back, [talk, view], [view])
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a box of text that say something."""
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _with_boxes(drawing: dict[str, Any], talk: Talk, number: int, words: Words) -> dict[str, Any]:
+    """The canvas with the boxes of one exchange, and nothing drawn by hand."""
+    if number >= len(talk.exchanges):
+        return drawing
+    first, *later = drawing["pictures"]
+    pictures = [{**first, "boxes": talk.boxes(number, words)}, *later]
+    return {**drawing, "pictures": pictures, "at": 0, "drawn": []}

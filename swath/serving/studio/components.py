@@ -1,0 +1,65 @@
+"""The page's own components: a picture to draw on, a conversation, lines of text.
+
+Each is a script of `scripts/` in a `gr.HTML` whose template never changes. Gradio evaluates a
+filled template as JavaScript, so a value may not stand in one; the scripts put values into the
+page as text.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from swath.serving.studio.page_words import Words
+
+_SCRIPTS = Path(__file__).with_name("scripts")
+STYLE = _SCRIPTS / "studio.css"
+
+Canvas = dict[str, Any]
+"""A canvas' value: `pictures`, rows of `src`, `size_wh`, `name` and `boxes`; `at`, the one shown;
+`frame`, the one that is drawn on; `drawn`, rows of eight pixel values that a person drew there;
+`most`, how many may be drawn."""
+
+
+def head(title: str, about: str, other: str, link: str) -> gr.HTML:
+    """The page's title, what it is about, and the way to its other language."""
+    return _component("head", "head", "", title=title, about=about, other=other, link=link)
+
+
+def canvas(words: Words, elem_id: str) -> gr.HTML:
+    """A picture with boxes, on which oriented boxes are drawn."""
+    return _component("canvas", elem_id, canvas_of([]), words=words.group("canvas"))
+
+
+def canvas_of(pictures: list[dict[str, Any]], most: int = 0, frame: int = 0) -> Canvas:
+    """A canvas that shows some pictures, and takes so many boxes drawn by hand on one of them."""
+    return {"pictures": pictures, "at": frame, "frame": frame, "drawn": [], "most": most}
+
+
+def conversation(elem_id: str) -> gr.HTML:
+    """Rows of `who`, "you" or "model", `text` and `notes`; a click on one is a `select`."""
+    return _component("conversation", elem_id, [])
+
+
+def notice(elem_id: str) -> gr.HTML:
+    """A line that says what went wrong; nothing where nothing did."""
+    return _component("notice", elem_id, "")
+
+
+def command(label: str, elem_id: str) -> gr.HTML:
+    """A command line to copy."""
+    return _component("command", elem_id, "", title=label)
+
+
+def _component(name: str, elem_id: str, value: Any, **props: Any) -> gr.HTML:
+    script = (_SCRIPTS / f"{name}.js").read_text("utf-8")
+    return gr.HTML(
+        value=value,
+        html_template=f"<div class='swath-{name}'></div>",
+        js_on_load=script,
+        apply_default_css=False,
+        elem_id=elem_id,
+        **props,
+    )

@@ -1,0 +1,11 @@
+"use strict";
+const root = element.querySelector(".swath-command");
+const label = document.createElement("span"), code = document.createElement("code");
+label.textContent = props.title;
+root.append(label, code);
+const show = () => {
+  code.textContent = props.value || "";
+  root.hidden = !props.value;
+};
+watch("value", show);
+show();
