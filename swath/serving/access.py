@@ -28,6 +28,9 @@ from swath.errors import FormatError, RequestError
 from swath.files import read_json, write_json
 from swath.serving.protocol import ServeError
 
+INSIDE = "swath.inside"
+"""Key of an ASGI scope that the server itself made, for the requests of a batch."""
+
 OPEN_PATHS = ("/health",)
 """Asked by what watches over servers, without a key."""
 
@@ -154,7 +157,7 @@ class Doorman:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
-        if scope["type"] == "lifespan":
+        if scope["type"] == "lifespan" or INSIDE in scope:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)

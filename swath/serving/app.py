@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -16,10 +17,20 @@ from starlette.exceptions import HTTPException
 from swath.errors import ImageryError, InstructionError, RequestError, SwathError
 from swath.serving import models
 from swath.serving.access import Access, Doorman
+from swath.serving.jobs import batch_jobs, tuning_jobs, uploads
+from swath.serving.jobs.batch_runner import BatchRunner
+from swath.serving.jobs.office import Office
+from swath.serving.jobs.tuning_queue import TuningQueue
 from swath.serving.protocol import Row, ServeError, without_places
 from swath.serving.served import Limits, Served
 
-ROUTERS = [models.router]
+ROUTERS = [
+    models.router,
+    uploads.router,
+    tuning_jobs.router,
+    batch_jobs.openai,
+    batch_jobs.mistral,
+]
 
 
 def create_app(
@@ -44,9 +55,19 @@ def create_app(
     for name, path in paths.items():
         served.add_model(name, path)
 
+    office = Office(served)
+
     @asynccontextmanager
     async def living(_: FastAPI) -> AsyncIterator[None]:
+        uploads.sweep(office)
+        tunings = TuningQueue(office)
+        tunings.start()
+        runner = BatchRunner(office, app, max(1, served.limits.rows // 2))
+        batches = asyncio.create_task(runner.run())
         yield
+        batches.cancel()
+        tunings.close()
+        office.state.close()
         served.close()
 
     # The interactive pages would fetch their scripts from elsewhere.
@@ -54,6 +75,7 @@ def create_app(
         title="swath", version=version("swath"), lifespan=living, docs_url=None, redoc_url=None
     )
     app.state.swath = served
+    app.state.office = office
     app.add_middleware(Doorman, access=access or Access())
     app.add_exception_handler(ServeError, _answer_refusal)
     app.add_exception_handler(SwathError, _answer_failure)

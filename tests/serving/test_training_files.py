@@ -1,6 +1,5 @@
 """Training files as OpenAI and Mistral take them."""
 
-import base64
 import io
 import json
 
@@ -14,35 +13,7 @@ from swath.recipes import validate
 from swath.serving.jobs.training_files import TrainingFile, in_memory
 from swath.tuning.run import read_losses, tune
 from tests.making import tiny_recipe, write_tiny_model
-
-
-def picture(colour=(200, 30, 30), size_wh=(32, 32), kind="png"):
-    stream = io.BytesIO()
-    Picture.new("RGB", size_wh, colour).save(stream, kind)
-    return stream.getvalue()
-
-
-def uri(data=None, kind="png"):
-    return f"data:image/{kind};base64,{base64.b64encode(data or picture()).decode()}"
-
-
-def shown(address=None):
-    return {"type": "image_url", "image_url": {"url": address or uri()}}
-
-
-def said(text):
-    return {"type": "text", "text": text}
-
-
-def line(*content, answer="farm", system=None):
-    messages = [{"role": "system", "content": system}] if system else []
-    messages += [{"role": "user", "content": list(content) or [shown(), said("What is it?")]}]
-    return {"messages": [*messages, {"role": "assistant", "content": answer}]}
-
-
-def written(path, *rows):
-    path.write_bytes(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
-    return path
+from tests.serving.chips import line, picture, said, shown, uri, written
 
 
 def read(path, style="openai", skip=0.0):

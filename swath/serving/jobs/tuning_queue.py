@@ -1,0 +1,241 @@
+"""The queue of tunings: starts a worker for each job, watches its files, serves what it made.
+
+What is to be done follows from the state and the files alone, so a server that was killed goes on
+where it was: workers that live are watched, those that died are started again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import orjson
+
+from swath.errors import FormatError, SwathError
+from swath.files import RUN_FILE, read_json
+from swath.serving.jobs.job_shapes import event_row
+from swath.serving.jobs.office import Office
+from swath.serving.jobs.tuning_jobs import ENDED, move
+from swath.serving.jobs.worker import Worker
+from swath.serving.protocol import Row, now, without_places
+from swath.tuning.run import LOSSES
+
+TICK_S = 0.5
+MOST_STARTS = 10
+"""Starts of a worker that died without a word, and without a step more than before."""
+_RECENT = 20  # steps whose mean time says how long the others will take
+
+_PLAN = "plan.json"
+
+
+class TuningQueue(Thread):
+    """Works off the tuning jobs of an office until it is closed.
+
+    Args:
+        office: whose jobs.
+        at_once: tunings under way at the same time.
+    """
+
+    def __init__(self, office: Office, at_once: int = 1) -> None:
+        super().__init__(name="tuning jobs", daemon=True)
+        self._office, self._at_once = office, at_once
+        self._workers: dict[str, Worker] = {}
+        self._places: dict[str, tuple[int, int]] = {}  # file and bytes read of a job's losses
+        self._ending = Event()
+
+    def run(self) -> None:
+        """Serve what was made before, then look at every job again and again."""
+        for job in self._office.state.all("job"):
+            if job["status"] == "succeeded" and job["fine_tuned_model"]:
+                self._serve(job)
+            elif job["status"] in ENDED:  # by a server that was killed before it ended the worker
+                self._end(job)
+        while not self._ending.is_set():
+            self.look()
+            self._office.changed.wait(TICK_S)
+            self._office.changed.clear()
+
+    def close(self) -> None:
+        """End the queue; workers go on, and the next server finds them."""
+        self._ending.set()
+        self._office.changed.set()
+        self.join()
+
+    def look(self) -> None:
+        """Bring every job as far as it is."""
+        jobs = self._office.state.all("job")
+        running = sum(job["status"] == "running" for job in jobs)
+        for job in jobs:
+            if job["status"] == "queued" and running < self._at_once:
+                running += 1
+                self._begin(job)
+            elif job["status"] == "running":
+                self._watch(job)
+            elif job["status"] == "validating":
+                self._plan(job)
+            elif job["id"] in self._workers or job["status"] == "paused":
+                self._end(job)
+
+    def _worker(self, job: Row) -> Worker:
+        return self._workers.setdefault(job["id"], Worker(self._office.jobs / job["id"]))
+
+    def _begin(self, job: Row) -> None:
+        move(self._office, job, "running", "Fine-tuning job started", started_at=now(), starts=0)
+        self._start(job)
+
+    def _start(self, job: Row) -> None:
+        self._end(job)  # the worker of a plan, or of a job that was paused and resumed at once
+        folder = self._office.jobs / job["id"]
+        self._worker(job).start(["tune", str(folder / "recipe.yaml"), "--home", str(folder)])
+
+    def _watch(self, job: Row) -> None:
+        """Tell of new steps; where the worker has ended, find out why."""
+        worker = self._worker(job)
+        alive = worker.alive  # before its files are read: what it wrote last is in them
+        job = self._tell_steps(job)
+        if alive:
+            return
+        run = _read(self._run(job) / RUN_FILE)
+        if run.get("finished") and "unproven" not in run:
+            self._succeed(job, run)
+        elif worker.error is not None:
+            self._fail(job, worker.error)
+        elif job["starts"] >= MOST_STARTS:
+            words = " ".join(worker.last_words[-1:]) or "it said nothing"
+            self._fail(job, f"the worker died {MOST_STARTS} times without a step more: {words}")
+        else:
+            self._office.state.change("job", job["id"], starts=job["starts"] + 1)
+            self._start(job)
+
+    def _succeed(self, job: Row, run: Row) -> None:
+        name = job["tuned_name"]
+        if not self._serve(job | {"fine_tuned_model": name}):
+            return
+        for number, row in enumerate(run.get("left_out", [])):
+            self._tell(job, f"left out/{number}", f"Left out, too long: {row}", "warn")
+        for number, words in enumerate(run.get("warnings", [])):
+            self._tell(job, f"warning/{number}", words, "warn")
+        self._tell(job, "model", f"New fine-tuned model created: {name}")
+        words = "The job has successfully completed"
+        move(self._office, job, "succeeded", words, fine_tuned_model=name, ends_at=None)
+        self._workers.pop(job["id"], None)
+
+    def _serve(self, job: Row) -> bool:
+        """Serve a job's model; a job whose model cannot be read has failed."""
+        name = job["fine_tuned_model"]
+        try:
+            self._office.served.add_model(name, self._run(job), job["id"], job["root"])
+        except SwathError as error:
+            self._fail(job, str(error))
+            return False
+        return True
+
+    def _fail(self, job: Row, words: str) -> None:
+        words = without_places(words)
+        error = {"code": "tuning_failed", "message": words, "param": None}
+        move(self._office, job, "failed", words, error=error, fine_tuned_model=None, ends_at=None)
+        self._workers.pop(job["id"], None)
+
+    def _end(self, job: Row) -> None:
+        worker = self._worker(job)
+        if worker.alive:
+            worker.stop()
+        self._workers.pop(job["id"], None)
+
+    def _plan(self, job: Row) -> None:
+        """Try a few steps, to say how long all would take, before the job is started."""
+        worker, folder = self._worker(job), self._office.jobs / job["id"]
+        if worker.alive:
+            return
+        plan = _plan_of(folder / _PLAN)
+        if plan:
+            seconds = sum(stage["seconds"] for stage in plan["stages"])
+            move(self._office, job, "ready", "The job is validated", seconds=seconds, starts=0)
+        elif worker.error is not None:
+            self._fail(job, worker.error)
+        elif job["starts"] >= MOST_STARTS:
+            self._fail(job, f"the planner died {MOST_STARTS} times")
+        else:
+            self._office.state.change("job", job["id"], starts=job["starts"] + 1)
+            recipe = ["check", str(folder / "recipe.yaml"), "--home", str(folder), "--json"]
+            worker.start(recipe, folder / _PLAN)
+
+    def _run(self, job: Row) -> Path:
+        return self._office.jobs / job["id"] / "run"
+
+    def _tell(self, job: Row, key: str, words: str, level: str = "info") -> None:
+        self._office.state.tell(job["id"], key, event_row(job["id"], words, level, None))
+
+    def _tell_steps(self, job: Row) -> Row:
+        """Make events of new steps' losses; steps that are computed again are told once."""
+        rows = list(self._new_losses(job))
+        if not rows:
+            return job
+        state = self._office.state
+        with state.transaction():
+            for row in rows:
+                state.tell(job["id"], f"step/{row['stage']}/{row['step']}", _step_event(job, row))
+            last = rows[-1]
+            changes = _outlook(last, rows[-_RECENT:])
+            if last["step"] > job["step"]:
+                changes |= {"step": last["step"], "starts": 0}
+            return state.change("job", job["id"], **changes)
+
+    def _new_losses(self, job: Row) -> Iterator[Row]:
+        """Whole lines of the losses that were not read yet; all, where the file began anew."""
+        path = self._run(job) / LOSSES
+        if not path.is_file():
+            return
+        with path.open("rb") as stream:
+            number = os.fstat(stream.fileno()).st_ino  # a worker that goes on begins a new file
+            known, place = self._places.get(job["id"], (number, 0))
+            place = place if known == number else 0
+            stream.seek(place)
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    break
+                place += len(line)
+                row = orjson.loads(line)
+                if "step" in row:
+                    yield row
+        self._places[job["id"]] = (number, place)
+
+
+def _step_event(job: Row, row: Row) -> Row:
+    loss = row.get("text", row.get("image"))
+    data: Row = {"step": row["step"], "total_steps": row["steps"], "train_loss": loss}
+    words = f"Step {row['step']}/{row['steps']}: training loss={loss:.4f}"
+    if "val" in row:
+        data["valid_loss"] = row["val"]
+        words += f", validation loss={row['val']:.4f}"
+    return event_row(job["id"], words, "info", data, "metrics")
+
+
+def _outlook(last: Row, recent: list[Row]) -> dict[str, Any]:
+    """How long a tuning takes in all, and when it ends, by its steps so far."""
+    first = recent[0]
+    each = last["seconds"] / last["step"]
+    if last["step"] > first["step"]:
+        each = (last["seconds"] - first["seconds"]) / (last["step"] - first["step"])
+    remaining = (last["steps"] - last["step"]) * each
+    return {"seconds": last["seconds"] + remaining, "ends_at": round(now() + remaining)}
+
+
+def _plan_of(path: Path) -> Row | None:
+    """The plan that `swath check --json` printed; None where it is not whole yet."""
+    try:
+        plan: Row | None = orjson.loads(path.read_bytes())["plan"]
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        return None
+    return plan
+
+
+def _read(path: Path) -> Row:
+    """A JSON object that a worker wrote; {} where it is not whole yet."""
+    try:
+        return read_json(path)
+    except FormatError:
+        return {}

@@ -1,0 +1,152 @@
+"""Workers: a process for each piece of work, which outlives whoever started it and is found again.
+
+A worker is a verb of `swath` in a session of its own, writing to the log of its folder. While it
+lives it holds a lock there, which the system opens when it ends, however it ends. So whether it
+works, and how it failed, is read from files alone.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import shlex
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from swath.files import read_json, write_json
+
+LOCK, LOG, PROCESS = "worker.lock", "log.txt", "worker.json"
+
+_START = "$ swath "  # begins the log of each start
+_ERROR = "swath: "  # begins the line by which a verb says why it failed
+_GRACE_S = 5.0
+_TAIL = 1 << 16  # bytes
+
+
+class Worker:
+    """The worker of a folder.
+
+    Args:
+        folder: that holds its log and lock; made if it is absent.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, arguments: Sequence[str], output: Path | None = None) -> None:
+        """Start a verb, as in `["tune", "recipe.yaml", "--home", "runs"]`, unless one works here.
+
+        Args:
+            arguments: of `swath`.
+            output: file for what it prints, such as JSON; nothing: the log.
+        """
+        if self.alive:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        runner = [sys.executable, "-m", "swath.serving.jobs.worker", str(self.folder)]
+        with (self.folder / LOG).open("ab", buffering=0) as log:
+            log.write(f"{_START}{shlex.join(arguments)}\n".encode())
+            stdout = output.open("wb") if output else log
+            self._process = subprocess.Popen(
+                [*runner, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=log,
+                start_new_session=True,
+            )
+            stdout.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it works, whoever started it."""
+        if self._process is not None and self._process.poll() is None:
+            return True
+        return (self.folder / LOCK).is_file() and _locked(self.folder / LOCK)
+
+    def stop(self) -> None:
+        """End it and all that it started."""
+        self._signal(signal.SIGTERM)
+        until = time.monotonic() + _GRACE_S
+        while self.alive:
+            if time.monotonic() > until:
+                self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+            time.sleep(0.02)
+
+    @property
+    def error(self) -> str | None:
+        """Why the last verb failed, in its own words; None where it did not say."""
+        lines = self.last_words
+        if lines and lines[-1].startswith(_ERROR):
+            return lines[-1].removeprefix(_ERROR)
+        return None
+
+    @property
+    def last_words(self) -> list[str]:
+        """The end of the log since the last start."""
+        if not (self.folder / LOG).is_file():
+            return []
+        with (self.folder / LOG).open("rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL))
+            lines = stream.read().decode("utf-8", "replace").splitlines()
+        starts = [place for place, line in enumerate(lines) if line.startswith(_START)]
+        return [line for line in lines[starts[-1] + 1 if starts else 0 :] if line.strip()]
+
+    def _signal(self, number: int) -> None:
+        """Signal the group of the process that holds the lock, or of the one just started."""
+        process = self._process.pid if self._process and self._process.poll() is None else None
+        if process is None and self.alive and (self.folder / PROCESS).is_file():
+            row = read_json(self.folder / PROCESS)
+            if row["started"] == _started(row["process"]):  # else it is another's by now
+                process = row["process"]
+        if process is None:
+            return
+        try:
+            if hasattr(os, "killpg"):
+                os.killpg(process, number)
+            else:
+                os.kill(process, number)
+        except ProcessLookupError:
+            pass
+
+
+def _locked(path: Path) -> bool:
+    connection = sqlite3.connect(path, timeout=0)
+    try:
+        connection.execute("PRAGMA schema_version")
+    except sqlite3.OperationalError:
+        return True
+    finally:
+        connection.close()
+    return False
+
+
+def _started(process: int) -> str:
+    """When a process began, in the system's own words; "" where it does not say or is gone."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[19]
+
+
+def _work(folder: Path, arguments: Sequence[str]) -> None:
+    """Be the worker of a folder."""
+    # Whoever looks whether the lock is free holds it for a moment.
+    connection = sqlite3.connect(folder / LOCK, timeout=_GRACE_S)
+    try:
+        connection.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError:
+        sys.exit("another worker of this folder is at it")
+    write_json(folder / PROCESS, {"process": os.getpid(), "started": _started(os.getpid())})
+    sys.argv = ["swath", *arguments]
+    runpy.run_module("swath", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    _work(Path(sys.argv[1]), sys.argv[2:])

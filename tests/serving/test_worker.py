@@ -1,0 +1,50 @@
+"""Workers outlive whoever started them, and are found again."""
+
+import time
+
+from swath.serving.jobs.worker import LOCK, PROCESS, Worker
+
+
+def wait_for(condition, seconds=120):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_a_verb_runs_and_leaves_its_output(tmp_path):
+    worker = Worker(tmp_path / "job")
+    worker.start(["recipes"], tmp_path / "recipes.txt")
+    wait_for(lambda: not worker.alive)
+    assert "quickstart" in (tmp_path / "recipes.txt").read_text() and worker.error is None
+
+
+def test_a_verb_that_fails_says_why(tmp_path):
+    worker = Worker(tmp_path)
+    worker.start(["tune", "no-such-recipe"])
+    wait_for(lambda: not worker.alive)
+    assert worker.error.startswith("no recipe 'no-such-recipe'")
+    worker.start(["recipes"])  # what an earlier start said is past
+    wait_for(lambda: not worker.alive)
+    assert worker.error is None
+
+
+def test_another_finds_and_ends_a_worker(tmp_path):
+    worker, other = Worker(tmp_path), Worker(tmp_path)
+    worker.start(["tune", "quickstart", "--home", str(tmp_path / "runs")])
+    wait_for(lambda: (tmp_path / PROCESS).is_file())
+    assert other.alive
+    other.start(["recipes"])  # one is at it
+    assert "$ swath recipes" not in (tmp_path / "log.txt").read_text()
+    other.stop()
+    assert not other.alive and not worker.alive
+    assert (tmp_path / LOCK).is_file()
+
+
+def test_a_process_that_is_not_the_worker_is_left_alone(tmp_path):
+    import os
+
+    from swath.files import write_json
+
+    write_json(tmp_path / PROCESS, {"process": os.getpid(), "started": "long ago"})
+    Worker(tmp_path).stop()
