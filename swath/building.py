@@ -24,8 +24,10 @@ from swath.annotations.readers import check_classes
 from swath.errors import AnnotationError
 from swath.evaluation.reading import Labels
 from swath.files import RUN_FILE, read_json
+from swath.inference.context import Documented
 from swath.instructions import review
 from swath.instructions.builder import InstructionSet, build_into, read_set
+from swath.instructions.conversation import Conversation
 from swath.recipe import Recipe
 from swath.serving.jobs.training_files import Conversing
 
@@ -132,6 +134,12 @@ class Building:
         notes["ledger"] = rows = ledger(images)
         notes["use"] = verdict(rows)
         reviewed = review.Review(self.folder / review.FILE)
+        documented = self._documented()
+        notes["documents"] = documented.digest if documented else None
+
+        def reviewed_rows(rows: list[Conversation]) -> list[Conversation]:
+            rows = reviewed.replayed(rows)  # before: a verdict is on what a person asks and answers
+            return documented(rows) if documented else rows
 
         def check(built: InstructionSet) -> None:
             if state := review.state(reviewed.path):
@@ -148,7 +156,7 @@ class Building:
             recipe.instructions,
             recipe.seed,
             notes,
-            reviewed.replayed,
+            reviewed_rows,
             check,
             recipe.imagery.rendering,
             conversing.of if conversing else None,
@@ -163,9 +171,11 @@ class Building:
             asked = self.recipe.model_dump(mode="json")
             said = built.card.get("review", {}).get("digest", "")
             asked["rendering"] = asked["imagery"]["rendering"]
+            documented = self._documented()
+            asked["documents"] = documented.digest if documented else None
             if said == review.state(self.folder / review.FILE) and all(
                 built.card.get(key) == asked[key]
-                for key in ("annotations", "instructions", "rendering", "seed")
+                for key in ("annotations", "instructions", "rendering", "seed", "documents")
             ):
                 return built
         return self.build(progress)
@@ -177,6 +187,10 @@ class Building:
 
         run = read_json(self.folder / RUN_FILE)
         return started(self.folder, run) and run["fingerprint"] != fingerprint(built, self.recipe)
+
+    def _documented(self) -> Documented | None:
+        section = self.recipe.instructions.documents
+        return Documented(section) if section else None
 
     def _conversing(self) -> Conversing | None:
         """The recipe's training files, read; None where its images are annotated."""

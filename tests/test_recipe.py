@@ -263,6 +263,7 @@ def test_every_key_has_a_description_and_none_is_left_out():
         annotations={"drawn": {}},
         instructions={
             "conversations": {"train": ["chips.jsonl"]},
+            "documents": {"index": "site.index"},
             "writer": {"endpoint": "http://127.0.0.1:1/v1", "model": "m"},
         },
         models={"parts": {"vision": "v", "language": "l"}},

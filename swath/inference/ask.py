@@ -16,9 +16,10 @@ from swath.imagery.rendering import PLAIN
 from swath.imagery.scene import is_address
 from swath.imagery.series import coregistered
 from swath.imagery.video import SUFFIXES, frames_of
+from swath.inference.context import with_context
 from swath.inference.documents import Passage
 from swath.inference.neighbours import Tower, Vectors
-from swath.inference.retrieval import Index, Labelled, Retrieved, with_context
+from swath.inference.retrieval import Index, Labelled, Retrieved
 from swath.instructions.conversation import (
     Box,
     Conversation,

@@ -30,8 +30,6 @@ from swath.files import read_json, read_jsonl, replacing_folder, write_json, wri
 from swath.inference.documents import MOST_PASSAGES, Passage, is_document, read_documents
 from swath.inference.neighbours import Neighbours, Vectors, Voting
 from swath.inference.word_search import WordSearch
-from swath.instructions.conversation import Conversation, Image, Text, Turn
-from swath.instructions.tasks.base import DIRECTIONS
 
 if TYPE_CHECKING:
     from swath.inference.embedding import Embedder
@@ -277,28 +275,6 @@ def _checked(name: str, card: Mapping[str, Any]) -> Embedder:
             f"name the same one, or make the index anew with --embedder {name}."
         )
     return embedder
-
-
-def with_context(question: Conversation, context: str) -> Conversation:
-    """A question with what was retrieved for it before its words, an empty line between.
-
-    Template `question`, satgpt's, writes what stands before the empty line in front of its prefix.
-    """
-    if not context:
-        return question
-    last = max(at for at, turn in enumerate(question.turns) if turn.role == "user")
-    parts = list(question.turns[last].parts)
-    pictures = [part for part in parts if isinstance(part, Image)]
-    start, words = "\n" if pictures else "", ""
-    place = len(pictures)  # they stand first
-    if isinstance(first := parts[place], Text):
-        words = first.text.removeprefix("\n")
-        del parts[place]
-    parts.insert(place, Text(f"{start}{context}\n\n{words}"))
-    turns = list(question.turns)
-    turns[last] = Turn("user", tuple(parts))
-    upright = question.upright or bool(DIRECTIONS.search(context))
-    return replace(question, turns=tuple(turns), upright=upright)
 
 
 def _ranked(scores: Any) -> Any:

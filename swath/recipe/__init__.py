@@ -13,6 +13,7 @@ from pydantic import Field
 from swath.recipe.data import (
     Annotations,
     Conversations,
+    Documents,
     Drawn,
     Imagery,
     Instructions,
@@ -27,6 +28,7 @@ __all__ = [
     "Annotations",
     "Augment",
     "Conversations",
+    "Documents",
     "Drawn",
     "Evaluation",
     "Export",

@@ -162,6 +162,16 @@ class Conversations(Section):
     )
 
 
+class Documents(Section):
+    """What a team's own documents say of a question, shown before it."""
+
+    index: str = Field(description="Folder that `swath index` wrote.")
+    passages: int = Field(3, gt=0, le=20, description="Passages shown at most.")
+    tasks: tuple[str, ...] = Field(
+        ("question",), min_length=1, description="Tasks whose questions they stand before."
+    )
+
+
 class Instructions(Section):
     """Which questions are asked about the images."""
 
@@ -190,3 +200,4 @@ class Instructions(Section):
         True, description="Whether questions carry task tokens such as [refer]."
     )
     writer: Writer | None = Field(None, description="Rewrite captions with a language model.")
+    documents: Documents | None = Field(None, description="Show what documents say of a question.")

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 import swath
-from swath.boxes import Boxes
 from swath.errors import FormatError, RequestError
 from swath.files import read_json
 from swath.inference.documents import Passage
@@ -15,13 +14,10 @@ from swath.inference.retrieval import (
     Labelled,
     Retrieved,
     open_index,
-    with_context,
     write_index,
 )
-from swath.instructions.conversation import Box, Conversation, Image, Text, assistant, user
 from swath.models.engine import LocalEngine
 from swath.models.loaded import load_folder
-from swath.models.templates import TEMPLATES
 from tests.making import BLUE, RED, rectangle, write_tiny_model
 
 
@@ -267,46 +263,6 @@ def test_an_embedder_other_than_the_indexs_is_refused(docs, tmp_path):
     write_index(tmp_path / "index", [docs])
     with pytest.raises(RequestError, match="vectors of passages of none, and http://127"):
         open_index(tmp_path / "index", embedder="http://127.0.0.1:9/v1#texts")
-
-
-# The place of what was retrieved
-
-
-def question(*parts):
-    turns = (user(Image("a.png", (8, 8)), *parts), assistant("Cobalt"))
-    return Conversation("q", "question", turns)
-
-
-def test_context_goes_between_the_picture_and_the_question():
-    changed = with_context(question("\nWho owns Marlow?"), "[1] It is Cobalt's.")
-    assert changed.turns[0].parts[1] == Text("\n[1] It is Cobalt's.\n\nWho owns Marlow?")
-    assert changed.turns[1] == assistant("Cobalt")
-    assert with_context(question("\nWho?"), "") == question("\nWho?")
-
-
-def test_context_goes_before_a_region_that_a_question_begins_with_and_before_later_questions():
-    region = Box(Boxes.from_hbb((1, 1, 2, 2)))
-    changed = with_context(question(region, " whose?"), "[1] Cobalt.")
-    assert changed.turns[0].parts[1:] == (Text("\n[1] Cobalt.\n\n"), region, Text(" whose?"))
-    later = replace(question("\nWho?"), turns=(*question("\nWho?").turns, user("And when?")))
-    assert with_context(later, "[1] 1953.").text("user") == "[1] 1953.\n\nAnd when?"
-
-
-def test_context_that_names_directions_keeps_the_picture_upright():
-    assert not with_context(question("\nWho?"), "[1] Cobalt.").upright
-    assert with_context(question("\nWho?"), "[1] The north pier.").upright
-
-
-def test_satgpts_template_writes_the_context_in_front_of_its_prefix():
-    from transformers.utils.chat_template_utils import render_jinja_template
-
-    def written(words):
-        messages = [[{"role": "user", "content": words}]]
-        template = TEMPLATES.get("question").jinja
-        return render_jinja_template(messages, chat_template=template, bos_token="<s>")[0][0]
-
-    assert written("Who owns Marlow?") == "<s>Question: Who owns Marlow?"
-    assert written("[1] Cobalt.\n\nWho?") == "<s>[1] Cobalt.\n\nQuestion: Who?"
 
 
 def test_retrieved_words_are_numbered_lines():
