@@ -48,8 +48,8 @@ def index(
         emit(card)
         return
     say(f"{to}: {card['passages']} passages of documents, {card['pictures']} labelled pictures")
-    if card["voting"]:
-        voting = card["voting"]
+    voting = card["voting"]
+    if voting and voting["n"]:
         say(
             f"of {voting['n']} labelled pictures {voting['accuracy']:.0%} are named rightly by "
             f"the others that {model} sees as most alike"

@@ -64,13 +64,17 @@ class Voting:
         voters: neighbours that vote.
         sharpness: what likeness is multiplied by before it becomes a weight.
         accuracy: share of the labelled pictures that the others name rightly.
-        n: pictures that this was measured on.
+        n: pictures that this was measured on, of classes of two pictures or more; where there is
+            none, the nearest alone votes.
     """
 
     voters: int
     sharpness: float
     accuracy: float
     n: int
+
+
+UNTRIED = Voting(1, 10.0, 0.0, 0)
 
 
 class Neighbours:
@@ -144,9 +148,14 @@ class Neighbours:
         """The voting with the least log loss, each picture judged by the others."""
         if len(self.names) < 2:
             return None
-        labelled = np.flatnonzero(self._classes != NO_CLASS)
-        step = math.ceil(len(labelled) / _JUDGED)
-        judged = labelled[::step]
+        labelled = self._classes != NO_CLASS
+        sizes = np.bincount(self._classes[labelled])
+        repeated = labelled & (sizes[self._classes] > 1)
+        rows = np.flatnonzero(repeated)
+        if not len(rows):
+            return UNTRIED
+        step = math.ceil(len(rows) / _JUDGED)
+        judged = rows[::step]
         alike = self._directions[judged] @ self._directions.T
         alike[np.arange(len(judged)), judged] = -np.inf  # nobody votes for himself
         tried: list[tuple[float, Voting]] = []

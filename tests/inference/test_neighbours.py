@@ -53,6 +53,12 @@ def test_pictures_without_a_class_do_not_vote():
     assert next(iter(neighbours.shares(vectors[0]))) == "port"
 
 
+def test_classes_of_one_picture_each_are_named_by_the_nearest_and_nothing_is_measured():
+    neighbours = Neighbours(around(np.array([0, 2, 4])), ["a", "b", "c"])
+    assert (neighbours.voting.voters, neighbours.voting.n) == (1, 0)
+    assert next(iter(neighbours.shares(around(np.array([1.9]))[0]))) == "b"
+
+
 def test_one_class_alone_tells_nothing_apart():
     with pytest.raises(ModelError, match="at least two classes"):
         Neighbours(around(np.array([0, 1])), ["port", "port"]).shares(np.zeros(2, np.float32))
