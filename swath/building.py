@@ -134,12 +134,11 @@ class Building:
         notes["ledger"] = rows = ledger(images)
         notes["use"] = verdict(rows)
         reviewed = review.Review(self.folder / review.FILE)
-        documented = self._documented()
-        notes["documents"] = documented.digest if documented else None
+        documented = Documented(recipe.instructions.documents)
+        notes["documents"] = documented.digest
 
-        def reviewed_rows(rows: list[Conversation]) -> list[Conversation]:
-            rows = reviewed.replayed(rows)  # before: a verdict is on what a person asks and answers
-            return documented(rows) if documented else rows
+        def completed(rows: list[Conversation]) -> list[Conversation]:
+            return documented(reviewed.replayed(rows))  # verdicts are on rows without documents
 
         def check(built: InstructionSet) -> None:
             if state := review.state(reviewed.path):
@@ -156,7 +155,7 @@ class Building:
             recipe.instructions,
             recipe.seed,
             notes,
-            reviewed_rows,
+            completed,
             check,
             recipe.imagery.rendering,
             conversing.of if conversing else None,
@@ -171,8 +170,7 @@ class Building:
             asked = self.recipe.model_dump(mode="json")
             said = built.card.get("review", {}).get("digest", "")
             asked["rendering"] = asked["imagery"]["rendering"]
-            documented = self._documented()
-            asked["documents"] = documented.digest if documented else None
+            asked["documents"] = Documented(self.recipe.instructions.documents).digest
             if said == review.state(self.folder / review.FILE) and all(
                 built.card.get(key) == asked[key]
                 for key in ("annotations", "instructions", "rendering", "seed", "documents")
@@ -187,10 +185,6 @@ class Building:
 
         run = read_json(self.folder / RUN_FILE)
         return started(self.folder, run) and run["fingerprint"] != fingerprint(built, self.recipe)
-
-    def _documented(self) -> Documented | None:
-        section = self.recipe.instructions.documents
-        return Documented(section) if section else None
 
     def _conversing(self) -> Conversing | None:
         """The recipe's training files, read; None where its images are annotated."""

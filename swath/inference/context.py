@@ -40,19 +40,23 @@ class Documented:
     """Rows of a set with what an index says of their questions before these.
 
     Args:
-        section: the recipe's `instructions.documents`.
+        section: the recipe's `instructions.documents`; without it rows stay as they are.
 
     Raises:
         FormatError: the index is absent or damaged.
         RequestError: there is no such task.
     """
 
-    def __init__(self, section: Documents) -> None:
+    def __init__(self, section: Documents | None) -> None:
+        self.digest: str | None = None
+        self._tasks: tuple[str, ...] = ()
+        if section is None:
+            return
         for task in section.tasks:
             TASKS.get(task)
-        self._tasks = frozenset(section.tasks)
+        self._tasks = section.tasks
         self._index = open_index(section.index, section.passages)
-        self.digest: str = self._index.card["digest"]
+        self.digest = self._index.card["digest"]
 
     def __call__(self, rows: Sequence[Conversation]) -> list[Conversation]:
         """The rows, those of the section's tasks with their passages; by words alone."""
