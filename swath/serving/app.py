@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from swath.errors import ImageryError, InstructionError, RequestError, SwathError
 from swath.serving import models
 from swath.serving.access import Access, Doorman
-from swath.serving.jobs import batch_jobs, tuning_jobs, uploads
+from swath.serving.jobs import batch_jobs, tuned_models, tuning_jobs, uploads
 from swath.serving.jobs.batch_runner import BatchRunner
 from swath.serving.jobs.office import Office
 from swath.serving.jobs.tuning_queue import TuningQueue
@@ -28,6 +28,7 @@ ROUTERS = [
     models.router,
     uploads.router,
     tuning_jobs.router,
+    tuned_models.router,
     batch_jobs.openai,
     batch_jobs.mistral,
 ]

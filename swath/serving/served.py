@@ -46,6 +46,7 @@ class ServedModel:
         created: seconds since 1970.
         job: id of the fine-tuning job that made it.
         root: name of the model that the job tuned.
+        notes: further fields of its card, such as a name for people.
     """
 
     name: str
@@ -54,12 +55,13 @@ class ServedModel:
     created: int = field(default_factory=now)
     job: str | None = None
     root: str | None = None
+    notes: Row = field(default_factory=dict)
 
     @property
     def card(self) -> Row:
         """The model as both clients read it."""
         longest = self.engine.loaded.longest
-        return model_card(self.name, self.created, longest, self.job, self.root)
+        return model_card(self.name, self.created, longest, self.job, self.root) | self.notes
 
 
 class Served:

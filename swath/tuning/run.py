@@ -157,7 +157,7 @@ def fingerprint(built: InstructionSet, recipe: Recipe) -> str:
 
 
 def read_losses(folder: Path | str) -> list[dict[str, Any]]:
-    """Losses of every step so far: `stage`, `step`, `steps`, `text`, `image`, `seconds`."""
+    """Losses of every step so far: stage, step, steps, text, image, tokens, seconds."""
     return list(read_jsonl(Path(folder) / LOSSES, "losses", whole=True))
 
 

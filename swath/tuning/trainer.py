@@ -71,7 +71,7 @@ class StageTrainer(Trainer):
     def begin(self, batches: list[dict[str, Any]]) -> None:
         """Begin a step of these batches."""
         self.parts: dict[str, float] = {}
-        self.batches, self.answers = max(1, len(batches)), 0
+        self.batches, self.answers, self.tokens = max(1, len(batches)), 0, 0
         if self.heads is not None:
             self.heads.zero_grad()  # the trainer clears the model's own gradients only
         if len(batches) > 1 and "labels" in batches[0]:
@@ -107,6 +107,7 @@ class StageTrainer(Trainer):
                 loss = torch.zeros((), device=features.device)
         else:
             labels, average = inputs.pop("labels"), self.stage.average
+            self.tokens += int((segments >= 0).sum())
             with _output_of(self.tower) as seen, answers_only(self.head, labels):
                 output = model(**inputs, use_cache=False)
             answers = text_loss(output.logits, labels, segments, average, weights)
@@ -300,6 +301,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             "step": state.global_step,
             "steps": state.max_steps,
             **{name: round(value, 5) for name, value in self.trainer.parts.items()},
+            "tokens": self.trainer.tokens,
             "seconds": self._seconds(),
         }
         self.losses.append(row)

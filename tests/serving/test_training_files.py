@@ -31,11 +31,12 @@ def test_a_line_becomes_turns_with_words_on_a_line_of_their_own(tmp_path):
     assert answer.parts == (Text("farm"),)
 
 
-def test_mistral_writes_a_picture_as_a_string_or_an_object(tmp_path):
+def test_mistral_writes_a_picture_as_a_string_or_an_object_and_a_line_as_a_list_too(tmp_path):
     string = {"type": "image_url", "image_url": uri()}
-    path = written(tmp_path / "chips.jsonl", line(string, said("?")), line(shown(), said("?")))
-    examples, _ = read(path, "mistral")
-    assert [len(example.images) for example in examples] == [1, 1]
+    rows = [line(string, said("?")), line(shown(), said("?")), line(string)["messages"]]
+    examples, _ = read(written(tmp_path / "chips.jsonl", *rows), "mistral")
+    assert [len(example.images) for example in examples] == [1, 1, 1]
+    assert len(examples[2].turns[0].parts) == 1  # the picture alone asks
 
 
 def turns(*roles):

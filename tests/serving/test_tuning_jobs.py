@@ -206,7 +206,10 @@ def queue(app, monkeypatch):
 
 
 def losses(app, name, *steps):
-    rows = [{"stage": "tune", "step": n, "steps": 4, "text": 1 / n, "seconds": n} for n in steps]
+    rows = [
+        {"stage": "tune", "step": n, "steps": 4, "text": 1 / n, "tokens": 50, "seconds": n}
+        for n in steps
+    ]
     write_jsonl(app.state.office.jobs / name / "run" / "losses.jsonl", "losses", rows)
 
 
@@ -232,6 +235,7 @@ def test_steps_that_are_computed_again_are_told_once(client, app, queue):
         1,
     ]
     assert job["metadata"]["expected_duration_seconds"] == 4
+    assert job["metadata"]["train_tokens_per_step"] == 50
 
 
 def test_a_worker_that_dies_without_a_word_is_started_so_often(client, app, queue):
@@ -285,10 +289,21 @@ def test_a_job_is_tuned_and_its_model_served_at_once(tiny_base, tmp_path):
         assert (card["type"], card["job"], card["root"]) == ("fine-tuned", name, "tiny")
         events = client.get(f"{JOBS}/{name}/events", params={"limit": 100}).json()["data"]
         steps = [event["data"]["step"] for event in events if event["type"] == "metrics"]
-        assert steps == [4, 3, 2, 1]
+        assert steps == [4, 3, 2, 1] and job["trained_tokens"] > 4 * 3 * 10
+        naming = {"name": "colours", "description": "names colours"}
+        patched = client.patch(f"/v1/fine_tuning/models/{model}", json=naming).json()
+        assert patched["name"] == "colours" and patched["model_type"] == "completion"
+        assert client.post(f"/v1/fine_tuning/models/{model}/archive").json()["archived"]
+        error_of(client.get(f"/v1/models/{model}"), 404)
+        assert not client.delete(f"/v1/fine_tuning/models/{model}/archive").json()["archived"]
+        assert client.get(f"/v1/models/{model}").json()["description"] == "names colours"
+        assert error_of(client.delete("/v1/models/tiny"), 403)["code"] == "not_tuned"
     again = create_app({"tiny": tiny_base}, tmp_path / "serving")
     with TestClient(again, base_url=HERE) as client:
         until = time.monotonic() + 60
         while client.get(f"/v1/models/{model}").status_code == 404 and time.monotonic() < until:
             time.sleep(0.1)
         assert client.get(f"/v1/models/{model}").json()["job"] == name
+        assert client.delete(f"/v1/models/{model}").json()["deleted"]
+        for gone in (client.get, client.delete):
+            error_of(gone(f"/v1/models/{model}"), 404)

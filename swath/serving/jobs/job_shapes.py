@@ -55,8 +55,11 @@ def job_row(name: str, wish: Wish, model: ServedModel, recipe: Recipe) -> Row:
         "warmup": stage.warmup,
         "longest": wish.longest,
         "fine_tuned_model": None,
+        "model_state": "served",
+        "notes": {},
         "error": None,
         "step": 0,
+        "tokens": 0,
         "starts": 0,
         "seconds": None,
         "ends_at": None,
@@ -106,7 +109,7 @@ def openai_job(job: Row) -> Row:
         "suffix": job["suffix"],
         "metadata": job["metadata"],
         "integrations": [],
-        "trained_tokens": None,
+        "trained_tokens": job["tokens"] if job["status"] == "succeeded" else None,
         "error": job["error"],
         "estimated_finish": job["ends_at"],
     }
@@ -140,7 +143,7 @@ def mistral_job(
         "suffix": job["suffix"],
         "integrations": [],
         "repositories": [],
-        "trained_tokens": None,
+        "trained_tokens": job["tokens"] if job["status"] == "succeeded" else None,
         "metadata": _cost(job, price),
     }
     if events is not None:
@@ -200,7 +203,8 @@ def _point(event: Row) -> Row:
 
 
 def _cost(job: Row, price: tuple[float, str] | None) -> Row:
-    seconds = job["seconds"]
+    seconds, step = job["seconds"], job["step"]
+    each = round(job["tokens"] / step) if step else None
     cost = currency = None
     if price is not None and seconds is not None:
         cost, currency = round(seconds / 3600 * price[0], 4), price[1]
@@ -208,8 +212,8 @@ def _cost(job: Row, price: tuple[float, str] | None) -> Row:
         "expected_duration_seconds": None if seconds is None else round(seconds),
         "cost": cost,
         "cost_currency": currency,
-        "train_tokens_per_step": None,
-        "train_tokens": None,
+        "train_tokens_per_step": each,
+        "train_tokens": each and each * job["steps"],
         "data_tokens": None,
         "estimated_start_time": None,
     }

@@ -117,7 +117,7 @@ class TrainingFile:
                 if not line.strip():
                     continue
                 try:
-                    turns = _turns(_parsed(line), self.style, keep)
+                    turns = _turns(_parsed(line, self.style), self.style, keep)
                 except _FieldError as error:
                     self.bad.append(BadLine(number, *error.args))
                     continue
@@ -210,13 +210,15 @@ class Conversing:
         return Image(str(path), image.size_wh)
 
 
-def _parsed(line: bytes) -> Any:
+def _parsed(line: bytes, style: str) -> dict[str, Any]:
     if len(line) >= LONGEST_LINE:
         raise _FieldError("", f"longer than {LONGEST_LINE >> 20} MiB")
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise _FieldError("", f"not valid JSON ({error})") from None
+    if isinstance(row, list) and style == "mistral":  # as Mistral's own notebook writes lines
+        return {"messages": row}
     if not isinstance(row, dict):
         raise _FieldError("", f"expected an object with 'messages', got {_kind(row)}")
     return row

@@ -18,6 +18,7 @@ from swath.errors import FormatError, SwathError
 from swath.files import RUN_FILE, read_json
 from swath.serving.jobs.job_shapes import event_row
 from swath.serving.jobs.office import Office
+from swath.serving.jobs.tuned_models import SERVED, serve
 from swath.serving.jobs.tuning_jobs import ENDED, move
 from swath.serving.jobs.worker import Worker
 from swath.serving.protocol import Row, now, without_places
@@ -49,7 +50,7 @@ class TuningQueue(Thread):
     def run(self) -> None:
         """Serve what was made before, then look at every job again and again."""
         for job in self._office.state.all("job"):
-            if job["status"] == "succeeded" and job["fine_tuned_model"]:
+            if job["status"] == "succeeded" and job["model_state"] == SERVED:
                 self._serve(job)
             elif job["status"] in ENDED:  # by a server that was killed before it ended the worker
                 self._end(job)
@@ -112,7 +113,7 @@ class TuningQueue(Thread):
 
     def _succeed(self, job: Row, run: Row) -> None:
         name = job["tuned_name"]
-        if not self._serve(job | {"fine_tuned_model": name}):
+        if not self._serve(job):
             return
         for number, row in enumerate(run.get("left_out", [])):
             self._tell(job, f"left out/{number}", f"Left out, too long: {row}", "warn")
@@ -125,9 +126,8 @@ class TuningQueue(Thread):
 
     def _serve(self, job: Row) -> bool:
         """Serve a job's model; a job whose model cannot be read has failed."""
-        name = job["fine_tuned_model"]
         try:
-            self._office.served.add_model(name, self._run(job), job["id"], job["root"])
+            serve(self._office, job)
         except SwathError as error:
             self._fail(job, str(error))
             return False
@@ -181,7 +181,9 @@ class TuningQueue(Thread):
             last = rows[-1]
             changes = _outlook(last, rows[-_RECENT:])
             if last["step"] > job["step"]:
-                changes |= {"step": last["step"], "starts": 0}
+                further = [row["tokens"] for row in rows if row["step"] > job["step"]]
+                tokens = job["tokens"] + sum(further)
+                changes |= {"step": last["step"], "tokens": tokens, "starts": 0}
             return state.change("job", job["id"], **changes)
 
     def _new_losses(self, job: Row) -> Iterator[Row]:
