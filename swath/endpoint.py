@@ -7,8 +7,9 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -154,6 +155,24 @@ class Endpoint:
             f"far are kept."
         )
 
+    @contextmanager
+    def stream(self, body: Mapping[str, Any], about: str) -> Iterator[Iterator[str]]:
+        """Lines of a streamed answer as they come; asked once, and not kept.
+
+        Raises:
+            EndpointError: it refuses, stays away or breaks off, or the block raises a ValueError
+                about what came.
+        """
+        fields = {"model": self.model, **body, "stream": True}
+        try:
+            with self._client.stream("POST", self.url, json=fields) as response:
+                if not response.is_success:
+                    response.read()
+                    raise ValueError(f"status {response.status_code} {response.text}")
+                yield response.iter_lines()
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            raise self._failed(f"{type(error).__name__}: {error}", about) from None
+
     def each(
         self,
         ask: Callable[[Item], Result],
@@ -205,7 +224,10 @@ class Endpoint:
             if response.status_code not in (408, 429) and response.status_code < 500:
                 break
             asked = _seconds(response.headers.get("Retry-After", ""))
-        raise EndpointError(
+        raise self._failed(trouble, about)
+
+    def _failed(self, trouble: str, about: str) -> EndpointError:
+        return EndpointError(
             f"{about}: {self.where} gave no answer ({self._shown(trouble)}); is it running, does "
             f"it know the model '{self.model}', and does {self._variable} hold its key? The same "
             f"command goes on where it stopped."

@@ -33,7 +33,7 @@ from swath.instructions.conversation import (
 )
 from swath.instructions.review import parts_of
 from swath.models.encoding import TooLongError
-from swath.models.engine import Engine, LocalEngine
+from swath.models.engine import LocalEngine
 from swath.models.loading import load
 from swath.models.remote import RemoteEngine
 from swath.recipe import Imagery, Remote, Rendering
@@ -80,7 +80,7 @@ class Assistant:
     """
 
     def __init__(self, model: str | Path, threads: int | None = None) -> None:
-        self.engine: Engine
+        self.engine: LocalEngine | RemoteEngine
         self._imagery, self._system = Imagery(), ""
         if is_model_address(model):
             self.engine = RemoteEngine(str(model), Remote(logprobs=True))

@@ -16,8 +16,8 @@ from swath.files import Journal
 from swath.imagery.scene import parts_of
 from swath.instructions.conversation import Conversation
 from swath.models.engine import Answer, LocalEngine, Progress
+from swath.models.generating.schema import Schema
 from swath.models.loaded import Loaded
-from swath.models.schema import Schema
 from swath.models.vision_cache import versions, weights_of
 
 KIND = "replies"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any, ParamSpec, Protocol, TypeVar
 
@@ -17,12 +17,15 @@ from swath.errors import ModelError
 from swath.instructions.conversation import Conversation, Turn, assistant
 from swath.models.candidates import Trie
 from swath.models.encoding import Encoded, batches
-from swath.models.image_prefix import Seen
+from swath.models.generating.choosing import Wishes
+from swath.models.generating.growing import Prompt
+from swath.models.generating.image_prefix import Seen
+from swath.models.generating.rows import Rows
+from swath.models.generating.schema import Grammar, Schema
 from swath.models.inputs import Inputs, to_device
 from swath.models.loaded import Loaded
 from swath.models.packing import log_probabilities
 from swath.models.pixels import PixelStore, View
-from swath.models.schema import Grammar, Schema
 from swath.models.vision_cache import Features
 
 P = ParamSpec("P")
@@ -50,7 +53,10 @@ class Answer:
 
 
 class Engine(Protocol):
-    """A model that answers questions and scores candidates."""
+    """A model that answers questions and scores candidates.
+
+    A local and a remote one also `stream` an answer as it grows.
+    """
 
     def answer(
         self,
@@ -139,7 +145,8 @@ class LocalEngine:
             places = [place for some in window for place in some]
             places.sort(key=lambda i: len(questions[i].text("user")))
             for some in batches(places, self.batch_size):
-                asked = {i: self._encoded(questions[i].question, seen, ask=True) for i in some}
+                asks = [(i, questions[i].question) for i in some]
+                asked = {i: self._encoded(ask, seen.views, ask=True) for i, ask in asks}
                 for like in self._together(asked):
                     given = seen.of([_paths(questions[i]) for i in like])
                     texts = self._generate([asked[i] for i in like], given, max_new_tokens, grammar)
@@ -182,6 +189,38 @@ class LocalEngine:
                 progress(done, len(questions))
         return scores
 
+    def stream(
+        self, question: Conversation, max_new_tokens: int = 64, schema: Schema | None = None
+    ) -> Iterator[Answer]:
+        """The answer as it grows: its words so far, the last time with its boxes."""
+        prompt = self.prompt(question)
+        grammar = Grammar(self.loaded, schema) if schema else None
+        rows = Rows(self.inputs)
+        answer = rows.answer(prompt, Wishes(max_new_tokens, grammar=grammar))
+        rows.join([answer])
+        while answer.finish is None:
+            yield Answer(answer.text)
+            rows.step()
+        yield self.read(answer.text, prompt)
+
+    def prompt(self, question: Conversation) -> Prompt:
+        """A question as the model reads it.
+
+        Raises:
+            ImageryError: a picture cannot be read.
+            InstructionError: it is longer than the model reads, or steers it.
+            ModelError: the model reads no such number of pictures.
+        """
+        self._by_images([question])
+        paths = _paths(question)
+        views = {path: self.store.plain(path) for path in paths}
+        encoded = self._encoded(question.question, views, ask=True)
+        return Prompt(encoded, views, paths, question.frame)
+
+    def read(self, text: str, prompt: Prompt) -> Answer:
+        """An answer's words with the boxes they name."""
+        return self._read(text, prompt.view) if prompt.view else Answer(text)
+
     @_inferring
     def features(self, paths: Sequence[str]) -> NDArray[np.float32]:
         """The vision tower's mean feature of each image, (images, width)."""
@@ -215,9 +254,11 @@ class LocalEngine:
         views = {path: self.store.plain(path, orientation) for path in sorted(paths)}
         return Seen(self.inputs, views, self.batch_size, self._kept)
 
-    def _encoded(self, conversation: Conversation, seen: Seen, ask: bool = False) -> Encoded:
-        views = [seen.views[path] for path in _paths(conversation)]
-        return self.inputs.encoder.encode(conversation, views, ask)
+    def _encoded(
+        self, conversation: Conversation, views: Mapping[str, View], ask: bool = False
+    ) -> Encoded:
+        shown = [views[path] for path in _paths(conversation)]
+        return self.inputs.encoder.encode(conversation, shown, ask)
 
     def _together(self, asked: Mapping[int, Encoded]) -> list[list[int]]:
         """Questions that may be answered in one batch."""
@@ -262,7 +303,7 @@ class LocalEngine:
         for row in rows:
             paths, length = _paths(row[0][0]), LONGEST_ROW
             for one, texts in row:
-                some = [self._encoded(_answered(one, text), seen) for text in texts]
+                some = [self._encoded(_answered(one, text), seen.views) for text in texts]
                 if not self.inputs.branching:
                     lines += [(paths, [[each]]) for each in some]
                     continue
@@ -299,7 +340,6 @@ def _paths(question: Conversation) -> tuple[str, ...]:
     return tuple(image.path for image in question.images)
 
 
-def _answered(conversation: Conversation, text: str) -> Conversation:
-    question = conversation.question
-    turns: tuple[Turn, ...] = (*question.turns, assistant(text))
-    return Conversation(question.id, question.task, turns)
+def _answered(question: Conversation, text: str) -> Conversation:
+    turns: tuple[Turn, ...] = (*question.question.turns, assistant(text))
+    return replace(question, turns=turns)

@@ -113,16 +113,19 @@ class Inputs:
 
     def _threefold(self, tries: Sequence[Trie], ids: Tensor) -> Tensor:
         """Qwen's places in time, down and across (3, rows, tokens): of each path as if alone."""
-        image = self.loaded.tokenizer.convert_tokens_to_ids(self.loaded.family.image_token)
         places = torch.zeros(3, *ids.shape, dtype=torch.int64)
         for row, one in enumerate(tries):
             for path in map(torch.from_numpy, one.paths):
-                own = ids[row, path][None]
-                images = int((own == image).sum()) // self.loaded.image_tokens
-                index = plain(self.loaded.model).model.get_rope_index
-                found, _ = index(own, (own == image).int(), self.grid(images))
-                places[:, row, path] = found[:, 0]
+                places[:, row, path] = self.threefold(ids[row, path])
         return places
+
+    def threefold(self, ids: Tensor) -> Tensor:
+        """Qwen's places (3, tokens) of a row of tokens that stands alone."""
+        image = ids == self.loaded.tokenizer.convert_tokens_to_ids(self.loaded.family.image_token)
+        images = int(image.sum()) // self.loaded.image_tokens
+        index = plain(self.loaded.model).model.get_rope_index
+        places, _ = index(ids[None], image.int()[None], self.grid(images) if images else None)
+        return places[:, 0]
 
     def grid(self, images: int) -> Tensor:
         """Qwen's frames, rows and columns of patches of so many images (images, 3)."""

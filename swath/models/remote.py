@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from swath.imagery.rendering import PLAIN
 from swath.instructions.conversation import Box, Conversation, Image, Turn
 from swath.models.answer_cache import KIND, Contents
 from swath.models.engine import Answer, Progress
-from swath.models.schema import Schema
+from swath.models.generating.events import growing_text
+from swath.models.generating.schema import Schema
 from swath.recipe import Remote, Rendering
 
 LETTERS = "ABCDEFGHIJKLMNOPQRST"
@@ -79,23 +81,29 @@ class RemoteEngine:
                 are kept.
         """
 
-        named = {"name": "answer", "schema": schema, "strict": True}
-        options: dict[str, Any] = {"max_tokens": max_new_tokens}
-        if schema:
-            options["response_format"] = {"type": "json_schema", "json_schema": named}
+        options = _wishes(max_new_tokens, schema)
 
         def ask(question: Conversation) -> Answer:
-            hint = self._notation() if question.task in _BOXED else ""
-            came = self._completed(question, hint, options)
-            if not question.images:
-                return Answer(came.answer, None, came.refused)
-            image = question.images[question.frame]
-            size = self._sent(image)
-            boxes = self._dialect.read(came.answer, size)
-            boxes = boxes.scaled((image.size_wh[0] / size[0], image.size_wh[1] / size[1]))
-            return Answer(came.answer, boxes if len(boxes) else None, came.refused)
+            came = self._completed(question, self._hint(question), options)
+            return replace(self._read(came.answer, question), refused=came.refused)
 
         return self._endpoint.each(ask, questions, self.section.at_once, progress)
+
+    def stream(
+        self, question: Conversation, max_new_tokens: int = 64, schema: Schema | None = None
+    ) -> Iterator[Answer]:
+        """The answer as it grows: its words so far, the last time with its boxes. Nothing is kept.
+
+        Raises:
+            EndpointError: the endpoint refuses, stays away or stops before the end.
+        """
+        messages = self._messages(question, self._hint(question))
+        body = request(self.section, messages, **_wishes(max_new_tokens, schema))
+        text = ""
+        with self._endpoint.stream(body, question.id) as lines:
+            for text in growing_text(lines):
+                yield Answer(text)
+        yield self._read(text.strip(), question)
 
     def score(
         self,
@@ -158,14 +166,29 @@ class RemoteEngine:
         key = digest([who, words, hint, fields, pixels, section.dialect])
 
         def body() -> dict[str, Any]:
-            last = len(question.turns) - 1
-            messages = [
-                self._message(question, turn, hint if place == last else "")
-                for place, turn in enumerate(question.turns)
-            ]
-            return request(section, messages, **options)
+            return request(section, self._messages(question, hint), **options)
 
         return self._endpoint.complete(body, question.id, key)
+
+    def _messages(self, question: Conversation, hint: str) -> list[dict[str, Any]]:
+        last = len(question.turns) - 1
+        return [
+            self._message(question, turn, hint if place == last else "")
+            for place, turn in enumerate(question.turns)
+        ]
+
+    def _hint(self, question: Conversation) -> str:
+        return self._notation() if question.task in _BOXED else ""
+
+    def _read(self, text: str, question: Conversation) -> Answer:
+        """An answer's words with the boxes they name."""
+        if not question.images:
+            return Answer(text)
+        image = question.images[question.frame]
+        size = self._sent(image)
+        boxes = self._dialect.read(text, size)
+        boxes = boxes.scaled((image.size_wh[0] / size[0], image.size_wh[1] / size[1]))
+        return Answer(text, boxes if len(boxes) else None)
 
     def _message(self, question: Conversation, turn: Turn, hint: str) -> dict[str, Any]:
         images, text = [], ""
@@ -204,3 +227,12 @@ class RemoteEngine:
         size = (1000, 1000)
         example = self._dialect.write(Boxes.from_hbb(np.array(_MIDDLE) * 1000), size)
         return f"\nWrite a box as in {example}, which is the middle of the picture, half its size."
+
+
+def _wishes(max_new_tokens: int, schema: Schema | None) -> dict[str, Any]:
+    """Fields of a request."""
+    wishes: dict[str, Any] = {"max_tokens": max_new_tokens}
+    if schema:
+        form = {"name": "answer", "schema": schema, "strict": True}
+        wishes["response_format"] = {"type": "json_schema", "json_schema": form}
+    return wishes

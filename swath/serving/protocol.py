@@ -145,13 +145,13 @@ class Paging:
             if not places:
                 raise ServeError(400, f"after: no '{self.after[:200]}' in this list.", "after")
             start = places[0] + 1
-        shown = list(rows[start : start + size])
+        part = list(rows[start : start + size])
         return {
             "object": "list",
-            "data": shown,
+            "data": part,
             "has_more": start + size < len(rows),
-            "first_id": shown[0]["id"] if shown else None,
-            "last_id": shown[-1]["id"] if shown else None,
+            "first_id": part[0]["id"] if part else None,
+            "last_id": part[-1]["id"] if part else None,
             "total": len(rows),
         }
 

@@ -16,7 +16,7 @@ from swath.errors import ModelError, TuningError
 from swath.instructions.builder import InstructionSet
 from swath.instructions.conversation import Box, Conversation, Text
 from swath.models.encoding import batches, by_image
-from swath.models.image_prefix import Seen
+from swath.models.generating.image_prefix import Seen
 from swath.models.inputs import Inputs, head_of
 from swath.models.loaded import Loaded
 from swath.models.loading import load_base, models_of

@@ -12,7 +12,7 @@ from swath.models import candidates as trie
 from swath.models import engine, inputs
 from swath.models import packing as scoring
 from swath.models.engine import LocalEngine
-from swath.models.image_prefix import Seen
+from swath.models.generating.image_prefix import Seen
 from tests.making import asks, rectangle, small_set
 
 pytestmark = pytest.mark.numeric

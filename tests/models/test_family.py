@@ -22,7 +22,7 @@ from swath.instructions.conversation import (
 )
 from swath.models.encoding import IGNORED, join
 from swath.models.engine import LocalEngine
-from swath.models.image_prefix import takes_features
+from swath.models.generating.image_prefix import takes_features
 from swath.models.inputs import Inputs, answers_only, head_of
 from swath.models.loaded import Loaded, load_folder
 from swath.models.loading import load_base

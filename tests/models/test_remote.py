@@ -1,5 +1,6 @@
 import base64
 import io
+import json
 
 import numpy as np
 import pytest
@@ -170,3 +171,38 @@ def test_an_assistant_asks_an_address_like_a_model(picture):
 
     with endpoint(lambda _: "a field") as stand:
         assert str(swath.load(f"{stand.address}#gpt").ask(picture, "What is it?")) == "a field"
+
+
+def events(*pieces, end="stop"):
+    """A stream as OpenAI's endpoints send it."""
+    chunks = [
+        {"choices": [{"delta": {"content": piece}, "finish_reason": None}]} for piece in pieces
+    ]
+    if end:
+        chunks.append({"choices": [{"delta": {}, "finish_reason": end}]})
+    lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
+    return "".join([": a remark\n\n", *lines, "data: [DONE]\n\n"]).encode()
+
+
+def test_a_streamed_answer_grows_and_ends_with_its_boxes(tmp_path):
+    question = asks(rectangle(tmp_path / "a.png"))
+    with endpoint(lambda prompt: (200, events("at ", "{<25><50>", "<75><100>}"))) as stand:
+        parts = [*RemoteEngine(f"{stand.address}#m", Remote()).stream(question.question)]
+        assert stand.bodies[0][1]["stream"] is True
+    texts = ["at ", "at {<25><50>", "at {<25><50><75><100>}"]
+    assert list(dict.fromkeys(part.text for part in parts)) == texts
+    assert parts[-1].boxes.hbb.tolist() == [[8, 16, 24, 32]] and parts[0].boxes is None
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        ((200, events("half", end=None)), "its answer broke off"),
+        ((200, b'data: {"error": {"message": "out of memory"}}\n\n'), "out of memory"),
+        ((503, "busy"), "status 503"),
+    ],
+)
+def test_a_stream_that_fails_is_an_error(tmp_path, reply, words):
+    question = asks(rectangle(tmp_path / "a.png"))
+    with endpoint(lambda prompt: reply) as stand, pytest.raises(EndpointError, match=words):
+        list(RemoteEngine(f"{stand.address}#m", Remote()).stream(question.question))

@@ -6,8 +6,8 @@ import torch
 
 from swath.errors import RequestError
 from swath.models.engine import LocalEngine
+from swath.models.generating.schema import Grammar, Held
 from swath.models.loading import load_base
-from swath.models.schema import Grammar, Held
 from swath.recipe import Models
 from tests.making import asks, rectangle
 

@@ -28,36 +28,34 @@ class Seen:
         views: of each image, by its path.
         at_once: images that go through the tower together.
         kept: features of an earlier time.
+        recent: features by path, looked up and added to, where a path always means one picture.
 
     Raises:
         ModelError: the tower makes other than one feature of each image token.
     """
 
     def __init__(
-        self, inputs: Inputs, views: Mapping[str, View], at_once: int, kept: Features | None = None
+        self,
+        inputs: Inputs,
+        views: Mapping[str, View],
+        at_once: int,
+        kept: Features | None = None,
+        recent: dict[str, Tensor] | None = None,
     ) -> None:
         model = inputs.loaded.model
         self.views = views
         self._inputs, self._place = inputs, {path: place for place, path in enumerate(views)}
-        every = list(views.values())
         self._features: Tensor | None = None  # (images, tokens, width)
-        if takes_features(inputs):
-            parts = batches(every, at_once)
-            if kept and (tower := kept.tower(inputs)):
-                of_tower = torch.cat([kept.of(inputs, tower, part) for part in parts])
-                found = [projector_of(inputs)(part) for part in of_tower.split(at_once)]
-            else:
-                found = [image_features(inputs, part) for part in parts]
-            self._features = torch.cat(found)
-            made, loaded = self._features.shape[1], inputs.loaded
-            if loaded.image_tokens not in (0, made):
-                raise ModelError(
-                    f"{loaded.base}: its tower makes {made} features of a picture, and its family "
-                    f"has {loaded.image_tokens} image tokens for them; its config.json is not as "
-                    f"swath knows the family, put back the one it was published with."
-                )
+        if not takes_features(inputs):
+            self._values = inputs.tensor(list(views.values())).to(model.device, model.dtype)
+        elif recent is None:
+            self._features = _made(inputs, list(views.values()), at_once, kept)
         else:
-            self._values = inputs.tensor(every).to(model.device, model.dtype)
+            new = [path for path in views if path not in recent]
+            if new:
+                features = _made(inputs, [views[path] for path in new], at_once, kept)
+                recent.update(zip(new, features, strict=True))
+            self._features = torch.stack([recent[path] for path in views])
 
     def of(self, questions: Iterable[Sequence[str]]) -> dict[str, Any]:
         """What the model takes for rows whose images lie at these paths."""
@@ -73,6 +71,24 @@ class Seen:
         given = BaseModelOutputWithPooling(pooler_output=list(features))  # type: ignore[arg-type]
         grid = {"image_grid_thw": self._inputs.grid(len(order))} if kind == "patches" else {}
         return {"mm_encoder_outputs": {"image": given}} | grid
+
+
+def _made(inputs: Inputs, views: Sequence[View], at_once: int, kept: Features | None) -> Tensor:
+    """(images, tokens, width), behind the projector."""
+    parts = batches(views, at_once)
+    if kept and (tower := kept.tower(inputs)):
+        of_tower = torch.cat([kept.of(inputs, tower, part) for part in parts])
+        features = torch.cat([projector_of(inputs)(part) for part in of_tower.split(at_once)])
+    else:
+        features = torch.cat([image_features(inputs, part) for part in parts])
+    made, loaded = features.shape[1], inputs.loaded
+    if loaded.image_tokens not in (0, made):
+        raise ModelError(
+            f"{loaded.base}: its tower makes {made} features of a picture, and its family has "
+            f"{loaded.image_tokens} image tokens for them; its config.json is not as swath knows "
+            f"the family, put back the one it was published with."
+        )
+    return features
 
 
 def takes_features(inputs: Inputs) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,8 +19,8 @@ from swath.models.loaded import Loaded
 
 Schema = Mapping[str, Any]
 
-CLOSERS = ('"', "}", "]", ",")
-"""What ends the value at hand, tried in this order."""
+CLOSERS = ("}", "]", "null", '"', ",")
+"""What ends the value at hand, tried in this order; within a text it is the quotation mark."""
 
 
 class Grammar:
@@ -30,14 +31,15 @@ class Grammar:
     Args:
         loaded: the model.
         schema: JSON schema; llguidance says which keywords it knows.
+        tokens: of an earlier grammar of this model; they take time to make.
 
     Raises:
         RequestError: the schema cannot be followed.
     """
 
-    def __init__(self, loaded: Loaded, schema: Schema) -> None:
+    def __init__(self, loaded: Loaded, schema: Schema, tokens: Any = None) -> None:
         self.end: int = loaded.tokenizer.convert_tokens_to_ids(loaded.end)
-        self.tokens = from_tokenizer(loaded.tokenizer, eos_token=self.end)
+        self.tokens = tokens or from_tokenizer(loaded.tokenizer, eos_token=self.end)
         written = {"item_separator": ", ", "key_separator": ": ", "whitespace_flexible": False}
         text = json.dumps({**schema, "x-guidance": written}, ensure_ascii=False)
         # Templates that end a question without a space let the answer begin with one.
@@ -47,8 +49,13 @@ class Grammar:
             raise RequestError(
                 f"the JSON schema cannot be followed ({problem.splitlines()[0]}); leave that out."
             )
-        self.closers = [self.tokens.tokenize_str(one)[0] for one in CLOSERS]
+        self.closers = [self.tokens.tokenize_str(closer)[0] for closer in CLOSERS]
         self.reserve = len(text.encode())  # no token is shorter than a byte
+
+    def within_text(self, ids: list[int]) -> bool:
+        """Whether the JSON so far ends between the quotation marks of a text."""
+        plain = re.sub(rb"\\.", b"", self.tokens.decode_bytes(ids), flags=re.DOTALL)
+        return plain.count(b'"') % 2 == 1
 
     def hold(self, rows: int, max_new_tokens: int) -> Held:
         """What keeps so many answers to the schema while they are generated."""
@@ -83,15 +90,17 @@ class Held(LogitsProcessor):
                 matcher.consume_tokens(ids)
         self._read = length
         allowed = np.zeros(scores.shape, dtype=bool)
-        for row, matcher in zip(allowed, self._matchers, strict=True):
+        for number, (row, matcher) in enumerate(zip(allowed, self._matchers, strict=True)):
             if matcher.is_stopped():  # `generate` pads what has ended
                 row[self.grammar.end] = True
                 continue
             bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
-            some = np.unpackbits(bits, bitorder="little")[: len(row)].astype(bool)
-            row[: len(some)] = some
+            tokens = np.unpackbits(bits, bitorder="little")[: len(row)].astype(bool)
+            row[: len(tokens)] = tokens
             if length - self._begin >= self.closing:
-                closer = next((one for one in self.grammar.closers if row[one]), None)
+                within = self.grammar.within_text(input_ids[number, self._begin :].tolist())
+                closers = self.grammar.closers[-2:-1] if within else self.grammar.closers
+                closer = next((token for token in closers if row[token]), None)
                 if closer is not None:
                     row[:] = False
                     row[closer] = True
