@@ -25,10 +25,14 @@ DELIMITER = "<delim>"
 GRID = 100
 """GeoChat and MiniGPT-v2 count 0 to 100 along the width and along the height."""
 
-# Digits are bounded so that no answer, however odd, becomes a number that is not finite.
-_NUMBER = r"<\s*(-?[0-9]{1,5}(?:\.[0-9]{1,9})?)\s*>\s*"
-ORIENTED = re.compile(rf"\{{\s*{_NUMBER * 4}(?:\|\s*{_NUMBER})?\}}")
-HORIZONTAL = re.compile(rf"\{{\s*{_NUMBER * 4}\}}")
+# The digits before the point and the exponent are bounded, so that no answer, however odd, becomes
+# a number that is not finite; decimals are as many as a program prints.
+_NUMBER = r"\s*(-?(?:[0-9]{1,5}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE](?:-[0-9]{1,3}|\+?0*[0-9]))?)\s*"
+_ON_GRID = rf"<{_NUMBER}>\s*"
+ORIENTED = re.compile(rf"\{{\s*{_ON_GRID * 4}(?:\|\s*{_ON_GRID})?\}}")
+HORIZONTAL = re.compile(rf"\{{\s*{_ON_GRID * 4}\}}")
+_FOUR = rf"[\[;]{','.join([_NUMBER] * 4)}(?=[\];])"
+BRACKETED = re.compile(rf"[\[;]{','.join([_NUMBER] * 4)}(?:,{_NUMBER})?(?=[\];])")
 
 
 @dataclass(frozen=True)
@@ -126,14 +130,11 @@ def from_grid(rows: NDArray[np.generic], size_wh: tuple[int, int]) -> Boxes:
     )
 
 
-_N = r"\s*(-?[0-9]{1,5}(?:\.[0-9]{1,9})?)\s*"  # bounded like those of the grid
-_FOUR = rf"[\[;]{','.join([_N] * 4)}(?=[\];])"
-_FIVE = rf"[\[;]{','.join([_N] * 4)}(?:,{_N})?(?=[\];])"
-_PAIRS = rf"\({_N},{_N}\)\s*,\s*\({_N},{_N}\)"
-_NAMED = rf"""bbox_2d["']?\s*:\s*\[{",".join([_N] * 4)}\]"""
+_PAIR = rf"\({_NUMBER},{_NUMBER}\)"
+_PAIRS = rf"{_PAIR}\s*,\s*{_PAIR}"
+_NAMED = rf"""bbox_2d["']?\s*:\s*\[{",".join([_NUMBER] * 4)}\]"""
 _PLACES = r"<loc(\d{4})>\s*" * 4
 _BINS = r"<loc_(\d{1,4})>\s*" * 4
-_SHARE = r"\s*(?:0?\.\d+|[01](?:\.0*)?)\s*"
 
 
 def _upright(
@@ -198,7 +199,7 @@ def write_earthdial(boxes: Boxes, size_wh: tuple[int, int]) -> str:
 
 def read_earthdial(text: str, size_wh: tuple[int, int]) -> Boxes:
     """Oriented boxes in brackets; four numbers without an angle are a horizontal box."""
-    return from_grid(numbers(re.compile(_FIVE), text), size_wh)
+    return from_grid(numbers(BRACKETED, text), size_wh)
 
 
 DIALECTS.add("geochat", Dialect(oriented=True, write=write_geochat, read=read_geochat))
@@ -238,11 +239,12 @@ _LOOKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (_PLACES, ("paligemma",)),
     (_BINS, ("florence",)),
     (rf"<box>\s*\[{_FOUR}", ("internvl",)),
-    (rf"[\[;]{','.join([_N] * 5)}[\];]", ("earthdial",)),
-    (rf"[\[;]{','.join([_SHARE] * 4)}[\];]", ("shikra",)),
-    (_FOUR, ("teochat", "earthdial", "internvl", "cogvlm", "shikra", "pixels")),
+    (rf"[\[;]{','.join([_NUMBER] * 5)}[\];]", ("earthdial",)),
 )
 # fmt: on
+_FOUR_COUNTED = ("teochat", "earthdial", "internvl", "cogvlm", "pixels")
+_MOST_SHARED = 2.0
+"""A share of width or height may lie a little beyond 1, and never here."""
 
 
 def recognised(texts: Iterable[str]) -> str:
@@ -251,22 +253,40 @@ def recognised(texts: Iterable[str]) -> str:
     Raises:
         RequestError: they may be of several, or are of different ones; numbers do not tell which.
     """
-    looks = [(re.compile(pattern), set(names)) for pattern, names in _LOOKS]
-    kinds: dict[int, str] = {}
+    examples: dict[tuple[str, ...], str] = {}
     for text in texts:
-        for place, (pattern, _) in enumerate(looks):
-            if found := pattern.search(text):
-                kinds.setdefault(place, found.group().strip())
-                break
-    names = set.intersection(*(looks[place][1] for place in kinds)) if kinds else {"geochat"}
-    if len(names) == 1:
-        return names.pop()
-    known = [name for place in kinds for name in _LOOKS[place][1]]
+        names, example = _looks_like(text)
+        if names:
+            examples.setdefault(names, example)
+    if not examples:
+        return "geochat"
+    common = set.intersection(*map(set, examples))
+    if len(common) == 1:
+        return common.pop()
+    possible = dict.fromkeys(itertools.chain.from_iterable(examples))
     raise RequestError(
-        f"boxes such as {' and '.join(json.dumps(one)[:60] for one in kinds.values())} may be "
-        f"{' or '.join(dict.fromkeys(known))}, whose numbers mean different places; say which "
-        f"notation it is with --dialect."
+        f"boxes such as {' and '.join(json.dumps(text)[:60] for text in examples.values())} may be "
+        f"{' or '.join(possible)}, whose numbers mean different places; say which notation it is "
+        f"with --dialect."
     )
+
+
+def _looks_like(text: str) -> tuple[tuple[str, ...], str]:
+    """The dialects that a text's boxes may be of, none without a box, and the first box."""
+    for pattern, names in _LOOKS:
+        if match := re.search(pattern, text):
+            return names, match.group().strip()
+    boxes = list(re.finditer(_FOUR, text))
+    if not boxes:
+        return (), ""
+    values = [abs(float(number)) for match in boxes for number in match.groups()]
+    example = boxes[0].group().strip()
+    if max(values) > _MOST_SHARED:
+        return _FOUR_COUNTED, example
+    # A box of nothing but 0 and 1, such as [0, 0, 0, 0], is whole in any of them.
+    if max(values) <= 1 and any(value % 1 for value in values):
+        return ("shikra",), example
+    return (*_FOUR_COUNTED, "shikra"), example
 
 
 def _on_grid(box: NDArray[np.float64], size_wh: tuple[int, int]) -> NDArray[np.float64]:

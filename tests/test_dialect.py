@@ -308,8 +308,29 @@ def test_what_a_notation_writes_it_reads_back(name):
 def test_a_file_is_of_the_one_notation_that_all_its_boxes_can_be_of():
     assert recognised(["[10, 20, 30, 40]", "[10, 20, 30, 40, 5]"]) == "earthdial"
     assert recognised(["nothing"]) == "geochat"
+    # One box of zeros makes no shares of boxes that count to 100, nor do they make it none of them.
+    assert recognised(["[0.1, 0.2, 0.3, 0.4]", "[0, 0, 0, 0]", "[0.5, 1e-5, 1.02, .9]"]) == "shikra"
+    for shared in ("[0, 0, 0, 0]", "[0, 0, 1, 1]", "[0.1, 0.2, 0.3, 0.4]"):
+        with pytest.raises(RequestError, match=r"teochat or .*--dialect"):
+            recognised(["[10, 20, 30, 40]", shared])
     with pytest.raises(RequestError, match=r"geochat or qwen-vl.*--dialect"):
         recognised(["{<1><2><3><4>}", "<box>(1,2),(3,4)</box>"])
+
+
+@pytest.mark.parametrize(
+    "text", ["[10.0, 20.000000000000004, 3e1, 40.333333333333336]", "[1.00e+01, 20., 30, 40]",
+             "[1000e-2, 20.0, 30.0, 4E1]"],
+)  # fmt: skip
+def test_numbers_are_read_as_programs_print_them(text):
+    (box,) = DIALECTS.get("teochat").read(text, (100, 100)).hbb
+    assert box == pytest.approx([10, 20, 30, 40], abs=0.34)
+    (box,) = GEOCHAT.read("{<" + text[1:-1].replace(", ", "><") + ">|<0>}", (100, 100)).hbb
+    assert box == pytest.approx([10, 20, 30, 40], abs=0.34)
+
+
+def test_shares_keep_all_their_decimals():
+    (box,) = DIALECTS.get("shikra").read("[.1, 5e-05, 0.3, 0.4033333333333333]", (100, 100)).hbb
+    assert box.tolist() == [10, 0.005, 30, 40.33333333333333]
 
 
 def test_qwen_sees_multiples_of_28_within_its_limits():

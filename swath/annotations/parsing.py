@@ -15,16 +15,12 @@ from numpy.typing import NDArray
 from swath.annotations.finding_pictures import UNMEASURED, image_id
 from swath.annotations.image import AnnotatedImage
 from swath.boxes import Boxes, rectangle_around
-from swath.dialect import ORIENTED, from_grid, numbers
+from swath.dialect import BRACKETED, ORIENTED, from_grid, numbers
 from swath.errors import AnnotationError, ImageryError
 from swath.imagery.opening import open_scene
 
 OBJECT = "object"
 """Class of a box whose source names none."""
-
-_BRACKETS = re.compile(
-    r"\[\s*" + r"(-?[\d.]+)\s*,\s*" * 3 + r"(-?[\d.]+)(?:\s*,\s*(-?[\d.]+))?\s*\]"
-)
 
 
 def image_of(picture: Path, root: Path, **said: Any) -> AnnotatedImage:
@@ -83,8 +79,9 @@ def boxes_of(value: Any, size_wh: tuple[int, int], where: str) -> Boxes:
         ):
             return Boxes(around(shapely.from_wkt(value))[None])
         if isinstance(value, str):
-            text = _BRACKETS.sub(_as_geochat, value)
-            found = numbers(ORIENTED, text)
+            found = numbers(ORIENTED, value)
+            if not len(found):
+                found = numbers(BRACKETED, value)
             if size_wh != UNMEASURED and len(found):
                 return from_grid(found, size_wh)
         elif isinstance(value, list) and value:
@@ -126,11 +123,6 @@ def around(shape: shapely.Geometry) -> NDArray[np.float64]:
     if not len(points) or not np.isfinite(points).all():
         raise ValueError("no points")
     return rectangle_around(points)
-
-
-def _as_geochat(match: re.Match[str]) -> str:
-    x1, y1, x2, y2, angle = match.groups()
-    return f"{{<{x1}><{y1}><{x2}><{y2}>|<{angle or 0}>}}"
 
 
 def class_of(phrase: str) -> str:

@@ -119,6 +119,8 @@ def show_results(results: list[Result], every: bool, json: bool) -> None:
         _print_scores(result, row, every)
         for mode, values in row["modes"].items():
             say(f"by {mode}: " + ", ".join(f"{key} {value:.4g}" for key, value in values.items()))
+        for mode, reason in row["modes_not_run"].items():
+            say(f"by {mode}: not run, {reason}")
         _print_notes(result.notes)
 
 

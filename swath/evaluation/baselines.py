@@ -19,7 +19,7 @@ from swath.annotations.finding_pictures import UNMEASURED
 from swath.boxes import Boxes
 from swath.errors import EvaluationError
 from swath.evaluation.predicting import unanswered
-from swath.evaluation.predictions import Prediction
+from swath.evaluation.predictions import DECIMALS, Prediction
 from swath.evaluation.scored_tasks import SCORED
 from swath.instructions.conversation import Conversation
 
@@ -187,7 +187,7 @@ def _boxed(share: NDArray[np.float64], test: Sequence[Conversation]) -> list[Pre
     predictions = []
     for one in test:
         box = Boxes.from_hbb([share * np.tile(one.images[0].size_wh, 2)])
-        predictions.append(replace(unanswered(one), boxes=box.to_rows(), problem=None))
+        predictions.append(replace(unanswered(one), boxes=box.to_rows(DECIMALS), problem=None))
     return predictions
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from swath.boxes import Boxes
 from swath.errors import EvaluationError
-from swath.evaluation.predictions import EMPTY, REFUSED, Prediction
+from swath.evaluation.predictions import DECIMALS, EMPTY, REFUSED, Prediction
 from swath.evaluation.reading import Labels, Names
 from swath.evaluation.scored_tasks import SCORED, Answered, scored_task
 from swath.instructions.conversation import Box, Conversation
@@ -140,11 +140,11 @@ def unanswered(conversation: Conversation) -> Prediction:
         problem=EMPTY,
         asked=_asked(conversation),
     )
-    needed = scored_task(blank).truth
-    if blank.truth.get(needed) in (None, [], (), ""):
+    row = scored_task(blank)
+    if row.lacks(blank.truth):
         raise EvaluationError(
-            f"{blank.id}: task '{blank.task}' is scored against `{needed}`, which its truth does "
-            "not hold; rebuild the conversations."
+            f"{blank.id}: task '{blank.task}' is scored against `{row.truth}`, which its truth "
+            "does not hold; rebuild the conversations."
         )
     return blank
 
@@ -153,7 +153,7 @@ def _asked(conversation: Conversation) -> list[list[float]] | None:
     """The boxes of the last question."""
     turns = [turn for turn in conversation.turns if turn.role == "user"][-1:]
     boxes = [part.boxes for turn in turns for part in turn.parts if isinstance(part, Box)]
-    return [row for some in boxes for row in some.to_rows()] or None
+    return [row for some in boxes for row in some.to_rows(DECIMALS)] or None
 
 
 def _closed(

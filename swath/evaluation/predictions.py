@@ -20,6 +20,9 @@ NO_BOX = "no box"
 SEVERAL_BOXES = "several boxes"
 SEVERAL_NUMBERS = "several numbers"
 
+DECIMALS = 9
+"""Of boxes in predictions: more than any score shows, and too few for the noise of floats."""
+
 NOTES = frozenset({SEVERAL_BOXES, SEVERAL_NUMBERS})
 """Problems that leave an answer readable: its first box or number is taken."""
 

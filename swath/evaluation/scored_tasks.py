@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from swath.boxes import Boxes
 from swath.errors import EvaluationError
@@ -11,11 +12,18 @@ from swath.evaluation.metrics import caption_scores as captions
 from swath.evaluation.metrics import classification, counting, grounding
 from swath.evaluation.metrics import several_parts as several
 from swath.evaluation.metrics import short_answers as questions
-from swath.evaluation.metrics.base import Measure
+from swath.evaluation.metrics.base import Measure, share
 from swath.evaluation.metrics.ngrams import Sentences, rouge_l
 from swath.evaluation.metrics.ptb import tokenise
 from swath.evaluation.papers.reading_rules import strict_damage
-from swath.evaluation.predictions import EMPTY, NO_BOX, SEVERAL_BOXES, UNPARSABLE, Prediction
+from swath.evaluation.predictions import (
+    DECIMALS,
+    EMPTY,
+    NO_BOX,
+    SEVERAL_BOXES,
+    UNPARSABLE,
+    Prediction,
+)
 from swath.evaluation.reading import Labels, read_count, without_boxes
 from swath.registry import Registry
 
@@ -69,13 +77,15 @@ def _read_damage(answer: Answered) -> Prediction:
 
 
 def _read_description(answer: Answered) -> Prediction:
-    rows = answer.boxes.to_rows() if answer.boxes is not None else []
+    rows = answer.boxes.to_rows(DECIMALS) if answer.boxes is not None else []
     return replace(read_words(answer), boxes=rows or None)
 
 
 def _read_boxes(answer: Answered) -> Prediction:
     read = _read_description(answer)
-    return read if read.boxes else replace(read, problem=read.problem or NO_BOX)
+    if read.boxes or not read.truth["boxes"]:
+        return read
+    return replace(read, problem=read.problem or NO_BOX)
 
 
 def _read_box(answer: Answered) -> Prediction:
@@ -126,7 +136,9 @@ def _overlap(predictions: Predictions) -> list[float]:
 
 
 def _box_f1(predictions: Predictions) -> list[float]:
-    return grounding.f1(grounding.hits(predictions)[:, [0, 3, 4]]).tolist()
+    pairs, answers, truths = grounding.hits(predictions)[:, [0, 3, 4]].T
+    nothing = answers + truths == 0
+    return [float(score) for score in share(2 * pairs + nothing, answers + truths + nothing)]
 
 
 def _exact_answer(predictions: Predictions) -> list[float]:
@@ -190,6 +202,7 @@ class ScoredTask:
         boxes: where boxes are looked for in an answer: "", "alone", or "among words".
         judged: a language model may grade the words.
         longest: tokens that an answer may need, whatever a recipe says.
+        may_be_none: an empty truth says that nothing is there; others cannot be scored.
     """
 
     title: str
@@ -206,11 +219,17 @@ class ScoredTask:
     boxes: str = ""
     judged: bool = False
     longest: int = 0
+    may_be_none: bool = False
 
     @property
     def slice_metric(self) -> str:
         """The metric that slices are scored by."""
         return self.sliced or self.headline
+
+    def lacks(self, truth: Mapping[str, Any]) -> bool:
+        """Whether a truth does not hold what answers are scored against."""
+        value = truth.get(self.truth)
+        return value is None or (value in ([], (), "") and not self.may_be_none)
 
 
 # CIDEr of a part of the test set is on another scale, so captions are sliced by ROUGE-L.
@@ -228,7 +247,7 @@ SCORED: Registry[ScoredTask] = Registry(
         ),
         "ground": ScoredTask(
             "All boxes of a phrase", "boxes", grounding.found, "f1@0.5", _box_f1,
-            read=_read_boxes, boxes="alone", longest=256,
+            read=_read_boxes, boxes="alone", longest=256, may_be_none=True,
         ),
         "count": ScoredTask(
             "Counts", "count", counting.measures, "exact", _same("count", "count"),

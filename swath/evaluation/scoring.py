@@ -127,11 +127,11 @@ def by_task(predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
     if twice:
         raise EvaluationError(f"{twice[0]}: predicted more than once; score one run at a time.")
     for one in predictions:
-        needed = scored_task(one).truth
-        if one.truth.get(needed) in (None, [], ""):
+        row = scored_task(one)
+        if row.lacks(one.truth):
             raise EvaluationError(
-                f"{one.id}: task '{one.task}' is scored against `{needed}`, which its truth does "
-                "not hold; predict again from conversations with truth."
+                f"{one.id}: task '{one.task}' is scored against `{row.truth}`, which its truth "
+                "does not hold; predict again from conversations with truth."
             )
     groups = {task: [one for one in predictions if one.task == task] for task in SCORED}
     return {task: group for task, group in groups.items() if group}
@@ -179,7 +179,7 @@ def write_scores(
             "boxes": "pixels of the image; continuous area; IoU >= 0.5 is found; not clamped",
             "tokeniser": ptb.TOKENISER,
             "interval": f"95 % percentile bootstrap over scenes, {resamples} resamples; the exact "
-            "one of as many scenes where all answers of a share are alike",
+            "one of as many scenes where a share is 0 or 1",
             "tasks": tasks,
         },
     )

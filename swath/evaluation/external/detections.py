@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from swath.annotations.finding_pictures import UNMEASURED, few
 from swath.annotations.formats import coco, dota
@@ -22,13 +23,15 @@ from swath.annotations.readers import read
 from swath.annotations.tables import load, loads, split_in
 from swath.boxes import Boxes
 from swath.errors import AnnotationError, EvaluationError, RequestError
-from swath.evaluation.metrics import detection
+from swath.evaluation.metrics import detection, matching
 from swath.evaluation.metrics.base import Score
 from swath.evaluation.metrics.detection import Objects
+from swath.evaluation.metrics.grounding import THRESHOLD
 from swath.evaluation.predicting import unanswered
-from swath.evaluation.predictions import NO_BOX, Prediction
-from swath.evaluation.reading import letters
-from swath.evaluation.suites.items import conversations
+from swath.evaluation.predictions import Prediction
+from swath.evaluation.reading import Labels, Names, letters
+from swath.evaluation.scored_tasks import Answered, scored_task
+from swath.evaluation.suites.items import Item, conversations
 from swath.evaluation.suites.picture_layouts import of_images
 from swath.evaluation.suites.running import Asked
 from swath.evaluation.suites.table import Suite
@@ -79,7 +82,7 @@ class Detected:
     """Detections matched to a truth.
 
     Args:
-        asked: a question for each class of each image.
+        asked: a question for each class of each image, and one for all others.
         predictions: all boxes of that class there, best first.
         scores: average precision, by metric.
         notes: what was missing, extra, repeated or unreadable, and precision by class.
@@ -233,9 +236,9 @@ def _key(number: int) -> str:
 def score_detections(suite: Suite, place: Path, kind: str, rows: Sequence[Detection]) -> Detected:
     """Detections scored against a suite's boxes.
 
-    Rows of pictures and classes that the truth does not have are counted and named: there is
-    nothing to score them against. One that cannot be read is a wrong box. Equal rows count as often
-    as they stand.
+    Rows of pictures and classes that the truth does not know are counted and named: there is
+    nothing to score them against. A box of a class that its picture does not show is wrong, and so
+    is one that cannot be read. Equal rows count as often as they stand.
 
     Raises:
         EvaluationError: no row is of a picture of the truth, or one may be of several.
@@ -249,7 +252,7 @@ def score_detections(suite: Suite, place: Path, kind: str, rows: Sequence[Detect
     modes = [mode for mode in suite.modes if mode != "unscored-ap"]  # these have scores
     suite, truth = suite.model_copy(update={"modes": modes}), truth_of(suite, place, kind)
     numbers = _Numbers(truth)
-    known = set(truth.objects.names)
+    known = {*truth.objects.names, *truth.names.values()}
     same = {letters(name): name for name in sorted(known)}
     extra, unknown, kept = list[str](), list[str](), list[tuple[int, str, Detection]]()
     for one in rows:
@@ -351,20 +354,53 @@ def _precision(
 def _answered(
     suite: Suite, truth: Truth, kept: Sequence[tuple[int, str, Detection]]
 ) -> tuple[Asked, list[Prediction]]:
-    """A question for each class of each image, answered by the boxes of that class there."""
+    """A question for each class of each image, answered by the boxes of that class there.
+
+    One more for each image is about all classes that are not there: what answers it is wrong. As
+    in COCO's rule a box that lies in a crowd of its class is left out, unless it finds an object.
+    """
     items = list(of_images(truth.images, suite))
+    for image in truth.images:
+        absent = {"boxes": [], "name": ""}
+        phrase = {"phrase": "anything else"}
+        items.append(Item(f"{image.id}#absent", (image.path,), absent, phrase, None, image.size_wh))
     asked = Asked(suite, conversations(suite, items, suite.prompt), [], [], suite.prompt)
-    paths = {image.path: number for number, image in enumerate(truth.images)}
-    boxes: dict[tuple[int, str], list[Detection]] = defaultdict(list)
-    for number, name, one in kept:
-        boxes[number, name].append(one)
+    boxes: dict[tuple[str, str], list[Detection]] = defaultdict(list)
+    crowds = _crowds(truth)
+    for number, name, box in kept:
+        image = truth.images[number]
+        if _lies_in_crowd(box, image.boxes, crowds[number, name]):
+            continue
+        boxes[image.path, name if name in image.names else ""].append(box)
     predictions = []
     for conversation in asked.conversations:
         blank = unanswered(conversation)
-        some = boxes.get((paths[blank.image], blank.truth["name"]), [])
-        some = sorted(some, key=lambda one: -one.score)
-        rows = Boxes(np.array([one.quad for one in some])).to_rows() if some else None
-        said = f"{len(some)} boxes" if some else ""
-        problem = None if some else NO_BOX
-        predictions.append(replace(blank, answer=said, boxes=rows, problem=problem))
+        detections = boxes.get((blank.image, blank.truth["name"]), [])
+        detections = sorted(detections, key=lambda box: -box.score)
+        quads = np.array([box.quad for box in detections])
+        answer = Answered(blank, f"{len(detections)} boxes", Boxes(quads), Labels(()), Names(()))
+        predictions.append(scored_task(blank).read(answer))
     return asked, predictions
+
+
+def _crowds(truth: Truth) -> dict[tuple[int, str], list[NDArray[np.float64]]]:
+    """Corners x1, y1, x2, y2 of COCO's crowds by image and class; DOTA has none."""
+    crowds: dict[tuple[int, str], list[NDArray[np.float64]]] = defaultdict(list)
+    objects = truth.objects
+    if not truth.names:
+        return crowds
+    for place in np.flatnonzero(objects.difficult).tolist():
+        crowds[int(objects.images[place]), objects.names[place]].append(objects.boxes.hbb[place])
+    return crowds
+
+
+def _lies_in_crowd(box: Detection, there: Boxes, crowds: Sequence[NDArray[np.float64]]) -> bool:
+    if not crowds:
+        return False
+    answer = Boxes(box.quad[None])
+    if matching.overlaps(answer, there).max(initial=0.0) >= THRESHOLD:
+        return False
+    low = np.maximum(answer.hbb[:, :2], np.array(crowds)[:, :2])
+    high = np.minimum(answer.hbb[:, 2:], np.array(crowds)[:, 2:])
+    inside = np.clip(high - low, 0, None).prod(axis=1)  # (crowds,)
+    return bool(inside.max() >= THRESHOLD * answer.areas[0])

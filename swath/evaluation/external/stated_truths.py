@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from swath.annotations.finding_pictures import is_picture
-from swath.annotations.parsing import boxes_of
 from swath.errors import RequestError
 from swath.evaluation.external.answer_files import KINDS, Given, words
+from swath.evaluation.predictions import DECIMALS
 from swath.evaluation.reading import read_count
 from swath.evaluation.scored_tasks import SCORED
-from swath.evaluation.suites.items import Item, conversations
+from swath.evaluation.suites.items import Item, conversations, true_boxes
 from swath.evaluation.suites.running import Asked
 from swath.evaluation.suites.table import Suite
 
@@ -97,7 +97,7 @@ def _sizes(suite: Suite, answers: Sequence[Given]) -> list[tuple[int, int]]:
     in_pixels = False
     for number, answer in enumerate(answers, 1):
         where = f"answer {number} ('{answer.id}')"
-        in_pixels = in_pixels or _beyond_grid(answer.truth, where)
+        in_pixels = in_pixels or _beyond_grid(suite.task, answer.truth, where)
     sizes = []
     for number, answer in enumerate(answers, 1):
         size = GRID_PX
@@ -117,14 +117,14 @@ def _sizes(suite: Suite, answers: Sequence[Given]) -> list[tuple[int, int]]:
     return sizes
 
 
-def _beyond_grid(truth: Any, where: str) -> bool:
+def _beyond_grid(task: str, truth: Any, where: str) -> bool:
     """Whether the corners of a true box cannot lie on a grid of 0 to 100."""
     if truth is None:
         return False
-    boxes = boxes_of(truth, GRID_PX, where)
+    boxes = true_boxes(task, truth, GRID_PX, where)
     # Those of a turned box in words may lie outside: they are those before it is turned.
     most = 150 if isinstance(truth, str) else 105
-    return bool(boxes.quads.max() > most)
+    return bool(boxes.quads.max(initial=0) > most)
 
 
 def _stated_truth(
@@ -137,7 +137,7 @@ def _stated_truth(
             f"{where} states no truth; say where the data of {suite.name} is with --data."
         )
     if suite.task in ("refer", "ground"):
-        return {"boxes": boxes_of(truth, size_wh, where).to_rows()}
+        return {"boxes": true_boxes(suite.task, truth, size_wh, where).to_rows(DECIMALS)}
     several = [words(text) for text in truth] if isinstance(truth, list) else [words(truth)]
     if suite.task in ("caption", "region"):
         return {"captions": several}

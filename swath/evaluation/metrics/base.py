@@ -63,6 +63,7 @@ class Measure:
         formula: (..., k) sums to (...) values.
         scenes: the scene of each sample; samples of one scene are resampled together.
         right: (n,) whether each sample is right, where the metric is a share of right ones.
+        is_share: it lies between 0 and 1, whatever is answered.
 
     Raises:
         EvaluationError: there is no sample.
@@ -73,6 +74,7 @@ class Measure:
     formula: Formula
     scenes: tuple[str, ...]
     right: NDArray[np.bool_] | None = None
+    is_share: bool = False
 
     def __post_init__(self) -> None:
         if not len(self.rows):
@@ -97,7 +99,12 @@ def share_of(right: ArrayLike, scenes: Sequence[str]) -> Measure:
     """The share of samples that are right."""
     flags = np.asarray(right, dtype=bool)
     mean = mean_of(flags, scenes)
-    return Measure(mean.rows, mean.formula, mean.scenes, flags)
+    return Measure(mean.rows, mean.formula, mean.scenes, flags, is_share=True)
+
+
+def ratio_of(rows: NDArray[np.float64], formula: Formula, scenes: Sequence[str]) -> Measure:
+    """A share that is a formula on sums, such as F1."""
+    return Measure(rows, formula, tuple(scenes), is_share=True)
 
 
 def share(above: ArrayLike, below: ArrayLike) -> NDArray[np.float64]:

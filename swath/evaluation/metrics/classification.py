@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.errors import EvaluationError
-from swath.evaluation.metrics.base import Measure, mean_of, share, share_of
+from swath.evaluation.metrics.base import Measure, ratio_of, share, share_of
 from swath.evaluation.metrics.statistics import calibration, calibration_error
 from swath.evaluation.predictions import NOT_A_LABEL, Prediction
 
@@ -39,8 +39,8 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[s
     right = np.array([one.label == one.truth["label"] for one in predictions], dtype=bool)
     found = {
         "accuracy": share_of(right, scenes),
-        "macro_f1": Measure(_f1_rows(predictions, labels), _macro_f1, scenes),
-        "outside_labels": mean_of([one.problem == NOT_A_LABEL for one in predictions], scenes),
+        "macro_f1": ratio_of(_f1_rows(predictions, labels), _macro_f1, scenes),
+        "outside_labels": share_of([one.problem == NOT_A_LABEL for one in predictions], scenes),
     }
     sure = [one.confidence for one in predictions if one.confidence is not None]
     if len(sure) == len(predictions):
@@ -57,7 +57,7 @@ def identified(predictions: Sequence[Prediction], labels: Sequence[str] = ()) ->
     scenes = tuple(one.scene for one in predictions)
     return {
         "accuracy": share_of([one.label == one.truth["name"] for one in predictions], scenes),
-        "outside_labels": mean_of([one.problem == NOT_A_LABEL for one in predictions], scenes),
+        "outside_labels": share_of([one.problem == NOT_A_LABEL for one in predictions], scenes),
     }
 
 

@@ -14,15 +14,15 @@ from swath.evaluation.predictions import Prediction
 def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
     """Mean, root mean square and relative error, R², and the share of exact counts.
 
-    An unreadable answer counts as 0 in the errors, so a model cannot win by staying silent, and is
-    never exact.
+    An unreadable answer counts as 0 in the errors, or as 1 where 0 is true, so a model cannot win
+    by staying silent, and is never exact.
 
     Args:
         predictions: of task "count".
     """
     scenes = tuple(one.scene for one in predictions)
     truth = np.array([one.truth["count"] for one in predictions], dtype=np.float64)
-    errors = np.array([one.count or 0 for one in predictions]) - truth
+    errors = np.array([count_error(one.count, one.truth["count"]) for one in predictions])
     sums = np.stack([errors**2, truth, truth**2, np.ones(len(truth))], axis=1)  # (n, 4)
     measured = {
         "mae": mean_of(np.abs(errors), scenes),
@@ -37,13 +37,20 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
     return measured
 
 
+def count_error(count: int | None, truth: int) -> int:
+    """Count less truth; None, an unreadable count, is 0, or 1 where 0 is true."""
+    if count is None:
+        count = 1 if truth == 0 else 0
+    return count - truth
+
+
 def vleo(predictions: Sequence[Prediction]) -> dict[str, Measure]:
     """Errors as vleo-bench has them, refusals as 0 and, `_answered`, without them; and refusals.
 
     R2 is the squared correlation, and the relative error divides by 2e-16 where the truth is 0.
     """
     scenes = tuple(one.scene for one in predictions)
-    found = {"refused": mean_of([one.count is None for one in predictions], scenes)}
+    found = {"refused": share_of([one.count is None for one in predictions], scenes)}
     answered = [one for one in predictions if one.count is not None]
     for some, end in ((predictions, ""), (answered, "_answered")):
         if some:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from swath.boxes import Boxes, iou, iou_hbb
 from swath.evaluation.metrics import matching
-from swath.evaluation.metrics.base import Formula, Measure, mean_of, share, share_of
+from swath.evaluation.metrics.base import Formula, Measure, mean_of, ratio_of, share, share_of
 from swath.evaluation.predictions import Prediction
 
 THRESHOLD = 0.5
@@ -47,11 +47,11 @@ def found(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict
     rows = hits(predictions)  # (n, 5)
     oriented, best, upright = rows[:, [0, 3, 4]], rows[:, [1, 3, 4]], rows[:, [2, 3, 4]]
     return {
-        "f1@0.5": Measure(oriented, f1, scenes),
-        "precision@0.5": Measure(oriented, _over(1), scenes),
-        "recall@0.5": Measure(oriented, _over(2), scenes),
-        "f1@0.5_optimal": Measure(best, f1, scenes),
-        "f1@0.5_hbb": Measure(upright, f1, scenes),
+        "f1@0.5": ratio_of(oriented, f1, scenes),
+        "precision@0.5": ratio_of(oriented, _over(1), scenes),
+        "recall@0.5": ratio_of(oriented, _over(2), scenes),
+        "f1@0.5_optimal": ratio_of(best, f1, scenes),
+        "f1@0.5_hbb": ratio_of(upright, f1, scenes),
     }
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from swath.evaluation.metrics.base import Measure, mean_of, share_of
+from swath.evaluation.metrics.base import Measure, mean_of, ratio_of, share_of
+from swath.evaluation.metrics.counting import count_error
 from swath.evaluation.metrics.grounding import f1
 from swath.evaluation.papers.reading_rules import DAMAGE, strict_damage
 from swath.evaluation.predictions import Prediction
@@ -53,23 +54,25 @@ def classes(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> di
         found, others = classes_named(one.answer, labels or sorted(truth))
         row[:] = len(found & truth), len(found) + others, len(truth)
         exact.append(found == truth and not others)
-    return {"f1_classes": Measure(rows, f1, scenes), "exact_classes": share_of(exact, scenes)}
+    return {"f1_classes": ratio_of(rows, f1, scenes), "exact_classes": share_of(exact, scenes)}
 
 
 def damage(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
     """Mean error over the five counts of an answer, and the share with all five right.
 
     Args:
-        predictions: of task "damage"; an answer that is no JSON of five counts is 0 all over.
+        predictions: of task "damage"; one that is no JSON of five counts is unreadable in each.
     """
     scenes = tuple(one.scene for one in predictions)
-    counts = [strict_damage(one.answer) or {} for one in predictions]
-    errors = [
-        [abs(some.get(field, 0) - one.truth["counts"][field]) for field in DAMAGE]
-        for some, one in zip(counts, predictions, strict=True)
-    ]
-    exact = [some == one.truth["counts"] for some, one in zip(counts, predictions, strict=True)]
+    errors = []
+    exact = []
+    for prediction in predictions:
+        truth = prediction.truth["counts"]
+        counts = strict_damage(prediction.answer) or {}
+        off = [count_error(counts.get(field), truth[field]) for field in DAMAGE]
+        errors.append(np.mean(np.abs(off)))
+        exact.append(counts == truth)
     return {
-        "mae_damage": mean_of(np.mean(errors, axis=1), scenes),
+        "mae_damage": mean_of(errors, scenes),
         "exact_damage": share_of(exact, scenes),
     }

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.evaluation.metrics.base import Measure, mean_of, share, share_of
+from swath.evaluation.metrics.base import Measure, mean_of, ratio_of, share, share_of
 from swath.evaluation.predictions import Prediction
 from swath.evaluation.reading import numbers_as_digits, read_count
 
@@ -46,7 +46,7 @@ def shares(
         rows = np.zeros((len(predictions), 2, len(kinds)))  # right, asked
         for row, one, hit in zip(rows, predictions, right, strict=True):
             row[:, kinds.index(_kind(one))] = hit, 1
-        measured["average_answer"] = Measure(rows.reshape(len(rows), -1), _average, scenes)
+        measured["average_answer"] = ratio_of(rows.reshape(len(rows), -1), _average, scenes)
     return measured
 
 

@@ -24,7 +24,8 @@ class Difference:
         value: the second run's metric minus the first's.
         low: lower end of the paired 95 % bootstrap interval.
         high: upper end.
-        p: two-sided bootstrap p: twice the smaller share of resamples at or beyond no difference.
+        p: two-sided bootstrap p: twice the smaller share of resamples at or beyond no difference,
+            what was measured counted as one more; so it is never 0.
         p_mcnemar: exact McNemar p, for metrics that are a share of right answers.
     """
 
@@ -62,14 +63,15 @@ def ends(
 ) -> tuple[float | None, float | None]:
     """The interval to print: that of the bootstrap, where it can know one.
 
-    Where all answers of a share are alike every resample is too, so the exact interval of as many
-    samples as there are scenes takes its place. One scene alone, or no resamples, give none.
+    Where a share is 0 or 1 every resample is too, so the exact interval of as many samples as there
+    are scenes takes its place. One scene alone, or no resamples, give none.
     """
     scenes = len(set(measure.scenes))
     if scenes < 2 or not resamples:
         return None, None
-    if measure.right is not None and measure.right.all() | ~measure.right.any():
-        return clopper_pearson(scenes * bool(measure.right[0]), scenes)
+    value = measure.value
+    if measure.is_share and value in (0.0, 1.0):
+        return clopper_pearson(scenes * int(value), scenes)
     return interval(measure, resamples, seed)
 
 
@@ -86,7 +88,8 @@ def difference(one: Measure, two: Measure, resamples: int = RESAMPLES, seed: int
         )
     gaps = resampled(two, resamples, seed) - resampled(one, resamples, seed)
     low, high = _middle(gaps)
-    p = min(1.0, 2 * min(float((gaps <= 0).mean()), float((gaps >= 0).mean())))
+    beyond = min(int((gaps <= 0).sum()), int((gaps >= 0).sum()))
+    p = min(1.0, 2 * (beyond + 1) / (resamples + 1))
     exact = None
     if one.right is not None and two.right is not None:
         only_one = int((one.right & ~two.right).sum())

@@ -20,7 +20,7 @@ from swath.evaluation.metrics import (
     meteor,
 )
 from swath.evaluation.metrics import short_answers as questions
-from swath.evaluation.metrics.base import Measure, mean_of, share, share_of
+from swath.evaluation.metrics.base import Measure, mean_of, ratio_of, share, share_of
 from swath.evaluation.metrics.ptb import tokenise
 from swath.evaluation.papers import reading_rules as rules
 from swath.evaluation.predictions import NOT_A_LABEL, UNPARSABLE, Prediction
@@ -65,7 +65,7 @@ def vleo_scene(predictions: Predictions, labels: Sequence[str]) -> Measures:
     return {
         "accuracy": measures["accuracy"],
         "macro_f1": measures["macro_f1"],
-        "refused": mean_of(refused, _scenes(predictions)),
+        "refused": share_of(refused, _scenes(predictions)),
     }
 
 
@@ -154,7 +154,7 @@ def vleo_refer(
             answers.append(box)
             truths.append(_first_box(prediction).hbb[0])
             scenes.append(prediction.scene)
-    measures = {"refused": mean_of(refused, _scenes(predictions))}
+    measures = {"refused": share_of(refused, _scenes(predictions))}
     if not answers:
         return measures
     answered = Boxes.from_hbb(answers)
@@ -205,7 +205,7 @@ def earthdial_boxes(predictions: Predictions, labels: Sequence[str] = ()) -> Mea
         answers = mirrored(_answered_boxes(prediction))
         row[0] = any_hits(answers, mirrored(_true_boxes(prediction)))
         row[1] = len(answers)
-    hits = Measure(rows, lambda sums: share(sums[..., 0], sums[..., 1]), _scenes(predictions))
+    hits = ratio_of(rows, lambda sums: share(sums[..., 0], sums[..., 1]), _scenes(predictions))
     return {"precision@0.5": hits}
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from swath.annotations.finding_pictures import UNMEASURED, PictureFinder, absolute, few, is_clip
+from swath.annotations.parsing import boxes_of
 from swath.boxes import Boxes
 from swath.errors import AnnotationError, ImageryError
+from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.suites.table import Suite
 from swath.imagery.opening import open_scene
 from swath.imagery.video import frames_of
@@ -111,6 +113,17 @@ def conversations(
         scene = item.images[0] if item.images else item.id
         made.append(Conversation(item.id, suite.task, (user(*parts),), "test", scene, item.truth))
     return made
+
+
+def true_boxes(task: str, value: Any, size_wh: tuple[int, int], where: str) -> Boxes:
+    """The boxes that a row states as the truth; none where a task may have none and it says `[]`.
+
+    Raises:
+        AnnotationError: there is no box to be read.
+    """
+    if value in ([], "[]") and SCORED.get(task).may_be_none:
+        return Boxes.empty()
+    return boxes_of(value, size_wh, where)
 
 
 def measured(suite: Suite, asked: Sequence[Conversation], frames: int = 8) -> list[Conversation]:

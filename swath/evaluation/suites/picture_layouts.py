@@ -20,6 +20,7 @@ from swath.annotations.tables import load, rows_of
 from swath.boxes import Boxes
 from swath.errors import AnnotationError
 from swath.evaluation.papers.reading_rules import DAMAGE
+from swath.evaluation.predictions import DECIMALS
 from swath.evaluation.suites.items import LAYOUTS, Item, Pictures
 from swath.evaluation.suites.table import Suite
 from swath.instructions.language import plural, spoken, with_article
@@ -80,7 +81,9 @@ def _asked(image: AnnotatedImage, suite: Suite, names: list[str]) -> Iterator[As
             yield {"count": count, "name": name}, {"names": plural(spoken(name))}, None
     elif suite.task == "ground":
         for name in sorted(set(image.names)):
-            rows = boxes[[place for place, one in enumerate(image.names) if one == name]].to_rows()
+            rows = boxes[[place for place, one in enumerate(image.names) if one == name]].to_rows(
+                None
+            )
             yield {"boxes": rows, "name": name}, {"phrase": plural(spoken(name))}, None
     elif suite.task in ("refer", "identify", "region"):
         for place, (name, phrase) in enumerate(zip(image.names, image.phrases, strict=True)):
@@ -89,7 +92,7 @@ def _asked(image: AnnotatedImage, suite: Suite, names: list[str]) -> Iterator[As
             elif phrase and suite.task == "region":
                 yield {"captions": [phrase]}, {}, boxes[place]
             elif phrase:
-                yield {"boxes": boxes[place].to_rows()}, {"phrase": phrase}, None
+                yield {"boxes": boxes[place].to_rows(DECIMALS)}, {"phrase": phrase}, None
 
 
 def fmow(folder: Path, suite: Suite) -> Iterator[Item]:
@@ -239,7 +242,7 @@ def dior_rsvg(folder: Path, suite: Suite) -> Iterator[Item]:
                 seen.add(image.path)
             if split == wanted:
                 words = {"phrase": phrase or "", "question": phrase or ""}
-                truth = {"boxes": image.boxes[place].to_rows()}
+                truth = {"boxes": image.boxes[place].to_rows(DECIMALS)}
                 found.append(Item(str(number), (image.path,), truth, words, None, image.size_wh))
             number += 1
     return (one for one in found if not (suite.options.get("disjoint") and one.images[0] in seen))

@@ -18,7 +18,8 @@ from swath.annotations.tables import first, rows_of, split_named
 from swath.boxes import Boxes
 from swath.errors import AnnotationError
 from swath.evaluation.papers.reading_rules import DAMAGE, strict_damage
-from swath.evaluation.suites.items import LAYOUTS, Item, Pictures
+from swath.evaluation.predictions import DECIMALS
+from swath.evaluation.suites.items import LAYOUTS, Item, Pictures, true_boxes
 from swath.evaluation.suites.table import Suite
 
 _ID = ("question_id", "id", "qid", "index")
@@ -138,8 +139,8 @@ def _truth(
     task: str, row: dict[str, Any], said: Any, size: tuple[int, int], where: str
 ) -> tuple[dict[str, Any], Boxes | None]:
     if task in ("refer", "ground"):
-        value = first(row, _BOX) or said
-        return {"boxes": boxes_of(value, size, where).to_rows()}, None
+        value = first(row, (*_BOX, *_SAID))
+        return {"boxes": true_boxes(task, value, size, where).to_rows(DECIMALS)}, None
     several = said if isinstance(said, list) else [said]
     if task in ("region", "identify"):
         asked = boxes_of(first(row, (*_BOX, "question")), size, where)

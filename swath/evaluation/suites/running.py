@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -102,11 +102,24 @@ class Result:
     @property
     def modes(self) -> dict[str, dict[str, float]]:
         """What the suite's named modes give: mode to metric to value."""
-        return {
-            mode: {name: one.value for name, one in found.items()}
-            for mode in self.suite.modes
-            for found in [measures(mode, self.predictions, self.labels)]
-        }
+        return {mode: values for mode, values in self._by_mode.items() if isinstance(values, dict)}
+
+    @property
+    def modes_not_run(self) -> dict[str, str]:
+        """The suite's named modes that cannot score these answers, and why."""
+        return {mode: reason for mode, reason in self._by_mode.items() if isinstance(reason, str)}
+
+    @cached_property
+    def _by_mode(self) -> dict[str, dict[str, float] | str]:
+        outcomes: dict[str, dict[str, float] | str] = {}
+        for mode in self.suite.modes:
+            try:
+                measured = measures(mode, self.predictions, self.labels)
+            except EvaluationError as error:
+                outcomes[mode] = str(error)
+            else:
+                outcomes[mode] = {name: measure.value for name, measure in measured.items()}
+        return outcomes
 
 
 def ask(

@@ -9,6 +9,7 @@ from swath.errors import AnnotationError, EvaluationError, RequestError
 from swath.evaluation.external.answer_files import read_answers
 from swath.evaluation.external.matching_questions import match
 from swath.evaluation.external.stated_truths import from_file
+from swath.evaluation.scored_tasks import goodness
 from swath.evaluation.scoring import score
 from swath.evaluation.suites.running import ask
 from swath.evaluation.suites.table import shipped
@@ -420,6 +421,29 @@ def test_true_polygons_in_pixels_are_read_on_pictures_whose_size_the_suite_knows
     text = {**row, "ground_truth": "[60, 120, 180, 240]"}
     with pytest.raises(RequestError, match="lies in pixels"):
         stated(tmp_path, "geochat-refer", [text])
+
+
+def test_boxes_of_many_decimals_are_read_and_kept_in_full(tmp_path):
+    x, y = 10 / 3, 40 + 1 / 3
+    rows = [{"question": "ship", "answer": f"[{x}, 20.0, 30.0, {y}]",
+             "ground_truth": f"[{x}, 20.0, 30.0, {y}]"}]  # fmt: skip
+    matched, found = stated(tmp_path, "vrsbench-refer", rows, "teochat")
+    assert found["acc@0.5"].value == 1.0
+    assert matched.predictions[0].boxes[0][4:6] == [30, pytest.approx(y, abs=1e-9)]
+    assert matched.predictions[0].truth["boxes"] == matched.predictions[0].boxes
+
+
+def test_where_nothing_is_there_no_box_is_right_and_any_box_is_wrong(tmp_path):
+    rows = [{"id": "1", "question": "ships", "answer": "There are none.", "gt": []},
+            {"id": "2", "question": "cars", "answer": "{<0><0><9><9>|<0>}", "gt": "[]"},
+            {"id": "3", "question": "planes", "answer": "{<0><0><9><9>|<0>}",
+             "gt": "{<0><0><9><9>|<0>}"}]  # fmt: skip
+    matched, found = stated(tmp_path, "geochat-grounding", rows)
+    assert [one.problem for one in matched.predictions] == [None, None, None]
+    assert (found["precision@0.5"].value, found["recall@0.5"].value) == (0.5, 1)
+    assert goodness(matched.predictions) == [1, 0, 1]
+    with pytest.raises(AnnotationError, match="expected boxes"):
+        stated(tmp_path, "vrsbench-refer", rows)
 
 
 def test_a_label_under_caption0_is_one_truth(tmp_path):

@@ -37,7 +37,7 @@ def test_f1_of_classes_pools_all_answers():
     assert found["exact_classes"].value == 0.5
 
 
-def test_damage_is_scored_over_all_five_counts_and_bad_json_is_zeros():
+def test_damage_is_scored_over_all_five_counts_and_bad_json_is_wrong_in_each():
     truth = {"count_before": 5, "no_damage": 3, "minor_damage": 0, "major_damage": 0,
              "destroyed": 2}  # fmt: skip
     rows = [
@@ -46,5 +46,5 @@ def test_damage_is_scored_over_all_five_counts_and_bad_json_is_zeros():
         predicted(2, "damage", {"counts": truth}, answer=json.dumps(truth)),
     ]
     found = score(rows, resamples=0)["damage"]
-    assert found["mae_damage"].value == pytest.approx((1 / 5 + 10 / 5 + 0) / 3)
+    assert found["mae_damage"].value == pytest.approx((1 / 5 + 12 / 5 + 0) / 3)
     assert (found["exact_damage"].value, found["exact_damage"].unreadable) == (1 / 3, 1)

@@ -7,7 +7,7 @@ import pytest
 
 from swath.errors import EvaluationError
 from swath.evaluation.metrics import statistics
-from swath.evaluation.metrics.base import mean_of, share_of
+from swath.evaluation.metrics.base import mean_of, ratio_of, share_of
 from swath.evaluation.metrics.statistics import (
     calibration,
     calibration_error,
@@ -93,6 +93,7 @@ def test_seven_answers_set_right_and_none_spoilt_is_significant():
     assert gap.value == pytest.approx(0.7)
     assert gap.p_mcnemar == 2 / 2**7
     assert gap.low > 0.3
+    assert gap.p == 2 / 1001  # no resample of 1,000 shows no gain: p is small and never 0
 
 
 def test_runs_on_different_samples_cannot_be_paired():
@@ -129,3 +130,6 @@ def test_a_share_of_answers_all_alike_has_the_exact_interval_over_its_scenes():
     assert ends(some, seed=3) == interval(some, seed=3)
     assert ends(share_of([True, False], "aa")) == (None, None)  # one scene
     assert ends(some, resamples=0) == (None, None)
+    sums = ratio_of(np.array([[3.0, 3], [0, 0], [1, 1]]), lambda s: s[..., 0] / s[..., 1], "abc")
+    assert ends(sums) == (pytest.approx(0.025 ** (1 / 3)), 1)  # pooled shares too
+    assert ends(mean_of([0, 0], "ab")) == (0, 0)  # an error of 0 says nothing of others

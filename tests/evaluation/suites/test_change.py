@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import nano  # noqa: F401 (adds the kinds drawn here)
 from swath.evaluation.suites.running import ask
 from swath.evaluation.suites.table import shipped
 from swath.imagery.synthetic import draw_change

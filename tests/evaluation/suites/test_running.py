@@ -11,11 +11,12 @@ from swath.errors import AnnotationError, RequestError
 from swath.evaluation.report.page import Report, write_report
 from swath.evaluation.report.record import ReportRun
 from swath.evaluation.scoring import score
-from swath.evaluation.suites.running import answer, ask, read_results, write_result
+from swath.evaluation.suites.running import Asked, answer, ask, read_results, write_result
 from swath.evaluation.suites.table import chosen, shipped
 from swath.models.engine import Answer
 from swath.recipes import overridden
-from tests.evaluation.making import named
+from tests.evaluation.making import asked as conversation
+from tests.evaluation.making import named, predicted
 from tests.making import rectangle
 
 RECIPE = overridden({"name": "suites"}, ["evaluation.closed=false"], "test")
@@ -51,6 +52,23 @@ def test_result_lies_in_its_folder_and_is_read_back(tmp_path, aid):
     assert back.notes == {"model": "parrot"}
     assert back.modes == {"geochat-scene": {"accuracy": 0.5}}
     assert read_results(tmp_path / "nothing") == []
+
+
+def test_a_mode_that_cannot_run_is_named_and_stops_no_other(tmp_path):
+    captions = ["a road was built", "the scene is the same as before"]
+    rows = [predicted(n, "caption", {"captions": captions[: 2 - n]}, answer=captions[0])
+            for n in range(2)]  # fmt: skip
+    suite = shipped()["levir-cc"].model_copy(update={"modes": ["levir-change", "meteor"]})
+    asked = Asked(suite, [conversation(n, "caption", rows[n].truth) for n in range(2)])
+    result = write_result(tmp_path / "levir", asked, rows)
+    assert result.scores["caption"]["bleu4"].value == pytest.approx(1)
+    reason = result.modes_not_run["levir-change"]
+    assert reason == "q1: LEVIR-CC's rule reads the second reference; leave it out."
+    assert {*result.modes, *result.modes_not_run} == {"levir-change", "meteor"}
+    write_report(tmp_path / "r.html", Report("r", [ReportRun("levir", rows, result.scores)],
+                                             suites=read_results(tmp_path)))  # fmt: skip
+    page = (tmp_path / "r.html").read_text()
+    assert "By the rule of levir-change: not run, q1: LEVIR-CC" in page
 
 
 def test_answers_with_many_boxes_get_more_room_than_the_recipe_gives(tmp_path):
