@@ -131,7 +131,7 @@ def pair_iou(file, check):
     }.items():  # fmt: skip
         theirs = np.array([value or 0.0 for value in column(cases, name)])
         check.same(ours[ordered], theirs[ordered], name)
-    rows = grounding.inclusive(a, b)
+    rows = protocols.inclusive(a.hbb, b.hbb)
     ours = {"iou": rows[:, 0] / rows[:, 1], "inter": rows[:, 0], "union": rows[:, 1]}
     for name, values in ours.items():
         theirs = np.array([one["plus1"][name] or 0.0 for one in [c["expected"] for c in cases]])

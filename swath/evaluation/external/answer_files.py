@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from swath.annotations.tables import first, load, loads, rows_of
 from swath.endpoint import THOUGHT
 from swath.errors import RequestError
 from swath.evaluation.external.spreadsheets import sheet_rows
+from swath.evaluation.suites.items import words
 
 IDS = ("custom_id", "question_id", "qid", "id", "index")
 IMAGES = ("image_id", "image", "image_path", "img", "filename", "images")
@@ -219,12 +219,3 @@ def _is_empty(value: Any) -> bool:
 def without_thoughts(answer: str) -> str:
     """An answer without what a reasoning model thought before it, as `<think>...</think>`."""
     return THOUGHT.sub("", answer).strip() if "think>" in answer else answer
-
-
-def words(value: Any) -> str:
-    """A value as an answer or a name: text, whole numbers without a point, or JSON."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)  # as tables write ids
-    if value is None or isinstance(value, str):
-        return value or ""
-    return json.dumps(value)

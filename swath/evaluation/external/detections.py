@@ -27,10 +27,10 @@ from swath.evaluation.metrics import detection, matching
 from swath.evaluation.metrics.base import Score
 from swath.evaluation.metrics.detection import Objects
 from swath.evaluation.metrics.grounding import THRESHOLD
+from swath.evaluation.predicting import read as read_answer
 from swath.evaluation.predicting import unanswered
 from swath.evaluation.predictions import Prediction
-from swath.evaluation.reading import Labels, Names, letters
-from swath.evaluation.scored_tasks import Answered, scored_task
+from swath.evaluation.reading import Labels, letters
 from swath.evaluation.suites.items import Item, conversations
 from swath.evaluation.suites.picture_layouts import of_images
 from swath.evaluation.suites.running import Asked
@@ -378,8 +378,8 @@ def _answered(
         detections = boxes.get((blank.image, blank.truth["name"]), [])
         detections = sorted(detections, key=lambda box: -box.score)
         quads = np.array([box.quad for box in detections])
-        answer = Answered(blank, f"{len(detections)} boxes", Boxes(quads), Labels(()), Names(()))
-        predictions.append(scored_task(blank).read(answer))
+        words = f"{len(detections)} boxes"
+        predictions.append(read_answer(conversation, words, Boxes(quads), Labels(())))
     return asked, predictions
 
 

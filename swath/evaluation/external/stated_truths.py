@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from swath.annotations.finding_pictures import is_picture
 from swath.errors import RequestError
-from swath.evaluation.external.answer_files import KINDS, Given, words
-from swath.evaluation.predictions import DECIMALS
-from swath.evaluation.reading import read_count
+from swath.evaluation.external.answer_files import KINDS, Given
 from swath.evaluation.scored_tasks import SCORED
-from swath.evaluation.suites.items import Item, conversations, true_boxes
+from swath.evaluation.suites.items import Item, conversations, stated_truth, words
 from swath.evaluation.suites.running import Asked
 from swath.evaluation.suites.table import Suite
 
@@ -46,7 +45,12 @@ def from_file(suite: Suite, given: Sequence[Given]) -> tuple[Asked, list[Given]]
     for number, (answer, name, size) in enumerate(zip(answers, names, sizes, strict=True), 1):
         if name in items:
             continue
-        truth = _stated_truth(suite, answer, size, f"answer {number} ('{answer.id}')")
+        where = f"answer {number} ('{answer.id}')"
+        if answer.truth is None:
+            raise RequestError(
+                f"{where} states no truth; say where the data of {suite.name} is with --data."
+            )
+        truth = stated_truth(suite.task, answer.truth, size, where, answer.kind)
         phrases = {"question": answer.question, "phrase": answer.question}
         items[name] = Item(name, (answer.image or name,), truth, phrases, None, size)
     truths = [item.truth for item in items.values()]
@@ -121,40 +125,10 @@ def _beyond_grid(task: str, truth: Any, where: str) -> bool:
     """Whether the corners of a true box cannot lie on a grid of 0 to 100."""
     if truth is None:
         return False
-    boxes = true_boxes(task, truth, GRID_PX, where)
+    corners = stated_truth(task, truth, GRID_PX, where)["boxes"]
     # Those of a turned box in words may lie outside: they are those before it is turned.
     most = 150 if isinstance(truth, str) else 105
-    return bool(boxes.quads.max(initial=0) > most)
-
-
-def _stated_truth(
-    suite: Suite, answer: Given, size_wh: tuple[int, int], where: str
-) -> dict[str, Any]:
-    """What a suite's task is scored against, as a row states it."""
-    truth = answer.truth
-    if truth is None:
-        raise RequestError(
-            f"{where} states no truth; say where the data of {suite.name} is with --data."
-        )
-    if suite.task in ("refer", "ground"):
-        return {"boxes": true_boxes(suite.task, truth, size_wh, where).to_rows(DECIMALS)}
-    several = [words(text) for text in truth] if isinstance(truth, list) else [words(truth)]
-    if suite.task in ("caption", "region"):
-        return {"captions": several}
-    if suite.task == "classes":
-        return {"labels": several}
-    if len(several) > 1:
-        raise RequestError(f"{where} states {len(several)} truths; a '{suite.task}' has one.")
-    if suite.task == "classify":
-        return {"label": several[0]}
-    if suite.task == "identify":
-        return {"name": several[0]}
-    if suite.task != "count":
-        return {"answer": several[0], "kind": answer.kind}
-    count, problem = read_count(several[0])
-    if count is None or problem:
-        raise RequestError(f"{where} states the count '{several[0]}'; write a whole number.")
-    return {"count": count}
+    return max(chain.from_iterable(corners), default=0) > most
 
 
 def plain_name(name: str) -> str:

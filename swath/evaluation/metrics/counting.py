@@ -21,12 +21,12 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
         predictions: of task "count".
     """
     scenes = tuple(one.scene for one in predictions)
-    truth = np.array([one.truth["count"] for one in predictions], dtype=np.float64)
+    truth = _true_counts(predictions)
     errors = np.array([count_error(one.count, one.truth["count"]) for one in predictions])
     sums = np.stack([errors**2, truth, truth**2, np.ones(len(truth))], axis=1)  # (n, 4)
     measured = {
         "mae": mean_of(np.abs(errors), scenes),
-        "exact": share_of([one.count == one.truth["count"] for one in predictions], scenes),
+        "exact": share_of(truth == [one.count for one in predictions], scenes),
         "rmse": Measure(sums, lambda total: np.sqrt(total[..., 0] / total[..., 3]), scenes),
         "r2": Measure(sums, _explained, scenes),
     }
@@ -50,18 +50,29 @@ def vleo(predictions: Sequence[Prediction]) -> dict[str, Measure]:
     R2 is the squared correlation, and the relative error divides by 2e-16 where the truth is 0.
     """
     scenes = tuple(one.scene for one in predictions)
-    found = {"refused": share_of([one.count is None for one in predictions], scenes)}
-    answered = [one for one in predictions if one.count is not None]
-    for some, end in ((predictions, ""), (answered, "_answered")):
-        if some:
-            where = tuple(one.scene for one in some)
-            truth = np.array([one.truth["count"] for one in some], dtype=np.float64)
-            counts = np.array([one.count or 0 for one in some], dtype=np.float64)
-            off = np.abs(counts - truth)
-            relative = off / np.maximum(truth, np.finfo(np.float64).eps)
-            found[f"mae{end}"], found[f"mape{end}"] = mean_of(off, where), mean_of(relative, where)
-            found[f"r2_pearson{end}"] = Measure(_products(truth, counts), _correlated, where)
-    return found
+    answered = [prediction for prediction in predictions if prediction.count is not None]
+    measured = {"refused": share_of([one.count is None for one in predictions], scenes)}
+    measured |= _vleo_errors(predictions)
+    if answered:
+        for name, measure in _vleo_errors(answered).items():
+            measured[f"{name}_answered"] = measure
+    return measured
+
+
+def _vleo_errors(predictions: Sequence[Prediction]) -> dict[str, Measure]:
+    scenes = tuple(prediction.scene for prediction in predictions)
+    truth = _true_counts(predictions)
+    counts = np.array([prediction.count or 0 for prediction in predictions], dtype=np.float64)
+    off = np.abs(counts - truth)
+    return {
+        "mae": mean_of(off, scenes),
+        "mape": mean_of(off / np.maximum(truth, np.finfo(np.float64).eps), scenes),
+        "r2_pearson": Measure(_products(truth, counts), _correlated, scenes),
+    }
+
+
+def _true_counts(predictions: Sequence[Prediction]) -> NDArray[np.float64]:
+    return np.array([prediction.truth["count"] for prediction in predictions], dtype=np.float64)
 
 
 def _products(one: NDArray[np.float64], two: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -87,18 +87,6 @@ def overlaps(
     return oriented, upright
 
 
-def inclusive(answers: Boxes, truth: Boxes) -> NDArray[np.float64]:
-    """(n, 2) shared and united area of horizontal boxes whose last pixels count: +1 a side.
-
-    Source: computeIoU of VRSBench; it depends on the unit, so it is no default.
-    """
-    one, two = answers.hbb, truth.hbb
-    low, high = np.maximum(one[:, :2], two[:, :2]), np.minimum(one[:, 2:], two[:, 2:])
-    shared = np.prod(np.clip(high - low + 1, 0, None), axis=1)
-    areas = [np.prod(box[:, 2:] - box[:, :2] + 1, axis=1) for box in (one, two)]
-    return np.stack([shared, areas[0] + areas[1] - shared], axis=1)
-
-
 def clipped(boxes: Boxes, size_wh: tuple[int, int]) -> Boxes:
     """The horizontal boxes, cut at the border of the image."""
     return Boxes.from_hbb(np.clip(boxes.hbb, 0, [*size_wh, *size_wh]))

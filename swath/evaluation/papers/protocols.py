@@ -115,8 +115,8 @@ def vrsbench(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
         answer = rules.vrsbench_box(prediction.answer)
         if answer is not None:
             width, height = prediction.size_wh
-            truth = _first_box(prediction).scaled((100 / width, 100 / height)).hbb[0]
-            row[:] = _inclusive(np.array(answer), np.rint(truth))
+            truth = _first_box(prediction).scaled((100 / width, 100 / height)).hbb
+            row[:] = inclusive(np.array([answer]), np.rint(truth))[0]
     ious = share(areas[:, 0], areas[:, 1])
     scenes = _scenes(predictions)
     return {
@@ -127,13 +127,16 @@ def vrsbench(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
     }
 
 
-def _inclusive(answer: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[float, float]:
-    """Shared and united area of two rows of corners whose last pixels count, as VRSBench's code."""
-    low = np.maximum(answer[:2], truth[:2])
-    high = np.minimum(answer[2:], truth[2:])
-    shared = float(np.prod(np.maximum(high - low + 1, 0)))
-    areas = [float(np.prod(box[2:] - box[:2] + 1)) for box in (answer, truth)]
-    return shared, sum(areas) - shared
+def inclusive(answers: NDArray[np.float64], truths: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, 2) shared and united area of (n, 4) corners whose last pixels count: +1 a side.
+
+    Source: computeIoU of VRSBench; it depends on the unit, so it is no default.
+    """
+    low = np.maximum(answers[:, :2], truths[:, :2])
+    high = np.minimum(answers[:, 2:], truths[:, 2:])
+    shared = np.maximum(high - low + 1, 0).prod(axis=1)
+    areas = [(corners[:, 2:] - corners[:, :2] + 1).prod(axis=1) for corners in (answers, truths)]
+    return np.stack([shared, sum(areas) - shared], axis=1)
 
 
 def vleo_refer(

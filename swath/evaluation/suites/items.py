@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,9 @@ from swath.annotations.finding_pictures import UNMEASURED, PictureFinder, absolu
 from swath.annotations.parsing import boxes_of
 from swath.boxes import Boxes
 from swath.errors import AnnotationError, ImageryError
+from swath.evaluation.papers.reading_rules import DAMAGE, strict_damage
+from swath.evaluation.predictions import DECIMALS
+from swath.evaluation.reading import read_count
 from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.suites.table import Suite
 from swath.imagery.opening import open_scene
@@ -115,15 +119,56 @@ def conversations(
     return made
 
 
-def true_boxes(task: str, value: Any, size_wh: tuple[int, int], where: str) -> Boxes:
-    """The boxes that a row states as the truth; none where a task may have none and it says `[]`.
+def stated_truth(
+    task: str, value: Any, size_wh: tuple[int, int], where: str, kind: str = ""
+) -> dict[str, Any]:
+    """What a task is scored against, as a row of a file states it.
+
+    Args:
+        task: that is scored.
+        value: boxes, a text or number, or a list of texts.
+        size_wh: of the picture that boxes lie on.
+        where: it stands, for the error.
+        kind: of the question.
 
     Raises:
-        AnnotationError: there is no box to be read.
+        AnnotationError: it is no truth of that task.
     """
-    if value in ([], "[]") and SCORED.get(task).may_be_none:
-        return Boxes.empty()
-    return boxes_of(value, size_wh, where)
+    row = SCORED.get(task)
+    if row.boxes == "alone":
+        none = value in ([], "[]") and row.may_be_none
+        boxes = Boxes.empty() if none else boxes_of(value, size_wh, where)
+        return {"boxes": boxes.to_rows(DECIMALS)}
+    if task == "damage":
+        counts = strict_damage(words(value))
+        if counts is None:
+            raise AnnotationError(f"{where}: expected the whole numbers {', '.join(DAMAGE)}.")
+        return {"counts": counts, "answer": json.dumps(counts)}
+    texts = [words(text) for text in value] if isinstance(value, list) else [words(value)]
+    if row.truth == "captions":
+        return {"captions": texts}
+    if row.truth == "labels":
+        labels = texts if isinstance(value, list) else texts[0].split(";")
+        return {"labels": [label.strip() for label in labels]}
+    if len(texts) > 1:
+        raise AnnotationError(f"{where} states {len(texts)} truths; a '{task}' has one.")
+    if row.truth == "answer":
+        return {"answer": texts[0], "kind": kind}
+    if row.truth != "count":
+        return {row.truth: texts[0]}
+    count, problem = read_count(texts[0])
+    if count is None or problem:
+        raise AnnotationError(f"{where}: expected a count, got '{texts[0]}'; write a whole number.")
+    return {"count": count}
+
+
+def words(value: Any) -> str:
+    """A value as an answer or a name: text, whole numbers without a point, or JSON."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # as tables write ids
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value)
 
 
 def measured(suite: Suite, asked: Sequence[Conversation], frames: int = 8) -> list[Conversation]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,9 +16,8 @@ from swath.annotations.parsing import boxes_of, size_of
 from swath.annotations.tables import first, rows_of, split_named
 from swath.boxes import Boxes
 from swath.errors import AnnotationError
-from swath.evaluation.papers.reading_rules import DAMAGE, strict_damage
-from swath.evaluation.predictions import DECIMALS
-from swath.evaluation.suites.items import LAYOUTS, Item, Pictures, true_boxes
+from swath.evaluation.scored_tasks import SCORED
+from swath.evaluation.suites.items import LAYOUTS, Item, Pictures, stated_truth
 from swath.evaluation.suites.table import Suite
 
 _ID = ("question_id", "id", "qid", "index")
@@ -138,30 +136,13 @@ def _listed(folder: Path, suite: Suite) -> Iterator[tuple[str, dict[str, Any]]]:
 def _truth(
     task: str, row: dict[str, Any], said: Any, size: tuple[int, int], where: str
 ) -> tuple[dict[str, Any], Boxes | None]:
-    if task in ("refer", "ground"):
-        value = first(row, (*_BOX, *_SAID))
-        return {"boxes": true_boxes(task, value, size, where).to_rows(DECIMALS)}, None
-    several = said if isinstance(said, list) else [said]
-    if task in ("region", "identify"):
-        asked = boxes_of(first(row, (*_BOX, "question")), size, where)
-        return {"captions": several} if task == "region" else {"name": str(said)}, asked
-    if task == "caption":
-        return {"captions": several}, None
-    if task == "classify":
-        return {"label": str(said)}, None
-    if task == "classes":
-        words = several if isinstance(said, list) else str(said).split(";")
-        return {"labels": [str(word).strip() for word in words]}, None
-    if task == "count":
-        if str(said).strip().removesuffix(".0").isdecimal():
-            return {"count": int(float(said))}, None
-        raise AnnotationError(f"{where}: expected a count, got '{said}'; write a whole number.")
-    if task == "damage":
-        counts = strict_damage(said if isinstance(said, str) else json.dumps(said))
-        if counts is None:
-            raise AnnotationError(f"{where}: expected the whole numbers {', '.join(DAMAGE)}.")
-        return {"counts": counts, "answer": json.dumps(counts)}, None
-    return {"answer": str(said), "kind": str(first(row, _KIND) or "")}, None
+    """The truth of a row, and the boxes that its question is about."""
+    boxed = SCORED.get(task).boxes == "alone"
+    value = first(row, (*_BOX, *_SAID)) if boxed else said
+    truth = stated_truth(task, value, size, where, str(first(row, _KIND) or ""))
+    if task not in ("region", "identify"):
+        return truth, None
+    return truth, boxes_of(first(row, (*_BOX, "question")), size, where)
 
 
 for _layout in (rsvqa, rsivqa, rows):

@@ -298,7 +298,7 @@ def test_rows_that_are_no_objects_are_counted_in_the_error(tmp_path):
 
 def test_a_count_that_a_file_states_in_words_that_are_none_is_refused(tmp_path):
     _, given = read_answers(lines(tmp_path / "a.jsonl", [{"answer": "3", "ground_truth": "many"}]))
-    with pytest.raises(RequestError, match=r"answer 1 .*states the count 'many'"):
+    with pytest.raises(AnnotationError, match=r"answer 1 .*expected a count, got 'many'"):
         from_file(shipped()["cowc"], given)
 
 
@@ -450,7 +450,7 @@ def test_a_label_under_caption0_is_one_truth(tmp_path):
     rows = [{"question": "class?", "answer": "toll booth", "caption0": "toll_booth"},
             {"question": "class?", "answer": "zoo", "caption0": "zoo", "caption1": ""}]  # fmt: skip
     assert stated(tmp_path, "fmow-wilds", rows)[1]["accuracy"].value == 1.0
-    with pytest.raises(RequestError, match="states 2 truths; a 'classify' has one"):
+    with pytest.raises(AnnotationError, match="states 2 truths; a 'classify' has one"):
         stated(tmp_path, "fmow-wilds", [{**rows[0], "caption1": "zoo"}])
 
 
