@@ -53,3 +53,20 @@ def test_shards_a_model_elsewhere_and_a_judge_follow_each_other(run):
     page = (run / "report.html").read_text()
     assert "far (127.0.0.1" in page
     assert json.loads((run / "evaluation" / "judged.json").read_text())["pairs"]
+
+
+def test_a_judge_is_sent_the_users_own_key_and_not_one_that_a_runs_recipe_names(run, monkeypatch):
+    recipe = run / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("OPENAI_API_KEY", "SOME_SECRET"))
+    assert "SOME_SECRET" in recipe.read_text()
+    monkeypatch.setenv("SOME_SECRET", "do-not-send")
+    monkeypatch.setenv("OPENAI_API_KEY", "mine")
+    monkeypatch.setenv("JUDGE_KEY", "another")
+    with endpoint(lambda prompt: "4") as stand:
+        assert swath("evaluate", run).exit_code == 0
+        judging = ("judge", run, "--by", f"{stand.address}#judge")
+        assert swath(*judging).exit_code == 0
+        (run / "evaluation" / "judge.jsonl").unlink()
+        assert swath(*judging, "--key", "JUDGE_KEY").exit_code == 0
+    keys = {headers["Authorization"] for headers in stand.headers}
+    assert keys == {"Bearer mine", "Bearer another"}

@@ -17,6 +17,9 @@ def judge(
         Path, typer.Argument(help="Folder of an evaluated run, or of a suite's result.")
     ],
     by: Annotated[str, typer.Option(help="The judge, as in http://host:8000/v1#model.")],
+    key: Annotated[
+        str, typer.Option(help="Environment variable that holds the judge's key.")
+    ] = "OPENAI_API_KEY",
     json: Json = False,
 ) -> None:
     """Let a language model grade captions and answers, and compare base and tuned."""
@@ -35,8 +38,10 @@ def judge(
         answers = {system.name: list(system.predictions) for system in experiment.runs()}
         section = experiment.recipe.evaluation
         folder = experiment.folder / "evaluation"
+    # A run may be someone else's, and the variable that its recipe names another secret of yours.
+    remote = section.remote.model_copy(update={"key": key})
     with bars() as progress:
-        opinion = ask(by, answers, section.remote, folder, progress("judge"), section.resamples)
+        opinion = ask(by, answers, remote, folder, progress("judge"), section.resamples)
     if json:
         emit(opinion)
         return

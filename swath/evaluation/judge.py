@@ -29,6 +29,8 @@ _GRADE = (
 _PREFER = "Which answer fits the reference better? Reply with A, B or tie, and nothing else."
 
 Progress = Callable[[int, int], None]
+Job = tuple[str, Prediction, Prediction | None]
+"""The run of an answer, and the answer; or two answers to one question to be compared."""
 
 
 def judge(
@@ -59,48 +61,46 @@ def judge(
         EndpointError: the judge refuses or stays away; what it said is kept.
     """
     judged = _judged()
-    chosen = {run: [one for one in some if one.task in judged] for run, some in runs.items()}
-    if not all(chosen.values()):
+    answers: dict[str, list[Prediction]] = {}
+    for run, predictions in runs.items():
+        answers[run] = [prediction for prediction in predictions if prediction.task in judged]
+    if not all(answers.values()):
         raise EvaluationError(
             f"nothing to judge; tasks that are judged: {', '.join(judged)}. Evaluate them first."
         )
-    first, *_, last = [*chosen, *chosen]
-    before = {one.id: one for one in chosen[first]}
-    pairs = [(before[one.id], one) for one in chosen[last] if one.id in before]
-    jobs: list[tuple[str, Prediction, Prediction | None]] = [
-        (run, one, None) for run, some in chosen.items() for one in some
-    ]
-    jobs += [("", one, other) for one, other in pairs if first != last]
+    first, *_, last = [*answers, *answers]
+    jobs: list[Job] = [(run, answer, None) for run in answers for answer in answers[run]]
+    if first != last:
+        before = {answer.id: answer for answer in answers[first]}
+        pairs = [(before[answer.id], answer) for answer in answers[last] if answer.id in before]
+        jobs += [("", earlier, later) for earlier, later in pairs]
     folder.mkdir(parents=True, exist_ok=True)
     journal = Journal(folder / "judge.jsonl", KIND)
     with reach(name, section, journal) as endpoint:
 
-        def ask(job: tuple[str, Prediction, Prediction | None]) -> dict[str, Any]:
-            run, one, other = job
-            bodies = [
-                request(section, [{"role": "user", "content": prompt}], max_tokens=16)
-                for prompt in _prompts(one, other)
-            ]
-            said = [endpoint.complete(body, one.id, digest([name, body])).answer for body in bodies]
-            row = {"id": one.id, "task": one.task, "scene": one.scene, "said": said}
-            if other is None:
-                return {**row, "run": run, "grade": _grade(said)}
-            return {**row, "pair": [first, last], **_verdict(said)}
+        def ask(job: Job) -> dict[str, Any]:
+            run, answer, later = job
+            replies = []
+            for prompt in _prompts(answer, later):
+                body = request(section, [{"role": "user", "content": prompt}], max_tokens=16)
+                key = digest([name, body])
+                replies.append(endpoint.complete(body, answer.id, key).answer)
+            row = {"id": answer.id, "task": answer.task, "scene": answer.scene, "said": replies}
+            if later is None:
+                return {**row, "run": run, "grade": _grade(replies)}
+            return {**row, "pair": [first, last], **_verdict(replies)}
 
         rows = endpoint.each(ask, jobs, section.at_once, progress)
         where = f"{endpoint.model} at {endpoint.where}"
     write_jsonl(folder / "judged.jsonl", "judged", rows)
-    graded = [row for row in rows if "run" in row]
-    value = {
-        "judge": where,
-        "grades": {
-            run: _by_task([row for row in graded if row["run"] == run], "grade", resamples)
-            for run in chosen
-        },
-        "pairs": _compared([row for row in rows if "pair" in row], resamples),
-    }
-    write_json(folder / "judged.json", value)
-    return value
+    grades = {}
+    for run in answers:
+        graded = [row for row in rows if row.get("run") == run]
+        grades[run] = _by_task(graded, "grade", resamples)
+    compared = _compared([row for row in rows if "pair" in row], resamples)
+    opinion = {"judge": where, "grades": grades, "pairs": compared}
+    write_json(folder / "judged.json", opinion)
+    return opinion
 
 
 def _judged() -> list[str]:
@@ -109,67 +109,77 @@ def _judged() -> list[str]:
     return sorted(judged, key=lambda name: not SCORED.get(name).by_degree)
 
 
-def _prompts(one: Prediction, other: Prediction | None) -> tuple[str, str]:
-    """What the judge is asked, in both orders."""
-    truth = one.truth[scored_task(one).truth]
-    lines = truth if isinstance(truth, list) else [truth]
-    reference = _REFERENCE.format(reference="\n".join(f"- {line}" for line in lines))
-    start = _ASKED.format(question=one.question)
-    if other is None:
-        answer = f"Answer:\n{_said(one)}\n"
-        return start + reference + answer + _GRADE, start + answer + reference + _GRADE
-    texts = [_said(one), _said(other)]
-    both = [f"Answer A:\n{a}\nAnswer B:\n{b}\n" for a, b in (texts, texts[::-1])]
-    return start + reference + both[0] + _PREFER, start + reference + both[1] + _PREFER
+def _prompts(answer: Prediction, later: Prediction | None) -> list[str]:
+    """What the judge is asked, in both orders: to grade an answer, or to prefer one of two."""
+    truth = answer.truth[scored_task(answer).truth]
+    references = truth if isinstance(truth, list) else [truth]
+    start = _ASKED.format(question=answer.question)
+    reference = _REFERENCE.format(reference="\n".join(f"- {line}" for line in references))
+    words = _words(answer)
+    if later is None:
+        graded = f"Answer:\n{words}\n"
+        return [start + reference + graded + _GRADE, start + graded + reference + _GRADE]
+    start += reference
+    both = "Answer A:\n{}\nAnswer B:\n{}\n"
+    orders = [both.format(words, _words(later)), both.format(_words(later), words)]
+    return [start + answers + _PREFER for answers in orders]
 
 
-def _said(one: Prediction) -> str:
-    return one.answer.strip() or "(no answer)"
+def _words(answer: Prediction) -> str:
+    return answer.answer.strip() or "(no answer)"
 
 
-def _grade(said: Sequence[str]) -> float | None:
+def _grade(replies: Sequence[str]) -> float | None:
     """The mean grade of both orders; None if one cannot be read."""
-    found = [re.fullmatch(r"\W*([1-5])(?:\s*/\s*5)?\W*", text) for text in said]
-    return sum(int(one[1]) for one in found if one) / 2 if all(found) else None
+    grades = []
+    for reply in replies:
+        if match := re.fullmatch(r"\W*([1-5])(?:\s*/\s*5)?\W*", reply):
+            grades.append(int(match[1]))
+    return sum(grades) / 2 if len(grades) == 2 else None
 
 
-def _verdict(said: Sequence[str]) -> dict[str, Any]:
+def _verdict(replies: Sequence[str]) -> dict[str, Any]:
     """1 where the second answer wins in both orders, -1 where the first does, 0 for a tie.
 
     A verdict that the swap turns round is a tie; one that cannot be read is None.
     """
-    found = [re.fullmatch(r"\W*(?:answer\s+)?(a|b|tie)\W*", text, re.IGNORECASE) for text in said]
-    if not all(found):
+    values = []
+    for reply in replies:
+        if match := re.fullmatch(r"\W*(?:answer\s+)?(a|b|tie)\W*", reply, re.IGNORECASE):
+            values.append({"a": -1, "b": 1, "tie": 0}[match[1].lower()])
+    if len(values) < 2:
         return {"verdict": None, "steady": None}
-    straight, swapped = (str(one[1]).lower() for one in found if one)
-    values = {"a": -1, "b": 1, "tie": 0}
-    one, two = values[straight], -values[swapped]
-    return {"verdict": one if one == two else 0, "steady": one == two}
+    straight, swapped = values
+    steady = straight == -swapped
+    return {"verdict": straight if steady else 0, "steady": steady}
 
 
 def _by_task(rows: Sequence[dict[str, Any]], key: str, resamples: int) -> dict[str, Any]:
     """Mean of a value a task with its interval; rows without are counted apart."""
-    found = {}
+    entries = {}
     for task in _judged():
-        some = [row for row in rows if row["task"] == task]
-        read = [row for row in some if row[key] is not None]
-        if not some:
+        of_task = [row for row in rows if row["task"] == task]
+        read = [row for row in of_task if row[key] is not None]
+        if not of_task:
             continue
-        entry: dict[str, Any] = {"n": len(some), "unreadable": len(some) - len(read)}
+        entry: dict[str, Any] = {"n": len(of_task), "unreadable": len(of_task) - len(read)}
         if read:
             measure = mean_of([row[key] for row in read], [row["scene"] for row in read])
             low, high = interval(measure, resamples)
             entry |= {"mean": measure.value, "low": low, "high": high}
-        found[task] = entry
-    return found
+        entries[task] = entry
+    return entries
 
 
 def _compared(rows: Sequence[dict[str, Any]], resamples: int) -> dict[str, Any]:
-    found = _by_task(rows, "verdict", resamples)
-    for task, entry in found.items():
+    """Wins, losses and ties a task, and the lead with its interval."""
+    entries = _by_task(rows, "verdict", resamples)
+    for task, entry in entries.items():
         read = [row for row in rows if row["task"] == task and row["verdict"] is not None]
         verdicts = [row["verdict"] for row in read]
-        entry |= {"wins": verdicts.count(1), "losses": verdicts.count(-1)}
-        entry |= {"ties": verdicts.count(0), "steady": sum(row["steady"] for row in read)}
+        entry["wins"] = verdicts.count(1)
+        entry["losses"] = verdicts.count(-1)
+        entry["ties"] = verdicts.count(0)
+        entry["steady"] = sum(row["steady"] for row in read)
         entry["lead"] = entry.pop("mean", None)
-    return found
+    return entries

@@ -12,7 +12,7 @@ from swath.evaluation.metrics import caption_scores as captions
 from swath.evaluation.metrics import classification, counting, grounding
 from swath.evaluation.metrics import several_parts as several
 from swath.evaluation.metrics import short_answers as questions
-from swath.evaluation.metrics.base import Measure, share
+from swath.evaluation.metrics.base import Measure
 from swath.evaluation.metrics.ngrams import Sentences, rouge_l
 from swath.evaluation.metrics.ptb import tokenise
 from swath.evaluation.papers.reading_rules import strict_damage
@@ -136,9 +136,9 @@ def _overlap(predictions: Predictions) -> list[float]:
 
 
 def _box_f1(predictions: Predictions) -> list[float]:
-    pairs, answers, truths = grounding.hits(predictions)[:, [0, 3, 4]].T
-    nothing = answers + truths == 0
-    return [float(score) for score in share(2 * pairs + nothing, answers + truths + nothing)]
+    counts = grounding.hits(predictions)[:, [0, 3, 4]]
+    nothing = counts.sum(axis=1) == 0  # there and answered, which is right
+    return (grounding.f1(counts) + nothing).tolist()
 
 
 def _exact_answer(predictions: Predictions) -> list[float]:

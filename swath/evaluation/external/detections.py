@@ -387,20 +387,18 @@ def _crowds(truth: Truth) -> dict[tuple[int, str], list[NDArray[np.float64]]]:
     """Corners x1, y1, x2, y2 of COCO's crowds by image and class; DOTA has none."""
     crowds: dict[tuple[int, str], list[NDArray[np.float64]]] = defaultdict(list)
     objects = truth.objects
-    if not truth.names:
-        return crowds
-    for place in np.flatnonzero(objects.difficult).tolist():
-        crowds[int(objects.images[place]), objects.names[place]].append(objects.boxes.hbb[place])
+    corners = objects.boxes.hbb
+    for place in np.flatnonzero(objects.difficult if truth.names else []).tolist():
+        crowds[int(objects.images[place]), objects.names[place]].append(corners[place])
     return crowds
 
 
 def _lies_in_crowd(box: Detection, there: Boxes, crowds: Sequence[NDArray[np.float64]]) -> bool:
-    if not crowds:
-        return False
     answer = Boxes(box.quad[None])
-    if matching.overlaps(answer, there).max(initial=0.0) >= THRESHOLD:
+    if not crowds or matching.overlaps(answer, there).max(initial=0.0) >= THRESHOLD:
         return False
-    low = np.maximum(answer.hbb[:, :2], np.array(crowds)[:, :2])
-    high = np.minimum(answer.hbb[:, 2:], np.array(crowds)[:, 2:])
-    inside = np.clip(high - low, 0, None).prod(axis=1)  # (crowds,)
+    own, around = answer.hbb[0], np.array(crowds).T
+    width = np.minimum(own[2], around[2]) - np.maximum(own[0], around[0])  # (crowds,)
+    height = np.minimum(own[3], around[3]) - np.maximum(own[1], around[1])
+    inside = np.clip(width, 0, None) * np.clip(height, 0, None)
     return bool(inside.max() >= THRESHOLD * answer.areas[0])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from swath.boxes import Boxes, iou, iou_hbb
 
@@ -41,28 +43,14 @@ def greedy(overlap: NDArray[np.float64], least: float) -> int:
 
 
 def most(overlap: NDArray[np.float64], least: float) -> int:
-    """How many pairs there can be at most, each box once (augmenting paths, breadth first).
+    """How many pairs there can be at most, each box once.
 
     Args:
         overlap: (answers, truth) IoU.
         least: IoU from which on two boxes may be a pair; a tie counts.
     """
-    partners = [np.flatnonzero(row >= least - ROUNDING).tolist() for row in overlap]
-    answer_of: dict[int, int] = {}
-    truth_of: dict[int, int] = {}
-    for start in range(len(partners)):
-        came: dict[int, int] = {}  # from which answer a truth was reached
-        waiting = [start]
-        for answer in waiting:
-            new = [truth for truth in partners[answer] if truth not in came]
-            came |= dict.fromkeys(new, answer)
-            free = next((truth for truth in new if truth not in answer_of), None)
-            if free is None:
-                waiting += [answer_of[truth] for truth in new]
-                continue
-            while free is not None:  # each answer on the way moves on by one truth
-                one = came[free]
-                answer_of[free] = one
-                truth_of[one], free = free, truth_of.get(one)
-            break
-    return len(answer_of)
+    partners = overlap >= least - ROUNDING
+    pairs = greedy(overlap, least)
+    if pairs == min(partners.any(axis=0).sum(), partners.any(axis=1).sum()):
+        return pairs  # as many as have a partner at all
+    return int((maximum_bipartite_matching(csr_array(partners)) >= 0).sum())

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 
 from swath.errors import EvaluationError
 from swath.evaluation.metrics.base import Measure
@@ -120,12 +120,10 @@ def mcnemar(only_one: int, only_two: int, mid: bool = False) -> float:
 
     With `mid` the outcome itself counts half, which is less cautious.
     """
-    n = int(only_one + only_two)
-    ways = tail = 1  # whole numbers throughout: of thousands of pairs no float holds them
-    for k in range(min(only_one, only_two)):
-        ways = ways * (n - k) // (k + 1)
-        tail += ways
-    return min(1.0, (2 * tail - mid * ways) / 2**n) if n else 1.0
+    n = only_one + only_two
+    rarer = min(only_one, only_two)
+    tail = 2 * binom.cdf(rarer, n, 0.5) - mid * binom.pmf(rarer, n, 0.5)
+    return float(min(1.0, tail))
 
 
 def clopper_pearson(right: int, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -180,11 +178,6 @@ class Coverage:
         """
         enough = np.flatnonzero(self.accuracy >= accuracy)
         return float(self.thresholds[enough[-1]]) if len(enough) else None
-
-    def at(self, threshold: float) -> tuple[float, float | None]:
-        """Coverage at a threshold, and accuracy; None where no answer is sure enough."""
-        given = int((self.thresholds >= threshold).sum())
-        return (self.coverage[given - 1], self.accuracy[given - 1]) if given else (0.0, None)
 
 
 def coverage(confidence: ArrayLike, right: ArrayLike) -> Coverage:

@@ -113,8 +113,6 @@ def test_the_lowest_threshold_that_is_accurate_enough_is_chosen():
     curve = statistics.coverage([0.8, 0.9, 0.5, 0.8], [1, 1, 0, 0])
     assert (curve.threshold(0.6), curve.threshold(0.95)) == (0.8, 0.9)
     assert statistics.coverage([0.9], [0]).threshold(0.5) is None
-    assert curve.at(0.7) == (0.75, pytest.approx(2 / 3))
-    assert curve.at(0.95) == (0.0, None)
 
 
 def test_no_wrong_answer_of_2000_is_at_most_a_fifth_of_a_percent():
