@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from math import sqrt
 
 from swath.boxes import Boxes
@@ -39,12 +40,10 @@ def slices(
 
     Source: object sizes as in COCO, by the root of the mean area of the boxes in question.
     """
-    known: dict[str, float | None] = {}
+    metres = cache(gsd_of or (lambda path: None))
 
-    def gsd(one: Prediction) -> str | None:
-        if one.image not in known:
-            known[one.image] = gsd_of(one.image) if gsd_of else None
-        value = known[one.image]
+    def gsd(prediction: Prediction) -> str | None:
+        value = metres(prediction.image)
         return None if value is None else _named(value, _GSDS)
 
     row = scored_task(predictions[0])

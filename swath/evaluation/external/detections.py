@@ -397,8 +397,6 @@ def _lies_in_crowd(box: Detection, there: Boxes, crowds: Sequence[NDArray[np.flo
     answer = Boxes(box.quad[None])
     if not crowds or matching.overlaps(answer, there).max(initial=0.0) >= THRESHOLD:
         return False
-    own, around = answer.hbb[0], np.array(crowds).T
-    width = np.minimum(own[2], around[2]) - np.maximum(own[0], around[0])  # (crowds,)
-    height = np.minimum(own[3], around[3]) - np.maximum(own[1], around[1])
-    inside = np.clip(width, 0, None) * np.clip(height, 0, None)
-    return bool(inside.max() >= THRESHOLD * answer.areas[0])
+    corners = np.array(crowds)
+    inside = Boxes.from_hbb(np.clip(answer.hbb, corners[:, [0, 1, 0, 1]], corners[:, [2, 3, 2, 3]]))
+    return bool(matching.overlaps(answer, inside, upright=True).max() >= THRESHOLD)

@@ -228,14 +228,11 @@ def _of_others(questions: _Names, rows: _Names, keys: list[str], names: list[str
         known_picture = picture in pictures
         question_words = questions.words[place]
         worded = numbered and bool(row_words) and not (alike and same_picture)
-        differs = worded and bool(question_words) and not _contains(row_words, question_words)
+        contained = row_words in question_words or question_words in row_words
+        differs = worded and bool(question_words) and not contained
         compared += worded or known_picture
         different += differs or (known_picture and not same_picture)
     return 10 * different > compared
-
-
-def _contains(text: str, other: str) -> bool:
-    return text in other or other in text
 
 
 def _running(asked: Asked, given: Sequence[Given]) -> bool:

@@ -169,9 +169,10 @@ def _bins(
 ) -> tuple[tuple[float, float, int, float, float], ...]:
     edges = np.linspace(0, 1, BINS + 1)
     place = np.clip(np.searchsorted(edges, sure, side="left") - 1, 0, BINS - 1)
-    return tuple(
-        (float(edges[b]), float(edges[b + 1]), int(at.sum()), float(sure[at].mean()),
-         float(right[at].mean()))
-        for b in range(BINS)
-        if (at := place == b).any()
-    )  # fmt: skip
+    bins = []
+    for number in np.unique(place):
+        inside = place == number
+        low, high = edges[number : number + 2].tolist()
+        means = (float(sure[inside].mean()), float(right[inside].mean()))
+        bins.append((low, high, int(inside.sum()), *means))
+    return tuple(bins)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from swath.errors import EvaluationError, RequestError
 from swath.evaluation.answering import part_of
 from swath.evaluation.predicting import Progress
 from swath.evaluation.predictions import Prediction
+from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.suites.running import Asked, Result, answer, ask, write_result
 from swath.evaluation.suites.table import Suite
 from swath.evaluation.systems import Side, engine, loaded_of, side, sides
@@ -140,28 +142,26 @@ def shots(asked: Asked, place: Path, train: Sequence[Conversation] = ()) -> list
         place: folder of its data.
         train: training conversations of a run.
     """
-    suite, own = asked.suite, list[Conversation]()
+    suite = asked.suite
+    examples = []
     if suite.split:
-        tested = {image.path for one in ask(suite, place, look=False).conversations
-                  for image in one.images}  # fmt: skip
+        tested = {image.path for row in ask(suite, place, look=False).conversations
+                  for image in row.images}  # fmt: skip
         part = suite.model_copy(update={"split": "train"})
-        try:
-            own = ask(part, place, limit=SHOTS_FROM, leave=tested).conversations
-        except EvaluationError:  # it has no such part
-            own = []
-    found = [replace(one, turns=(*one.turns, assistant(_said(one)))) for one in own]
-    return found or [one for one in train if one.task == suite.task]
+        with suppress(EvaluationError):  # it may have no such part
+            examples = ask(part, place, limit=SHOTS_FROM, leave=tested).conversations
+    answered = [replace(row, turns=(*row.turns, assistant(_said(row)))) for row in examples]
+    return answered or [row for row in train if row.task == suite.task]
 
 
 def _said(one: Conversation) -> Part:
     """The truth as an answer."""
-    truth = one.truth
-    if "boxes" in truth:
-        return Box(Boxes.from_rows(truth["boxes"]))
-    if "labels" in truth:
-        return Text("; ".join(truth["labels"]))
-    if "captions" in truth:
-        return Text(truth["captions"][0])
-    return Text(
-        str(next(truth[key] for key in ("answer", "label", "count", "name") if key in truth))
-    )
+    row = SCORED.get(one.task)
+    value = one.truth[row.truth]
+    if row.boxes == "alone":
+        return Box(Boxes.from_rows(value))
+    if row.truth == "counts":
+        return Text(one.truth["answer"])
+    if row.truth == "labels":
+        return Text("; ".join(value))
+    return Text(str(value[0] if isinstance(value, list) else value))
