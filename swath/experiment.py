@@ -35,7 +35,8 @@ from swath.instructions.conversation import Conversation
 from swath.instructions.turns import CONVERSE
 from swath.recipes import dump, load_recipe
 from swath.tuning.plan import Plan, plan
-from swath.tuning.run import Parts, another_run, fingerprint, read_losses, tune
+from swath.tuning.run import LOSSES, Parts, another_run, fingerprint, read_losses, tune
+from swath.tuning.samples import SAMPLES, sampler
 from swath.tuning.trainer import Report
 
 LATE_SECTIONS = ("evaluation.", "export.")
@@ -129,7 +130,15 @@ class Experiment(Building):
             self._refuse_another()
         built = self.set(progress)
         score = stop_score(built, self.recipe, self.folder / "evaluation" / "features")
-        return tune(built, self.recipe, self.folder, report, parts, score=score)
+        return tune(
+            built,
+            self.recipe,
+            self.folder,
+            report,
+            parts,
+            sampler(built, self.recipe.tuning, self.folder),
+            score,
+        )
 
     def forget(self) -> None:
         """Remove the run, its answers and its report; the set stays.
@@ -140,7 +149,7 @@ class Experiment(Building):
         refuse_foreign(self.folder, RUN_FILE, MARK, "*/card.json")
         for name in ("model", "adapter", "stages", "evaluation"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
-        for name in (RUN_FILE, "losses.jsonl", "report.html", "report.json"):
+        for name in (RUN_FILE, LOSSES, SAMPLES, "report.html", "report.json"):
             (self.folder / name).unlink(missing_ok=True)
 
     def tuned_set(self) -> InstructionSet:

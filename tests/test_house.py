@@ -19,7 +19,7 @@ MAY_OCCUR_TWICE = {"__init__.py", "base.py"}
 
 # aim: 25,700 lines, 105,000 expressions, 5.5 a code line, 2 % vague locals
 MOST_LINES = 31_500
-MOST_EXPRESSIONS = 117_500
+MOST_EXPRESSIONS = 117_600
 MOST_A_LINE = 6.4
 MOST_VAGUE = 0.12
 
@@ -27,6 +27,7 @@ NEW_ROOMS = (
     "serving/",
     "inference/",
     "models/generating/",
+    "tuning/samples.py",
     "cli/chat.py",
     "cli/compare.py",
     "cli/index.py",

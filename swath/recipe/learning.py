@@ -192,6 +192,11 @@ class Tuning(Section):
     threads: int | None = Field(None, gt=0, description="CPU threads; nothing: all free cores.")
     save_every: int = Field(200, gt=0, description="Steps between checkpoints to resume from.")
     keep_checkpoints: int = Field(1, ge=1, description="How many of them stay on disk.")
+    sample_every: int | None = Field(
+        None,
+        gt=0,
+        description="Steps between answers to a few held-out questions, kept to be seen.",
+    )
     prove: int = Field(
         8, ge=0, description="Questions asked of the model as tuned and as read back from disk."
     )

@@ -47,6 +47,10 @@ from swath.tuning.tracking import trackers
 from swath.tuning.trainer import Probe, Report, Watch, computes_bf16
 
 LOSSES = "losses.jsonl"
+UNLEARNT = (
+    "threads", "save_every", "keep_checkpoints", "validate_every", "track", "prove", "sample_every",
+)  # fmt: skip
+"""Keys of `tuning` that do not change what is learnt."""
 
 Parts = Callable[[Stage, int, list[PartCount]], None]
 """Called before each stage with its number of steps and what it trains."""
@@ -110,7 +114,7 @@ def tune(
         write_jsonl(folder / LOSSES, "losses", losses)
         trainer = tuning.trainer(model, number, size, place, steps)
         checks = tuning.checks(trainer, number, size, losses, score)
-        probed = partial(probe, loaded) if probe else None
+        probed = partial(probe, replace(loaded, model=model)) if probe else None
         tracked = bool(recipe.tuning.track)
         appending = partial(_append_loss, folder, report)
         watch = Watch(stage.name, appending, losses, probed, checks, tracked)
@@ -124,8 +128,8 @@ def tune(
         trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
         seconds = round(watch.before + time.monotonic() - begin - watch.aside, 1)
         record = {"name": stage.name, "steps": losses[-1]["step"], "seconds": seconds}
-        others = [one for one in run["stages"] if one["name"] != stage.name]
-        run["stages"] = [*others, record | checks.restore(model)]
+        record |= checks.restore(model)
+        run["stages"] = [row for row in run["stages"] if row["name"] != stage.name] + [record]
         run["warnings"] = [row["warning"] for row in losses if "warning" in row]
         write_json(folder / RUN_FILE, run)
         with replacing(done) as temporary:
@@ -148,7 +152,7 @@ def fingerprint(built: InstructionSet, recipe: Recipe) -> str:
     values = recipe.model_dump(mode="json", exclude_defaults=True)
     for key in ("evaluation", "export", "about", "name"):
         values.pop(key, None)
-    for key in ("threads", "save_every", "keep_checkpoints", "validate_every", "track", "prove"):
+    for key in UNLEARNT:
         values.get("tuning", {}).pop(key, None)
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
     for conversation in built.conversations:
@@ -163,8 +167,7 @@ def read_losses(folder: Path | str) -> list[dict[str, Any]]:
 
 def started(folder: Path, run: dict[str, Any]) -> bool:
     """Whether a run has learnt anything that another one would overwrite."""
-    learnt = run["finished"] or run["stages"]
-    return bool(learnt) or any((folder / "stages").glob("*/checkpoint-*"))
+    return bool(run["finished"] or run["stages"]) or any((folder / "stages").glob("*/checkpoint-*"))
 
 
 def another_run(folder: Path) -> TuningError:
