@@ -7,9 +7,10 @@ from functools import partial
 import numpy as np
 
 from nano import objects
+from nano.objects import blob
 from swath.imagery.drawing.canvas import MIDDLE, Canvas, turned
 from swath.imagery.drawing.layout import by_name, number, plan, put
-from swath.imagery.drawing.surroundings import blob, curve, lay, open_ground, settle, trees, water
+from swath.imagery.drawing.surroundings import curve, lay, open_ground, settle, trees, water
 
 
 def playground(c: Canvas) -> None:
@@ -70,7 +71,7 @@ def park(c: Canvas) -> None:
         cover = c.cover(shape)
         water(c, cover)
         low, high = shape.min(axis=0), shape.max(axis=0)
-        c.remember("pond", None, (low + high) / 2, high - low)
+        objects.remember(c, "pond", None, (low + high) / 2, high - low)
     pale = c.palette.rgb["concrete" if c.rng.random() < 0.5 else "sand"]
     for _ in range(int(c.rng.integers(2, 5))):
         line = curve(c, c.rng.uniform(6, 18), offset=35)

@@ -7,11 +7,11 @@ from functools import partial
 import numpy as np
 
 from nano import objects
+from nano.objects import blob
 from swath.imagery.drawing.canvas import Canvas, straight, turned
 from swath.imagery.drawing.layout import by_name, number, plan, put, those
 from swath.imagery.drawing.palette import mix, paint, shade
 from swath.imagery.drawing.surroundings import (
-    blob,
     canopy,
     crop,
     curve,
@@ -155,7 +155,7 @@ def farmland(c: Canvas) -> None:
             turn = np.arctan2(dy, dx) - c.rng.uniform(-3, 3)
             wedge = band(radius, size / 2 - 0.5, c.size) * (np.cos(turn) > c.rng.uniform(-0.5, 0.8))
             c.spread(shade(rgb, c.rng.choice([0.78, 1.2])), rings * np.float32(3), wedge)
-        c.remember("circular field", None, at, size)
+        objects.remember(c, "circular field", None, at, size)
     c.say("farmland, round", circles=those(c, "circular field"))
 
 
@@ -212,8 +212,8 @@ def pond(c: Canvas) -> None:
         c.spread(c.palette.rgb["sand"], 0.0, c.cover(shore) * np.float32(c.rng.uniform(0, 1)))
         water(c, c.cover(shape))
         low, high = shape.min(axis=0), shape.max(axis=0)
-        c.remember(
-            "pond", tone if tone in ("blue", "green") else None, (low + high) / 2, high - low
+        objects.remember(
+            c, "pond", tone if tone in ("blue", "green") else None, (low + high) / 2, high - low
         )
     settle(c)
     c.say("pond", tone=tone)

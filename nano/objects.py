@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from swath.imagery.drawing.canvas import At, Canvas, Part, Points, disc, rectangle, turned
+from swath.imagery.drawing.canvas import (
+    MIDDLE,
+    At,
+    Canvas,
+    Part,
+    Points,
+    Thing,
+    disc,
+    rectangle,
+    turned,
+)
 from swath.imagery.drawing.objects import GLASS, gable, outline
 from swath.imagery.drawing.palette import PAINTS, Rgb, mix, paint, shade
 
@@ -250,3 +261,26 @@ def stadium(c: Canvas, at: At, angle: float, size: float, colour: str) -> None:
             roof = np.array([[-0.3, b], [0.3, b], [0.25, b - 0.12], [-0.25, b - 0.12]]) * (1, side)
             parts.append((roof, paint(c.rng, "white")))
     c.stamp(parts, at, angle, size, 0.12, 1, "stadium", colour)
+
+
+def spot_at(u: float, v: float, angle: float) -> Points:
+    """The place (u, v) from the picture's middle, along axes turned by `angle`."""
+    return turned(np.array([[u, v]]), MIDDLE, angle)[0]
+
+
+def blob(c: Canvas, radius: float, rough: float = 0.25) -> Points:
+    """A rounded, uneven outline about the origin, `radius` on average."""
+    turn = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    out = np.ones(40)
+    for k in (2, 3, 4, 5):
+        out += rough / k * c.rng.normal() * np.cos(k * turn + c.rng.uniform(0, 6.3))
+    out = np.clip(out, 0.45, 1.6) * radius
+    return np.stack([np.cos(turn) * out, np.sin(turn) * out], axis=1)
+
+
+def remember(c: Canvas, name: str, colour: str | None, middle: ArrayLike, size: ArrayLike) -> None:
+    """Note a thing drawn as ground by its upright box: middle, and width and height."""
+    wide, high = np.broadcast_to(np.asarray(size, float), 2)
+    x, y = np.asarray(middle, float)
+    box = rectangle(wide, high, x, y)
+    c.things.append(Thing(name, colour, box, box))

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from nano import objects
+from nano.objects import blob, spot_at
 from swath.imagery.drawing import objects as common
 from swath.imagery.drawing.canvas import (
     MIDDLE,
@@ -15,14 +16,12 @@ from swath.imagery.drawing.canvas import (
     Part,
     disc,
     rectangle,
-    spot_at,
     straight,
     turned,
 )
 from swath.imagery.drawing.layout import by_name, number, plan, put, those
 from swath.imagery.drawing.palette import mix, paint, shade
 from swath.imagery.drawing.surroundings import (
-    blob,
     curve,
     lay,
     open_ground,

@@ -8,7 +8,8 @@ import numpy as np
 
 from nano import objects
 from nano.nature import SHIP_PAINTS, bank
-from swath.imagery.drawing.canvas import MIDDLE, Canvas, rectangle, spot_at, straight, turned
+from nano.objects import spot_at
+from swath.imagery.drawing.canvas import MIDDLE, Canvas, rectangle, straight, turned
 from swath.imagery.drawing.layout import by_name, number, plan, put, those
 from swath.imagery.drawing.palette import mix, paint, shade
 from swath.imagery.drawing.surroundings import lay, paved_ground, road, settle, traffic, water

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from nano import objects
+from nano.objects import spot_at
 from swath.imagery.drawing import objects as common
-from swath.imagery.drawing.canvas import MIDDLE, At, Canvas, rectangle, spot_at, straight, turned
+from swath.imagery.drawing.canvas import MIDDLE, At, Canvas, rectangle, straight, turned
 from swath.imagery.drawing.layout import by_name, number, plan, put, those
 from swath.imagery.drawing.palette import shade
 from swath.imagery.drawing.surroundings import lay, paved_ground, road, settle, trees

@@ -26,6 +26,7 @@ MOST_VAGUE = 0.12
 NEW_ROOMS = (
     "serving/",
     "inference/",
+    "imagery/terrain/",
     "models/generating/",
     "tuning/samples.py",
     "cli/chat.py",

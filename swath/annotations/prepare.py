@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from swath.annotations.cutting import cut
-from swath.annotations.drawn import draw_set
+from swath.annotations.drawn import LICENCE, SOURCE, draw_set
 from swath.annotations.findings import Finding
 from swath.annotations.footprints import TOUCHING, footprint, overlapping
 from swath.annotations.image import AnnotatedImage
@@ -19,7 +19,9 @@ from swath.annotations.readers import read
 from swath.annotations.splits import complete_splits, limit_per_class, split_images
 from swath.errors import AnnotationError, RecipeError
 from swath.imagery.synthetic import SCENE_KINDS
-from swath.recipe import Annotations
+from swath.imagery.terrain.geotiff import draw_places
+from swath.imagery.terrain.place import CLASSES
+from swath.recipe import Annotations, Drawn
 
 
 @dataclass(frozen=True)
@@ -68,21 +70,7 @@ def gather(
         )
     found: list[Finding] = []
     if section.drawn is not None:
-        drawn = section.drawn
-        parts = [
-            draw_set(
-                drawings,
-                sorted(SCENE_KINDS.get(drawn.kinds)),
-                drawn.count,
-                seed,
-                drawn.size_px,
-                workers,
-                progress,
-                ".jpg",
-                drawn.frames,
-                drawn.change,
-            )
-        ]
+        parts = [_drawn(section.drawn, seed, drawings, progress, workers)]
     else:
         given = [section.source] if isinstance(section.source, str) else section.source or []
         sources = [Path(source) for source in given]
@@ -115,6 +103,43 @@ def gather(
         images = images if place else _cut(images, section, part_of)
         notes["cut"] = {"images": whole, "tiles": len(images)}
     return Gathered(tuple(images), notes, tuple(found), () if place else dealt)
+
+
+def _drawn(
+    drawn: Drawn,
+    seed: int,
+    folder: Path,
+    progress: Callable[[int, int], None] | None,
+    workers: int,
+) -> list[AnnotatedImage]:
+    """Scenes of the asked kinds, or whole places."""
+    if drawn.places:
+        return [
+            AnnotatedImage(
+                id=path.stem,
+                path=str(path),
+                size_wh=place.size_wh,
+                boxes=place.boxes,
+                names=place.names,
+                source=SOURCE,
+                licence=LICENCE,
+                listed=CLASSES,
+            )
+            for path, place in draw_places(folder, drawn.count, seed, drawn.size_px, progress)
+        ]
+    kinds = sorted(SCENE_KINDS.get(drawn.kinds))
+    return draw_set(
+        folder,
+        kinds,
+        drawn.count,
+        seed,
+        drawn.size_px,
+        workers,
+        progress,
+        ".jpg",
+        drawn.frames,
+        drawn.change,
+    )
 
 
 def _told_apart(

@@ -42,6 +42,9 @@ class English:
 
     yes, no = "yes", "no"
 
+    none = "none"
+    """What answers where the objects are of which there are none."""
+
     places: Sequence[str] = (
         *("at the top left", "at the top", "at the top right"),
         *("on the left", "in the center", "on the right"),

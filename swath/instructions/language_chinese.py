@@ -29,6 +29,8 @@ class Chinese(English):
 
     space = ""
     yes, no = "有", "没有"
+
+    none = "无"
     places = ("左上角", "上方", "右上角", "左侧", "中央", "右侧", "左下角", "下方", "右下角")
 
     def the(self, look: Look) -> str:

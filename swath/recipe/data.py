@@ -82,8 +82,13 @@ class Drawn(Section):
     change: bool = Field(
         False, description="Pairs before and after, with tents put up or taken down."
     )
+    places: bool = Field(
+        False,
+        description="GeoTIFFs of water and land with ships and storage tanks, to be cut by "
+        "`tile_px`, instead of scenes of those kinds.",
+    )
     count: int = Field(800, gt=0, description="How many scenes.")
-    size_px: int = Field(112, ge=48, le=1024, description="Side of a scene in pixels.")
+    size_px: int = Field(112, ge=48, le=2048, description="Side of a scene in pixels.")
 
 
 class Annotations(Section):
@@ -193,6 +198,9 @@ class Instructions(Section):
     captions_per_image: int = Field(5, gt=0, description="At most so many captions an image.")
     boxes_per_image: int = Field(4, gt=0, description="At most so many refer questions an image.")
     counts_per_image: int = Field(2, gt=0, description="At most so many count questions an image.")
+    absent: bool = Field(
+        False, description="Ask `ground` of an absent class as well; the answer is `none`."
+    )
     turns: int = Field(
         1, gt=0, description="Join training rows of one image into conversations of so many turns."
     )

@@ -58,11 +58,6 @@ def turned(points: Points, at: ArrayLike, angle: float, size: float = 1.0) -> Po
     return points @ np.array([[cos, sin], [-sin, cos]]) + np.asarray(at)
 
 
-def spot_at(u: float, v: float, angle: float) -> Points:
-    """The place (u, v) from the picture's middle, along axes turned by `angle`."""
-    return turned(np.array([[u, v]]), MIDDLE, angle)[0]
-
-
 def straight(reach: float, angle: float, v: float = 0.0, at: ArrayLike = MIDDLE) -> Points:
     """Both ends of a line that runs `v` beside `at`, `reach` to either side."""
     return turned(np.array([[-reach, v], [reach, v]]), at, angle)
@@ -187,13 +182,6 @@ class Canvas:
             low, high = drawn.min(axis=0), drawn.max(axis=0)
             reach = rectangle(*(high - low), *((high + low) / 2))
             self.things.append(Thing(name, colour, turned(box, at, angle, size), reach))
-
-    def remember(self, name: str, colour: str | None, middle: ArrayLike, size: ArrayLike) -> None:
-        """Note a thing drawn as ground by its upright box: middle, and width and height."""
-        wide, high = np.broadcast_to(np.asarray(size, float), 2)
-        x, y = np.asarray(middle, float)
-        box = rectangle(wide, high, x, y)
-        self.things.append(Thing(name, colour, box, box))
 
     def say(self, kind: str, **told: str) -> None:
         """Add the kind's own sentences, of `sayings.yaml`.

@@ -262,13 +262,3 @@ def traffic(c: Canvas, points: Points, width: float, count: int, size: float) ->
         colour = str(c.rng.choice(["white", "black", "red", "blue", "gray"]))
         car(c, (float(x), float(y)), angle, size, colour, named=False)
     c.crowds["car"] = None
-
-
-def blob(c: Canvas, radius: float, rough: float = 0.25) -> Points:
-    """A rounded, uneven outline about the origin, `radius` on average."""
-    turn = np.linspace(0, 2 * np.pi, 40, endpoint=False)
-    out = np.ones(40)
-    for k in (2, 3, 4, 5):
-        out += rough / k * c.rng.normal() * np.cos(k * turn + c.rng.uniform(0, 6.3))
-    out = np.clip(out, 0.45, 1.6) * radius
-    return np.stack([np.cos(turn) * out, np.sin(turn) * out], axis=1)

@@ -35,16 +35,21 @@ def refer(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterat
 
 
 def ground(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
-    """Where all objects of a class are."""
+    """Where all objects of a class are; of one that is absent too, where the recipe says so."""
     groups = {name: rows for name, rows in _groups(image).items() if len(rows) <= MOST_BOXES}
     names = sorted(groups)
     rng.shuffle(names)
-    for number, name in enumerate(names[: setting.section.boxes_per_image]):
+    names = names[: setting.section.boxes_per_image]
+    absent = [name for name in image.listed if name not in image.names]
+    if setting.section.absent and absent:
+        names.append(rng.choice(absent))
+    for number, name in enumerate(names):
         phrase = setting.phrasing.grammar.all(name)
         asked = wording(setting.phrasing.ground, image, rng).format(phrase=phrase)
-        boxes = image.boxes[groups[name]]
+        boxes = image.boxes[groups.get(name, [])]
+        answer = Box(boxes) if len(boxes) else setting.phrasing.grammar.none
         truth = {"boxes": boxes.to_rows(), "name": name}
-        yield ask(image, "ground", setting, asked, assistant(Box(boxes)), truth, number)
+        yield ask(image, "ground", setting, asked, assistant(answer), truth, number)
 
 
 def identify(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:

@@ -269,6 +269,8 @@ def test_new_tasks_fail_by_their_own_rules():
     two = {"boxes": [BOX, [c + 30 for c in BOX]], "captions": ["a ship"]}
     assert failed("ground", two, boxes=[BOX])  # one is missing
     assert not failed("ground", two, boxes=two["boxes"])
+    assert not failed("ground", {"boxes": []}, answer="none")
+    assert failed("ground", {"boxes": []}, boxes=[BOX])
     assert not failed("describe", two, boxes=[BOX])  # something is found
     assert failed("describe", two)
     assert not failed("identify", {"name": "ship"}, label="ship")

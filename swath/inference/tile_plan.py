@@ -1,0 +1,155 @@
+"""The tiles of a scan: each as much ground as a picture that the model was tuned on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from swath.annotations.image import AnnotatedImage, read_images
+from swath.errors import ImageryError, TilingError
+from swath.imagery.opening import open_scene
+from swath.imagery.scene import Scene
+from swath.imagery.tiling import Tile, starts
+
+SMALLEST_PX = 8
+"""A tile of fewer scene pixels shows nothing."""
+
+_SAMPLE = 200  # pictures of a set that are looked at
+_LONG = 98  # percentile of the objects' lengths that neighbouring tiles share
+_OVERLAP = 0.25  # of a tile, where no object's length is known
+
+
+@dataclass(frozen=True)
+class TunedOn:
+    """What the pictures were like that a model was tuned on.
+
+    Args:
+        side_px: longer side of a picture.
+        gsd_m: metres of ground a pixel of theirs measures; None where they do not say.
+        object_share: length of a long object, in sides of the picture; None without objects.
+    """
+
+    side_px: int
+    gsd_m: float | None = None
+    object_share: float | None = None
+
+    @classmethod
+    def of_run(cls, folder: Path | str, image_px: int) -> TunedOn:
+        """As the set in a run's folder tells, of up to 200 of its training pictures.
+
+        Args:
+            folder: of the run; one without a set tells nothing.
+            image_px: side the model reads, taken where no picture tells.
+        """
+        file = Path(folder) / "set" / "images.jsonl"
+        if not file.is_file():
+            return cls(image_px)
+        images = [image for image in read_images(file) if image.split in (None, "train")]
+        images = images[:: max(1, len(images) // _SAMPLE)]
+        if not images:
+            return cls(image_px)
+        sides = [max(image.size_wh) for image in images]
+        resolutions = list(filter(None, map(_gsd_of, images)))
+        lengths = [length for image in images for length in _lengths(image)]
+        return cls(
+            side_px=round(float(np.median(sides))),
+            gsd_m=float(np.median(resolutions)) if resolutions else None,
+            object_share=float(np.percentile(lengths, _LONG)) if lengths else None,
+        )
+
+
+def _gsd_of(image: AnnotatedImage) -> float | None:
+    try:
+        return open_scene(image.path).gsd_m
+    except ImageryError:  # the set's pictures need not be here any more
+        return None
+
+
+def _lengths(image: AnnotatedImage) -> list[float]:
+    """Longer side of each box's upright box, in sides of the picture."""
+    hbb = image.boxes.hbb
+    lengths = (hbb[:, 2:] - hbb[:, :2]).max(axis=1) / max(image.size_wh)
+    return lengths.tolist()
+
+
+@dataclass(frozen=True)
+class TilePlan:
+    """Which windows of a scene are asked about, row by row.
+
+    Args:
+        scene_id: the scene.
+        region: x, y, width and height of the part that is covered, scene pixels.
+        tile_px: side of a tile in scene pixels.
+        overlap_px: scene pixels that neighbours share at least.
+    """
+
+    scene_id: str
+    region: tuple[int, int, int, int]
+    tile_px: int
+    overlap_px: int
+
+    @cached_property
+    def columns(self) -> list[int]:
+        """Where tiles begin from left to right."""
+        return [self.region[0] + x for x in starts(self.region[2], self.tile_px, self.overlap_px)]
+
+    @cached_property
+    def rows(self) -> list[int]:
+        """Where tiles begin from top to bottom."""
+        return [self.region[1] + y for y in starts(self.region[3], self.tile_px, self.overlap_px)]
+
+    def __len__(self) -> int:
+        return len(self.columns) * len(self.rows)
+
+    def __getitem__(self, number: int) -> Tile:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        row, column = divmod(number, len(self.columns))
+        size_wh = (min(self.tile_px, self.region[2]), min(self.tile_px, self.region[3]))
+        return Tile(self.scene_id, (self.columns[column], self.rows[row]), size_wh)
+
+    def __iter__(self) -> Iterator[Tile]:
+        return (self[number] for number in range(len(self)))
+
+
+def tile_plan(
+    scene: Scene,
+    tuned: TunedOn,
+    gsd_m: float | None = None,
+    overlap: float | None = None,
+    region: tuple[int, int, int, int] | None = None,
+) -> TilePlan:
+    """The tiles of a scene.
+
+    Args:
+        scene: what is covered.
+        tuned: the pictures the model knows.
+        gsd_m: metres of ground a pixel of theirs measured, where they do not say or are wrong.
+        overlap: share of a tile's side that neighbours have in common at least; nothing: a long
+            object's length, half a tile at most.
+        region: x, y, width and height of the part that is asked about; all of it if None.
+
+    Raises:
+        TilingError: a tile would be of less than 8 pixels, or the overlap leaves no advance.
+    """
+    tuned_gsd = gsd_m or tuned.gsd_m
+    tile_px = tuned.side_px
+    if tuned_gsd and scene.gsd_m:
+        tile_px = round(tuned.side_px * tuned_gsd / scene.gsd_m)
+    if tile_px < SMALLEST_PX:
+        raise TilingError(
+            f"{scene.path}: its pixels measure {scene.gsd_m:.3g} m, and the model was tuned on "
+            f"pictures of {tuned.side_px} px at {tuned_gsd:.3g} m, so a tile would have {tile_px} "
+            f"px; take a sharper scene, or say --gsd if the model reads coarser ones."
+        )
+    if overlap is None:
+        overlap = min(tuned.object_share or _OVERLAP, 0.5)
+    if not 0 <= overlap < 1:
+        raise TilingError(f"--overlap {overlap}: say a share of the tile from 0 to less than 1.")
+    overlap_px = min(math.ceil(overlap * tile_px), tile_px - 1)
+    return TilePlan(scene.id, region or (0, 0, *scene.size_wh), tile_px, overlap_px)
