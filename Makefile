@@ -2,6 +2,7 @@
 # make test    the tests
 # make check   what CI runs: format, lint, types, tests
 # make format  put the code in the shape `make check` asks for
+# make clients the environments of the clients that the server is tested with
 # make bench   the measurements behind the numbers in the docs
 #
 # On a machine without a GPU, spare yourself the CUDA build of torch:
@@ -11,7 +12,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check format bench check-format check-lint check-types
+.PHONY: demo test check format bench clients check-format check-lint check-types
 .DELETE_ON_ERROR:
 
 demo: .venv/.installed
@@ -34,6 +35,19 @@ check-types: .venv/.installed-dev
 format: .venv/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The clients that the server is tested with, each in an environment of its own.
+CLIENTS = openai-1.109==1.109.1 openai-3.57==3.57.0 mistralai-1.9==1.9.3 mistralai-2.4==2.4.13 \
+	mistralai-3.7==3.7.0
+
+clients: $(foreach client,$(CLIENTS),.clients/$(firstword $(subst ==, ,$(client)))/.installed)
+	@echo "SWATH_CLIENTS=$(CURDIR)/.clients make test"
+
+.clients/%/.installed:
+	$(PYTHON) -m venv .clients/$*
+	.clients/$*/bin/python -m pip install -qq --disable-pip-version-check \
+		$(firstword $(subst -, ,$*))==$(lastword $(subst ==, ,$(filter $*==%,$(CLIENTS))))
+	@touch $@
 
 # RUN is an evaluated run's folder, as in: make bench RUN=runs/captions
 bench: .venv/.installed-dev

@@ -117,6 +117,20 @@ def test_a_bad_line_is_named_before_anything_is_queued(client, app):
     assert client.get(JOBS).json()["data"] == [] and list(app.state.office.jobs.iterdir()) == []
 
 
+def test_a_picture_in_training_and_validation_is_refused(client):
+    rows = coloured_lines()
+    train, val, alone = (
+        upload(client, jsonl(*part))["id"] for part in (rows[:4], rows[3:5], rows[5:])
+    )
+    body = {"model": "tiny", "training_file": train, "validation_file": val}
+    assert (
+        "stands in the training files as well"
+        in error_of(client.post(JOBS, json=body), 400)["message"]
+    )
+    error_of(client.post(JOBS, json=body | {"validation_file": train}), 400)
+    assert client.post(JOBS, json=body | {"validation_file": alone}).json()["validation_file"]
+
+
 def test_a_file_of_the_other_dialect_is_refused(client):
     string = line({"type": "image_url", "image_url": uri()}, said("?"))
     assert mistral_job(client, [string]).status_code == 200

@@ -168,8 +168,9 @@ class Conversing:
         section = self.section
         self.notes: dict[str, Any] = {"split_from": "the files", "bad_lines": {}}
         for split, paths in (("train", section.train), ("val", section.val)):
-            for path in map(Path, paths):
-                self._read(path, split)
+            for number, path in enumerate(map(Path, paths), 1):
+                stem = f"{number}-{path.stem}" if len(paths) > 1 else path.stem
+                self._read(path, split, f"{split}/{stem}")
         systems = {row.text("system") for rows in self.rows.values() for row in rows}
         self.notes["system"] = systems.pop() if len(systems) == 1 else None
 
@@ -182,11 +183,11 @@ class Conversing:
         """The conversations whose first picture it is."""
         return self.rows.get(image.id, [])
 
-    def _read(self, path: Path, split: str) -> None:
+    def _read(self, path: Path, split: str, start: str) -> None:
         source = TrainingFile(path, path.name, self.section.style, self.section.skip_invalid)
         for example in source.examples(self._keep):
             keys = [self._add(image, split, path.name) for image in example.images]
-            name = f"{split}/{path.stem}:{example.number}"
+            name = f"{start}:{example.number}"
             self.rows[keys[0]].append(
                 Conversation(name, CONVERSE, example.turns, split, keys[0], upright=True)
             )

@@ -204,24 +204,19 @@ def _create(office: Office, wish: Wish) -> Row:
     name = new_id("ftjob")
     folder = office.jobs / name
     try:
-        training = [_taken(office, file, folder / "training") for file in wish.training]
-        validation = [_taken(office, file, folder / "validation") for file in wish.validation]
-        shown: set[tuple[str, ...]] = set()
-        for files, field in ((training, "training_file"), (validation, "validation_file")):
-            pictures = [_checked(path, wish, model, field) for path in files]
-            shown = shown or set().union(*pictures)
-        recipe = recipe_of(wish, model, training, validation, len(shown))
+        recipe = recipe_of(wish, model, *_learnt_from(office, wish, model, folder))
         write_text(folder / "recipe.yaml", dump(recipe))
     except (ServeError, RecipeError):
         shutil.rmtree(folder, ignore_errors=True)
         raise
     row = job_row(name, wish, model, recipe)
     row["tuned_name"] = tuned_name(model.root or model.name, wish.suffix, name)
+    checked = ", ".join((*wish.training, *wish.validation))
     with office.state.transaction():
         office.state.add("job", row)
         for key, words in (
             ("created", f"Created fine-tuning job: {name}"),
-            ("validated", f"Validated training file: {', '.join(wish.training)}"),
+            ("validated", f"Validated training file: {checked}"),
         ):
             office.state.tell(name, key, event_row(name, words, "info", None))
         row = move(office, row, "queued" if wish.auto_start else "validating")
@@ -229,11 +224,42 @@ def _create(office: Office, wish: Wish) -> Row:
     return row
 
 
+def _learnt_from(
+    office: Office, wish: Wish, model: ServedModel, folder: Path
+) -> tuple[list[Path], list[Path], int]:
+    """A job's own copies of the training and validation files, and how many pictures train.
+
+    Raises:
+        ServeError: a file is not there, stands twice, cannot be learnt from, or a picture is in
+            training and validation.
+    """
+    files = (*wish.training, *wish.validation)
+    if len(set(files)) < len(files):
+        raise ServeError(400, "A file stands twice among those of the job.", "training_file")
+    training = [_taken(office, file, folder / "training") for file in wish.training]
+    validation = [_taken(office, file, folder / "validation") for file in wish.validation]
+    trained: set[tuple[str, ...]] = set()
+    for path in training:
+        trained |= _checked(path, wish, model, "training_file")
+    known = {picture for pictures in trained for picture in pictures}
+    for path in validation:
+        for pictures in _checked(path, wish, model, "validation_file"):
+            if known & set(pictures):
+                raise ServeError(
+                    400,
+                    f"{path.name}: a picture of it stands in the training files as well, so the "
+                    f"validation loss would say nothing; take it out of one of them.",
+                    "validation_file",
+                    "invalid_training_file",
+                )
+    return training, validation, len(trained)
+
+
 def _taken(office: Office, name: str, folder: Path) -> Path:
     """A job's own copy of a file, whose name an error may show."""
     row = file_row(office, name)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{len(list(folder.iterdir())) + 1}-{row['filename']}"
+    path = folder / name / row["filename"]
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(place(office, name), path)
     except OSError:  # file systems without links

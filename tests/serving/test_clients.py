@@ -1,0 +1,151 @@
+"""The AID notebook's walk with the clients themselves, each in an environment of its own.
+
+`make clients` makes the environments; SWATH_CLIENTS names their folder.
+"""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nano  # noqa: F401 (draws the kinds that swath-nano knows)
+from swath.annotations.drawn import draw_set
+
+FOLDER = os.environ.get("SWATH_CLIENTS")
+WALKS = Path(__file__).parent / "clients"
+KINDS = ["airport", "beach", "farmland", "forest", "port"]
+TRAINED, TESTED = 120, 40
+QUESTION = "What kind of scene is this? Answer with one word."
+
+pytestmark = pytest.mark.skipif(
+    FOLDER is None, reason="SWATH_CLIENTS names no folder; `make clients` makes one"
+)
+
+
+def lines(image, style):
+    """What is asked about a drawn scene, and its label in AID's spelling."""
+    data = base64.b64encode(Path(image.path).read_bytes()).decode()
+    address = f"data:image/jpeg;base64,{data}"
+    shown = address if style == "mistral" else {"url": address}
+    content = [{"type": "image_url", "image_url": shown}, {"type": "text", "text": QUESTION}]
+    return [{"role": "user", "content": content}], image.label.title().replace(" ", "")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drawn")
+    return draw_set(folder, KINDS, TRAINED + TESTED, 7, 112, 1, None, ".jpg")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """A server of swath-nano, as a user starts it."""
+    home = tmp_path_factory.mktemp("serving")
+    command = [sys.executable, "-m", "swath", "serve", "swath-nano", "--home", str(home)]
+    with subprocess.Popen([*command, "--port", "0"], stdout=subprocess.PIPE, text=True) as server:
+        place = next(line for line in server.stdout if "http://" in line)
+        found = place.partition("http://")[2].partition("/v1")[0]
+        yield f"http://{found}"
+        server.terminate()
+
+
+@pytest.fixture
+def folder(images, tmp_path, request):
+    style = request.param
+    with (tmp_path / "train.jsonl").open("w") as stream:
+        for image in images[:TRAINED]:
+            messages, label = lines(image, style)
+            turn = {"role": "assistant", "content": label}
+            stream.write(json.dumps({"messages": [*messages, turn]}) + "\n")
+    with (tmp_path / "test.jsonl").open("w") as stream:
+        for image in images[TRAINED:]:
+            messages, label = lines(image, style)
+            stream.write(json.dumps({"label": label, "messages": messages}) + "\n")
+    return tmp_path
+
+
+def walk(client, script, address, folder, *arguments):
+    """What a walk tells, made with the client of that environment."""
+    python = Path(FOLDER) / client / "bin" / "python"
+    assert python.is_file(), f"{python} is not there; `make clients` makes it"
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command = [python, WALKS / script, address, folder, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+def right(confusion):
+    return sum(count for label, answer, count in confusion if label == answer)
+
+
+def check_matrices(told):
+    """No row is lost, and the tuned model is right where the base is not."""
+    for matrix in (told["base"], told["tuned"]):
+        assert sum(count for *_, count in matrix) == TESTED
+    assert right(told["base"]) == 0 and right(told["tuned"]) >= 0.9 * TESTED
+    assert told["answer"][0] == told["answer"][1]
+
+
+def check_losses(told):
+    steps = [step for step, _ in told["losses"]]
+    assert steps == list(range(1, len(steps) + 1))
+    assert told["losses"][-1][1] < 0.2 * told["losses"][0][1]
+
+
+@pytest.mark.parametrize("folder", ["openai"], indirect=True)
+@pytest.mark.parametrize("client", ["openai-1.109", "openai-3.57"])
+def test_the_walk_with_openais_client(client, address, folder):
+    told = walk(client, "openai_walk.py", address, folder)
+    assert client == f"openai-{'.'.join(told['version'].split('.')[:2])}"
+    assert told["same"] and told["listed"] and told["deleted"] and told["found"]
+    assert told["broken"][0] == "BadRequestError"
+    assert "broken.jsonl, line 1: messages[0].content" in told["broken"][1]
+    assert told["gone"][0] == told["no file"][0] == told["after"][0] == "NotFoundError"
+    assert told["acts"] == ["paused", "queued", "cancelled"] and told["again"]
+    job = told["job"]
+    assert job["status"] == "succeeded" and job["trained_tokens"] > 0
+    assert told["events"][0] == told["events"][1] > len(told["losses"]) > 0
+    check_losses(told)
+    assert told["model"]["id"] == job["fine_tuned_model"] in told["models"]
+    assert [row["request_counts"]["completed"] for row in told["batches"]] == [TESTED, TESTED]
+    check_matrices(told)
+
+
+@pytest.fixture(scope="module")
+def tuned():
+    """Models that a walk has tuned, for the walk that cannot."""
+    return []
+
+
+@pytest.mark.parametrize("folder", ["mistral"], indirect=True)
+@pytest.mark.parametrize("client", ["mistralai-1.9", "mistralai-2.4"])
+def test_the_walk_with_mistrals_client(client, address, folder, tuned):
+    told = walk(client, "mistral_walk.py", address, folder)
+    assert client == f"mistralai-{'.'.join(told['version'].split('.')[:2])}"
+    assert told["listed"] and told["found"] and told["file"]["num_lines"] == TRAINED
+    assert "broken.jsonl, line 1: messages[0].content" in told["broken"][1]
+    assert "There is no model 'gone'" in told["gone"][1] and told["unknown"] and told["acts"]
+    assert told["validated"][0] == "VALIDATED" and told["validated"][1] > 0
+    job = told["job"]
+    assert job["status"] == "SUCCESS" and len(told["losses"]) == 40
+    states = [event["data"]["status"] for event in job["events"]]
+    assert states == ["SUCCESS", "RUNNING", "QUEUED", "VALIDATED", "VALIDATING"]
+    check_losses(told)
+    assert (told["model"]["type"], told["model"]["name"]) == ("fine-tuned", "aid")
+    assert [row["succeeded_requests"] for row in told["batches"]] == [TESTED, TESTED]
+    check_matrices(told)
+    tuned.append(job["fine_tuned_model"])
+
+
+@pytest.mark.parametrize("folder", ["mistral"], indirect=True)
+def test_the_walk_with_a_client_that_lost_its_jobs(address, folder, tuned):
+    assert tuned, "the walks before this one make the model"
+    told = walk("mistralai-3.7", "mistral_walk.py", address, folder, tuned[-1])
+    assert told["version"].startswith("3.7") and told["model"]["type"] == "fine-tuned"
+    check_matrices(told)
+    assert "There is no file 'file-x'" in told["no file"][1]
