@@ -31,6 +31,24 @@ def test_a_line_becomes_turns_with_words_on_a_line_of_their_own(tmp_path):
     assert answer.parts == (Text("farm"),)
 
 
+@pytest.mark.parametrize(
+    ("content", "arranged"),
+    [
+        ("I?", "I?"),
+        ("?I", "I?"),
+        ("?!I", "I?!"),
+        ("?II", "II?"),
+        ("I?I!", "I?-I!"),
+        ("I?I", "I?-I"),
+    ],
+)
+def test_pictures_stand_before_the_words_unless_words_stand_between(tmp_path, content, arranged):
+    parts = [shown() if sign == "I" else said(f" {sign} ") for sign in content]
+    (example,), _ = read(written(tmp_path / "a.jsonl", line(*parts)))
+    signs = ["I" if isinstance(part, Image) else part.text for part in example.turns[0].parts]
+    assert "".join(sign.replace("\n", "" if sign.strip() else "-") for sign in signs) == arranged
+
+
 def test_mistral_writes_a_picture_as_a_string_or_an_object_and_a_line_as_a_list_too(tmp_path):
     string = {"type": "image_url", "image_url": uri()}
     rows = [line(string, said("?")), line(shown(), said("?")), line(string)["messages"]]

@@ -275,7 +275,7 @@ def _turn(message: Any, place: str, style: str, keep: Keep) -> Turn:
     content = message.get("content")
     where = f"{place}.content"
     if isinstance(content, str):
-        parts: tuple[Part, ...] = (Text(content),) if content.strip() else ()
+        parts = arranged([Text(content)])
     elif isinstance(content, list):
         parts = _parts(content, where, style, keep)
     else:
@@ -301,7 +301,6 @@ def _role(message: dict[str, Any], place: str, style: str) -> Role:
 
 
 def _parts(content: list[Any], where: str, style: str, keep: Keep) -> tuple[Part, ...]:
-    """Parts of a message; words after a picture begin a line, as in swath's own questions."""
     parts: list[Part] = []
     for number, item in enumerate(content):
         place = f"{where}[{number}]"
@@ -315,7 +314,7 @@ def _parts(content: list[Any], where: str, style: str, keep: Keep) -> tuple[Part
             parts.append(_picture(address, f"{place}.image_url", keep))
         else:
             raise _FieldError(f"{place}.type", "expected 'text' or 'image_url'")
-    return as_lines(parts)
+    return arranged(parts)
 
 
 def _address(value: Any, where: str, style: str) -> str:
@@ -350,15 +349,26 @@ def _picture(address: str, where: str, keep: Keep) -> Image:
         raise _FieldError(where, str(error).rstrip(".")) from None
 
 
-def as_lines(parts: list[Part]) -> tuple[Part, ...]:
-    """Parts of a turn, a line break between neighbours unless both are pictures."""
+def arranged(parts: list[Part]) -> tuple[Part, ...]:
+    """Parts of a message as chat arranges them, so that what is learnt is what will be asked.
+
+    Pictures stand before the words, unless words stand between pictures; each text begins a line.
+    """
+    texts = [part for part in parts if isinstance(part, Text)]
+    places = [place for place, part in enumerate(parts) if isinstance(part, Image)]
+    if not places:
+        words = "\n".join(text.text for text in texts).strip()
+        return (Text(words),) if words else ()
+    between = places[-1] - places[0] >= len(places)
+    if not between:
+        parts = [*(parts[place] for place in places), *texts]
     lines: list[Part] = []
     for part in parts:
-        if lines and isinstance(part, Text):
-            part = Text("\n" + part.text)
-        elif lines and isinstance(lines[-1], Text):
-            lines.append(Text("\n"))
-        lines.append(part)
+        if isinstance(part, Text):
+            words = part.text.strip()
+            lines += [Text("\n" * bool(lines) + words)] if words else []
+        else:
+            lines += [Text("\n"), part] if lines and between else [part]
     return tuple(lines)
 
 
