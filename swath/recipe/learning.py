@@ -192,6 +192,7 @@ class Tuning(Section):
     threads: int | None = Field(None, gt=0, description="CPU threads; nothing: all free cores.")
     save_every: int = Field(200, gt=0, description="Steps between checkpoints to resume from.")
     keep_checkpoints: int = Field(1, ge=1, description="How many of them stay on disk.")
+    checkpoints_stay: bool = Field(False, description="Whether these outlive the run, in stages/.")
     sample_every: int | None = Field(
         None,
         gt=0,

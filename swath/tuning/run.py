@@ -134,7 +134,8 @@ def tune(
         write_json(folder / RUN_FILE, run)
         with replacing(done) as temporary:
             save_file(_state(model), temporary)
-        shutil.rmtree(place)
+        if not recipe.tuning.checkpoints_stay:
+            shutil.rmtree(place)
     rest(model)
     asked = proof_questions(tuning.conversations, recipe.tuning.prove)
     said = answers_of(replace(loaded, model=model.eval()), asked)
@@ -221,7 +222,8 @@ def _finish(folder: Path, model: Any, loaded: Loaded, recipe: Recipe, run: dict[
             loaded.save(temporary)
     run["finished"] = True
     write_json(folder / RUN_FILE, run)
-    shutil.rmtree(folder / "stages", ignore_errors=True)
+    if not recipe.tuning.checkpoints_stay:
+        shutil.rmtree(folder / "stages", ignore_errors=True)
 
 
 def _prove(folder: Path, run: dict[str, Any], conversations: Sequence[Conversation]) -> None:

@@ -287,6 +287,11 @@ def test_one_job_runs_at_a_time(client, queue):
     assert [status(client, name) for name in names] == ["running", "queued"]
 
 
+def events_at(events, step):
+    (data,) = [e["data"] for e in events if e["type"] == "metrics" and e["data"]["step"] == step]
+    return data
+
+
 def test_a_job_is_tuned_and_its_model_served_at_once(tiny_base, tmp_path):
     app = create_app({"tiny": tiny_base}, tmp_path / "serving")
     with TestClient(app, base_url=HERE) as client:
@@ -304,6 +309,11 @@ def test_a_job_is_tuned_and_its_model_served_at_once(tiny_base, tmp_path):
         events = client.get(f"{JOBS}/{name}/events", params={"limit": 100}).json()["data"]
         steps = [event["data"]["step"] for event in events if event["type"] == "metrics"]
         assert steps == [4, 3, 2, 1] and job["trained_tokens"] > 4 * 3 * 10
+        checkpoints = client.get(f"{JOBS}/{name}/checkpoints").json()["data"]
+        made = [row["fine_tuned_model_checkpoint"] for row in checkpoints]
+        assert made == [model, *(f"{model}:ckpt-step-{step}" for step in (3, 2, 1))]
+        assert checkpoints[1]["metrics"]["train_loss"] == events_at(events, 3)["train_loss"]
+        assert client.get(f"/v1/models/{made[3]}").json()["job"] == name
         naming = {"name": "colours", "description": "names colours"}
         patched = client.patch(f"/v1/fine_tuning/models/{model}", json=naming).json()
         assert patched["name"] == "colours" and patched["model_type"] == "completion"
@@ -321,3 +331,4 @@ def test_a_job_is_tuned_and_its_model_served_at_once(tiny_base, tmp_path):
         assert client.delete(f"/v1/models/{model}").json()["deleted"]
         for gone in (client.get, client.delete):
             error_of(gone(f"/v1/models/{model}"), 404)
+        assert [row["id"] for row in client.get("/v1/models").json()["data"]] == ["tiny"]

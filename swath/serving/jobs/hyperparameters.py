@@ -22,6 +22,8 @@ RATES = {"whole": 8e-4, "adapter": 1e-4}
 AUTO_ROWS = 3000
 """Rows that a tuning sees about, where the request leaves the epochs to us: 3 to 20 epochs."""
 AUTO_BATCH = 32
+KEPT = 3
+"""Checkpoints of which there are models to choose from, as OpenAI keeps them."""
 MOST_CHECKPOINTS = 10
 """Resume points of a tuning about; never more than 200 steps apart."""
 
@@ -266,6 +268,8 @@ def recipe_of(
         "tuning": {
             "stages": [stage],
             "save_every": every,
+            "keep_checkpoints": KEPT + 1,  # the last one is the model itself
+            "checkpoints_stay": whole,
             "validate_every": every if validation else None,
         },
     }

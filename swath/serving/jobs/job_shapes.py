@@ -158,11 +158,14 @@ def _mistral_status(job: Row) -> str:
     return MISTRAL_STATUS[job["status"]]
 
 
-def model_checkpoint(job: Row, event: Row) -> Row | None:
-    """A model that a job made on its way, as OpenAI's client reads it; None for other events."""
-    data = event["data"] or {}
-    if "checkpoint" not in data:
-        return None
+def is_checkpoint(event: Row) -> bool:
+    """Whether an event tells of a model."""
+    return "checkpoint" in (event["data"] or {})
+
+
+def model_checkpoint(job: Row, event: Row) -> Row:
+    """A model that a job made, as OpenAI's client reads it."""
+    data = event["data"]
     return {
         "id": event["id"].replace("ftevent", "ftckpt"),
         "object": "fine_tuning.job.checkpoint",

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from pydantic import Field
 
+from swath.serving.jobs.checkpoint_models import remove_checkpoints, serve_checkpoints
 from swath.serving.jobs.hyperparameters import Fields, parsed
 from swath.serving.jobs.office import Office, Working
 from swath.serving.jobs.tuning_jobs import body_of
@@ -63,7 +64,7 @@ def unarchive(name: str, office: Working) -> Row:
 
 
 def serve(office: Office, job: Row) -> None:
-    """Serve a job's model.
+    """Serve a job's model, and those it made on its way.
 
     Raises:
         SwathError: it cannot be read.
@@ -71,6 +72,7 @@ def serve(office: Office, job: Row) -> None:
     run = office.jobs / job["id"] / "run"
     model = office.served.add_model(job["tuned_name"], run, job["id"], job["root"])
     model.notes = job["notes"]
+    serve_checkpoints(office, job)
 
 
 def _keep(office: Office, job: Row, state: str) -> None:
@@ -80,6 +82,7 @@ def _keep(office: Office, job: Row, state: str) -> None:
         serve(office, job)
     elif name in office.served.models:
         office.served.remove_model(name)
+        remove_checkpoints(office, job)
 
 
 def _job(office: Office, name: str) -> Row:

@@ -15,9 +15,11 @@ from starlette.concurrency import run_in_threadpool
 from swath.errors import InstructionError, RecipeError
 from swath.files import write_text
 from swath.recipes import dump
+from swath.serving.jobs.checkpoint_models import checkpoint_steps, model_name
 from swath.serving.jobs.hyperparameters import Wish, mistral_wish, openai_wish, recipe_of
 from swath.serving.jobs.job_shapes import (
     event_row,
+    is_checkpoint,
     job_row,
     mistral_job,
     model_checkpoint,
@@ -100,8 +102,11 @@ def list_events(name: str, office: Working, after: str | None = None, limit: int
 def list_checkpoints(name: str, office: Working, after: str | None = None, limit: int = 10) -> Row:
     """The models that a job has made on its way, newest first."""
     job = _job(office, name)
-    rows = [model_checkpoint(job, event) for event in office.state.events(name)]
-    return Paging(after, limit).of([row for row in rows[::-1] if row])
+    names = {model_name(job, step) for step in (*checkpoint_steps(office, job), job["steps"])}
+    events = [event for event in office.state.events(name) if is_checkpoint(event)]
+    rows = [model_checkpoint(job, event) for event in events[::-1]]
+    rows = [row for row in rows if row["fine_tuned_model_checkpoint"] in names]
+    return Paging(after, limit).of(rows)
 
 
 @router.post("/{name}/cancel")

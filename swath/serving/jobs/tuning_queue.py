@@ -16,6 +16,7 @@ import orjson
 
 from swath.errors import FormatError, SwathError
 from swath.files import RUN_FILE, read_json
+from swath.serving.jobs.checkpoint_models import checkpoint_steps, take_checkpoints, tell_checkpoint
 from swath.serving.jobs.job_shapes import event_row
 from swath.serving.jobs.office import Office
 from swath.serving.jobs.tuned_models import SERVED, serve
@@ -45,6 +46,7 @@ class TuningQueue(Thread):
         self._office, self._at_once = office, at_once
         self._workers: dict[str, Worker] = {}
         self._places: dict[str, tuple[int, int]] = {}  # file and bytes read of a job's losses
+        self._told: set[tuple[str, int]] = set()  # jobs and steps of checkpoints
         self._ending = Event()
 
     def run(self) -> None:
@@ -97,6 +99,10 @@ class TuningQueue(Thread):
         worker = self._worker(job)
         alive = worker.alive  # before its files are read: what it wrote last is in them
         job = self._tell_steps(job)
+        for step in checkpoint_steps(self._office, job):
+            if (job["id"], step) not in self._told:
+                self._told.add((job["id"], step))
+                tell_checkpoint(self._office, job, step)
         if alive:
             return
         run = _read(self._run(job) / RUN_FILE)
@@ -113,12 +119,15 @@ class TuningQueue(Thread):
 
     def _succeed(self, job: Row, run: Row) -> None:
         name = job["tuned_name"]
+        if job["model"] in self._office.served.models:
+            take_checkpoints(self._office, job)
         if not self._serve(job):
             return
         for number, row in enumerate(run.get("left_out", [])):
             self._tell(job, f"left out/{number}", f"Left out, too long: {row}", "warn")
         for number, words in enumerate(run.get("warnings", [])):
             self._tell(job, f"warning/{number}", words, "warn")
+        tell_checkpoint(self._office, job, job["steps"])
         self._tell(job, "model", f"New fine-tuned model created: {name}")
         words = "The job has successfully completed"
         move(self._office, job, "succeeded", words, fine_tuned_model=name, ends_at=None)
