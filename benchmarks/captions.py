@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 from measured import finish, machine
 
-from swath.annotations.formats.captions import read
+from swath.annotations.readers import unmeasured
+from swath.annotations.source import Source
 from swath.errors import AnnotationError, SwathError
 from swath.evaluation.metrics import ngrams
 from swath.evaluation.metrics.ptb import tokenise
@@ -46,7 +47,7 @@ def main() -> None:
 
 def drawn(path: Path, images: int, count: int) -> tuple[list[str], list[list[str]]]:
     """Captions and references in words as they were written."""
-    sets = [list(image.captions[:count]) for image in read(path)]
+    sets = [list(image.captions[:count]) for image in unmeasured(Source(path), "captions")]
     sets = [sentences for sentences in sets if len(sentences) == count]
     if not sets:
         raise AnnotationError(f"{path}: no image with {count} sentences; ask for fewer.")

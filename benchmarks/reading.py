@@ -30,7 +30,7 @@ from measured import finish, machine
 OBJECTS = 10
 NAMES = ("small-vehicle", "ship", "plane", "harbor")
 SENTENCES = 5
-READER = {"dota": "dota", "captions": "rows", "karpathy": "captions"}
+READER = {"dota": "dota", "captions": "table", "karpathy": "captions"}
 
 
 def main() -> None:
@@ -112,6 +112,7 @@ def in_a_process(reader: str, kind: str, place: Path) -> dict[str, Any]:
 def read(reader: str, kind: str, place: str) -> dict[str, Any]:
     """Read everything once; rows, seconds and the memory above that before the first row."""
     from swath.annotations import readers
+    from swath.annotations.source import Source
 
     before = peak_mb()
     start, rows = time.perf_counter(), 0
@@ -120,7 +121,7 @@ def read(reader: str, kind: str, place: str) -> dict[str, Any]:
     elif reader == "build":
         rows = built(Path(place))
     else:
-        for image in readers.stream(place, READER[kind]):
+        for image in readers.unmeasured(Source(Path(place)), READER[kind]):
             rows += len(image.names) + len(image.captions)
     seconds = time.perf_counter() - start
     return {
@@ -154,11 +155,13 @@ def plain(kind: str, place: Path) -> int:
 
 def built(place: Path) -> int:
     """Write the set of four tasks on boxes; how many instructions there are."""
-    from swath.annotations.formats import dota
+    from swath.annotations import readers
+    from swath.annotations.source import Source
     from swath.instructions.builder import build_into
     from swath.recipe import Instructions
 
-    images = [replace(one, size_wh=(1024, 1024), split="train") for one in dota.stream(place)]
+    read = readers.unmeasured(Source(place), "dota")
+    images = [replace(image, size_wh=(1024, 1024), split="train") for image in read]
     section = Instructions(tasks=["refer", "count", "ground", "identify"], phrasing="varied")
     card = build_into(place / "set", images, section, 0).card
     return sum(card["conversations"]["train"].values())

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
+import re
+import reprlib
+import unicodedata
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal, TypeVar
+from urllib.parse import unquote
 
+from swath.annotations.findings import Finding
 from swath.annotations.image import AnnotatedImage
-from swath.annotations.notes import heard, note
 from swath.errors import AnnotationError, ImageryError
 from swath.imagery.opening import open_scene
 from swath.imagery.scene import is_frame
@@ -26,26 +30,12 @@ SUFFIXES = frozenset(
 )
 """File name endings taken for pictures."""
 
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "restval": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-}
-"""Words for a split, as folders, files and fields spell them, and ours."""
-
-_LISTS = ("splits", "list", "trainval")  # folders that lists of pictures lie in
-
 UNMEASURED = (0, 0)
 """Size of an image no one has looked at yet; `measured` puts the true one in its place."""
 
 Unreadable = Literal["refuse", "drop"]
 Seen = TypeVar("Seen")
+_SHOWN = 60  # signs of a refused value that an error shows
 _BATCH, _SOME = 1024, 16  # images in flight, and images a thread takes at once
 
 
@@ -73,45 +63,30 @@ def files_below(folder: Path, *endings: str) -> Iterator[Path]:
         folder: where to look.
         endings: of names, in lower case; all files without any.
     """
-    for here, folders, names in os.walk(folder, followlinks=True):
-        above = {one.resolve() for one in (Path(here), *Path(here).parents)}
+    for place, folders, names in os.walk(folder, followlinks=True):
+        here = Path(place)
+        above = {parent.resolve() for parent in (here, *here.parents)}
         folders[:] = sorted(
-            name
-            for name in folders
-            if not _is_clutter(name)
-            and not ((link := Path(here, name)).is_symlink() and link.resolve() in above)
+            name for name in folders if not _is_clutter(name) and not _leads_to(here / name, above)
         )
-        visible = [name for name in names if not name.startswith("._")]  # macOS leaves them behind
-        wanted = [name for name in visible if not endings or name.lower().endswith(endings)]
-        yield from (Path(here, name) for name in sorted(wanted))
-
-
-def read_text(file: Path) -> str:
-    """The text of a file in UTF-8, or in UTF-16 where its first bytes say so.
-
-    Raises:
-        AnnotationError: it is in another encoding, which nothing in it names, or cannot be read.
-    """
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise AnnotationError(f"{file}: cannot be read ({error.strerror}).") from None
-    wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-    try:
-        text = content.decode("utf-16" if wide else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise AnnotationError(
-            f"{file}: not UTF-8 (byte {error.start} is 0x{content[error.start]:02x}), so its words "
-            f"would be garbled; save it as UTF-8."
-        ) from None
-    if "\0" in text:
-        raise AnnotationError(f"{file}: holds zero bytes, so it is no text in UTF-8; save it so.")
-    return text
+        for name in sorted(names):
+            if name.startswith("._"):  # macOS leaves them behind
+                continue
+            if not endings or name.lower().endswith(endings):
+                yield Path(place, name)
 
 
 def subfolders(folder: Path) -> list[Path]:
     """The folders in a folder, sorted, without hidden ones and archivers' leftovers."""
     return sorted(path for path in folder.iterdir() if path.is_dir() and not _is_clutter(path.name))
+
+
+def _is_clutter(name: str) -> bool:
+    return name.startswith((".", "__"))
+
+
+def _leads_to(link: Path, folders: set[Path]) -> bool:
+    return link.is_symlink() and link.resolve() in folders
 
 
 def absolute(path: Path) -> Path:
@@ -129,20 +104,167 @@ def image_id(path: Path, root: Path) -> str:
     return folder + slash + (name[:dot] if 0 < dot < len(name) - 1 else name)
 
 
-def refuse_repeats(images: Sequence[AnnotatedImage], where: Path) -> None:
-    """Check that each image has an id of its own.
+def few(items: Sequence[str], at_most: int = 3) -> str:
+    """The first few of a list, in words."""
+    more = len(items) - at_most
+    return ", ".join(items[:at_most]) + (f" and {more} more" if more > 0 else "")
 
-    Raises:
-        AnnotationError: two share one.
+
+def shown(value: object) -> str:
+    """A value for an error, cut short, however long or deep it is."""
+    return (value if isinstance(value, str) else reprlib.repr(value))[:_SHOWN]
+
+
+class PictureFinder:
+    """Finds the pictures that an annotation file names, inside the set's folder only.
+
+    Names are taken as they are written, as web addresses write them (`%20`), and in either form
+    that Unicode has for an accented letter; where nothing else fits, also with other case, blanks
+    and marks, which `unlike` then tells.
+
+    Args:
+        root: folder of the set; nothing outside it is ever read.
+        source: the annotation file, which the names are relative to unless another is given.
     """
-    paths: dict[str, str] = {}
-    for image in images:
-        if image.id in paths:
+
+    def __init__(self, root: Path, source: Path) -> None:
+        self.root = absolute(root)
+        self.source = absolute(source)
+        self.unlike: list[str] = []
+        self._below = str(self.root / "_")[:-1]
+        self._by_name = cache(self._indexed)
+
+    def find(self, name: object, file: Path | None = None) -> Path | None:
+        """The picture of that name, None where there is none.
+
+        Args:
+            name: as the annotations write it.
+            file: that names it; of several pictures of a name the one that shares most folders
+                with it is meant.
+
+        Raises:
+            AnnotationError: the name is no text, leads outside the folder, or fits two files.
+        """
+        file = absolute(file or self.source)
+        alike = self.matching(name, file)
+        if len(alike) > 1:
+            shares = [_shared(path, file) for path in alike]
+            nearest = max(shares)
+            alike = [path for path, share in zip(alike, shares, strict=True) if share == nearest]
+        if len(alike) > 1:
             raise AnnotationError(
-                f"{where}: two images of the id '{image.id}' ({paths[image.id]} and {image.path}); "
-                f"an image may be listed once: remove or rename one of them."
+                f"{file}: '{name}' may be {alike[0]} or {alike[1]}; keep one of them, or "
+                f"name pictures by their path relative to {self.root}."
             )
-        paths[image.id] = image.path
+        return alike[0] if alike else None
+
+    def matching(self, name: object, file: Path, whole: bool = False) -> list[Path]:
+        """The pictures that a name may mean.
+
+        Args:
+            name: as the annotations write it.
+            file: that names it.
+            whole: whether the folders in the name must be those of the picture.
+
+        Raises:
+            AnnotationError: the name is no text, or leads outside the folder.
+        """
+        if not isinstance(name, str) or not name.strip() or "\0" in name:
+            raise AnnotationError(
+                f"{file}: expected a picture's file name, got '{shown(name)}'; correct the entry."
+            )
+        slashed = name.strip().replace("\\", "/")
+        spellings = dict.fromkeys([slashed, unquote(slashed)])
+        for spelling in spellings:
+            if (path := self._at(spelling, file)) is not None:
+                return [path]
+        for fold in (_composed, _plain):
+            for spelling in spellings:
+                if alike := self._folded(spelling, fold, whole):
+                    if fold is _plain:
+                        self.unlike.append(f"'{shown(name)}' is {alike[0].name}")
+                    return alike
+        return []
+
+    def known(self, name: object, file: Path, whole: bool = True) -> list[Path]:
+        """The same, none where the name is no text or leads outside the folder."""
+        try:
+            return self.matching(name, file, whole)
+        except AnnotationError:
+            return []
+
+    @cached_property
+    def pictures(self) -> list[Path]:
+        """Every picture and clip in the set's folder."""
+        return [path for path in files_below(self.root) if is_picture(path) or is_clip(path)]
+
+    def _at(self, name: str, file: Path) -> Path | None:
+        """The file at a path relative to the annotations or the set, None where there is none."""
+        inside = False
+        for place in dict.fromkeys((file.parent, self.root)):
+            for folder in (place, place / "images"):
+                # Compared as text, not resolved: a link that the user made may lead anywhere.
+                path = os.path.normpath(folder / name)
+                if path.startswith(self._below):
+                    inside = True
+                    if _is_file(Path(path)):
+                        return Path(path)
+        if not inside:
+            raise AnnotationError(
+                f"{file}: '{name[:200]}' lies outside {self.root}; "
+                f"put the pictures beside the annotations and name them by relative paths."
+            )
+        return None
+
+    def _folded(self, name: str, fold: Callable[[str], str], whole: bool) -> list[Path]:
+        """The pictures of a name, in its folders if any lie there, all spelled in one way."""
+        wanted = PurePosixPath(name)
+        folders = [fold(part) for part in wanted.parts[:-1]]
+        index = self._by_name(fold)
+        alike = index.get(fold(wanted.name)) or index.get(fold(_bare(wanted.name))) or []
+        if not folders:
+            return alike
+        inside = [path for path in alike if _parents(path, len(folders), fold) == folders]
+        return inside if inside or whole else alike
+
+    def _indexed(self, fold: Callable[[str], str]) -> dict[str, list[Path]]:
+        index: dict[str, list[Path]] = defaultdict(list)
+        for path in self.pictures:
+            for name in {path.name, _bare(path.name)}:
+                index[fold(name)].append(path)
+        return index
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", "_", unicodedata.normalize("NFKC", name).casefold())
+
+
+def _parents(path: Path, count: int, fold: Callable[[str], str]) -> list[str]:
+    """The last folders of a path."""
+    return [fold(part) for part in path.parts[-count - 1 : -1]]
+
+
+def _shared(path: Path, file: Path) -> int:
+    """Folders that two files share, from the root."""
+    pairs = zip(path.parent.parts, file.parent.parts, strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), len(file.parent.parts))
+
+
+def _bare(name: str) -> str:
+    """A file's name without the suffix of a picture or clip: some annotations leave it out."""
+    path = Path(name)
+    return path.stem if is_picture(path) or is_clip(path) else path.name
 
 
 def measured(
@@ -153,38 +275,48 @@ def measured(
     Args:
         images: of any size; one that is not `UNMEASURED` is a claim that is checked if the
             image has boxes. A path may be a clip's.
-        unreadable: "refuse" raises on a file that cannot be opened, "drop" leaves it out; where
-            notes are heard, either leaves it out and notes it, and all together raise.
+        unreadable: "refuse" raises on a file that cannot be opened, "drop" leaves it out.
         frames: how many are taken of a clip, evenly spaced.
 
     Raises:
         AnnotationError: a file cannot be opened, its size is not the one its boxes are for, or
             the images of a sequence differ in size.
     """
-    kept: list[AnnotatedImage] = []
-    failed: list[tuple[str, str]] = []
-    looks = looked(partial(_framed_and_size, frames=frames), images, workers=4)
-    for given, look in zip(images, looks, strict=True):
-        if isinstance(look, str):
-            failed.append((given.id, look))
+    sized, findings = measured_or_not(images, frames)
+    if findings and unreadable == "refuse":
+        reasons = few([finding.what for finding in findings])
+        raise AnnotationError(
+            f"{len(findings)} of {len(images)} images cannot be opened; copy them again, remove "
+            f"them, or read with unreadable='drop': {reasons}"
+        )
+    return sized
+
+
+def measured_or_not(
+    images: Sequence[AnnotatedImage], frames: int = 8
+) -> tuple[list[AnnotatedImage], list[Finding]]:
+    """The images that can be opened, with their sizes, and a finding for each that cannot.
+
+    Raises:
+        AnnotationError: see `measured`.
+    """
+    sized: list[AnnotatedImage] = []
+    findings: list[Finding] = []
+    results = looked(partial(_framed_and_size, frames=frames), images, workers=4)
+    for image, result in zip(images, results, strict=True):
+        if isinstance(result, str):
+            action = "copy it again, or remove it"
+            findings.append(Finding("unreadable", image.id, result, action))
             continue
-        image, size = look
+        framed, size = result
         if len(image.boxes) and image.size_wh not in (UNMEASURED, size):
             raise AnnotationError(
-                f"{image.path}: annotated as {image.size_wh[0]} x {image.size_wh[1]} px, the "
+                f"{framed.path}: annotated as {image.size_wh[0]} x {image.size_wh[1]} px, the "
                 f"file has {size[0]} x {size[1]} px, so its boxes would lie elsewhere; use the "
                 f"picture that was annotated, or correct the annotation."
             )
-        kept.append(replace(image, size_wh=size))
-    if heard() and len(failed) < len(images):
-        for where, why in failed:
-            note("unreadable", where, why, action="copy it again, or remove it")
-    elif failed and (unreadable == "refuse" or heard()):
-        raise AnnotationError(
-            f"{len(failed)} of {len(images)} images cannot be opened; copy them again, remove "
-            f"them, or read with unreadable='drop': {few([why for _, why in failed])}"
-        )
-    return kept
+        sized.append(replace(framed, size_wh=size))
+    return sized, findings
 
 
 def looked(
@@ -192,180 +324,14 @@ def looked(
 ) -> Iterator[Seen]:
     """What `look` returns of each image, in order; threads work a batch ahead and hold no more."""
 
-    def some(start: int) -> list[Seen]:
+    def of_several(start: int) -> list[Seen]:
         return [look(image) for image in images[start : start + _SOME]]
 
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(images), _BATCH):
             yield from chain.from_iterable(
-                pool.map(some, range(start, min(start + _BATCH, len(images)), _SOME))
+                pool.map(of_several, range(start, min(start + _BATCH, len(images)), _SOME))
             )
-
-
-def few(items: Sequence[str], at_most: int = 3) -> str:
-    """The first few of a list, in words."""
-    rest = len(items) - at_most
-    return ", ".join(items[:at_most]) + (f" and {rest} more" if rest > 0 else "")
-
-
-class PictureFinder:
-    """Finds the pictures that an annotation file names, inside the set's folder only.
-
-    Args:
-        root: folder of the set; nothing outside it is ever read.
-        source: the annotation file, tried first as the place names are relative to.
-    """
-
-    def __init__(self, root: Path, source: Path) -> None:
-        self.root = absolute(root)
-        self.source = absolute(source)
-        self.missing: list[str] = []
-        self._below = str(self.root / "_")[:-1]
-        self._namers: dict[str, str] = {}
-        places = [self.source.parent, self.root, self.source.parent / "images"]
-        self._places = [*dict.fromkeys([*places, self.root / "images"])]
-
-    def find(self, name: object, near: Path | None = None) -> Path | None:
-        """The file of that name; None, and noted in `missing`, where there is none.
-
-        Args:
-            name: as the annotations write it.
-            near: the file that names it where each picture has one; of several pictures of a name
-                the one that shares most folders with it is meant.
-
-        Raises:
-            AnnotationError: the name is no text, leads outside the folder, or fits two files.
-        """
-        if not isinstance(name, str) or not name.strip() or "\0" in name:
-            raise AnnotationError(
-                f"{self.source}: expected a picture's file name, got {name!r}; correct the entry."
-            )
-        inside, near = False, near and absolute(near)
-        for place in self._places if near is None else [near.parent, near.parent / "images"]:
-            # Compared as text, not resolved: a link that the user made may lead anywhere.
-            path = os.path.normpath(place / name.replace("\\", "/"))
-            if path.startswith(self._below):
-                inside = True
-                if (found := Path(path)).is_file():
-                    return found
-        if not inside:
-            raise AnnotationError(
-                f"{self.source}: '{name}' lies outside {self.root}; "
-                f"put the pictures beside the annotations and name them by relative paths."
-            )
-        wanted = Path(name.replace("\\", "/"))
-        alike = self._by_name.get(wanted.name) or self._by_name.get(_bare(wanted.name)) or []
-        ends = [one for one in alike if one.parts[-len(wanted.parts) : -1] == wanted.parts[:-1]]
-        alike = ends or alike
-        if near is not None and len(alike) > 1:
-            shared = [_shared(one, near) for one in alike]
-            alike = [one for one, count in zip(alike, shared, strict=True) if count == max(shared)]
-        if len(alike) > 1:
-            raise AnnotationError(
-                f"{self.source}: '{name}' may be {alike[0]} or {alike[1]}; keep one of them, or "
-                f"name pictures by their path relative to {self.root}."
-            )
-        if alike:
-            return alike[0]
-        self.lose(name, near)
-        return None
-
-    def lose(self, name: str, near: Path | None = None) -> None:
-        """Note a picture as missing."""
-        self.missing.append(name)
-        self._namers[name] = (near or self.source).name
-
-    def refuse_missing(self, total: int) -> None:
-        """Check that the pictures looked for were found; note each that was not.
-
-        Raises:
-            AnnotationError: none was, or some were not and nobody hears notes.
-        """
-        if heard() and len(self.missing) < total:
-            for name, rows in Counter(self.missing).items():
-                by = f"{rows} row{'s' * (rows > 1)} of {self._namers[name]}"
-                what = f"named by {by}, and not in {self.root}"
-                note("missing picture", name, what, "", rows, "put it there, or remove the rows")
-        elif self.missing:
-            raise AnnotationError(
-                f"{self.source}: {len(self.missing)} of {total} pictures are not in {self.root}: "
-                f"{few(self.missing)}; put them beside the file or in a folder 'images' there."
-            )
-
-    @cached_property
-    def pictures(self) -> list[Path]:
-        """Every picture and clip in the set's folder."""
-        return [path for path in files_below(self.root) if is_picture(path) or is_clip(path)]
-
-    @cached_property
-    def _by_name(self) -> dict[str, list[Path]]:
-        found: dict[str, list[Path]] = defaultdict(list)
-        for path in self.pictures:
-            for name in {path.name, _bare(path.name)}:
-                found[name].append(path)
-        return found
-
-
-def _shared(one: Path, other: Path) -> int:
-    """Folders that two files share, from the root."""
-    pairs = zip(one.parent.parts, other.parent.parts, strict=False)
-    return next((n for n, (a, b) in enumerate(pairs) if a != b), len(other.parent.parts))
-
-
-def _bare(name: str) -> str:
-    """A file's name without the suffix of a picture or clip: some annotations leave it out."""
-    path = Path(name.strip())
-    return path.stem if is_picture(path) or is_clip(path) else path.name
-
-
-def official_splits(root: Path) -> Callable[[Path], str | None]:
-    """A function giving the split that lists like `splits/test.txt` put a picture in, or None.
-
-    Lists lie in a folder `splits` in `root` or beside it, in `list` (change detection sets),
-    `trainval` (SAMRS) or VOC's `ImageSets/Main`, where `trainval.txt` is train if there is neither
-    of the two. They hold one picture a line: its path relative to the folder holding `splits` or
-    to `root`, or its name alone; a suffix may be left out.
-
-    Raises:
-        AnnotationError: a picture is in two lists.
-    """
-    listed: dict[str, str] = {}
-    bases = [root, *([root.parent] if root.name == "images" else [])]
-    for path, split in _split_files(bases):
-        for line in read_text(path).splitlines():
-            name = line.strip().replace("\\", "/").removeprefix("./")
-            if name and listed.setdefault(_without_suffix(name), split) != split:
-                raise AnnotationError(
-                    f"{path}: '{name}' is in the {listed[_without_suffix(name)]} list too; "
-                    f"leave each picture in one list."
-                )
-
-    def split_of(picture: Path) -> str | None:
-        if not listed:
-            return None
-        names = [image_id(picture, base) for base in bases if picture.is_relative_to(base)]
-        return next((listed[name] for name in [*names, picture.stem] if name in listed), None)
-
-    return split_of
-
-
-def _split_files(bases: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    for base in bases:
-        for folder in (
-            base / "splits",
-            base / "list",
-            base / "ImageSets" / "Main",
-            base / "trainval",
-        ):
-            paths = {path.stem.lower(): path for path in sorted(folder.glob("*.txt"))}
-            if "trainval" in paths and not {"train", "val"} & paths.keys():
-                paths["train"] = paths["trainval"]
-            yield from ((path, SPLITS[name]) for name, path in paths.items() if name in SPLITS)
-
-
-def _without_suffix(name: str) -> str:
-    path = Path(name)
-    return str(path.with_suffix("").as_posix() if path.suffix.lower() in SUFFIXES else name)
 
 
 def _framed_and_size(
@@ -380,15 +346,14 @@ def _framed_and_size(
         if image.frames:
             image = replace(image, frames=coregistered(image.frames))
         for path in image.frames[1:]:
-            if not is_frame(path) and (other := open_scene(path).size_wh) != size:
+            if is_frame(path):
+                continue
+            later = open_scene(path).size_wh
+            if later != size:
                 return (
-                    f"{path}: has {other[0]} x {other[1]} px and the first image of its sequence "
+                    f"{path}: has {later[0]} x {later[1]} px and the first image of its sequence "
                     f"{size[0]} x {size[1]} px"
                 )
     except ImageryError as error:
         return str(error)
     return image, size
-
-
-def _is_clutter(name: str) -> bool:
-    return name.startswith((".", "__"))

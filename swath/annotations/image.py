@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -91,56 +91,38 @@ class AnnotatedImage:
 
     def to_row(self) -> dict[str, Any]:
         """The image as a JSON object; `from_row` is the inverse."""
-        return {
-            "id": self.id,
-            "path": self.path,
-            "size_wh": list(self.size_wh),
-            "label": self.label,
-            "captions": list(self.captions),
-            "boxes": self.boxes.to_rows(),
-            "names": list(self.names),
-            "phrases": list(self.phrases),
-            "split": self.split,
-            "scene": self.scene,
-            "source": self.source,
-            "licence": self.licence,
-            "frames": list(self.frames),
-            "questions": [[one.question, one.answer, one.kind] for one in self.questions],
-            "faults": [list(one) for one in self.faults],
-            "listed": list(self.listed),
-        }
+        values = {name: getattr(self, name) for name in _FIELDS}
+        questions = [astuple(question) for question in self.questions]
+        return values | {"boxes": self.boxes.to_rows(), "questions": questions}
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> AnnotatedImage:
-        """The image that `to_row` wrote.
+        """The image that `to_row` wrote; fields that older versions lack are empty.
 
         Raises:
             FormatError: a field is missing, of another type, or does not fit the others.
         """
         try:
+            values = {name: _frozen(row[name]) for name in _FIELDS if name in row}
             width, height = row["size_wh"]
-            return cls(
-                id=row["id"],
-                path=row["path"],
-                size_wh=(int(width), int(height)),
-                label=row["label"],
-                captions=tuple(row["captions"]),
-                boxes=Boxes.from_rows(row["boxes"]),
-                names=tuple(row["names"]),
-                phrases=tuple(row["phrases"]),
-                split=row["split"],
-                scene=row["scene"],
-                source=row["source"],
-                licence=row["licence"],
-                frames=tuple(row.get("frames", ())),  # absent from files of older versions
-                questions=tuple(Question(*one) for one in row.get("questions", ())),
-                faults=tuple((kind, what) for kind, what in row.get("faults", ())),
-                listed=tuple(row.get("listed", ())),
-            )
+            values |= {
+                "size_wh": (int(width), int(height)),
+                "boxes": Boxes.from_rows(row["boxes"]),
+                "questions": tuple(Question(*texts) for texts in row.get("questions", ())),
+                "faults": tuple((kind, what) for kind, what in row.get("faults", ())),
+            }
+            return cls(**values)
         except ShapeError as error:
             raise FormatError(f"image row {row.get('id', '?')}: {error}") from None
         except (KeyError, TypeError, ValueError) as error:
             raise FormatError(f"image row {row.get('id', '?')}: {error!r}.") from None
+
+
+_FIELDS = tuple(spec.name for spec in fields(AnnotatedImage))
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def whole_lists(images: Sequence[AnnotatedImage]) -> list[AnnotatedImage]:

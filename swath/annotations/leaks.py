@@ -13,141 +13,124 @@ from scipy.sparse.csgraph import connected_components
 
 from swath.annotations.finding_pictures import few
 from swath.annotations.findings import Finding
-from swath.annotations.fingerprints import Look
+from swath.annotations.fingerprints import Look, near_pairs
 from swath.annotations.footprints import overlapping
 from swath.annotations.image import AnnotatedImage
-from swath.annotations.likeness import near_pairs
 
 _DEAL_ANEW = "deal the splits anew (annotations.keep_given_split=false annotations.split_by="
+
+Pictures = Sequence[tuple[AnnotatedImage, Look]]
+"""Images that can be decoded, and what they look like."""
 
 
 def leaks(images: Sequence[AnnotatedImage], looks: Sequence[Look | str]) -> list[Finding]:
     """What stands in two splits: files, scenes, ground, and pictures that look the same."""
-    sound = [(one, seen) for one, seen in zip(images, looks, strict=True) if isinstance(seen, Look)]
+    pictures = _decoded(images, looks)
     return [
-        *(finding for finding in _copies(sound) if finding.kind == "leak"),
+        *(finding for finding in _copies(pictures) if finding.kind == "leak"),
         *_split_scenes(images),
-        *_overlaps(sound),
-        *sorted(_near_copies(sound), key=lambda finding: "itself in" not in finding.what),
+        *_overlaps(pictures),
+        *sorted(_near_copies(pictures), key=lambda finding: "itself in" not in finding.what),
     ]
 
 
 def copies(images: Sequence[AnnotatedImage], looks: Sequence[Look | str]) -> list[Finding]:
     """Equal files within a split, and under two labels."""
-    sound = [(one, seen) for one, seen in zip(images, looks, strict=True) if isinstance(seen, Look)]
-    return [finding for finding in _copies(sound) if finding.kind != "leak"]
+    return [finding for finding in _copies(_decoded(images, looks)) if finding.kind != "leak"]
 
 
-Seen = Sequence[tuple[AnnotatedImage, Look]]
+def _decoded(images: Sequence[AnnotatedImage], looks: Sequence[Look | str]) -> Pictures:
+    pairs = zip(images, looks, strict=True)
+    return [(image, look) for image, look in pairs if isinstance(look, Look)]
 
 
-def _copies(sound: Seen) -> Iterator[Finding]:
-    same: dict[bytes, list[AnnotatedImage]] = defaultdict(list)
-    for image, seen in sound:
-        same[seen.digest].append(image)
-    for alike in same.values():
+def _placed(image: AnnotatedImage) -> str:
+    """The split that an image is in, in words."""
+    return image.split or "no split"
+
+
+def _copies(pictures: Pictures) -> Iterator[Finding]:
+    images_of: dict[bytes, list[AnnotatedImage]] = defaultdict(list)
+    for image, look in pictures:
+        images_of[look.digest].append(image)
+    for alike in images_of.values():
         if len(alike) == 1:
             continue
-        first, others = alike[0], alike[1:]
-        listed = few([image.id for image in others])
+        first, *again = alike
+        ids, count = few([image.id for image in again]), len(alike)
+        paths = {image.path for image in alike}
         if len({image.split for image in alike}) > 1:
-            placed = few([f"{image.id} ({image.split or 'no split'})" for image in others])
+            places = few([f"{image.id} ({_placed(image)})" for image in again])
             action = "keep one of them, or give them one scene so that they share a split"
-            if len({image.path for image in alike}) < len(alike):
+            if len(paths) < count:
                 action = f"split whole pictures, not expressions: {_DEAL_ANEW}image)"
-            yield Finding(
-                "leak",
-                first.id,
-                f"the same file is in {first.split or 'no split'} here and again as {placed}",
-                action,
-                len(alike),
-            )
-        elif len({image.path for image in alike}) > 1:
-            yield Finding(
-                "duplicate",
-                first.id,
-                f"the same file again as {listed}",
-                "keep one of them",
-                len(alike),
-            )
+            what = f"the same file is in {_placed(first)} here and again as {places}"
+            yield Finding("leak", first.id, what, action, count)
+        elif len(paths) > 1:
+            what = f"the same file again as {ids}"
+            yield Finding("duplicate", first.id, what, "keep one of them", count)
         labels = sorted({image.label for image in alike if image.label is not None})
         if len(labels) > 1:
-            yield Finding(
-                "two labels",
-                first.id,
-                f"the same file is labelled {' and '.join(labels)} (again as {listed})",
-                "decide for one label and remove the other file",
-                len(alike),
-            )
+            what = f"the same file is labelled {' and '.join(labels)} (again as {ids})"
+            action = "decide for one label and remove the other file"
+            yield Finding("two labels", first.id, what, action, count)
 
 
 def _split_scenes(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
     scenes: dict[str, list[AnnotatedImage]] = defaultdict(list)
     for image in images:
         scenes[image.scene].append(image)
-    for scene, some in scenes.items():
-        names = [image.split or "no split" for image in some]
-        if len(set(names)) > 1 and len({image.path for image in some}) > 1:
-            yield Finding(
-                "split scene",
-                scene,
-                f"its images lie in {' and '.join(sorted(set(names)))}",
-                f"put all images of a scene into one split, or {_DEAL_ANEW}scene)",
-                len(names),
+    for scene, of_scene in scenes.items():
+        splits = sorted({_placed(image) for image in of_scene})
+        if len(splits) > 1 and len({image.path for image in of_scene}) > 1:
+            what = f"its images lie in {' and '.join(splits)}"
+            action = f"put all images of a scene into one split, or {_DEAL_ANEW}scene)"
+            yield Finding("split scene", scene, what, action, len(of_scene))
+
+
+def _overlaps(pictures: Pictures) -> Iterator[Finding]:
+    for row, later, share in overlapping([look.ground for _, look in pictures]):
+        (image, look), (neighbour, other_look) = pictures[row], pictures[later]
+        if image.split == neighbour.split or image.scene == neighbour.scene:
+            continue  # what is in two splits of one scene is said of the scene
+        if look.digest != other_look.digest:
+            what = (
+                f"shares {share:.0%} of its ground with {neighbour.id}; one is in "
+                f"{_placed(image)}, the other in {_placed(neighbour)}"
             )
+            yield Finding("overlap", image.id, what, f"split by place: {_DEAL_ANEW}place)", 2)
 
 
-def _overlaps(sound: Seen) -> Iterator[Finding]:
-    for one, other, share in overlapping([seen.ground for _, seen in sound]):
-        (first, look_), (second, again) = sound[one], sound[other]
-        if first.split != second.split and look_.digest != again.digest:
-            if first.scene == second.scene:
-                continue  # said of their scene
-            yield Finding(
-                "overlap",
-                first.id,
-                f"shares {share:.0%} of its ground with {second.id}; one is in "
-                f"{first.split or 'no split'}, the other in {second.split or 'no split'}",
-                f"split by place: {_DEAL_ANEW}place)",
-                2,
-            )
-
-
-def _near_copies(sound: Seen) -> Iterator[Finding]:
+def _near_copies(pictures: Pictures) -> Iterator[Finding]:
     """Pictures that look the same, perhaps turned or mirrored, without being the same file."""
-    for alike, turned in _alike(sound):
-        first, *others = (sound[row][0] for row in alike)
-        listed = few([f"{image.id} ({image.split or 'no split'})" for image in others])
-        how = ", turned or mirrored" if turned else ""
-        across = len({image.split for image in (first, *others)}) > 1
-        yield Finding(
-            "leak" if across else "near duplicate",
-            first.id,
-            f"looks like {listed}{how}" + (f"; itself in {first.split or 'no split'}" * across),
-            "compare them and keep one"
-            + ", give all the same split, or deal anew (annotations.keep_given_split=false)"
-            * across,
-            len(alike),
-        )
+    for rows, turned in _alike(pictures):
+        first, *again = (pictures[row][0] for row in rows)
+        what = f"looks like {few([f'{image.id} ({_placed(image)})' for image in again])}"
+        what += ", turned or mirrored" if turned else ""
+        kind, action = "near duplicate", "compare them and keep one"
+        if len({image.split for image in (first, *again)}) > 1:
+            kind, what = "leak", f"{what}; itself in {_placed(first)}"
+            action += ", give all the same split, or deal anew (annotations.keep_given_split=false)"
+        yield Finding(kind, first.id, what, action, len(rows))
 
 
-def _alike(sound: Seen) -> Iterator[tuple[list[int], bool]]:
+def _alike(pictures: Pictures) -> Iterator[tuple[list[int], bool]]:
     """Rows of pictures that look the same, a file once a split; and whether some are turned."""
-    firsts = {(image.split, seen.digest): row for row, (image, seen) in enumerate(sound)}
+    firsts = {(image.split, look.digest): row for row, (image, look) in enumerate(pictures)}
     rows = sorted(firsts.values())
     if not rows:
         return
-    looks = [sound[row][1] for row in rows]
-    found = [
-        (one, other, form)
-        for one, other, form in near_pairs(
-            np.stack([seen.prints for seen in looks]), np.stack([seen.thumb for seen in looks])
-        )
-        if looks[one].digest != looks[other].digest
-    ]
-    turned = {one for *pair, form in found if form for one in pair}
-    for alike in _linked([pair[:2] for pair in found], len(rows)):
-        yield [rows[row] for row in alike], bool(turned.intersection(alike))
+    looks = [pictures[row][1] for row in rows]
+    prints = np.stack([look.prints for look in looks])
+    thumbs = np.stack([look.thumb for look in looks])
+    pairs: list[tuple[int, int]] = []
+    turned: set[int] = set()
+    for row, later, form in near_pairs(prints, thumbs):
+        if looks[row].digest != looks[later].digest:
+            pairs.append((row, later))
+            turned |= {row, later} if form else set()
+    for group in _linked(pairs, len(rows)):
+        yield [rows[row] for row in group], not turned.isdisjoint(group)
 
 
 def kept_together(
@@ -163,24 +146,24 @@ def kept_together(
         looks: of each.
         dealt: splits that images may be moved between; those given by a source are not.
     """
-    rows = [row for row, image in enumerate(images) if image.split in dealt]
-    seen_at = [(row, seen) for row in rows if isinstance(seen := looks[row], Look)]
-    pairs = [
-        (seen_at[one][0], seen_at[other][0])
-        for alike, _ in _alike([(images[row], seen) for row, seen in seen_at])
-        for one, other in pairwise(alike)
-    ]
+    movable = [row for row, image in enumerate(images) if image.split in dealt]
+    decoded = [(row, look) for row in movable if isinstance(look := looks[row], Look)]
+    pairs: list[tuple[int, int]] = []
+    for group, _ in _alike([(images[row], look) for row, look in decoded]):
+        pairs += pairwise(decoded[place][0] for place in group)
     first: dict[object, int] = {}
-    for row, key in [
-        *((row, seen.digest) for row, seen in seen_at),
-        *((row, ("scene", images[row].scene)) for row in rows),
-        *((row, ("path", images[row].path)) for row in rows),
-    ]:
-        if (before := first.setdefault(key, row)) != row:
+    keys: list[tuple[int, object]] = [(row, look.digest) for row, look in decoded]
+    keys += [(row, ("scene", images[row].scene)) for row in movable]
+    keys += [(row, ("path", images[row].path)) for row in movable]
+    for row, key in keys:
+        before = first.setdefault(key, row)
+        if before != row:
             pairs.append((before, row))
     splits = [str(image.split) for image in images]
-    lack = Counter(dict.fromkeys(dealt, 0))  # of each split, once those astride are taken out
-    astride = [one for one in _linked(pairs, len(images)) if len({splits[row] for row in one}) > 1]
+    groups = _linked(pairs, len(images))
+    astride = [group for group in groups if len({splits[row] for row in group}) > 1]
+    # What each split lacks once those astride are taken out.
+    lack = Counter(dict.fromkeys(dealt, 0))
     lack.update(splits[row] for group in astride for row in group)
     for group in sorted(astride, key=len, reverse=True):
         split = max(dealt, key=lambda name: lack[name])
@@ -195,14 +178,14 @@ def kept_together(
     ]
 
 
-def _linked(pairs: Sequence[tuple[int, int]], count: int) -> Iterator[list[int]]:
+def _linked(pairs: Sequence[tuple[int, int]], count: int) -> list[list[int]]:
     """Numbers below `count` that pairs join, directly or through others, each group in order."""
     if not pairs:
-        return
+        return []
     ones, others = np.array(pairs).T
     links = coo_array((np.ones(len(ones)), (ones, others)), shape=(count, count))
     _, groups = connected_components(links, directed=False)
-    joined = np.unique(np.concatenate([ones, others]))
-    order = joined[np.argsort(groups[joined], kind="stable")]
-    groups_of = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
-    yield from sorted(group.tolist() for group in groups_of)
+    members: dict[int, list[int]] = defaultdict(list)
+    for number in np.unique(np.array(pairs)).tolist():
+        members[groups[number]].append(number)
+    return sorted(members.values())

@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from swath.annotations.findings import UNREAD, Finding
 from swath.annotations.fingerprints import Look, looks_of
 from swath.annotations.image import AnnotatedImage, Question
 from swath.annotations.leaks import copies, leaks
+from swath.annotations.parsing import some_objects
 from swath.errors import AnnotationError
 
 __all__ = ["Finding", "lint", "looks_of", "readable", "text_faults", "usable"]
@@ -58,10 +60,9 @@ def lint(
         *leaks(images, looks),
         *_unreadable(images, looks),
         *copies(images, looks),
-        *_bad_boxes(images),
-        *_empty_captions(images),
-        *_bad_questions(images),
-        *_faults(images),
+        *(finding for image in images for finding in _bad_boxes(image)),
+        *(finding for image in images for finding in _bad_words(image)),
+        *(finding for image in images for finding in _faults(image)),
         *_spellings(images),
         *_small_classes(images),
         *_no_licence(images),
@@ -70,23 +71,14 @@ def lint(
 
 def usable(image: AnnotatedImage) -> AnnotatedImage:
     """The image without what lint says is left out: boxes, captions and questions of no use."""
-    kept = np.flatnonzero((image.boxes.areas > 0) & ~_wholly_outside(image))
-    captions = tuple(one for one in image.captions if _WORD.search(one))
-    questions = tuple(one for one in image.questions if not _problem(one))
-    if (len(kept), len(captions), len(questions)) == (
-        len(image.boxes),
-        len(image.captions),
-        len(image.questions),
-    ):
-        return image
-    return replace(
-        image,
-        boxes=image.boxes[kept],
-        names=tuple(image.names[row] for row in kept),
-        phrases=tuple(image.phrases[row] for row in kept),
-        captions=captions,
-        questions=questions,
-    )
+    shown = np.flatnonzero((image.boxes.areas > 0) & ~_wholly_outside(image)).tolist()
+    if len(shown) < len(image.boxes):
+        image = some_objects(image, shown)
+    captions = tuple(filter(_WORD.search, image.captions))
+    questions = tuple(question for question in image.questions if not _problem(question))
+    if (len(captions), len(questions)) != (len(image.captions), len(image.questions)):
+        image = replace(image, captions=captions, questions=questions)
+    return image
 
 
 def readable(
@@ -103,15 +95,15 @@ def readable(
         AnnotationError: some are missing or damaged and the policy is to refuse, or all are.
     """
     bad = {finding.where: finding.what for finding in findings if finding.kind in UNREAD}
-    left = tuple(image for image in images if image.id not in bad)
-    if bad and (policy == "refuse" or not left):
+    sound = tuple(image for image in images if image.id not in bad)
+    if bad and (policy == "refuse" or not sound):
         where, what = next(iter(bad.items()))
         raise AnnotationError(
-            f"{len(bad)} of {len(bad) + len(left)} pictures missing or not readable, first {where} "
-            f"({what}); `swath check` lists them. Copy them again, or leave them out with "
+            f"{len(bad)} of {len(bad) + len(sound)} pictures missing or not readable, first "
+            f"{where} ({what}); `swath check` lists them. Copy them again, or leave them out with "
             f"annotations.unreadable=drop."
         )
-    return left
+    return sound
 
 
 def lacks_noun(question: str) -> bool:
@@ -149,57 +141,37 @@ def _wholly_outside(image: AnnotatedImage) -> NDArray[np.bool_]:
     return np.logical_or.reduce(edges)
 
 
-def _bad_boxes(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
-    for image in images:
-        if not len(image.boxes):
-            continue
-        beyond = np.maximum(-image.boxes.quads, image.boxes.quads - np.array(image.size_wh))
-        allowed = max(1.0, OUTSIDE_SHARE * max(image.size_wh))
-        outside = int((beyond.max(axis=(1, 2)) > allowed).sum())
-        if outside:
-            width, height = image.size_wh
-            lost = int(_wholly_outside(image).sum())
-            yield Finding(
-                "box outside",
-                image.id,
-                f"{outside} of {len(image.boxes)} boxes reach up to {beyond.max():.0f} px beyond "
-                f"the image of {width} x {height} px"
-                + (f", {lost} lie wholly outside" if lost else ""),
-                "check that boxes and picture have the same size, or clip the boxes",
-                outside,
-            )
-        flat = int((image.boxes.areas <= 0).sum())
-        if flat:
-            yield Finding(
-                "box without area",
-                image.id,
-                f"{flat} of {len(image.boxes)} boxes cover nothing",
-                "correct or remove them",
-                flat,
-            )
+def _bad_boxes(image: AnnotatedImage) -> Iterator[Finding]:
+    boxes, count = image.boxes, len(image.boxes)
+    if not count:
+        return
+    beyond = np.maximum(-boxes.quads, boxes.quads - np.array(image.size_wh))
+    allowed = max(1.0, OUTSIDE_SHARE * max(image.size_wh))
+    outside = int((beyond.max(axis=(1, 2)) > allowed).sum())
+    if outside:
+        width, height = image.size_wh
+        lost = int(_wholly_outside(image).sum())
+        what = (
+            f"{outside} of {count} boxes reach up to {beyond.max():.0f} px beyond the image of "
+            f"{width} x {height} px" + (f", {lost} lie wholly outside" if lost else "")
+        )
+        action = "check that boxes and picture have the same size, or clip the boxes"
+        yield Finding("box outside", image.id, what, action, outside)
+    flat = int((boxes.areas <= 0).sum())
+    if flat:
+        what = f"{flat} of {count} boxes cover nothing"
+        yield Finding("box without area", image.id, what, "correct or remove them", flat)
 
 
-def _empty_captions(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
-    for image in images:
-        empty = [caption for caption in image.captions if not _WORD.search(caption)]
-        if empty:
-            yield Finding(
-                "empty caption",
-                image.id,
-                f"{len(empty)} of {len(image.captions)} captions hold no word: {few(empty)!r}",
-                "write a sentence, or remove the caption",
-                len(empty),
-            )
-
-
-def _problem(one: Question) -> str:
+def _problem(question: Question) -> str:
     """The kind of finding that leaves a question out, "" for a sound one."""
-    if not _WORD.search(one.question) or not one.answer.strip():
+    if not _WORD.search(question.question) or not question.answer.strip():
         return "empty question"
-    return "missing noun" if lacks_noun(one.question) else ""
+    return "missing noun" if lacks_noun(question.question) else ""
 
 
-_QUESTIONS = {
+_WORDS = {
+    "empty caption": ("captions hold no word", "write a sentence, or remove the caption"),
     "empty question": (
         "questions ask nothing or have no answer",
         "write both, or remove the question",
@@ -208,74 +180,65 @@ _QUESTIONS = {
 }
 
 
-def _bad_questions(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
-    for image in images:
-        for kind, (what, action) in _QUESTIONS.items():
-            bad = [one.question for one in image.questions if _problem(one) == kind]
-            if bad:
-                told = f"{len(bad)} of {len(image.questions)} {what}: {few(bad)!r}"
-                yield Finding(kind, image.id, told, action, len(bad))
+def _bad_words(image: AnnotatedImage) -> Iterator[Finding]:
+    """Captions without words, and questions that cannot be answered."""
+    texts: dict[str, list[str]] = defaultdict(list)
+    texts["empty caption"] = [text for text in image.captions if not _WORD.search(text)]
+    for question in image.questions:
+        texts[_problem(question)].append(question.question)
+    for kind, (what, action) in _WORDS.items():
+        if bad := texts[kind]:
+            total = len(image.captions if kind == "empty caption" else image.questions)
+            counted = f"{len(bad)} of {total} {what}: {few(bad)!r}"
+            yield Finding(kind, image.id, counted, action, len(bad))
 
 
-def _faults(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
+def _faults(image: AnnotatedImage) -> Iterator[Finding]:
     """What readers noted, and boxes written in texts that no image can hold."""
-    for image in images:
-        texts = [text for one in image.questions for text in (one.question, one.answer)]
-        texts += [*image.captions, *(phrase for phrase in image.phrases if phrase)]
-        found: dict[str, list[str]] = defaultdict(list)
-        for kind, what in (
-            *image.faults,
-            *(fault for text in texts for fault in text_faults(text)),
-        ):
-            found[kind].append(what)
-        for kind, said in found.items():
-            yield Finding(kind, image.id, few(said), "correct the row, or remove it", len(said))
+    texts = [*image.captions, *filter(None, image.phrases)]
+    for question in image.questions:
+        texts += [question.question, question.answer]
+    faults: dict[str, list[str]] = defaultdict(list)
+    for kind, what in (*image.faults, *chain.from_iterable(map(text_faults, texts))):
+        faults[kind].append(what)
+    for kind, whats in faults.items():
+        yield Finding(kind, image.id, few(whats), "correct the row, or remove it", len(whats))
 
 
 def _spellings(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
     """Classes of scenes, or of objects, that differ in case, punctuation or a plural only."""
-    labels = Counter(image.label for image in images if image.label is not None)
     names = Counter(name for image in images for name in image.names)
-    for counts in (labels, names):
+    for counts in (_labels(images), names):
         alike: dict[str, list[str]] = defaultdict(list)
         for name in counts:
             alike[re.sub(r"[\W_]", "", name.casefold())].append(name)
         for word in [*alike]:
-            plurals = {f"{word}s", f"{word}es", f"{word.removesuffix('y')}ies"} - {word}
-            alike[word] += [name for one in sorted(plurals) for name in alike.pop(one, ())]
+            for plural in sorted({f"{word}s", f"{word}es", f"{word.removesuffix('y')}ies"}):
+                alike[word] += alike.pop(plural, []) if plural != word else []
         for spellings in alike.values():
             if len(spellings) > 1:
-                said = [f"'{name}' ({counts[name]})" for name in spellings]
-                yield Finding(
-                    "spelling",
-                    spellings[0],
-                    f"one class spelled in {len(spellings)} ways: {few(said)}",
-                    "rename all to one of them, as with annotations.classes",
-                    sum(counts[name] for name in spellings),
-                )
+                counted = few([f"'{name}' ({counts[name]})" for name in spellings])
+                what = f"one class spelled in {len(spellings)} ways: {counted}"
+                action = "rename all to one of them, as with annotations.classes"
+                total = sum(counts[name] for name in spellings)
+                yield Finding("spelling", spellings[0], what, action, total)
+
+
+def _labels(images: Sequence[AnnotatedImage]) -> Counter[str]:
+    return Counter(image.label for image in images if image.label is not None)
 
 
 def _small_classes(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
-    counts = Counter(image.label for image in images if image.label is not None)
-    for label, count in counts.items():
+    action = f"add images up to {SMALL_CLASS} or more, merge the class or leave it out"
+    for label, count in _labels(images).items():
         if count < SMALL_CLASS:
-            yield Finding(
-                "small class",
-                label,
-                f"{count} image{'s' if count > 1 else ''} only",
-                f"add images up to {SMALL_CLASS} or more, merge the class or leave it out",
-                count,
-            )
+            what = f"{count} image{'s' if count > 1 else ''} only"
+            yield Finding("small class", label, what, action, count)
 
 
 def _no_licence(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
+    action = "find out whether the model may be shared, and say it in annotations.licence"
     counts = Counter(image.source or "(no source)" for image in images if not image.licence)
     for source, count in counts.items():
-        yield Finding(
-            "no licence",
-            source,
-            f"{count} images state no licence",
-            "find out whether the model may be shared before sharing it, and say it in "
-            "annotations.licence",
-            count,
-        )
+        what = f"{count} images state no licence"
+        yield Finding("no licence", source, what, action, count)

@@ -1,19 +1,21 @@
-"""What annotation rows hold: boxes in any of their spellings, and what they make of a picture."""
+"""`Row`: what a format says of a picture, in plain values; and boxes in any of their spellings."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from swath.annotations.finding_pictures import UNMEASURED, image_id
-from swath.annotations.image import AnnotatedImage
+from swath.annotations.finding_pictures import UNMEASURED, shown
+from swath.annotations.image import AnnotatedImage, Question
 from swath.boxes import Boxes, rectangle_around
 from swath.dialect import BRACKETED, ORIENTED, from_grid, numbers
 from swath.errors import AnnotationError, ImageryError
@@ -22,33 +24,164 @@ from swath.imagery.opening import open_scene
 OBJECT = "object"
 """Class of a box whose source names none."""
 
+Size = tuple[int, int]
+Quad = NDArray[np.float64]  # (4, 2)
 
-def image_of(picture: Path, root: Path, **said: Any) -> AnnotatedImage:
-    """A picture of the set in `root`, named by its path and not measured, and what is said of it.
+
+class Outline(NamedTuple):
+    """An object of a picture.
 
     Args:
-        picture: the file, in that folder.
-        root: the set's folder.
-        said: fields of the image, those that its path would give among them.
+        corners: (4, 2) pixels, also as eight numbers in a row.
+        name: its class.
+        phrase: what singles it out, None where nothing does.
     """
-    about = {"path": str(picture), "size_wh": UNMEASURED, "source": root.name, **said}
-    return AnnotatedImage(id=about.pop("id", "") or image_id(picture, root), **about)
+
+    corners: ArrayLike
+    name: str = OBJECT
+    phrase: str | None = None
 
 
-def objects(rows: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
-    """The fields of an image that objects fill: of each its corners, class and, if any, phrase."""
-    quads, names, *phrases = [*zip(*rows, strict=True)] or ((), ())
-    boxes = Boxes(np.array(quads)) if quads else Boxes.empty()
-    return {"boxes": boxes, "names": names, "phrases": phrases[0] if phrases else ()}
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a place in an annotation file says of a picture, a clip, or several in order of time.
+
+    Args:
+        where: file and row, for errors.
+        pictures: names as the file writes them; a path for a picture that the format found.
+        outlines: objects, in pixels of the first picture; or what gives them, told its size.
+        label: scene class; or what tells it from the picture's path.
+        captions: sentences on the whole picture.
+        questions: what is asked about it.
+        split: as the row or its folder says, which counts before any list.
+        other_split: as the file's name says, which counts where no list does.
+        id: of the image; "" for the path of its picture in the set.
+        scene: that it is of; "" for its own.
+        size_wh: for which its boxes are said to be.
+        licence: of the picture.
+        faults: kind and words of what is wrong with it, for lint.
+        joins: whether other rows may speak of the same picture.
+        beside: whether it only adds to what other rows say.
+        partial: whether its outlines leave out objects that are there.
+    """
+
+    where: str
+    pictures: Sequence[Any]
+    outlines: Sequence[Outline] | Callable[[Size], Sequence[Outline]] = ()
+    label: str | Callable[[Path], str | None] | None = None
+    captions: Iterable[str] = ()
+    questions: Iterable[Question] = ()
+    split: str | None = None
+    other_split: str | None = None
+    id: str = ""
+    scene: str = ""
+    size_wh: Size = UNMEASURED
+    licence: str | None = None
+    faults: Sequence[tuple[str, str]] = ()
+    joins: bool = False
+    beside: bool = False
+    partial: bool = False
 
 
-def some_objects(image: AnnotatedImage, rows: Sequence[int], **said: Any) -> AnnotatedImage:
-    """The image with the objects of some rows, and with what else is said of it now."""
-    kept = [(image.boxes.quads[row], image.names[row], image.phrases[row]) for row in rows]
-    return replace(image, **objects(kept) | said)
+def objects(outlines: Sequence[Outline]) -> dict[str, Any]:
+    """The fields of an image that objects fill.
+
+    Raises:
+        ShapeError: a corner is not finite.
+    """
+    if not outlines:
+        return {}
+    corners, names, phrases = zip(*outlines, strict=True)
+    return {"boxes": Boxes.from_rows(corners), "names": names, "phrases": phrases}
 
 
-def size_of(picture: Path, where: str) -> tuple[int, int]:
+def scaled(outlines: Sequence[Outline], size_wh: Size) -> list[Outline]:
+    """Objects in pixels, from shares of a picture's width and height."""
+    return [outline._replace(corners=np.asarray(outline.corners) * size_wh) for outline in outlines]
+
+
+def outlines_of(image: AnnotatedImage) -> list[Outline]:
+    """The objects of an image; `objects` is the inverse."""
+    return [*map(Outline, image.boxes.quads, image.names, image.phrases)]
+
+
+def some_objects(image: AnnotatedImage, rows: Sequence[int], **fields: Any) -> AnnotatedImage:
+    """The image with the objects of some rows, and with other fields as they are given."""
+    outlines = outlines_of(image)
+    chosen = objects([outlines[row] for row in rows])
+    none: dict[str, Any] = {"boxes": Boxes.empty(), "names": (), "phrases": ()}
+    return replace(image, **none | chosen | fields)
+
+
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _as_flag(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+Id = Annotated[str, BeforeValidator(_as_text)]
+"""Number or text: 7 and "7" are one."""
+
+Flag = Annotated[bool, BeforeValidator(_as_flag)]
+"""Yes or no; the texts "0" and "false" are no."""
+
+
+class Entry(BaseModel):
+    """A row from outside, checked where it enters; fields that it does not name are let be."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
+SomeEntry = TypeVar("SomeEntry", bound=Entry)
+
+
+def checked(kind: type[SomeEntry], value: Any, where: str) -> SomeEntry:
+    """A row of a kind.
+
+    Raises:
+        AnnotationError: a field is missing or of another type.
+    """
+    if not isinstance(value, dict):
+        raise AnnotationError(f"{where} is no object but '{shown(value)}'; is the file whole?")
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise AnnotationError(
+            f"{where}: {field + ': ' if field else ''}{first['msg'][0].lower()}{first['msg'][1:]}, "
+            f"got '{shown(first['input'])}'; correct it."
+        ) from None
+
+
+def upright(x1: float, y1: float, x2: float, y2: float) -> Quad:
+    """Corners of a horizontal box."""
+    return Boxes.from_hbb([x1, y1, x2, y2]).quads[0]
+
+
+def corners_of(points: Sequence[float] | NDArray[np.float64], where: str) -> Quad:
+    """Corners of the smallest rectangle around an outline; four points stay as they are.
+
+    Args:
+        points: x and y in turns.
+        where: they stand, for the error.
+
+    Raises:
+        AnnotationError: they are fewer than three, or one is not finite.
+    """
+    values = np.asarray(points, dtype=np.float64)
+    if values.size < 6 or values.size % 2 or not np.isfinite(values).all():
+        raise AnnotationError(
+            f"{where}: expected an outline of three points or more, got "
+            f"'{shown(values.ravel().tolist())}'."
+        )
+    pairs = values.reshape(-1, 2)
+    return pairs if len(pairs) == 4 else rectangle_around(pairs)
+
+
+def size_of(picture: Path, where: str) -> Size:
     """Width and height of a picture that boxes are shares of.
 
     Raises:
@@ -60,7 +193,7 @@ def size_of(picture: Path, where: str) -> tuple[int, int]:
         raise AnnotationError(f"{where}: {error}") from None
 
 
-def boxes_of(value: Any, size_wh: tuple[int, int], where: str) -> Boxes:
+def boxes_of(value: Any, size_wh: Size, where: str) -> Boxes:
     """Boxes of corners, polygons, WKT, or text on a 0 to 100 grid.
 
     Args:
@@ -73,102 +206,81 @@ def boxes_of(value: Any, size_wh: tuple[int, int], where: str) -> Boxes:
     Raises:
         AnnotationError: there is none, or a text's grid is of a picture of unknown size.
     """
-    try:
-        if isinstance(value, str) and value.lstrip().upper().startswith(
-            ("POLYGON", "MULTIPOLYGON")
-        ):
-            return Boxes(around(shapely.from_wkt(value))[None])
-        if isinstance(value, str):
-            found = numbers(ORIENTED, value)
-            if not len(found):
-                found = numbers(BRACKETED, value)
-            if size_wh != UNMEASURED and len(found):
-                return from_grid(found, size_wh)
-        elif isinstance(value, list) and value:
+    if isinstance(value, str):
+        if value.lstrip().upper().startswith(("POLYGON", "MULTIPOLYGON")):
+            return Boxes(corners_of_wkt(value, where)[None])
+        rows = numbers(ORIENTED, value)
+        if not len(rows):
+            rows = numbers(BRACKETED, value)
+        if size_wh != UNMEASURED and len(rows):
+            return from_grid(rows, size_wh)
+    elif isinstance(value, list) and value:
+        try:
             return Boxes(np.array([*_quads(value)]))
-    except (TypeError, ValueError, shapely.errors.ShapelyError):
-        pass
+        except (TypeError, ValueError, RecursionError, AnnotationError):
+            pass
     raise AnnotationError(
         f"{where}: expected boxes as corners, polygons or {{<x1><y1><x2><y2>}} on a picture whose "
-        f"size is known, got '{str(value)[:60]}'."
+        f"size is known, got '{shown(value)}'."
     )
 
 
-def _quads(value: list[Any]) -> list[NDArray[np.float64]]:
+def _quads(value: list[Any]) -> list[Quad]:
     """Corners of a box, a polygon, or a list of them."""
     if not isinstance(value, list):
         raise ValueError("no list")
-    if all(isinstance(one, int | float) for one in value):
-        flat = np.asarray(value, dtype=np.float64)
-        if len(flat) == 4:
-            return [Boxes.from_hbb(flat).quads[0]]
-        if len(flat) < 6 or len(flat) % 2:
-            raise ValueError("neither corners nor points")
-        points = flat.reshape(-1, 2)
-        return [points if len(points) == 4 else rectangle_around(points)]
-    if all(isinstance(one, list) and len(one) == 2 for one in value) and all(
-        isinstance(number, int | float) for point in value for number in point
-    ):
+    if all(isinstance(number, int | float) for number in value):
+        if len(value) == 4:
+            return [upright(*value)]
+        return [corners_of(value, "")]
+    points = all(isinstance(point, list) and len(point) == 2 for point in value)
+    if points and all(isinstance(number, int | float) for point in value for number in point):
         return _quads([number for point in value for number in point])
-    return [quad for one in value for quad in _quads(one)]
+    return [quad for part in value for quad in _quads(part)]
 
 
-def around(shape: shapely.Geometry) -> NDArray[np.float64]:
-    """(4, 2) corners of the smallest rectangle around a polygon.
+def corners_of_wkt(text: object, where: str) -> Quad:
+    """(4, 2) corners of the smallest rectangle around a polygon in WKT.
 
     Raises:
-        ValueError: it holds no point.
+        AnnotationError: it is none, or holds no point.
     """
-    points = shapely.get_coordinates(shape)
-    if not len(points) or not np.isfinite(points).all():
-        raise ValueError("no points")
+    try:
+        points = shapely.get_coordinates(shapely.from_wkt(text))
+    except (TypeError, shapely.errors.ShapelyError) as error:
+        raise AnnotationError(
+            f"{where}: expected a polygon as WKT ({shown(str(error))})."
+        ) from None
+    if len(points) < 3 or not np.isfinite(points).all():
+        raise AnnotationError(f"{where}: a polygon without points, '{shown(text)}'.")
     return rectangle_around(points)
+
+
+def numbers_in(fields: Sequence[str], where: str) -> list[float]:
+    """The fields as numbers.
+
+    Raises:
+        AnnotationError: one is none, or not finite.
+    """
+    try:
+        values = [float(field) for field in fields]
+    except ValueError:
+        values = [math.nan]
+    if not all(map(math.isfinite, values)):
+        raise AnnotationError(
+            f"{where}: expected numbers, got '{shown(' '.join(fields))}'; correct the line."
+        )
+    return values
 
 
 def class_of(phrase: str) -> str:
     """Class of an object of which only a phrase is known: the phrase if it is a word or two."""
     words = phrase.lower().strip(" .").split()
-    bare = words[1:] if len(words) == 2 and words[0] in ("a", "an", "the", "one", "1") else words
-    return " ".join(bare) if 0 < len(words) <= 2 else OBJECT
+    if len(words) == 2 and words[0] in ("a", "an", "the", "one", "1"):
+        return words[1]
+    return " ".join(words) if 0 < len(words) <= 2 else OBJECT
 
 
 def sentence(text: str) -> str:
     """Words left over from marked up text, with one blank between two and none before a stop."""
     return re.sub(r"\s+([.,;:])", r"\1", " ".join(text.split()))
-
-
-def put(images: dict[str, AnnotatedImage], image: AnnotatedImage, where: str) -> None:
-    """Add what a row says of an image to what others have said.
-
-    Raises:
-        AnnotationError: they contradict each other.
-    """
-    known = images.setdefault(image.id, image)
-    if known is not image:
-        images[image.id] = _joined(known, image, where)
-
-
-def _joined(one: AnnotatedImage, other: AnnotatedImage, where: str) -> AnnotatedImage:
-    for key in ("path", "label", "split", "frames"):
-        first, second = getattr(one, key), getattr(other, key)
-        if first and second and first != second:
-            raise AnnotationError(
-                f"{where}: {one.id} has {key} {second!r} here and {first!r} before; "
-                f"correct one of them."
-            )
-    return replace(
-        one,
-        label=one.label or other.label,
-        split=one.split or other.split,
-        captions=tuple(dict.fromkeys((*one.captions, *other.captions))),
-        questions=tuple(dict.fromkeys((*one.questions, *other.questions))),
-        **objects(_told_apart(one, other)),
-    )
-
-
-def _told_apart(*images: AnnotatedImage) -> Iterable[tuple[Any, ...]]:
-    """Corners, class and phrase of each object, once where two rows speak of one."""
-    rows = (
-        row for one in images for row in zip(one.boxes.quads, one.names, one.phrases, strict=True)
-    )
-    return {(quad.tobytes(), *words): (quad, *words) for quad, *words in rows}.values()

@@ -13,9 +13,8 @@ from swath.annotations.findings import Finding
 from swath.annotations.footprints import TOUCHING, footprint, overlapping
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.licences import licence_of
-from swath.annotations.notes import noted
 from swath.annotations.parsing import some_objects
-from swath.annotations.readers import read
+from swath.annotations.readers import read_sound
 from swath.annotations.splits import complete_splits, limit_per_class, split_images
 from swath.errors import AnnotationError, RecipeError
 from swath.imagery.synthetic import SCENE_KINDS
@@ -74,11 +73,12 @@ def gather(
     else:
         given = [section.source] if isinstance(section.source, str) else section.source or []
         sources = [Path(source) for source in given]
-        with noted() as found:
-            parts = [
-                read(one, section.format, section.unreadable, frames, drawings) for one in sources
-            ]
-        parts = _told_apart(parts, sources)
+        readings = [
+            read_sound(source, section.format, frames, drawings, section.class_field)
+            for source in sources
+        ]
+        found = [finding for reading in readings for finding in reading.findings]
+        parts = _told_apart([reading.images for reading in readings], sources)
         parts = _licensed(parts, sources, section.licence)
     part_of = {image.id: number for number, part in enumerate(parts) for image in part}
     images = [image for part in parts for image in part]

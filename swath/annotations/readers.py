@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-from swath.annotations.finding_pictures import Unreadable, absolute, few, measured, pictures_below
+from swath.annotations.finding_pictures import (
+    Unreadable,
+    few,
+    measured,
+    measured_or_not,
+    pictures_below,
+)
+from swath.annotations.findings import Finding
 from swath.annotations.formats import (
     captions,
     coco,
@@ -18,17 +25,18 @@ from swath.annotations.formats import (
     grounded,
     llava,
     masks,
+    rsivqa,
     rsvqa,
+    table,
     vectors,
     voc,
     xbd,
     yolo,
 )
-from swath.annotations.formats import rsivqa as questions
-from swath.annotations.formats import table as rows
-from swath.annotations.image import AnnotatedImage, whole_lists
+from swath.annotations.image import AnnotatedImage
 from swath.annotations.licences import ABOUT
-from swath.annotations.notes import files_used, note
+from swath.annotations.parsing import Row
+from swath.annotations.source import Source
 from swath.annotations.tables import TABLES, forget, table_files
 from swath.errors import AnnotationError
 from swath.registry import Registry
@@ -41,30 +49,35 @@ class Reader:
     Args:
         name: what a recipe calls it.
         recognises: whether a folder or file is of this format.
-        read: the images in it, sizes left `UNMEASURED` or as the annotations claim.
+        rows: what each row of the format says of its picture.
         says: what the format looks like, for the error when none fits.
-        stream: the images one at a time, where the format can be read so.
         partial: whether boxes may leave out objects of their classes.
-        unpacks: whether `read` takes, as `pictures`, a folder for pictures held in the rows.
     """
 
     name: str
     recognises: Callable[[Path], bool]
-    read: Callable[..., list[AnnotatedImage]]
+    rows: Callable[[Source], Iterator[Row]]
     says: str
     partial: bool = False
-    unpacks: bool = False
-    stream: Callable[[Path], Iterator[AnnotatedImage]] | None = None
 
 
-_MASKS = {"masks", "label", "labels", "targets", "segmentationclass", "segmentationobject"}
-"""Folders of pictures that annotate others."""
+@dataclass(frozen=True)
+class Reading:
+    """What a folder or file holds.
+
+    Args:
+        images: each with its size in pixels.
+        findings: what was left out, chosen or not understood.
+    """
+
+    images: list[AnnotatedImage]
+    findings: list[Finding] = field(default_factory=list)
 
 
-def _of(module: ModuleType, says: str, **more: Any) -> Reader:
+def _of(module: ModuleType, says: str, partial: bool = False) -> Reader:
     """The reader that a module is."""
     name = module.__name__.rpartition(".")[2]
-    return Reader(name, module.recognises, module.read, says, **more)
+    return Reader(name, module.recognises, module.rows, says, partial)
 
 
 _ROWS = (
@@ -79,11 +92,8 @@ _ROWS = (
         llava,
         "LLaVA JSON (image, conversations), or JSON Lines of OpenAI's and Mistral's messages",
         partial=True,
-        unpacks=True,
     ),
-    _of(
-        captions, "a caption JSON with its pictures beside it or in images/", stream=captions.stream
-    ),
+    _of(captions, "a caption JSON with its pictures beside it or in images/"),
     _of(coco, "a COCO JSON of boxes, also in annotations/ or as <split>/_annotations.coco.json"),
     _of(voc, "an XML file of boxes a picture: Pascal VOC, DIOR, DIOR-RSVG or FAIR1M"),
     _of(
@@ -93,14 +103,11 @@ _ROWS = (
     _of(
         dota,
         "images/ beside labelTxt/ with a DOTA text file a picture, also in train/, val/ and test/",
-        stream=dota.stream,
     ),
     _of(masks, "A/, B/ and label/ with change masks, or images/ beside masks/ of classes"),
     _of(vectors, "a GeoJSON, GeoPackage or Shapefile beside the rasters it lies on"),
     _of(
-        rows,
-        "a CSV, JSON or JSONL table of image, video or frames with caption, question or box",
-        stream=rows.stream,
+        table, "a CSV, JSON or JSONL table of image, video or frames with caption, question or box"
     ),
     _of(
         folders,
@@ -108,11 +115,11 @@ _ROWS = (
     ),
     Reader(
         "classes",
-        rows.recognises_classes,
-        rows.read,
+        table.recognises_classes,
+        table.rows,
         "a CSV, JSON or JSONL table of image and label",
     ),
-    _of(questions, "a text file of lines `picture:question?answer` with its pictures beside it"),
+    _of(rsivqa, "a text file of lines `picture:question?answer` with its pictures beside it"),
 )
 
 READERS: Registry[Reader] = Registry("reader", "swath.readers", {row.name: row for row in _ROWS})
@@ -149,7 +156,7 @@ def read(
     frames: int = 8,
     pictures: Path | None = None,
 ) -> list[AnnotatedImage]:
-    """The annotated images of a folder or file, each with its size in pixels.
+    """The annotated images of a folder or file, all of them.
 
     Questions in RSIVQA's text beside any format are added to its images.
 
@@ -162,51 +169,69 @@ def read(
         pictures: folder that pictures held in the rows (data URLs) are written to.
 
     Raises:
-        AnnotationError: the format is not recognised, or the annotations are wrong.
+        AnnotationError: the format is not recognised, a row is wrong or a picture is missing.
         RequestError: there is no reader of that name.
     """
-    path = Path(path)
-    if format == "auto":
-        reader = recognise(path)
-    else:
-        reader = READERS.get(format)
-        if not path.exists():
-            raise AnnotationError(f"{path}: no such folder or file; check the path.")
-    with files_used() as used:
-        images = reader.read(path, pictures) if reader.unpacks else reader.read(path)
+    source = Source(Path(path), pictures)
+    images = unmeasured(source, format, strict=True)
+    return measured(images, unreadable, frames)
+
+
+def read_sound(
+    path: Path | str,
+    format: str = "auto",
+    frames: int = 8,
+    pictures: Path | None = None,
+    class_field: str = "",
+) -> Reading:
+    """What `read` gives, but for wrong rows and lost pictures, which are left out and named.
+
+    Args:
+        path: as in `read`.
+        format: as in `read`.
+        frames: as in `read`.
+        pictures: as in `read`.
+        class_field: property of features that holds their class, "" to look for it.
+
+    Raises:
+        AnnotationError: the format is not recognised, or nothing of the annotations is sound.
+        RequestError: there is no reader of that name.
+    """
+    source = Source(Path(path), pictures, class_field)
+    images = unmeasured(source, format, strict=False)
+    sized, unreadable = measured_or_not(images, frames)
+    if not sized:
+        sized = measured(images, "refuse", frames)  # raises, naming them
+    return Reading(sized, [*source.findings, *unreadable])
+
+
+def unmeasured(source: Source, format: str, strict: bool = True) -> list[AnnotatedImage]:
+    """The images of a source, no picture of which is opened; its findings say what was left out.
+
+    Raises:
+        AnnotationError: see `read`, or, where it is not `strict`, `read_sound`.
+        RequestError: there is no reader of that name.
+    """
+    path = source.path
+    reader = recognise(path) if format == "auto" else READERS.get(format)
+    if not path.exists():
+        raise AnnotationError(f"{path}: no such folder or file; check the path.")
+    rows = reader.rows(source)
+    if path.is_dir() and reader.rows is not rsivqa.rows:
+        rows = chain(rows, rsivqa.rows(source, beside=True))
+    images = source.images(rows)
     forget()
+    source.settle(images, strict)
     if not images:
         raise AnnotationError(
             f"{path}: holds no images that the reader '{reader.name}' understands, which expects "
             f"{reader.says}; found {_found(path)}."
         )
     if path.is_dir():
-        tables = table_files(path, (*TABLES, *vectors.SUFFIXES))
-        left = [one.name for one in tables if one.absolute() not in used and one.name not in ABOUT]
-        if left:
-            what = f"{few(left)}: '{reader.name}' does not read {'them' if len(left) > 1 else 'it'}"
-            note("file not read", path, what, "left out; it may be a source of its own", len(left))
-        if reader.name not in {"masks", "questions", "voc"}:  # which say it in words of their own
-            _name_bare(path, images)
-        images = questions.with_questions(images, path)
-    images = measured(images, unreadable, frames)
-    # Boxes with phrases are what those phrases are about, not all there is.
-    phrased = any(phrase for image in images for phrase in image.phrases)
-    return images if reader.partial or phrased else whole_lists(images)
-
-
-def stream(path: Path | str, format: str = "auto") -> Iterator[AnnotatedImage]:
-    """The images as they are read, sizes `UNMEASURED` or as claimed, without holding them.
-
-    Formats that cannot be read piece by piece are held whole, as `read` does; questions beside
-    the format and the check that each image has an id of its own are left out.
-
-    Raises:
-        AnnotationError: the format is not recognised, or the annotations are wrong.
-        RequestError: there is no reader of that name.
-    """
-    reader = recognise(path) if format == "auto" else READERS.get(format)
-    return (reader.stream or (lambda place: iter(reader.read(place))))(Path(path))
+        files = table_files(path, (*TABLES, *vectors.SUFFIXES))
+        source.note_unread([file for file in files if file.name not in ABOUT], reader.name)
+        source.note_bare(images)
+    return images if reader.partial else source.with_lists(images)
 
 
 def check_classes(images: Sequence[AnnotatedImage]) -> None:
@@ -226,15 +251,6 @@ def check_classes(images: Sequence[AnnotatedImage]) -> None:
             f"one class only ('{labels.pop()}'): there is nothing to tell apart; classification "
             f"needs at least two, each in a folder of its name."
         )
-
-
-def _name_bare(path: Path, images: Sequence[AnnotatedImage]) -> None:
-    """Note the pictures of a folder that no annotation is about."""
-    shown = {frame for image in images for frame in image.frames or (image.path,)}
-    below = (one for one in pictures_below(absolute(path)) if one.parent.name.lower() not in _MASKS)
-    if bare := [one.name for one in below if str(one) not in shown]:
-        what = f"no annotation is about {len(bare)} pictures: {few(bare)}"
-        note("not annotated", path, what, "left out", len(bare))
 
 
 def _found(path: Path) -> str:

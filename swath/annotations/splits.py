@@ -1,23 +1,121 @@
-"""Splits: pictures, scenes or blocks of ground dealt to train, val and test, class by class."""
+"""Splits: those that a source gives, and pictures, scenes or ground dealt class by class."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 from zlib import crc32
 
 import numpy as np
 
+from swath.annotations.finding_pictures import PictureFinder, few
+from swath.annotations.findings import Finding
 from swath.annotations.footprints import blocks
 from swath.annotations.image import AnnotatedImage
+from swath.annotations.tables import read_text
 from swath.errors import AnnotationError, RequestError
 
 NAMES = ("train", "val", "test")
 """Names of the splits."""
 
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "restval": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+"""Words for a split, as folders, files and fields spell them, and ours."""
+
 By = Literal["image", "scene", "place"]
+
+
+def split_in(file: Path) -> str | None:
+    """The split that a word of a file's name, or its folder's, says."""
+    words = [*re.split(r"[\W_]+", file.stem.lower()), file.parent.name.lower()]
+    bare = (word.rstrip("0123456789") for word in words)
+    return next((SPLITS[word] for word in bare if word in SPLITS), None)
+
+
+def split_of_folders(path: Path, root: Path, names: Mapping[str, str] = SPLITS) -> str | None:
+    """The split that a folder says which a file lies in, the first below the set's folder."""
+    folders = (part.lower() for part in path.relative_to(root).parts[:-1])
+    return next((names[folder] for folder in folders if folder in names), None)
+
+
+def split_named(word: object, where: str) -> str | None:
+    """Our name of the split that a field names, None for none.
+
+    Raises:
+        AnnotationError: it names no split that is known.
+    """
+    if word is None or word == "":
+        return None
+    split = SPLITS.get(str(word).lower())
+    if split is None:
+        raise AnnotationError(
+            f"{where}: unknown split '{str(word)[:60]}'; write one of {', '.join(SPLITS)}, or "
+            f"leave it out."
+        )
+    return split
+
+
+def listed_splits(finder: PictureFinder) -> tuple[dict[Path, str], list[Finding]]:
+    """The split of each picture that lists like `splits/test.txt` name, and what they name in vain.
+
+    Lists lie in a folder `splits` in the set's folder, or beside it if it is called `images`, in
+    `list` (change detection sets), `trainval` (SAMRS) or VOC's `ImageSets/Main`, where
+    `trainval.txt` is train if there is neither of the two. They hold one picture a line: its path
+    or its name; a suffix may be left out. Paths of another machine (darknet's `data/obj/1.png`)
+    count by their last part, if not one line of the list fits as it stands.
+
+    Raises:
+        AnnotationError: a picture is in two lists.
+    """
+    split_of: dict[Path, str] = {}
+    findings: list[Finding] = []
+    for file, split in _split_files(finder.root):
+        names = [line.strip() for line in read_text(file).splitlines() if line.strip()]
+        pictures = {name: finder.known(name, file) for name in names}
+        if names and not any(pictures.values()):
+            pictures = {name: finder.known(name, file, whole=False) for name in names}
+            if any(pictures.values()):
+                what = "its folders are not those of the set"
+                findings.append(_list_finding(file, what, "names alone count", len(names)))
+        for name, paths in pictures.items():
+            for path in paths:
+                if split_of.setdefault(path, split) != split:
+                    raise AnnotationError(
+                        f"{file}: '{name}' is in the {split_of[path]} list too; "
+                        f"leave each picture in one list."
+                    )
+        lost = [name for name, paths in pictures.items() if not paths]
+        if lost:
+            what = f"{len(lost)} of its {len(names)} lines name no picture of the set: {few(lost)}"
+            findings.append(_list_finding(file, what, "passed over", len(lost)))
+    return split_of, findings
+
+
+def _list_finding(file: Path, what: str, effect: str, count: int) -> Finding:
+    action = "name pictures by their path in the set's folder"
+    return Finding("split list", str(file), what, action, count, effect)
+
+
+def _split_files(root: Path) -> Iterator[tuple[Path, str]]:
+    for base in [root, *([root.parent] if root.name == "images" else [])]:
+        for place in ("splits", "list", "ImageSets/Main", "trainval"):
+            files = {file.stem.lower(): file for file in sorted((base / place).glob("*.txt"))}
+            if "trainval" in files and not {"train", "val"} & files.keys():
+                files["train"] = files["trainval"]
+            yield from ((file, SPLITS[name]) for name, file in files.items() if name in SPLITS)
 
 
 def split_images(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import xml.etree.ElementTree as Xml
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+import defusedxml
+import defusedxml.ElementTree
 import orjson
 
 from swath.annotations import large_json as streaming
-from swath.annotations.finding_pictures import SPLITS, absolute, subfolders
+from swath.annotations.finding_pictures import absolute, subfolders
 from swath.errors import AnnotationError
 
 LARGEST_XML = 64 * 1024**2
@@ -24,12 +26,14 @@ TABLES = (".json", ".jsonl", ".csv", ".tsv")
 """Name endings of files that hold rows about many pictures."""
 
 _PLACES = {"annotations", "captions", "questions"}  # FloodNet's are in Questions/
+_WIDE = (b"\xff\xfe", b"\xfe\xff")  # how text in UTF-16 begins
 
 
 def table_files(path: Path, endings: Iterable[str] = TABLES) -> list[Path]:
     """The file `path`, or those in a folder and in `annotations`, `captions` or `questions` there.
 
-    Roboflow's `<split>/_annotations.coco.json` are among them.
+    Roboflow's `<split>/_annotations.coco.json` and the Hub's `<split>/metadata.jsonl` are among
+    them.
 
     Args:
         path: a file, or a folder.
@@ -37,9 +41,10 @@ def table_files(path: Path, endings: Iterable[str] = TABLES) -> list[Path]:
     """
     if not path.is_dir():
         return [path] if path.suffix.lower() in endings else []
-    inner = (folder for folder in subfolders(path) if folder.name.lower() in _PLACES)
-    files = [file for folder in (path, *inner) for file in sorted(folder.iterdir())]
-    files += sorted(path.glob("*/_annotations.coco.json"))
+    folders = [path, *(folder for folder in subfolders(path) if folder.name.lower() in _PLACES)]
+    files = [file for folder in folders for file in sorted(folder.iterdir())]
+    for name in ("_annotations.coco.json", "metadata.jsonl", "metadata.csv"):
+        files += sorted(path.glob(f"*/{name}"))
     return [
         file
         for file in files
@@ -59,6 +64,61 @@ def matching_files(path: Path, fits: Callable[[Any], bool]) -> list[tuple[Path, 
     """
     contents = ((absolute(file), load(file)) for file in table_files(path, (".json",)))
     return [(file, content) for file, content in contents if fits(content)]
+
+
+def root_of(path: Path, file: Path | None = None) -> Path:
+    """The set's folder: `path` if it is one, else the folder of the file, above `annotations`."""
+    if path.is_dir():
+        return absolute(path)
+    folder = absolute((file or path).parent)
+    return folder.parent if folder.name.lower() in _PLACES else folder
+
+
+@contextmanager
+def open_text(file: Path) -> Iterator[TextIO]:
+    """A text file, open: UTF-8, or UTF-16 where its first bytes say so.
+
+    Raises:
+        AnnotationError: it cannot be read, or turns out to be in another encoding, which nothing
+            in it names.
+    """
+    try:
+        with file.open("rb") as stream:
+            wide = stream.read(2) in _WIDE
+        with file.open(encoding="utf-16" if wide else "utf-8-sig", newline="") as text:
+            yield text
+    except UnicodeDecodeError as error:
+        raise AnnotationError(
+            f"{file}: not UTF-8 ({error.reason} at byte {error.start}), so its words would be "
+            f"garbled; save it as UTF-8 or move it away."
+        ) from None
+    except OSError as error:
+        raise AnnotationError(f"{file}: cannot be read ({error.strerror}).") from None
+
+
+def read_text(file: Path) -> str:
+    """The text of a file that `open_text` opens.
+
+    Raises:
+        AnnotationError: see there; or it holds zero bytes, which no text does.
+    """
+    with open_text(file) as stream:
+        text = stream.read()
+    if "\0" in text:
+        raise AnnotationError(f"{file}: holds zero bytes, so it is no text in UTF-8; save it so.")
+    return text
+
+
+def first_line(file: Path) -> str:
+    """The first line of a text that is not empty, to tell the format by; words may be garbled."""
+    try:
+        with file.open("rb") as stream:
+            begin = stream.read(4096)
+    except OSError as error:
+        raise AnnotationError(f"{file}: cannot be read ({error.strerror}).") from None
+    # Every byte is a sign of Latin-1; that the file is in UTF-8 is checked when it is read.
+    text = begin.decode("utf-16", "ignore") if begin.startswith(_WIDE) else begin.decode("latin-1")
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
 def loads(text: bytes | str) -> Any:
@@ -84,7 +144,8 @@ def load(path: Path, parse: Callable[[bytes], Any] = orjson.loads) -> Any:
         AnnotationError: it cannot be read, is not JSON, or is large without being lists of rows.
     """
     try:
-        return _parsed(path, path.stat().st_size, path.stat().st_mtime_ns, parse)
+        status = path.stat()
+        return _parsed(path, status.st_size, status.st_mtime_ns, parse)
     except orjson.JSONDecodeError as error:
         raise AnnotationError(
             f"{path}: not valid JSON ({error}); was it cut short? Copy it again, or move it away "
@@ -99,7 +160,10 @@ def _parsed(path: Path, size: int, changed_ns: int, parse: Callable[[bytes], Any
     """Kept while readers look in turn whether a file is theirs; `forget` lets go of it."""
     if size >= streaming.STREAMED:
         return streaming.load_large(path)
-    return parse(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+    content = path.read_bytes()
+    if content.startswith(_WIDE):
+        content = read_text(path).encode()
+    return parse(content.removeprefix(b"\xef\xbb\xbf"))
 
 
 def forget() -> None:
@@ -107,50 +171,80 @@ def forget() -> None:
     _parsed.cache_clear()
 
 
-def rows_of(file: Path, parse: Callable[[Any], Any] = orjson.loads) -> Iterator[tuple[str, Any]]:
+def refuse(error: AnnotationError) -> None:
+    """Raise an error about a row: what is done where nobody counts rows that are left out."""
+    raise error
+
+
+def rows_of(
+    file: Path,
+    parse: Callable[[Any], Any] = orjson.loads,
+    refuse: Callable[[AnnotationError], None] = refuse,
+) -> Iterator[tuple[str, Any]]:
     """Where each row of a table stands, and the row; tables and JSON Lines are streamed.
 
     Understands CSV and TSV under a header (keys in lower case, None for an empty field), JSON
     Lines, a JSON list, and a JSON object that numbers its rows (`id` then holds the number) or
     keeps them under a name; nothing where a JSON file holds something else.
 
+    Args:
+        file: of a table.
+        parse: reads a JSON text.
+        refuse: told of each row that cannot be taken apart.
+
     Raises:
         AnnotationError: the file is absent or damaged.
     """
-    suffix, number = file.suffix.lower(), 0
-    if suffix == ".json":
-        yield from (
-            (f"{file}: entry {n}", row) for n, row in enumerate(_entries(load(file, parse)))
-        )
+    if file.suffix.lower() == ".json":
+        for number, row in enumerate(_entries(load(file, parse))):
+            yield f"{file}: entry {number}", row
         return
+    with open_text(file) as stream:
+        if file.suffix.lower() == ".jsonl":
+            yield from _lines_of_json(file, stream, parse, refuse)
+        else:
+            yield from _lines_of_table(file, stream, refuse)
+
+
+def _lines_of_json(
+    file: Path,
+    stream: TextIO,
+    parse: Callable[[Any], Any],
+    refuse: Callable[[AnnotationError], None],
+) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(stream, 1):
+        if not line.strip():
+            continue
+        where = f"{file}:{number}"
+        try:
+            row = parse(line)
+        except orjson.JSONDecodeError as error:
+            refuse(AnnotationError(f"{where}: not valid JSON ({error}); correct it."))
+        else:
+            yield where, row
+
+
+def _lines_of_table(
+    file: Path, stream: TextIO, refuse: Callable[[AnnotationError], None]
+) -> Iterator[tuple[str, Any]]:
+    csv.field_size_limit(1 << 28)  # VLMEvalKit writes pictures into its tables
+    header = stream.readline()
+    stream.seek(0)
+    table = csv.DictReader(stream, delimiter=max(",;\t", key=header.count))
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            if suffix == ".jsonl":
-                for number, line in enumerate(stream, 1):
-                    if line.strip():
-                        yield f"{file}:{number}", parse(line)
-                return
-            csv.field_size_limit(1 << 28)  # VLMEvalKit writes pictures into its tables
-            head, _ = stream.readline(), stream.seek(0)
-            table = csv.DictReader(stream, delimiter=max(",;\t", key=head.count))
-            for row in table:
-                where = f"{file}:{table.line_num}"
-                if None in row:
-                    raise AnnotationError(
+        for row in table:
+            where = f"{file}:{table.line_num}"
+            if None in row:
+                refuse(
+                    AnnotationError(
                         f"{where}: more fields than the header names; put quotes around texts that "
                         f"hold the separator."
                     )
-                yield where, {key.strip().lower(): value or None for key, value in row.items()}
-    except orjson.JSONDecodeError as error:
-        raise AnnotationError(f"{file}:{number}: not valid JSON ({error}); correct it.") from None
-    except UnicodeDecodeError as error:
-        raise AnnotationError(
-            f"{file}: not UTF-8 ({error.reason}); save it as UTF-8 or move it away."
-        ) from None
+                )
+                continue
+            yield where, {key.strip().lower(): value or None for key, value in row.items()}
     except csv.Error as error:
         raise AnnotationError(f"{file}:{table.line_num}: not CSV ({error}); correct it.") from None
-    except OSError as error:
-        raise AnnotationError(f"{file}: cannot be read ({error.strerror}).") from None
 
 
 def _entries(content: Any) -> Iterable[Any]:
@@ -174,51 +268,18 @@ def load_xml(path: Path) -> Xml.Element:
         AnnotationError: it cannot be read, is no XML, too large, or declares a document type.
     """
     try:
-        if path.stat().st_size > LARGEST_XML:
-            raise AnnotationError(
-                f"{path}: {path.stat().st_size} bytes, too large for annotations."
-            )
-        content = path.read_bytes()
-        # Compared without the zero bytes of UTF-16, in which a declaration could hide.
-        if re.search(rb"<!(DOCTYPE|ENTITY)", content.replace(b"\0", b""), re.IGNORECASE):
-            raise AnnotationError(
-                f"{path}: declares a document type, as files that unfold in memory do; remove the "
-                f"lines `<!DOCTYPE ...>`."
-            )
-        return Xml.fromstring(content)
+        size = path.stat().st_size
+        if size > LARGEST_XML:
+            raise AnnotationError(f"{path}: {size} bytes, too large for annotations.")
+        return defusedxml.ElementTree.fromstring(path.read_bytes(), forbid_dtd=True)
+    except defusedxml.DefusedXmlException:
+        raise AnnotationError(
+            f"{path}: declares a document type, as files that unfold in memory do; remove the "
+            f"lines `<!DOCTYPE ...>`."
+        ) from None
     except (Xml.ParseError, LookupError, ValueError) as error:
         raise AnnotationError(
             f"{path}: not valid XML ({error}); was it cut short? Copy it again, or move it away."
         ) from None
     except OSError as error:
         raise AnnotationError(f"{path}: cannot be read ({error.strerror}).") from None
-
-
-def root_of(path: Path, file: Path) -> Path:
-    """The set's folder: `path` if it is one, else the folder of the file, above `annotations`."""
-    if path.is_dir():
-        return absolute(path)
-    folder = absolute(file.parent)
-    return folder.parent if folder.name.lower() in _PLACES else folder
-
-
-def split_in(file: Path) -> str | None:
-    """The split that a word of a file's name, or its folder's, says."""
-    words = [*re.split(r"[\W_]+", file.stem.lower()), file.parent.name.lower()]
-    return next((SPLITS[w] for word in words if (w := word.rstrip("0123456789")) in SPLITS), None)
-
-
-def split_named(word: object, where: str) -> str | None:
-    """Our name of the split that a field names, None for none.
-
-    Raises:
-        AnnotationError: it names no split that is known.
-    """
-    if word is None or word == "":
-        return None
-    split = SPLITS.get(str(word).lower())
-    if split is None:
-        raise AnnotationError(
-            f"{where}: unknown split '{word}'; write one of {', '.join(SPLITS)}, or leave it out."
-        )
-    return split

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import shutil
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ import yaml
 from numpy.typing import NDArray
 
 from swath.annotations.image import AnnotatedImage
-from swath.boxes import Boxes
 from swath.errors import AnnotationError
 from swath.files import replacing_folder
 from swath.imagery.opening import open_scene
@@ -57,45 +54,60 @@ def write(folder: Path | str, images: Iterable[AnnotatedImage], format: str) -> 
     return sum(len(image.boxes) for image in images)
 
 
-def place_of(image: AnnotatedImage) -> Path:
-    """Where an image's picture lies in what is written."""
+def place_of(image: AnnotatedImage, kind: str = "images") -> Path:
+    """Where an image's picture lies in what is written, or its file in a folder beside them."""
     parts = [part for part in Path(image.id).parts if part not in ("/", "..", "images")]
     if image.split and parts[0] == image.split:
         parts = parts[1:]
-    own = Path(*parts)
-    return Path(image.split or "", "images", own.with_name(own.name + Path(image.path).suffix))
+    suffix = Path(image.path).suffix if kind == "images" else ".txt"
+    return Path(image.split or "", kind, *parts[:-1], parts[-1] + suffix)
 
 
 def _coco(folder: Path, images: Sequence[AnnotatedImage]) -> None:
     names = _names(images)
     licences = sorted({image.licence for image in images if image.licence})
-    splits: dict[str, list[AnnotatedImage]] = defaultdict(list)
-    for image in images:
-        splits[image.split or ""].append(image)
-    for split, own in splits.items():
-        rows, objects = list[dict[str, Any]](), list[dict[str, Any]]()
-        for number, image in enumerate(own, 1):
-            row = {"id": number, "file_name": place_of(image).as_posix()}
-            row |= {"width": image.size_wh[0], "height": image.size_wh[1]}
-            rows.append(row | ({"license": licences.index(image.licence) + 1}
-                               if image.licence else {}))  # fmt: skip
-            for quad, name, phrase in zip(_each(image), image.names, image.phrases, strict=True):
-                x1, y1, x2, y2 = map(float, quad.hbb[0].round(3))
-                objects.append({
-                    "id": len(objects) + 1, "image_id": number, "category_id": names[name] + 1,
-                    "bbox": [x1, y1, round(x2 - x1, 3), round(y2 - y1, 3)], "iscrowd": 0,
-                    "area": round(float(quad.areas[0]), 3),
-                    "segmentation": [_row(quad)], **({"phrase": phrase} if phrase else {}),
-                })  # fmt: skip
+    for split in sorted({image.split or "" for image in images}):
+        rows: list[dict[str, Any]] = []
+        boxes: list[dict[str, Any]] = []
+        for image in images:
+            if (image.split or "") != split:
+                continue
+            width, height = image.size_wh
+            row = {"id": len(rows) + 1, "file_name": place_of(image).as_posix()}
+            row |= {"width": width, "height": height}
+            if image.licence:
+                row["license"] = licences.index(image.licence) + 1
+            rows.append(row)
+            boxes += _coco_boxes(image, len(rows), len(boxes), names)
         content = {
             "licenses": [{"id": n, "name": name} for n, name in enumerate(licences, 1)],
             "categories": [{"id": number + 1, "name": name} for name, number in names.items()],
             "images": rows,
-            "annotations": objects,
+            "annotations": boxes,
         }
         file = folder / "annotations" / f"instances{f'_{split}' if split else ''}.json"
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(orjson.dumps(content))
+
+
+def _coco_boxes(
+    image: AnnotatedImage, number: int, before: int, names: dict[str, int]
+) -> Iterator[dict[str, Any]]:
+    """The boxes of an image of a number, counted on from those before."""
+    low, high = np.split(image.boxes.hbb.round(3), 2, axis=1)
+    bboxes = np.hstack([low, (high - low).round(3)]).tolist()
+    areas = image.boxes.areas.round(3).tolist()
+    for place, corners in enumerate(_rows(image)):
+        yield {
+            "id": before + place + 1,
+            "image_id": number,
+            "category_id": names[image.names[place]] + 1,
+            "bbox": bboxes[place],
+            "iscrowd": 0,
+            "area": areas[place],
+            "segmentation": [corners],
+            **({"phrase": image.phrases[place]} if image.phrases[place] else {}),
+        }
 
 
 def _yolo(folder: Path, images: Sequence[AnnotatedImage]) -> None:
@@ -119,22 +131,23 @@ def _shares(
 ) -> None:
     names = _names(images)
     for image in images:
-        _lines(folder, image, "labels", [
-            f"{names[name]} " + " ".join(f"{value:.7g}" for value in row.ravel())
-            for row, name in zip(shares_of(image), image.names, strict=True)
-        ])  # fmt: skip
-    splits = {image.split for image in images if image.split}
-    about = {split: f"{split}/images" for split in sorted(splits)} | {"names": [*names]}
+        lines = []
+        for name, row in zip(image.names, shares_of(image), strict=True):
+            numbers = " ".join(f"{value:.7g}" for value in row.ravel())
+            lines.append(f"{names[name]} {numbers}")
+        _write_lines(folder / place_of(image, "labels"), lines)
+    splits = sorted({image.split for image in images if image.split})
+    about = {split: f"{split}/images" for split in splits} | {"names": [*names]}
     (folder / "data.yaml").write_text(yaml.safe_dump(about, allow_unicode=True), encoding="utf-8")
 
 
 def _dota(folder: Path, images: Sequence[AnnotatedImage]) -> None:
     for image in images:
-        _lines(folder, image, "labelTxt", [
-            " ".join(f"{value:g}" if value == round(value) else str(value) for value in _row(quad))
-            + f" {'-'.join(name.split())} 0"
-            for quad, name in zip(_each(image), image.names, strict=True)
-        ])  # fmt: skip
+        lines = []
+        for name, row in zip(image.names, _rows(image), strict=True):
+            numbers = " ".join(str(value).removesuffix(".0") for value in row)
+            lines.append(f"{numbers} {'-'.join(name.split())} 0")
+        _write_lines(folder / place_of(image, "labelTxt"), lines)
 
 
 def _geojson(folder: Path, images: Sequence[AnnotatedImage]) -> None:
@@ -143,70 +156,64 @@ def _geojson(folder: Path, images: Sequence[AnnotatedImage]) -> None:
 
 def _geopackage(folder: Path, images: Sequence[AnnotatedImage]) -> None:
     systems = {open_scene(image.path).crs for image in images if len(image.boxes)}
-    one = systems.pop() if len(systems) == 1 else "EPSG:4326"
-    _features(folder / "labels.gpkg", images, "GPKG", one or "EPSG:4326")
+    shared = systems.pop() if len(systems) == 1 else None
+    _features(folder / "labels.gpkg", images, "GPKG", shared or "EPSG:4326")
 
 
 def _features(file: Path, images: Sequence[AnnotatedImage], driver: str, crs: str) -> None:
     import pyogrio
 
-    shapes, names, phrases, ids = list[bytes](), list[str](), list[str](), list[str]()
+    shapes: list[bytes] = []
+    rows: list[tuple[str, str, str]] = []
     for image in images:
-        scene = open_scene(image.path)
-        place = scene.georeference
-        if len(image.boxes) and (place is None or place.crs is None):
-            raise AnnotationError(
-                f"{image.path}: lies nowhere on Earth, so its boxes have no place in {file.name}; "
-                f"write coco, dota or yolo-obb."
-            )
-        if place is None or not len(image.boxes):
+        if not len(image.boxes):
             continue
-        corners = image.boxes.quads.reshape(-1, 2)
-        # Degrees are the scene's planet's; another CRS is that of all scenes.
-        ground = place.to_lonlat(corners) if crs == "EPSG:4326" else place.to_ground(corners)
-        if not np.isfinite(ground).all():
+        ground = _on_ground(image, crs)
+        if ground is None:
             raise AnnotationError(
-                f"{image.path}: some of its boxes lie off the planet, so they have no place in "
-                f"{file.name}; write coco, dota or yolo-obb."
+                f"{image.path}: lies nowhere on Earth, or some of its boxes do, so they have no "
+                f"place in {file.name}; write coco, dota or yolo-obb."
             )
         shapes += [*shapely.to_wkb(shapely.polygons(ground.reshape(-1, 4, 2)))]
-        names += image.names
-        phrases += [phrase or "" for phrase in image.phrases]
-        ids += [image.id] * len(image.boxes)
-    columns = [np.array(values, dtype=object) for values in (names, phrases, ids)]
-    more = {"COORDINATE_PRECISION": "9"} if driver == "GeoJSON" else {}
+        for name, phrase in zip(image.names, image.phrases, strict=True):
+            rows.append((name, phrase or "", image.id))
     pyogrio.raw.write(
         file,
         np.array(shapes, dtype=object),
-        columns,
+        [*np.array(rows, dtype=object).T],
         ["class", "phrase", "image"],
         geometry_type="Polygon",
         crs=crs,
         driver=driver,
         layer="labels",
-        **more,
+        **({"COORDINATE_PRECISION": "9"} if driver == "GeoJSON" else {}),
     )
 
 
-def _each(image: AnnotatedImage) -> list[Boxes]:
-    return [image.boxes[row] for row in range(len(image.boxes))]
+def _on_ground(image: AnnotatedImage, crs: str) -> NDArray[np.float64] | None:
+    """(n, 2) corners of boxes in a CRS, None where they have no place in it."""
+    place = open_scene(image.path).georeference
+    if place is None or place.crs is None:
+        return None
+    corners = image.boxes.quads.reshape(-1, 2)
+    # Degrees are the scene's planet's; another CRS is that of all scenes.
+    ground = place.to_lonlat(corners) if crs == "EPSG:4326" else place.to_ground(corners)
+    return ground if np.isfinite(ground).all() else None
 
 
-def _row(box: Boxes) -> list[float]:
-    values: list[float] = box.quads[0].ravel().round(3).tolist()
-    return [0.0 if math.isclose(value, 0) else value for value in values]
+def _rows(image: AnnotatedImage) -> list[list[float]]:
+    """Corners of each box, to a thousandth of a pixel and without minus zeros."""
+    rows: list[list[float]] = (image.boxes.quads.reshape(-1, 8).round(3) + 0.0).tolist()
+    return rows
 
 
 def _names(images: Sequence[AnnotatedImage]) -> dict[str, int]:
     """Classes and their numbers, from 0, by the alphabet."""
-    return {name: n for n, name in enumerate(sorted({n for one in images for n in one.names}))}
+    names = sorted({name for image in images for name in image.names})
+    return {name: number for number, name in enumerate(names)}
 
 
-def _lines(folder: Path, image: AnnotatedImage, kind: str, lines: Sequence[str]) -> None:
-    place = place_of(image)
-    inner = place.parts[2 if image.split else 1 :]
-    file = folder.joinpath(*([image.split] if image.split else []), kind, *inner)
-    file = file.with_suffix(".txt")
+def _write_lines(file: Path, lines: Sequence[str]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 

@@ -1,7 +1,7 @@
 """Documents: Markdown, text, PDF and tables as passages that say where they stand.
 
-What cannot be read is left out and noted, see `swath.annotations.notes`; a file is data, and
-nothing it says is run, opened or fetched.
+What cannot be read is left out and noted; a file is data, and nothing it says is run, opened or
+fetched.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from swath.annotations.finding_pictures import absolute, files_below, is_picture, read_text
-from swath.annotations.notes import note
-from swath.annotations.tables import rows_of
+from swath.annotations.finding_pictures import absolute, files_below, is_picture
+from swath.annotations.findings import Finding
+from swath.annotations.tables import read_text, rows_of
 from swath.errors import AnnotationError
 from swath.inference.pdf_pages import PdfError, pages_of
 
@@ -70,10 +70,13 @@ def is_document(path: Path) -> bool:
     return path.suffix.lower() in _READERS and not path.name.startswith(".")
 
 
-def read_documents(source: Path) -> Iterator[Passage]:
+def read_documents(source: Path, findings: list[Finding]) -> Iterator[Passage]:
     """The passages of a document, or of all documents below a folder, in the order of their names.
 
-    Files that cannot be read, are too large, or are links to elsewhere are left out and noted.
+    Args:
+        source: the document, or the folder.
+        findings: what says which files are left out, as they cannot be read, are too large, or
+            are links to elsewhere; added to while passages are taken.
     """
     root = absolute(source)
     files = [root] if root.is_file() else files_below(root)
@@ -86,20 +89,21 @@ def read_documents(source: Path) -> Iterator[Passage]:
             continue
         problem = _problem(file, root)
         if problem:
-            _leave_out(name, problem)
+            findings.append(_left_out(name, problem))
             continue
         read = _READERS[file.suffix.lower()]
         try:
             yield from read(file, name)
         except (AnnotationError, PdfError) as error:
-            _leave_out(name, str(error))
+            findings.append(_left_out(name, str(error)))
     if unknown:
         endings = ", ".join(f"{count} {ending}" for ending, count in unknown.most_common(5))
-        _leave_out(root.name, f"{endings}: of no kind that is read; save them as PDF or text")
+        problem = f"{endings}: of no kind that is read; save them as PDF or text"
+        findings.append(_left_out(root.name, problem))
 
 
-def _leave_out(name: str, problem: str) -> None:
-    note(KIND, name, problem, "left out")
+def _left_out(name: str, problem: str) -> Finding:
+    return Finding(KIND, name, problem, "see that it is meant so", effect="left out")
 
 
 def _problem(file: Path, root: Path) -> str:

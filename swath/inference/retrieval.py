@@ -22,8 +22,7 @@ import numpy as np
 from swath.annotations.finding_pictures import files_below
 from swath.annotations.findings import Finding
 from swath.annotations.image import AnnotatedImage
-from swath.annotations.notes import noted
-from swath.annotations.readers import read, recognise
+from swath.annotations.readers import Reading, read_sound, recognise
 from swath.endpoint import digest
 from swath.errors import AnnotationError, FormatError, RequestError
 from swath.files import read_json, read_jsonl, replacing_folder, write_json, write_jsonl
@@ -200,20 +199,21 @@ def write_index(
     """
     passages: list[Passage] = []
     images: list[AnnotatedImage] = []
-    with noted() as findings:
-        for source in map(Path, sources):
-            if not source.exists():
-                raise RequestError(f"{source}: no such folder or file; check the path.")
-            labelled = _labelled(source)
-            images += labelled
-            passages += _said_of(labelled, source)
-            for passage in [] if labelled else read_documents(source):
-                passages.append(passage)
-                if len(passages) > MOST_PASSAGES:
-                    raise RequestError(
-                        f"{source}: more than {MOST_PASSAGES} passages in all; make several "
-                        f"indexes, or leave large tables out."
-                    )
+    findings: list[Finding] = []
+    for source in map(Path, sources):
+        if not source.exists():
+            raise RequestError(f"{source}: no such folder or file; check the path.")
+        labelled = _labelled(source)
+        images += labelled.images
+        findings += labelled.findings
+        passages += _said_of(labelled.images, source)
+        for passage in [] if labelled.images else read_documents(source, findings):
+            passages.append(passage)
+            if len(passages) > MOST_PASSAGES:
+                raise RequestError(
+                    f"{source}: more than {MOST_PASSAGES} passages in all; make several indexes, "
+                    f"or leave large tables out."
+                )
     if not passages and not images:
         problems = "; ".join(f"{one.where}: {one.what}" for one in findings[:3])
         raise RequestError(
@@ -282,17 +282,17 @@ def _ranked(scores: Any) -> Any:
     return np.argsort(-scores, kind="stable")
 
 
-def _labelled(source: Path) -> list[AnnotatedImage]:
+def _labelled(source: Path) -> Reading:
     """The labelled pictures of a source; none where it holds documents."""
     try:
         reader = recognise(source)
     except AnnotationError:
-        return []
+        return Reading([])
     if reader.name == _PLAIN_FOLDERS and source.is_dir():
         stems = (file.stem.lower() for file in files_below(source) if is_document(file))
         if any(not stem.startswith(_ABOUT) for stem in stems):
-            return []
-    return read(source, reader.name, unreadable="drop")
+            return Reading([])
+    return read_sound(source, reader.name)
 
 
 def _said_of(images: Sequence[AnnotatedImage], source: Path) -> list[Passage]:

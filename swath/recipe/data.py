@@ -98,6 +98,9 @@ class Annotations(Section):
         None, description="Folder or file of the annotations, or several; nothing for drawn scenes."
     )
     format: str = Field("auto", description="Reader; `auto` recognises it by looking.")
+    class_field: str = Field(
+        "", description="Property of vector features that holds the class; nothing: looked for."
+    )
     drawn: Drawn | None = Field(None, description="Draw scenes instead of reading a source.")
     classes: dict[str, str | None] = Field(
         default_factory=dict, description="Rename classes; null leaves a class out."

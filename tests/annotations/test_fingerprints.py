@@ -6,9 +6,8 @@ import pytest
 from PIL import Image
 
 from swath.annotations import fingerprints as looks
-from swath.annotations.fingerprints import looks_of
+from swath.annotations.fingerprints import fingerprints, looks_of
 from swath.annotations.image import AnnotatedImage
-from swath.annotations.likeness import fingerprints
 from swath.errors import AnnotationError
 
 

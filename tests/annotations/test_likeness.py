@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from swath.annotations.likeness import ALIKE, FORMS, NEAR_BITS, fingerprints, near_pairs
+from swath.annotations.fingerprints import ALIKE, FORMS, NEAR_BITS, fingerprints, near_pairs
 
 TURNS = [None, *Image.Transpose]
 

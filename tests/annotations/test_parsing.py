@@ -1,44 +1,35 @@
-from pathlib import Path
-
 import pytest
 from PIL import Image
 
-from swath.annotations.parsing import image_of, objects, sentence, size_of, some_objects
+from swath.annotations.image import AnnotatedImage
+from swath.annotations.parsing import Outline, objects, sentence, size_of, some_objects
 from swath.errors import AnnotationError
 
 SQUARES = [[[x, 0], [x + 2, 0], [x + 2, 2], [x, 2]] for x in (0, 10, 20)]
-ROWS = list(zip(SQUARES, ("ship", "plane", "car"), (None, "the plane", None), strict=True))
-SET = Path("/data/harbours")
+OUTLINES = [
+    Outline(SQUARES[0], "ship"),
+    Outline(SQUARES[1], "plane", "the plane"),
+    Outline(SQUARES[2], "car"),
+]
 
 
-def test_a_picture_is_named_by_its_path_in_the_set_unless_it_has_an_id():
-    image = image_of(SET / "a" / "1.tif", SET, split="test")
-    assert (image.id, image.scene, image.source, image.size_wh) == (
-        "a/1",
-        "a/1",
-        "harbours",
-        (0, 0),
-    )
-    assert (image.path, image.split) == ("/data/harbours/a/1.tif", "test")
-    named = image_of(SET / "a" / "1.tif", SET, id="7", source="other")
-    assert (named.id, named.scene, named.source) == ("7", "7", "other")
+def image(outlines):
+    return AnnotatedImage("1", "/data/1.tif", (30, 30), **objects(outlines))
 
 
-def test_rows_become_boxes_with_classes_and_phrases():
-    image = image_of(SET / "1.tif", SET, **objects(ROWS))
-    assert image.boxes.hbb[:, 0].tolist() == [0, 10, 20]
-    assert image.names == ("ship", "plane", "car")
-    assert image.phrases == (None, "the plane", None)
-    assert image_of(SET / "1.tif", SET, **objects(row[:2] for row in ROWS)).phrases == (None,) * 3
-    assert len(image_of(SET / "1.tif", SET, **objects([])).boxes) == 0
+def test_outlines_become_boxes_with_classes_and_phrases():
+    harbour = image(OUTLINES)
+    assert harbour.boxes.hbb[:, 0].tolist() == [0, 10, 20]
+    assert harbour.names == ("ship", "plane", "car")
+    assert harbour.phrases == (None, "the plane", None)
+    assert len(image([]).boxes) == 0
 
 
 def test_some_objects_keep_their_class_and_phrase():
-    image = image_of(SET / "1.tif", SET, **objects(ROWS))
-    kept = some_objects(image, [1], split="train")
-    assert kept.boxes.hbb[:, 0].tolist() == [10]
-    assert (kept.names, kept.phrases, kept.split) == (("plane",), ("the plane",), "train")
-    none = some_objects(image, [])
+    chosen = some_objects(image(OUTLINES), [1], split="train")
+    assert chosen.boxes.hbb[:, 0].tolist() == [10]
+    assert (chosen.names, chosen.phrases, chosen.split) == (("plane",), ("the plane",), "train")
+    none = some_objects(image(OUTLINES), [])
     assert (len(none.boxes), none.names, none.phrases) == (0, (), ())
 
 

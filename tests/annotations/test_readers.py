@@ -2,8 +2,7 @@ from collections import Counter
 
 import pytest
 
-from swath.annotations.notes import noted
-from swath.annotations.readers import READERS, check_classes, read, recognise
+from swath.annotations.readers import READERS, check_classes, read, read_sound, recognise
 from swath.errors import AnnotationError, RequestError
 
 
@@ -88,15 +87,15 @@ def test_images_without_classes_are_nothing_to_classify(folder):
 
 
 def test_a_plugin_adds_a_format(folder, monkeypatch):
-    from swath.annotations.finding_pictures import UNMEASURED
-    from swath.annotations.image import AnnotatedImage
+    from swath.annotations.parsing import Row
     from swath.annotations.readers import Reader
 
     path = folder.picture("a.png", (9, 7))
     monkeypatch.setattr(READERS, "_rows", dict(READERS._rows))
-    rows = [AnnotatedImage("a", str(path), UNMEASURED, label="Port")]
-    READERS.add("single", Reader("single", lambda p: p.suffix == ".png", lambda p: rows, "a PNG"))
-    assert read(path)[0].size_wh == (9, 7)
+    rows = [Row("here", ["a.png"], label="Port")]
+    READERS.add("single", Reader("single", lambda p: p.suffix == ".png", lambda _: rows, "a PNG"))
+    (image,) = read(path)
+    assert (image.id, image.size_wh, image.label) == ("a", (9, 7), "Port")
 
 
 def test_real_scenes_read_from_the_set_and_from_its_class_folders(data_folder):
@@ -112,8 +111,8 @@ def test_files_of_another_format_in_the_folder_are_named(folder):
     folder.json("captions.json", [{"image": "a.png", "captions": ["a port"]}])
     folder.text("labels.csv", "image,label", "a.png,port")
     folder.json("card.json", {"license": "MIT"})
-    with noted() as found:
-        read(folder.path)
+    reading = read_sound(folder.path)
+    found = reading.findings
     assert [(one.kind, one.what, one.effect) for one in found] == [
         ("file not read", "labels.csv: 'captions' does not read it",
          "left out; it may be a source of its own"),
@@ -124,22 +123,23 @@ def test_files_of_three_splits_are_all_read(folder):
     for split in ("train", "val", "test"):
         folder.picture(f"images/{split}.png")
         folder.json(f"{split}.json", [{"image": f"{split}.png", "captions": ["a port"]}])
-    with noted() as found:
-        assert {one.split for one in read(folder.path)} == {"train", "val", "test"}
+    reading = read_sound(folder.path)
+    found = reading.findings
+    assert {one.split for one in reading.images} == {"train", "val", "test"}
     assert not found
 
 
 def test_pictures_that_no_annotation_is_about_are_counted_whatever_the_format(folder):
     for name in ("port/1.png", "beach/1.png", "alone.png"):
         folder.picture(name)
-    with noted() as found:
-        assert len(read(folder.path)) == 2  # class folders
+    reading = read_sound(folder.path)
+    found = reading.findings
+    assert len(reading.images) == 2  # class folders
     assert [(one.kind, one.what) for one in found] == [
         ("not annotated", "no annotation is about 1 pictures: alone.png")
     ]
     folder.text("rows.csv", "image,caption", "alone.png,A lonely picture.")
-    with noted() as found:
-        assert len(read(folder.path / "rows.csv")) == 1  # a file alone was asked for
-        assert not found
-        assert len(read(folder.path)) == 1
-    assert [one.count for one in found] == [2]
+    alone, reading = read_sound(folder.path / "rows.csv"), read_sound(folder.path)
+    assert len(alone.images) == len(reading.images) == 1
+    assert not alone.findings  # a file alone was asked for
+    assert [finding.count for finding in reading.findings] == [2]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import rasterio
 
+import nano  # noqa: F401 (adds the kind that a test draws)
 from swath.annotations.drawn import draw_set
 from swath.annotations.finding_pictures import UNMEASURED, measured
 from swath.annotations.image import AnnotatedImage

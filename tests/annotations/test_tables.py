@@ -75,7 +75,7 @@ COUNTS = {  # folder: reader, images, boxes, captions, questions
 }
 ABSENT = {  # folder: what says why it cannot be read
     "captions_text_only": r"613 of 613 pictures are not in",
-    "rsivqa_text_only": r"613 of 613 questions are about pictures that are not there",
+    "rsivqa_text_only": r"613 of 613 pictures are not in",
     "teochat_demo": r"prompts.jsonl:1: a question without an answer",
     "drone_brighton_beach": r"3 images in all, which is none of the formats",
 }

@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 
-from swath.annotations.notes import noted
 from swath.inference import documents
 from swath.inference.documents import Passage, read_documents
 
@@ -28,8 +27,8 @@ Closed.
 
 def read(source):
     """Passages and what was noted beside them."""
-    with noted() as findings:
-        passages = list(read_documents(source))
+    findings = []
+    passages = list(read_documents(source, findings))
     return passages, [finding.what for finding in findings]
 
 

@@ -7,24 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from swath.annotations.finding_pictures import (
-    SPLITS,
-    PictureFinder,
-    is_clip,
-    official_splits,
-    refuse_repeats,
-)
+from swath.annotations.finding_pictures import is_clip, shown
 from swath.annotations.formats.masks import CHANGE, CHANGE_ASKED
-from swath.annotations.formats.rsivqa import questions_of
-from swath.annotations.image import AnnotatedImage, Question
-from swath.annotations.notes import using
-from swath.annotations.parsing import image_of
-from swath.annotations.tables import first as first_of
-from swath.annotations.tables import matching_files, root_of, split_in, split_named
+from swath.annotations.formats.table import label_of, questions_of
+from swath.annotations.image import Question
+from swath.annotations.parsing import Row
+from swath.annotations.source import Source
+from swath.annotations.splits import SPLITS, split_in, split_named
+from swath.annotations.tables import first, matching_files
 from swath.errors import AnnotationError
 
 _NAME = ("image", "filename", "img", "imged_id")
-_CAPERA = "English_caption"
+_CAPERA = "ERA_caption"
 
 
 def recognises(path: Path) -> bool:
@@ -32,8 +26,8 @@ def recognises(path: Path) -> bool:
     return bool(matching_files(path, _fits))
 
 
-def read(path: Path) -> list[AnnotatedImage]:
-    """One image an entry, with its captions, and its scene class and split where given.
+def rows(source: Source) -> Iterator[Row]:
+    """A row an image, with its captions, and its scene class and split where given.
 
     Understands `{"images": [{"filename", "split", "sentences": [{"raw"}, ...]}, ...]}` (UCM,
     Sydney, RSICD, RSITMD; a sentence without "raw" is joined from its "tokens"), `{class:
@@ -43,102 +37,81 @@ def read(path: Path) -> list[AnnotatedImage]:
     `changeflag` (LEVIR-CC) are of the pictures `<split>/A/<name>` and `<split>/B/<name>`, and the
     flag answers whether anything has changed. Captions are kept as they are, questions are read
     as `questions_of` says.
-
-    Raises:
-        AnnotationError: a picture is missing, named twice or outside the folder, or an entry
-            is not of this form.
     """
-    images = list(stream(path))
-    refuse_repeats(images, path)
-    return images
+    for file, content in matching_files(source.path, _fits):
+        source.opens(file)
+        for number, entry in enumerate(caption_rows(content)):
+            with source.row():
+                yield _row(entry, f"{file}: entry {number}", split_in(file))
 
 
-def stream(path: Path) -> Iterator[AnnotatedImage]:
-    """The same, one at a time; a large file is read row by row.
-
-    Raises:
-        AnnotationError: see `read`; an image that comes up again is given again.
-    """
-    for file, content in matching_files(path, _fits):
-        using(file)
-        root = root_of(path, file)
-        finder, listed, named = PictureFinder(root, file), official_splits(root), split_in(file)
-        rows, start = caption_rows(content), f"{file}: entry "
-        for number, row in enumerate(rows):
-            where = f"{start}{number}"
-            if not isinstance(row, dict):
-                raise AnnotationError(f"{where}: expected an object, got {type(row).__name__}.")
-            names = names_of(row)
-            pictures = [finder.find(name) for name in names]
-            if None not in pictures and len({*pictures}) < len(names):
-                finder.lose(names[-1])  # the other date's picture bears its name
-                continue
-            if None in pictures:
-                continue
-            first = pictures[0]
-            assert first is not None
-            flag = row.get("changeflag")
-            asked = Question(CHANGE_ASKED, "yes" if flag else "no", CHANGE)
-            yield image_of(
-                first,
-                root,
-                label=_label(row, where) or _event(first),
-                captions=captions_of(row, where),
-                split=split_named(row.get("split") or row.get("filepath"), where)
-                or listed(first)
-                or named,
-                frames=tuple(map(str, pictures)) if len(pictures) > 1 else (),
-                questions=(*questions_of(row, where), *([] if flag is None else [asked])),
-            )
-        finder.refuse_missing(len(rows))
+def _row(entry: Any, where: str, other_split: str | None) -> Row:
+    if not isinstance(entry, dict):
+        raise AnnotationError(f"{where}: expected an object, got {shown(entry)}.")
+    questions = questions_of(entry, where)
+    if "changeflag" in entry:
+        answer = "yes" if entry["changeflag"] else "no"
+        questions = (*questions, Question(CHANGE_ASKED, answer, CHANGE))
+    label = label_of(entry, ("scene", "label", "class"), where)
+    return Row(
+        where,
+        names_of(entry),
+        label=label or _event,
+        captions=captions_of(entry, where),
+        questions=questions,
+        split=split_named(entry.get("split") or entry.get("filepath"), where),
+        other_split=other_split,
+    )
 
 
-def names_of(row: dict[str, Any]) -> list[Any]:
-    """The pictures, or the clip, of a row of `caption_rows`."""
-    name = first_of(row, _NAME)
-    if "changeflag" not in row:
+def names_of(entry: dict[str, Any]) -> list[Any]:
+    """The pictures, or the clip, of an entry of `caption_rows`."""
+    name = first(entry, _NAME)
+    if "changeflag" not in entry:
         return [name]
-    inner = row.get("filepath") or row.get("split") or "."
-    return [f"{inner}/{side}/{name}" for side in "AB"]
+    folder = entry.get("filepath") or entry.get("split") or "."
+    return [f"{folder}/{side}/{name}" for side in "AB"]
 
 
 def caption_rows(content: Any) -> Any:
     """Rows of a caption file, whatever they stand under; NWPU's with their class as `scene`."""
     if not isinstance(content, dict):
         return content
-    if "ERA_caption" in content:
-        return [
-            {"image": row.get("video_id"), "caption": (row.get("annotation") or {}).get(_CAPERA)}
-            for row in content["ERA_caption"]
-        ]
+    if _CAPERA in content:
+        return (_capera(entry) for entry in content[_CAPERA])
     if "images" in content:
         return content["images"]
-    return [
-        {"scene": name, **row} if isinstance(row, dict) else row
-        for name, rows in content.items()
-        for row in (rows if isinstance(rows, list) else [rows])
-    ]
+    return _by_class(content)
+
+
+def _capera(entry: Any) -> Any:
+    if not isinstance(entry, dict):
+        return entry
+    annotation = entry.get("annotation")
+    caption = annotation.get("English_caption") if isinstance(annotation, dict) else None
+    return {"image": entry.get("video_id"), "caption": caption}
+
+
+def _by_class(content: dict[str, Any]) -> Iterator[Any]:
+    for name, entries in content.items():
+        for entry in entries if isinstance(entries, list) else [entries]:
+            yield {"scene": name, **entry} if isinstance(entry, dict) else entry
 
 
 def _fits(content: Any) -> bool:
-    if isinstance(content, dict) and not {"ERA_caption", "images"} & content.keys():
-        rows = next(iter(content.values()), None)
-        row = rows[0] if isinstance(rows, list) and rows else None
-        return isinstance(row, dict) and {"filename", "raw"} <= row.keys()
-    if isinstance(content, dict) and "ERA_caption" in content:
-        return bool(content["ERA_caption"])
-    rows = content["images"] if isinstance(content, dict) else content
-    if not isinstance(rows, list) or not rows or not isinstance(rows[0], dict):
+    is_object = isinstance(content, dict)
+    if is_object and _CAPERA in content:
+        return bool(content[_CAPERA]) and isinstance(content[_CAPERA], list)
+    if is_object and "images" not in content:
+        entries = next(iter(content.values()), None)
+        entry = entries[0] if isinstance(entries, list) and entries else None
+        return isinstance(entry, dict) and {"filename", "raw"} <= entry.keys()
+    entries = content["images"] if is_object else content
+    if not isinstance(entries, list) or not entries or not isinstance(entries[0], dict):
         return False
-    keys = {"sentences"} if isinstance(content, dict) else {"captions"}
-    return "imged_id" in rows[0] or bool(rows[0].keys() & keys and rows[0].keys() & {*_NAME})
-
-
-def _label(row: dict[str, Any], where: str) -> str | None:
-    label = next((row[key] for key in ("scene", "label", "class") if row.get(key)), None)
-    if label is not None and not isinstance(label, str):
-        raise AnnotationError(f"{where}: expected the scene class as text, got {label!r}.")
-    return label
+    fields = entries[0].keys()
+    words = "sentences" if is_object else "captions"
+    return "imged_id" in fields or (words in fields and not fields.isdisjoint(_NAME))
 
 
 def _event(path: Path) -> str | None:
@@ -147,27 +120,39 @@ def _event(path: Path) -> str | None:
     return path.parent.name if inside else None
 
 
-def captions_of(row: dict[str, Any], where: str) -> tuple[str, ...]:
-    """The sentences of a row.
+def captions_of(entry: dict[str, Any], where: str) -> tuple[str, ...]:
+    """The sentences of an entry.
 
     Raises:
         AnnotationError: there are none, or one is no text.
     """
-    given = row.get("sentences", row.get("captions"))
-    if given is None and isinstance(said := row.get("caption"), str | list):
-        parts = said.split("  ") if isinstance(said, str) else said
-        given = [one.strip() for one in parts if isinstance(one, str) and one.strip()]
-    if given is None:
-        given = [text for key, text in row.items() if re.fullmatch(r"raw(_\d+)?", key)] or None
-    if not isinstance(given, list):
+    sentences = entry.get("sentences", entry.get("captions"))
+    if sentences is None:
+        sentences = _parted(entry.get("caption"))
+    if sentences is None:
+        keys = [key for key in entry if re.fullmatch(r"raw(_\d+)?", key)]
+        sentences = [entry[key] for key in keys] or None
+    if not isinstance(sentences, list):
         raise AnnotationError(
-            f"{where}: expected a list of captions under 'sentences' or 'captions', got {given!r}."
+            f"{where}: expected a list of captions under 'sentences' or 'captions', got "
+            f"{shown(sentences)}."
         )
-    captions = []
-    for item in given:
-        if isinstance(item, dict):
-            item = item.get("raw") or " ".join(map(str, item.get("tokens", [])))
-        if not isinstance(item, str):
-            raise AnnotationError(f"{where}: expected a caption as text, got {item!r}.")
-        captions.append(item)
-    return tuple(captions)
+    return tuple(_words(sentence, where) for sentence in sentences)
+
+
+def _parted(caption: Any) -> list[str] | None:
+    """Sentences of one string parted by two spaces, or of a list; None where there is neither."""
+    parts = caption.split("  ") if isinstance(caption, str) else caption
+    if not isinstance(parts, list):
+        return None
+    return [part.strip() for part in parts if isinstance(part, str) and part.strip()]
+
+
+def _words(sentence: Any, where: str) -> str:
+    if isinstance(sentence, dict):
+        tokens = sentence.get("tokens")
+        words = " ".join(map(str, tokens)) if isinstance(tokens, list) else ""
+        sentence = sentence.get("raw") or words
+    if not isinstance(sentence, str):
+        raise AnnotationError(f"{where}: expected a caption as text, got {shown(sentence)}.")
+    return sentence

@@ -1,30 +1,77 @@
-"""COCO files: boxes with categories, oriented where a polygon says more, and captions."""
+"""COCO files: boxes with categories, oriented where a polygon or a turn says more, and captions."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
+from pydantic import Field
 
-from swath.annotations.finding_pictures import (
-    UNMEASURED,
-    PictureFinder,
-    few,
-    official_splits,
-    refuse_repeats,
-)
-from swath.annotations.image import AnnotatedImage
-from swath.annotations.notes import note, using
-from swath.annotations.parsing import image_of, objects, put
-from swath.annotations.tables import matching_files, root_of, split_in
-from swath.boxes import Boxes
+from swath.annotations.finding_pictures import UNMEASURED, few
+from swath.annotations.parsing import Entry, Flag, Id, Outline, Quad, Row, Size, scaled, upright
+from swath.annotations.source import Source
+from swath.annotations.splits import split_in
+from swath.annotations.tables import matching_files
+from swath.boxes import Boxes, rectangle_around
 from swath.errors import AnnotationError
 
-Quad = NDArray[np.float64]  # (4, 2) pixels
+SHARES = 1.05
+"""All corners of a file below this are shares of width and height: no object is a pixel large."""
+
+_LOOKED_AT = 20  # annotations by which the format is told
+
+
+class Picture(Entry):
+    """A picture of a file; the name is checked where it is looked for."""
+
+    id: Id
+    file_name: Any = None
+    width: float | None = None
+    height: float | None = None
+    license: Id | None = None
+
+
+class _Category(Entry):
+    id: Id
+    name: Id
+
+
+class _Licence(Entry):
+    id: Id = ""
+    name: Id = ""
+
+
+class _Attributes(Entry):
+    rotation: float | None = None
+
+
+class Annotation(Entry):
+    """A box, outline or caption of a picture; `bbox` is x, y, width, height in pixels."""
+
+    id: Id = "?"
+    image_id: Id
+    category_id: Id | None = None
+    caption: str | None = None
+    bbox: list[float] | None = Field(None, min_length=4, max_length=4)
+    segmentation: Any = None
+    area: float | None = None
+    iscrowd: Flag | None = None
+    attributes: _Attributes | None = None
+
+
+@dataclass(frozen=True)
+class Boxed:
+    """What a file of boxes holds: pictures and classes by their ids, and the boxes."""
+
+    pictures: Mapping[str, Picture]
+    names: Mapping[str, str]
+    annotations: Sequence[Annotation]
 
 
 def recognises(path: Path) -> bool:
@@ -32,34 +79,67 @@ def recognises(path: Path) -> bool:
     return bool(matching_files(path, _fits))
 
 
-def read(path: Path) -> list[AnnotatedImage]:
-    """One image an entry, with a box an annotation; images without annotations are kept.
+def rows(source: Source) -> Iterator[Row]:
+    """A row an image, with an object an annotation; images without annotations are kept.
 
     A polygon under `segmentation` becomes the smallest oriented rectangle around it, one of four
-    corners is kept; without any `bbox` (x, y, width, height) is taken. Crowd annotations stand for
-    no single object and are left out. Files of captions (`captions_train2017.json`) are added to
-    the images of the others; beside `instances*` files further ones of boxes are not read. The
-    split comes from the word train, val or test in the file's or its folder's name, else from
-    lists like `splits/test.txt`.
+    corners is kept; without any, `bbox` (x, y, width, height) is taken, turned clockwise about its
+    middle by CVAT's `attributes.rotation`. Crowd annotations stand for no single object and are
+    left out. Files of captions (`captions_train2017.json`) are added to the images of the others;
+    beside `instances*` files further ones of boxes are not read. The split comes from the word
+    train, val or test in the file's or its folder's name, else from lists like `splits/test.txt`.
+    """
+    captions = [pair for pair in matching_files(source.path, _fits) if _captioned(pair[1])]
+    for file, content in (*box_files(source.path), *captions):
+        source.opens(file)
+        pictures = _pictures(content, source)
+        is_captions = _captioned(content)
+        annotations = _annotations(content, pictures, source)
+        outlines: dict[str, list[Outline]] = {}
+        crowded: set[str] = set()
+        sentences: dict[str, list[str]] = defaultdict(list)
+        if is_captions:
+            for _, annotation in annotations:
+                sentences[annotation.image_id].append((annotation.caption or "").strip())
+        else:
+            outlines, crowded = _outlines(annotations, _names(content, source), source)
+        in_shares = _are_shares(outlines, source)
+        entries = content.get("licenses")
+        rows_of = source.entries(_Licence, entries if isinstance(entries, list) else (), "licenses")
+        licences = {licence.id: licence.name for _, licence in rows_of}
+        for picture in pictures.values():
+            boxes = outlines.get(picture.id, ())
+            yield Row(
+                f"{file}: image {picture.id}",
+                (picture.file_name,),
+                partial(scaled, boxes) if in_shares else boxes,
+                captions=sentences[picture.id],
+                split=split_in(file),
+                size_wh=_size(picture),
+                licence=licences.get(picture.license or ""),
+                joins=is_captions,
+                partial=picture.id in crowded,
+            )
 
-    Args:
-        path: the JSON file, or the folder holding one or several, also in `annotations` or as
-            `<split>/_annotations.coco.json`.
+
+def boxed(file: Path, content: dict[str, Any]) -> Boxed:
+    """What a file of `box_files` holds, whole.
 
     Raises:
-        AnnotationError: a picture is missing, named twice or outside the folder; an annotation
-            points to no image or category, or its box has no area.
+        AnnotationError: a row is wrong.
     """
-    images: list[AnnotatedImage] = []
-    for file, content in box_files(path):
-        images += _read_file(file, content, root_of(path, file))
-    refuse_repeats(images, path)
-    named = {image.id: image for image in images}
-    for file, content in matching_files(path, _fits):
-        if _captioned(content):
-            for image in _read_file(file, content, root_of(path, file)):
-                put(named, image, str(file))
-    return list(named.values())
+    source = Source(file)
+    names, pictures = _names(content, source), _pictures(content, source)
+    annotations = []
+    for where, annotation in _annotations(content, pictures, source):
+        with source.row():
+            if annotation.category_id not in names or annotation.bbox is None:
+                raise AnnotationError(
+                    f"{where}: expected a bbox of four numbers and a listed category; correct it."
+                )
+            annotations.append(annotation)
+    source.settle((), strict=True)
+    return Boxed(pictures, names, annotations)
 
 
 def box_files(path: Path) -> list[tuple[Path, Any]]:
@@ -68,141 +148,149 @@ def box_files(path: Path) -> list[tuple[Path, Any]]:
     return [pair for pair in boxed if pair[0].name.startswith("instances")] or boxed
 
 
-def _read_file(file: Path, content: dict[str, Any], root: Path) -> list[AnnotatedImage]:
-    finder, listed = PictureFinder(root, file), official_splits(root)
-    licences = {row.get("id"): row.get("name") for row in content.get("licenses") or []}
-    using(file)
-    check_rows(file, content)
-    captions = _captions(file, content) if _captioned(content) else {}
-    boxed = {} if captions else _objects(file, content)
-    images = []
-    for row in content["images"]:
-        picture = finder.find(row.get("file_name"))
-        if picture is None:
-            continue
-        size = row.get("width"), row.get("height")
-        images.append(
-            image_of(
-                picture,
-                root,
-                captions=tuple(captions.get(row["id"], ())),
-                size_wh=(int(size[0]), int(size[1])) if all(size) else UNMEASURED,
-                split=split_in(file) or listed(picture),
-                licence=licences.get(row.get("license")),
-                **objects(boxed.get(row["id"], ())),
-            )
-        )
-    finder.refuse_missing(len(content["images"]))
-    return images
-
-
 def _fits(content: Any) -> bool:
     if not isinstance(content, dict):
         return False
     lists = [content.get(key) for key in ("images", "annotations")]
-    if not all(isinstance(rows, list) for rows in lists) or not content["images"]:
+    if not all(isinstance(entries, list) for entries in lists) or not content["images"]:
         return False
-    return _captioned(content) or (
-        isinstance(content.get("categories"), list)
-        and all(isinstance(row, dict) and "bbox" in row for row in content["annotations"][:1])
-    )
+    fields = _first_fields(content)
+    if "caption" in fields:
+        return True
+    boxed = not content["annotations"] or bool(fields & {"bbox", "segmentation"})
+    return boxed and isinstance(content.get("categories"), list)
 
 
 def _captioned(content: dict[str, Any]) -> bool:
-    return any(isinstance(row, dict) and "caption" in row for row in content["annotations"][:1])
+    return "caption" in _first_fields(content)
 
 
-def check_rows(file: Path, content: dict[str, Any]) -> None:
-    """Check that rows are objects, that images have ids, and that annotations are of images.
+def _first_fields(content: dict[str, Any]) -> set[str]:
+    """Fields of the first annotations."""
+    entries = content["annotations"][:_LOOKED_AT]
+    return {field for entry in entries if isinstance(entry, dict) for field in entry}
+
+
+def _pictures(content: dict[str, Any], source: Source) -> dict[str, Picture]:
+    """The pictures of a file by their ids.
 
     Raises:
-        AnnotationError: they are not.
+        AnnotationError: two have the same.
     """
-    for key, needed in (("categories", {"id", "name"}), ("images", set()), ("annotations", set())):
-        for number, row in enumerate(content.get(key, [])):
-            if not isinstance(row, dict) or not needed <= row.keys():
+    pictures: dict[str, Picture] = {}
+    for where, picture in source.entries(Picture, content["images"], "images"):
+        if pictures.setdefault(picture.id, picture) is not picture:
+            raise AnnotationError(
+                f"{where}: two images of the id {picture.id}; give each image an id of its own."
+            )
+    return pictures
+
+
+def _names(content: dict[str, Any], source: Source) -> dict[str, str]:
+    """Names of the categories of a file by their ids."""
+    entries = source.entries(_Category, content["categories"], "categories")
+    return {category.id: category.name for _, category in entries}
+
+
+def _annotations(
+    content: dict[str, Any], pictures: dict[str, Picture], source: Source
+) -> Iterator[tuple[str, Annotation]]:
+    """Where each annotation of a picture stands, and the annotation."""
+    for where, annotation in source.entries(Annotation, content["annotations"], "annotations"):
+        with source.row():
+            if annotation.image_id not in pictures:
                 raise AnnotationError(
-                    f"{file}: {key}[{number}] is no object{' with id and name' if needed else ''}; "
-                    f"is the file whole?"
+                    f"{where}: points to image {annotation.image_id}, which is not listed; remove "
+                    f"it or list its image."
                 )
-    known: set[Any] = set()
-    for row in content["images"]:
-        if row.get("id") is None or row["id"] in known:
-            raise AnnotationError(
-                f"{file}: two images of the id {row.get('id')!r}, or one without; "
-                f"give each image an id of its own."
-            )
-        known.add(row["id"])
-    for row in content["annotations"]:
-        if row.get("image_id") not in known:
-            raise AnnotationError(
-                f"{file}: annotation {row.get('id', '?')}: points to image "
-                f"{row.get('image_id')!r}, which is not listed; remove it or list its image."
-            )
+            yield where, annotation
 
 
-def _captions(file: Path, content: dict[str, Any]) -> dict[Any, list[str]]:
-    """Captions by image id."""
-    captions: dict[Any, list[str]] = defaultdict(list)
-    for row in content["annotations"]:
-        if not isinstance(said := row.get("caption"), str):
-            raise AnnotationError(
-                f"{file}: annotation {row.get('id', '?')}: expected a caption as text, got "
-                f"{said!r}; correct it."
-            )
-        captions[row["image_id"]].append(said.strip())
-    return captions
-
-
-def _objects(file: Path, content: dict[str, Any]) -> dict[Any, list[tuple[Quad, str]]]:
-    """Corners and class of each annotation, by image id."""
-    categories = {row["id"]: str(row["name"]) for row in content["categories"]}
-    found: dict[Any, list[tuple[Quad, str]]] = defaultdict(list)
-    flat, crowds = list[str](), 0
-    for row in content["annotations"]:
-        where = f"{file}: annotation {row.get('id', '?')}"
-        if row.get("category_id") not in categories:
-            raise AnnotationError(
-                f"{where}: points to category {row.get('category_id')!r}, known are "
-                f"{few([str(key) for key in categories], 10)}; add the category."
-            )
-        if row.get("iscrowd"):
-            crowds += 1
-            continue
-        quad = _quad(row, where)
-        if quad is None:
-            flat.append(str(row.get("id", "?")))
-        else:
-            found[row["image_id"]].append((quad, categories[row["category_id"]]))
+def _outlines(
+    annotations: Iterator[tuple[str, Annotation]], names: dict[str, str], source: Source
+) -> tuple[dict[str, list[Outline]], set[str]]:
+    """Objects by the ids of their pictures, and the ids of pictures with crowds."""
+    outlines: dict[str, list[Outline]] = defaultdict(list)
+    crowds: list[str] = []
+    empty = 0
+    for where, annotation in annotations:
+        with source.row():
+            name = names.get(annotation.category_id or "")
+            if name is None:
+                raise AnnotationError(
+                    f"{where}: points to category {annotation.category_id}, known are "
+                    f"{few([*names], 10)}; add the category."
+                )
+            if annotation.iscrowd:
+                crowds.append(annotation.image_id)
+                continue
+            corners = _around(annotation.segmentation)
+            if corners is None:
+                corners = _turned(annotation, where)
+                empty += isinstance(annotation.segmentation, list) and annotation.segmentation != []
+            outlines[annotation.image_id].append(Outline(corners, name))
     if crowds:
-        note("crowd", file, f"{crowds} annotations are of crowds", "left out", crowds)
-    if flat:
-        raise AnnotationError(
-            f"{file}: {len(flat)} annotations have boxes without area (ids {few(flat)}); bbox is "
-            f"x, y, width, height, both above 0: were corners written instead? Correct or remove."
-        )
-    return found
+        source.note("crowd", f"{len(crowds)} annotations are of crowds", count=len(crowds))
+    if empty:
+        what = f"{empty} outlines enclose nothing"
+        source.note("empty outline", what, "the bbox beside them is taken", empty)
+    return outlines, set(crowds)
 
 
-def _quad(row: dict[str, Any], where: str) -> Quad | None:
-    """Corners of one annotation, None if it has no area."""
-    try:
-        polygons = row.get("segmentation")
-        if isinstance(polygons, list) and polygons:
-            points = np.concatenate([np.asarray(p, dtype=np.float64).ravel() for p in polygons])
-            if len(polygons) == 1 and len(points) == 8 and np.isfinite(points).all():
-                quad = points.reshape(4, 2)  # four corners are kept, as DOTA's are
-                if (outline := shapely.Polygon(quad)).is_valid and outline.area > 0:
-                    return quad
-            around = shapely.oriented_envelope(shapely.MultiPoint(points.reshape(-1, 2)))
-            if not np.isfinite(points).all() or not isinstance(around, shapely.Polygon):
-                return None
-            return np.asarray(around.exterior.coords)[:4] if around.area > 0 else None
-        x, y, width, height = (float(value) for value in row["bbox"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise AnnotationError(
-            f"{where}: expected bbox as four numbers x, y, width, height ({error!r}); correct it."
-        ) from None
-    if not np.isfinite([x, y, width, height]).all() or width <= 0 or height <= 0:
+def _around(segmentation: Any) -> Quad | None:
+    """Corners around an outline of one or several parts, None where they enclose nothing."""
+    if not isinstance(segmentation, list) or not segmentation:
         return None
-    return Boxes.from_hbb([x, y, x + width, y + height]).quads[0]
+    parts = segmentation if isinstance(segmentation[0], list) else [segmentation]
+    points = []
+    for part in parts:
+        try:
+            numbers = np.asarray(part, dtype=np.float64).ravel()
+        except (TypeError, ValueError):
+            return None
+        if len(numbers) >= 6 and len(numbers) % 2 == 0 and np.isfinite(numbers).all():
+            points.append(numbers.reshape(-1, 2))
+    if not points:
+        return None
+    if len(points) == 1 and len(points[0]) == 4:  # four corners are kept, as DOTA's are
+        outline = shapely.Polygon(points[0])
+        if outline.is_valid and outline.area > 0:
+            return points[0]
+    rectangle = rectangle_around(np.concatenate(points))
+    return rectangle if Boxes(rectangle[None]).areas[0] > 0 else None
+
+
+def _turned(annotation: Annotation, where: str) -> Quad:
+    """Corners of a `bbox`, turned where the annotation says so."""
+    if annotation.bbox is None:
+        raise AnnotationError(
+            f"{where}: expected bbox as four numbers x, y, width, height; correct it."
+        )
+    x, y, width, height = annotation.bbox
+    if width <= 0 or height <= 0:
+        raise AnnotationError(
+            f"{where}: a box without area; bbox is x, y, width, height, both above 0: were corners "
+            f"written instead? Correct or remove it."
+        )
+    angle = annotation.attributes.rotation if annotation.attributes else None
+    if angle:
+        middle = (x + width / 2, y + height / 2)
+        return Boxes.from_rotated([*middle, width, height, angle]).quads[0]
+    return upright(x, y, x + width, y + height)
+
+
+def _are_shares(outlines: dict[str, list[Outline]], source: Source) -> bool:
+    """Whether all boxes of a file are written as shares of width and height."""
+    boxes = [outline for of_picture in outlines.values() for outline in of_picture]
+    corners = np.array([outline.corners for outline in boxes])
+    if not boxes or corners.max() > SHARES or corners.min() < 0:
+        return False
+    what = f"all {len(boxes)} boxes lie within 0 to 1"
+    source.note("shares", what, "read as shares of width and height", len(boxes))
+    return True
+
+
+def _size(picture: Picture) -> Size:
+    if not picture.width or not picture.height:
+        return UNMEASURED
+    return int(picture.width), int(picture.height)

@@ -6,18 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from swath.annotations.finding_pictures import (
-    SPLITS,
     absolute,
     files_below,
     is_clip,
     is_picture,
-    official_splits,
-    refuse_repeats,
     subfolders,
 )
-from swath.annotations.formats.rsivqa import asking
-from swath.annotations.image import AnnotatedImage
-from swath.annotations.parsing import image_of
+from swath.annotations.formats.rsivqa import texts
+from swath.annotations.parsing import Row
+from swath.annotations.source import Source
+from swath.annotations.splits import SPLITS
 
 # Folders of change pairs, detection and segmentation sets, which say nothing about a scene.
 _NO_CLASS = {"a", "b", "annotations", "images", "img", "imgs", "jpegimages"}
@@ -31,29 +29,18 @@ def recognises(path: Path) -> bool:
     """
     if not path.is_dir() or next(_classes(path), None) is None:
         return False
-    return all(file.parent == absolute(path) for file in asking(path))
+    return all(file.parent == absolute(path) for file in texts(path))
 
 
-def read(path: Path) -> list[AnnotatedImage]:
-    """One image a picture or clip, labelled with its class folder's name.
+def rows(source: Source) -> Iterator[Row]:
+    """A row a picture or clip, labelled with its class folder's name.
 
     Understands `ROOT/<class>/...`, `ROOT/images/<class>/...`, `ROOT/<split>/<class>/...` and a
     single folder around any of these. Lists like `ROOT/splits/test.txt` set the split.
-
-    Raises:
-        AnnotationError: two pictures differ in nothing but their suffix, or one is in two lists.
     """
-    root = absolute(path)
-    listed = official_splits(root)
-    source = root.parent.name if root.name == "images" else root.name
-    images = [
-        image_of(picture, root, label=folder.name, split=split or listed(picture), source=source)
-        for folder, split in _classes(root)
-        for picture in files_below(folder)
-        if _shows(picture)
-    ]
-    refuse_repeats(images, root)
-    return images
+    for folder, split in _classes(source.root):
+        for picture in filter(_shows, files_below(folder)):
+            yield Row(str(picture), (picture,), label=folder.name, split=split)
 
 
 def _classes(root: Path) -> Iterator[tuple[Path, str | None]]:

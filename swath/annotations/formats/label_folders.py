@@ -2,81 +2,76 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from swath.annotations.finding_pictures import (
-    SPLITS,
     absolute,
     few,
     files_below,
     is_picture,
-    official_splits,
     pictures_below,
-    read_text,
     subfolders,
 )
-from swath.annotations.notes import note
+from swath.annotations.source import Source
+from swath.annotations.splits import SPLITS
+from swath.annotations.tables import read_text
 from swath.errors import AnnotationError
 
+_LOOKED_AT = 20  # label files and lines in them by which a format is told
 
-def first_fields(path: Path, folder: str) -> list[str]:
-    """Fields of the first line in any label file of a set, none where there are no label files.
+Pair = tuple[Path, Path, str | None]  # folders of pictures and of labels, and their split
+
+
+def first_fields(path: Path, folder: str) -> Iterator[tuple[str, list[str]]]:
+    """Where the first lines of a set's first label files stand, and their fields.
 
     Args:
         path: the set's folder.
         folder: name of the folders that hold label files.
     """
-    for _, labels, _ in _pairs(path, folder):
-        for file in _label_files(labels):
-            for _, fields in lines_of(file):
-                return fields
-    return []
+    if not path.is_dir():
+        return
+    for _, labels, _ in _pairs(absolute(path), folder):
+        for file in islice(_label_files(labels), _LOOKED_AT):
+            yield from islice(lines_of(file), _LOOKED_AT)
 
 
-def labelled(root: Path, folder: str) -> Iterator[tuple[Path, Path | None, str | None]]:
+def labelled(source: Source, folder: str) -> Iterator[tuple[Path, Path | None, str | None]]:
     """Each picture with its label file, None where it has none, and its split where one is given.
 
     Understands `ROOT/images` beside `ROOT/<folder>`, both also in `ROOT/<split>`, and split folders
-    inside both; lists like `ROOT/splits/test.txt` set the split too.
+    inside both.
 
     Args:
-        root: the set's folder, absolute.
+        source: of the set.
         folder: name of the folders that hold label files.
 
     Raises:
-        AnnotationError: a label file has no picture, or two pictures share one.
+        AnnotationError: two pictures share a label file.
     """
-    listed = official_splits(root)
-    for images, labels, split in _pairs(root, folder):
-        here, beside, inner, used = images, labels, None, 0
-        taken: dict[str, str] = {}  # names of one folder at a time are held
+    for images, labels, split in _pairs(source.root, folder, source):
+        used = 0
+        place, names = images, dict[str, str]()  # names of one folder at a time are held
         for picture in filter(is_picture, files_below(images)):
-            if (parent := picture.parent) != here:
-                here, taken, inside = parent, {}, parent.relative_to(images)
-                beside = labels / inside
-                inner = SPLITS.get(inside.parts[0].lower()) if inside.parts else None
-            if (stem := picture.stem) in taken:
+            if picture.parent != place:
+                place, names = picture.parent, {}
+            stem = picture.stem
+            if stem in names:
                 raise AnnotationError(
-                    f"{picture}: shares its labels with {taken[stem]}; "
+                    f"{picture}: shares its labels with {names[stem]}; "
                     f"remove or rename one of them."
                 )
-            taken[stem] = picture.name
-            file = beside / f"{stem}.txt"
+            names[stem] = picture.name
+            inside = place.relative_to(images)
+            file = labels / inside / f"{stem}.txt"
             there = stem != "classes" and file.is_file()
             used += there
-            yield picture, file if there else None, split or inner or listed(picture)
-        total = sum(1 for _ in _label_files(labels))
-        if total > used:
-            names = {one.relative_to(images).with_suffix("") for one in pictures_below(images)}
-            alone = [str(file) for file in _label_files(labels)
-                     if file.relative_to(labels).with_suffix("") not in names]  # fmt: skip
-            raise AnnotationError(
-                f"{labels}: {len(alone)} of {total} label files have no picture in {images}: "
-                f"{few(alone)}; put the pictures there, or remove the files."
-            )
+            inner = SPLITS.get(inside.parts[0].lower()) if inside.parts else None
+            yield picture, file if there else None, split or inner
+        _refuse_lone_labels(images, labels, used, source)
 
 
 def lines_of(file: Path) -> Iterator[tuple[str, list[str]]]:
@@ -86,50 +81,64 @@ def lines_of(file: Path) -> Iterator[tuple[str, list[str]]]:
             yield f"{file}:{number}", line.split()
 
 
-def numbers(fields: list[str], where: str) -> list[float]:
-    """The fields as numbers.
-
-    Raises:
-        AnnotationError: one is none, or not finite.
-    """
-    try:
-        values = [float(field) for field in fields]
-    except ValueError:
-        values = [math.nan]
-    if not all(map(math.isfinite, values)):
-        raise AnnotationError(
-            f"{where}: expected numbers, got '{' '.join(fields)}'; correct the line."
+def _refuse_lone_labels(images: Path, labels: Path, used: int, source: Source) -> None:
+    """Name the label files that no picture is beside."""
+    total = sum(1 for _ in _label_files(labels))
+    if total == used:
+        return
+    pictures = {path.relative_to(images).with_suffix("") for path in pictures_below(images)}
+    alone = [
+        str(file)
+        for file in _label_files(labels)
+        if file.relative_to(labels).with_suffix("") not in pictures
+    ]
+    if alone:
+        source.opens(labels)
+        source.refuse(
+            AnnotationError(
+                f"{labels}: {len(alone)} of {total} label files have no picture in {images}: "
+                f"{few(alone)}; put the pictures there, or remove the files."
+            )
         )
-    return values
 
 
-def _pairs(root: Path, folder: str) -> Iterator[tuple[Path, Path, str | None]]:
+def _pairs(root: Path, folder: str, source: Source | None = None) -> Iterator[Pair]:
     """Folders of pictures, of their labels, and the split that both are.
 
     DOTA unpacks to `images/images` and `labelTxt-v1.5/DOTA-v1.5_train`, with upright boxes in
     folders of other names; the newest version of the labels counts. MMRotate cuts to `annfiles`.
     """
-    root = absolute(root)
-    if not root.is_dir():
-        return
-    inner = [path for path in subfolders(root) if path.name.lower() in SPLITS]
-    for base in (root, *inner):
+    bases = [root, *(path for path in subfolders(root) if path.name.lower() in SPLITS)]
+    for base in bases:
         images = base / "images"
-        images = images / "images" if (images / "images").is_dir() else images
-        found = [base / folder] if (base / folder).is_dir() else []
-        if folder == "labelTxt" and not found and base.is_dir():
-            found = [one for one in subfolders(base) if one.name.startswith(("annfiles", folder))]
-            if len(found) > 1:
-                *others, last = (path.name for path in found)
-                note("two annotations", base, f"{few(others)} and {last}", "the last is read")
-        if images.is_dir() and found:
-            labels = found[-1]
-            if folder == "labelTxt" and not any(labels.glob("*.txt")):
-                inner = [path for path in subfolders(labels)
-                         if not re.search("hbb|reclabel", path.name, re.I)]  # fmt: skip
-                if len(inner) == 1 and not (images / inner[0].name).is_dir():
-                    labels = inner[0]
-            yield images, labels, None if base == root else SPLITS[base.name.lower()]
+        if (images / "images").is_dir():
+            images = images / "images"
+        versions = [base / folder] if (base / folder).is_dir() else []
+        if folder == "labelTxt" and not versions:
+            starts = ("annfiles", folder)
+            versions = [path for path in subfolders(base) if path.name.startswith(starts)]
+        if not images.is_dir() or not versions:
+            continue
+        if len(versions) > 1 and source is not None:
+            *older, newest = (path.name for path in versions)
+            what = f"{few(older)} and {newest}"
+            source.note("two annotations", what, "the last is read", where=base)
+        split = None if base == root else SPLITS[base.name.lower()]
+        yield images, _innermost(versions[-1], images), split
+
+
+def _innermost(labels: Path, images: Path) -> Path:
+    """Where the label files of a folder lie: in it, or in the one folder in it for them."""
+    if not labels.name.startswith("labelTxt") or any(labels.glob("*.txt")):
+        return labels
+    inner = [
+        path
+        for path in subfolders(labels)
+        if not re.search("hbb|reclabel", path.name, re.IGNORECASE)
+    ]
+    if len(inner) == 1 and not (images / inner[0].name).is_dir():
+        return inner[0]
+    return labels
 
 
 def _label_files(labels: Path) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""Conversations about pictures: LLaVA's JSON, and the messages of OpenAI and Mistral."""
+"""Conversations about pictures: LLaVA's JSON, and the messages of OpenAI, Mistral and others."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import base64
 import binascii
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from swath.annotations.finding_pictures import UNMEASURED, PictureFinder, official_splits
-from swath.annotations.image import AnnotatedImage, Question
+from swath.annotations.finding_pictures import shown
+from swath.annotations.image import Question
 from swath.annotations.lint import lacks_noun, text_faults
-from swath.annotations.notes import note, using
-from swath.annotations.parsing import OBJECT, class_of, image_of, objects, put, sentence, size_of
-from swath.annotations.tables import load, root_of, rows_of, split_in, table_files
-from swath.boxes import Boxes
+from swath.annotations.parsing import OBJECT, Outline, Quad, Row, Size, class_of, sentence
+from swath.annotations.source import Source
+from swath.annotations.splits import split_in
+from swath.annotations.tables import load, rows_of, table_files
 from swath.dialect import ORIENTED, from_grid, numbers
 from swath.errors import AnnotationError
 from swath.files import replacing
@@ -27,7 +27,6 @@ from swath.files import replacing
 LARGEST_PICTURE = 20 * 1024**2
 """Bytes of a picture written into a row as a data URL."""
 
-_KEYS = ("conversations", "messages")
 _MARKS = re.compile(r"</?s>|\[/?INST\]|<Img>|</Img>|<ImageHere>|<(image|video)>|</?(p|ref)>")
 _TOKEN = re.compile(r"^\s*\[(\w+)\]\s*")
 _PHRASE = re.compile(r"<(p|ref)>(?P<phrase>.*?)</\1>\s*(?P<boxes>(?:\{[^{}]*\}|<delim>|\s)*)", re.S)
@@ -46,7 +45,32 @@ _WHOLE = re.compile(
 )
 _SUFFIX = {"jpeg": ".jpg", "jpg": ".jpg", "png": ".png", "webp": ".webp", "gif": ".gif"}
 
+
 Turns = list[tuple[str, str]]  # question and answer
+
+
+@dataclass
+class _Taught:
+    """What the turns of a row teach; `pointed` is text of boxes and what is said to be there."""
+
+    captions: list[str] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
+    pointed: list[tuple[str, str | None]] = field(default_factory=list)
+    faults: list[tuple[str, str]] = field(default_factory=list)
+
+
+class _Object(NamedTuple):
+    """An object, and whether its phrase singles it out."""
+
+    quad: Quad
+    name: str
+    phrase: str
+    singles_out: bool
+
+    def joined(self, again: _Object) -> _Object:
+        """The same object spoken of again: the phrase that says more, the class that is known."""
+        fuller = max((self, again), key=lambda thing: (thing.singles_out, len(thing.phrase)))
+        return fuller._replace(name=again.name if self.name == OBJECT else self.name)
 
 
 def recognises(path: Path) -> bool:
@@ -54,14 +78,16 @@ def recognises(path: Path) -> bool:
     return bool(_files(path))
 
 
-def read(path: Path, pictures: Path | None = None) -> list[AnnotatedImage]:
-    """One image for all conversations about it, one sequence for several images of a row.
+def rows(source: Source) -> Iterator[Row]:
+    """A row for each conversation about a picture, or about several of a sequence.
 
     Understands `{"id", "image", "conversations": [{"from": "human" or "gpt", "value"}, ...]}`
-    (LLaVA, GeoChat_Instruct, SkyEye-968k, VRSBench) in a JSON list or JSON Lines, and `{"messages":
-    [{"role", "content"}, ...]}` or the bare list of messages in JSON Lines, whose content holds
-    `image_url` as text (Mistral) or as an object (OpenAI); pictures there are files, named
-    relative to the folder, or data URLs. Each pair of turns becomes what it teaches:
+    (LLaVA, GeoChat_Instruct, SkyEye-968k, VRSBench), and `{"messages": [{"role", "content"}, ...]}`
+    or the bare list of messages, in a JSON list or JSON Lines. The content of a message holds
+    `image_url` as text (Mistral) or as an object (OpenAI), or pictures stand under `image` or
+    `images` of the row, a list, a name, or objects of `path` (LLaMA-Factory, ms-swift); pictures
+    are files, named relative to the folder, or data URLs. Each pair of turns becomes what it
+    teaches:
 
     - boxes in the answer: objects, under the phrases in `<p>...</p>`, else under what is asked;
     - a box in the question, and what stands there in the answer: an object and its phrase;
@@ -69,213 +95,233 @@ def read(path: Path, pictures: Path | None = None) -> list[AnnotatedImage]:
     - anything else: a question.
 
     Box text is `{<x1><y1><x2><y2>}` with or without `|<angle>`, on a grid of 0 to 100.
-
-    Args:
-        path: the file, or the folder holding one or several, also in `annotations`.
-        pictures: folder that data URLs are written to.
-
-    Raises:
-        AnnotationError: a row is not of this form, or its picture is missing, no picture, or on
-            the web.
     """
-    images: dict[str, AnnotatedImage] = {}
-    unsaid = ("without a picture", "of a region in words swath does not know", "told before")
-    left, told = dict.fromkeys(unsaid, 0), set[tuple[Path, int]]()
-    for file in _files(path):
-        using(file)
-        root = root_of(path, file)
-        finder, listed, total = PictureFinder(root, file), official_splits(root), 0
-        for where, row in _rows(file):
-            names, turns = _messages(row, where) if _is_messages(row) else _llava(row, where)
-            if not names:
-                left["without a picture"] += 1
-                continue
-            if (key := (file, hash((*names, str(turns))))) in told:
-                left["told before"] += 1
-                continue
-            told.add(key)
-            total += len(names)
-            found = [
-                _unpacked(name, pictures, where) if name.startswith("data:") else finder.find(name)
-                for name in names
-            ]
-            if None in found:
-                continue
-            paths = [one for one in found if one is not None]
-            inside = paths[0].is_relative_to(root)
-            several = len(paths) > 1 and isinstance(row, dict)
-            image = image_of(
-                paths[0],
-                root if inside else paths[0].parent,
-                id=str(row["id"]) if several and row.get("id") else "",
-                split=listed(paths[0]) or split_in(Path(file.name)),
-                source=root.name,
-                frames=tuple(map(str, paths)) if len(paths) > 1 else (),
-                **_said(paths[0], turns, where, left),
-            )
-            put(images, image, where)
-        finder.refuse_missing(total)
-    for what, count in left.items():
-        if count:
-            note("conversation left out", path, f"{count} rows {what}", "they are left out", count)
-    return list(images.values())
+    unsaid: Counter[str] = Counter()
+    earlier: set[tuple[Path, int]] = set()
+    for file in _files(source.path):
+        source.opens(file)
+        for where, entry in _entries(file, source):
+            with source.row():
+                names, turns = _conversation(entry, where)
+                key = (file, hash((*names, str(turns))))
+                if not names:
+                    unsaid["without a picture"] += 1
+                elif key in earlier:
+                    unsaid["told before"] += 1
+                else:
+                    earlier.add(key)
+                    pictures = [_picture(name, source, where) for name in names]
+                    yield _row(entry, pictures, turns, where, split_in(Path(file.name)), unsaid)
+    for reason, count in unsaid.items():
+        what = f"{count} rows {reason}"
+        source.note("conversation left out", what, count=count, where=source.path)
 
 
 def _files(path: Path) -> list[Path]:
-    files = table_files(path, (".json", ".jsonl"))
-    return [file for file in files if _fits(next(_rows(file), ("", None))[1])]
+    files = []
+    for file in table_files(path, (".json", ".jsonl")):
+        _, entry = next(_entries(file, None), ("", None))
+        if _turns(entry):
+            files.append(file)
+    return files
 
 
-def _rows(file: Path) -> Iterator[tuple[str, Any]]:
+def _entries(file: Path, source: Source | None) -> Iterator[tuple[str, Any]]:
+    """Where each row stands, and the row; damaged ones are left out."""
     if file.suffix.lower() == ".json":
         content = load(file)
-        rows = content if isinstance(content, list) else [content]
-        yield from ((f"{file}: entry {number}", row) for number, row in enumerate(rows))
+        entries = content if isinstance(content, list) else [content]
+        for number, entry in enumerate(entries):
+            yield f"{file}: entry {number}", entry
     else:
-        yield from rows_of(file)
+        yield from rows_of(file, refuse=source.refuse if source else _pass)
 
 
-def _is_messages(row: Any) -> bool:
-    return isinstance(row, list) or (isinstance(row, dict) and "messages" in row)
+def _pass(error: AnnotationError) -> None:
+    """Look for the first sound row."""
 
 
-def _fits(row: Any) -> bool:
-    turns = row.get("conversations", row.get("messages")) if isinstance(row, dict) else row
-    keys = ({"from", "value"}, {"role", "content"})
-    return (
-        isinstance(turns, list)
-        and bool(turns)
-        and isinstance(turns[0], dict)
-        and any(key <= turns[0].keys() for key in keys)
-    )
+def _turns(entry: Any) -> list[Any] | None:
+    """The turns or messages of a row, None where it has none of either form."""
+    turns = entry.get("conversations", entry.get("messages")) if isinstance(entry, dict) else entry
+    if not isinstance(turns, list) or not turns or not isinstance(turns[0], dict):
+        return None
+    fits = any(keys <= turns[0].keys() for keys in ({"from", "value"}, {"role", "content"}))
+    return turns if fits else None
 
 
-def _llava(row: Any, where: str) -> tuple[list[str], Turns]:
-    """Pictures and turns of a row of LLaVA's."""
-    if not isinstance(row, dict) or not _fits(row):
+def _conversation(entry: Any, where: str) -> tuple[list[str], Turns]:
+    """Pictures and turns of a row.
+
+    Raises:
+        AnnotationError: it is of neither form, or a picture is on the web.
+    """
+    messages = _turns(entry)
+    if messages is None:
         raise AnnotationError(
-            f"{where}: expected `image` and `conversations` of `from` and `value`; correct it."
+            f"{where}: expected `image` and `conversations` of `from` and `value`, or messages of "
+            f"`role` and `content`; correct it."
         )
-    given = row.get("image") or row.get("images") or row.get("video") or []
-    names = [given] if isinstance(given, str) else given
-    said = [(str(one.get("from")), one.get("value")) for one in row["conversations"]]
-    if not all(isinstance(value, str) for _, value in said):
-        raise AnnotationError(f"{where}: expected text under `value` of each turn; correct it.")
-    return [str(name) for name in names], _pairs(said, where)
-
-
-def _messages(row: Any, where: str) -> tuple[list[str], Turns]:
-    """Pictures and turns of a row of OpenAI's or Mistral's."""
-    names, said = list[str](), []
-    try:
-        for one in row["messages"] if isinstance(row, dict) else row:
-            parts = one["content"]
-            texts = [parts] if isinstance(parts, str) else []
-            for part in [] if texts else parts or []:
-                if part["type"] == "text":
-                    texts.append(part["text"])
-                elif part["type"] == "image_url":
-                    url = part["image_url"]
-                    names.append(url if isinstance(url, str) else url["url"])
-            if one["role"] != "system":  # the recipe's own instruction takes its place
-                said.append((one["role"], "\n".join(texts)))
-        if not all(isinstance(name, str) for name in names):
-            raise TypeError("an image_url that is no text")
-    except (KeyError, TypeError) as error:
-        raise AnnotationError(
-            f"{where}: expected messages of `role` and `content` ({error!r}); correct it."
-        ) from None
+    names = _names(entry, where) if isinstance(entry, dict) else []
+    turns = []
+    for message in messages:
+        speaker, text, inside = _message(message, where)
+        names += inside
+        if speaker != "system":  # the recipe's own instruction takes its place
+            turns.append((speaker, text))
     for name in names:
         if name.startswith(("http:", "https:")):
             raise AnnotationError(
-                f"{where}: '{name[:60]}' lies on the web, where a set may change; fetch its "
+                f"{where}: '{shown(name)}' lies on the web, where a set may change; fetch its "
                 f"pictures and name the files."
             )
-    return names, _pairs(said, where)
+    return names, _pairs(turns, where)
 
 
-def _pairs(said: Sequence[tuple[str, str]], where: str) -> Turns:
-    turns = []
-    for (one, question), (two, answer) in zip(said[::2], said[1::2], strict=False):
-        if one not in ("human", "user") or two not in ("gpt", "assistant"):
-            raise AnnotationError(
-                f"{where}: expected a question and an answer in turns, got {one} and {two}."
-            )
-        turns.append((question, answer))
-    if len(said) % 2:
-        raise AnnotationError(f"{where}: the last turn has no answer; add it or remove the turn.")
-    return turns
+def _names(entry: dict[str, Any], where: str) -> list[str]:
+    """Pictures that stand beside the turns of a row."""
+    pictures = entry.get("image") or entry.get("images") or entry.get("video") or []
+    names = []
+    for picture in pictures if isinstance(pictures, list) else [pictures]:
+        name = picture.get("path") if isinstance(picture, dict) else picture
+        if not isinstance(name, str):
+            raise AnnotationError(f"{where}: expected the name of a picture, got {shown(picture)}.")
+        names.append(name)
+    return names
 
 
-def _said(picture: Path, turns: Turns, where: str, left: dict[str, int]) -> dict[str, Any]:
-    """What the turns say of a picture, or of a sequence that begins with it."""
-    captions, questions, faults = list[str](), list[Question](), list[tuple[str, str]]()
-    pointed: list[tuple[Boxes, str | None]] = []
-    boxed = any(ORIENTED.search(text) for turn in turns for text in turn)
-    size = size_of(picture, where) if boxed else UNMEASURED
-    for question, answer in turns:
-        faults += [fault for text in (question, answer) for fault in text_faults(text)]
-        asked = _MARKS.sub(" ", question).strip()
-        token = match[1].lower() if (match := _TOKEN.match(asked)) else ""
-        raw = _TOKEN.sub("", asked)
-        asked, plain = " ".join(raw.split()), " ".join(answer.split())
-        if ORIENTED.search(answer):
-            phrases = [one for one in _PHRASE.finditer(answer) if ORIENTED.search(one["boxes"])]
-            for one in phrases:
-                pointed.append((_boxes(one["boxes"], size), one["phrase"].strip()))
-            if phrases:
-                words = ORIENTED.sub(" ", answer).replace("<delim>", " ")
-                captions.append(sentence(_MARKS.sub(" ", words)))
-            else:
-                wanted = _PHRASE.search(question)
-                phrase = (wanted["phrase"] if wanted else _WHERE.sub("", asked)).strip(" ?.")
-                pointed.append((_boxes(answer, size), phrase or None))
-                if not phrase:
-                    faults.append(("missing noun", f"'{asked}' does not say of what"))
-        elif ORIENTED.search(question):
-            if token in ("identify", "region") or _REGION.search(asked):
-                pointed.append((_boxes(question, size), plain))
-            else:
-                left["of a region in words swath does not know"] += 1
-        elif token == "caption" or _WHOLE.search(asked):
-            captions.append(plain)
+def _message(message: Any, where: str) -> tuple[str, str, list[str]]:
+    """Who speaks, the words, and the pictures among them."""
+    try:
+        if "from" in message:
+            speaker, content = message["from"], message["value"]
+            if not isinstance(content, str):
+                raise TypeError("a value that is no text")
         else:
-            questions.append(Question(raw if lacks_noun(raw) else asked, plain, token))
-    rows = _told_twice(
-        [(quad, phrase, len(boxes)) for boxes, phrase in pointed for quad in boxes.quads]
+            speaker, content = message["role"], message["content"]
+        texts, names = [], []
+        for part in [content] if isinstance(content, str) else content or []:
+            if isinstance(part, str):
+                texts.append(part)
+            elif part["type"] == "text":
+                texts.append(part["text"])
+            elif part["type"] == "image_url":
+                url = part["image_url"]
+                names.append(url if isinstance(url, str) else url["url"])
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError("an image_url that is no text")
+        return str(speaker), "\n".join(texts), names
+    except (KeyError, TypeError) as error:
+        raise AnnotationError(
+            f"{where}: expected messages of `role` and `content`, or turns of `from` and `value` "
+            f"({shown(repr(error))}); correct it."
+        ) from None
+
+
+def _pairs(turns: Sequence[tuple[str, str]], where: str) -> Turns:
+    pairs = []
+    for (asker, question), (answerer, answer) in zip(turns[::2], turns[1::2], strict=False):
+        if asker not in ("human", "user") or answerer not in ("gpt", "assistant"):
+            raise AnnotationError(
+                f"{where}: expected a question and an answer in turns, got {shown(asker)} and "
+                f"{shown(answerer)}."
+            )
+        pairs.append((question, answer))
+    if len(turns) % 2:
+        raise AnnotationError(f"{where}: the last turn has no answer; add it or remove the turn.")
+    return pairs
+
+
+def _row(
+    entry: Any,
+    pictures: list[str | Path],
+    turns: Turns,
+    where: str,
+    split: str | None,
+    unsaid: Counter[str],
+) -> Row:
+    """What the turns say of a picture, or of a sequence that begins with it."""
+    taught = _Taught()
+    for question, answer in turns:
+        taught.faults += [*text_faults(question), *text_faults(answer)]
+        if not _learn(question, answer, taught):
+            unsaid["of a region in words swath does not know"] += 1
+    name = entry.get("id") if isinstance(entry, dict) and len(pictures) > 1 else None
+    return Row(
+        where,
+        pictures,
+        partial(_outlines, taught.pointed) if taught.pointed else (),
+        captions=dict.fromkeys(taught.captions),
+        questions=dict.fromkeys(taught.questions),
+        faults=taught.faults,
+        other_split=split,
+        id=str(name or ""),
+        joins=True,
     )
-    # A phrase that several boxes answer singles out none of them.
-    told = [(quad, name, phrase if count == 1 else None) for quad, phrase, count, name in rows]
-    return {
-        "captions": tuple(dict.fromkeys(captions)),
-        "questions": tuple(dict.fromkeys(questions)),
-        "faults": tuple(faults),
-        **objects(told),
-    }
 
 
-def _told_twice(
-    rows: Sequence[tuple[NDArray[np.float64], str | None, int]],
-) -> list[tuple[NDArray[np.float64], str | None, int, str]]:
-    """Objects and their classes, one for a box that a turn names and another describes."""
-    found: dict[bytes, tuple[NDArray[np.float64], str | None, int, str]] = {}
-    rest = []
-    for quad, phrase, count in rows:
-        name = class_of(phrase) if phrase else OBJECT
-        known = found.setdefault(quad.tobytes(), row := (quad, phrase, count, name))
-        if known is row:
-            continue
-        if OBJECT not in (known[3], name) and known[3] != name:
-            rest.append(row)
-            continue
-        told = max((known, row), key=lambda one: (one[2] == 1, len(one[1] or "")))
-        name = known[3] if name == OBJECT else name
-        found[quad.tobytes()] = (*told[:3], name)
-    return [*found.values(), *rest]
+def _learn(question: str, answer: str, taught: _Taught) -> bool:
+    """Enter what a pair of turns teaches; whether it was understood."""
+    asked = _MARKS.sub(" ", question).strip()
+    match = _TOKEN.match(asked)
+    token = match[1].lower() if match else ""
+    as_written = _TOKEN.sub("", asked)
+    asked, plain = " ".join(as_written.split()), " ".join(answer.split())
+    if ORIENTED.search(answer):
+        _learn_places(question, asked, answer, taught)
+    elif ORIENTED.search(question):
+        if token not in ("identify", "region") and not _REGION.search(asked):
+            return False
+        taught.pointed.append((question, plain))
+    elif token == "caption" or _WHOLE.search(asked):
+        taught.captions.append(plain)
+    else:
+        words = as_written if lacks_noun(as_written) else asked
+        taught.questions.append(Question(words, plain, token))
+    return True
 
 
-def _boxes(text: str, size_wh: tuple[int, int]) -> Boxes:
-    return from_grid(numbers(ORIENTED, text), size_wh)
+def _learn_places(question: str, asked: str, answer: str, taught: _Taught) -> None:
+    """Enter the boxes of an answer under its own phrases, else under what is asked."""
+    phrases = [match for match in _PHRASE.finditer(answer) if ORIENTED.search(match["boxes"])]
+    if phrases:
+        taught.pointed += [(match["boxes"], match["phrase"].strip()) for match in phrases]
+        words = ORIENTED.sub(" ", answer).replace("<delim>", " ")
+        taught.captions.append(sentence(_MARKS.sub(" ", words)))
+        return
+    marked = _PHRASE.search(question)
+    phrase = (marked["phrase"] if marked else _WHERE.sub("", asked)).strip(" ?.")
+    taught.pointed.append((answer, phrase or None))
+    if not phrase:
+        taught.faults.append(("missing noun", f"'{asked}' does not say of what"))
+
+
+def _outlines(pointed: Sequence[tuple[str, str | None]], size_wh: Size) -> list[Outline]:
+    """Objects of a picture, one for a box that a turn names and another describes."""
+    objects: dict[bytes, _Object] = {}
+    unlike: list[_Object] = []
+    for text, phrase in pointed:
+        quads = from_grid(numbers(ORIENTED, text), size_wh).quads
+        for quad in quads:
+            name = class_of(phrase) if phrase else OBJECT
+            # A phrase that several boxes answer singles out none of them.
+            thing = _Object(quad, name, phrase or "", singles_out=len(quads) == 1)
+            before = objects.setdefault(quad.tobytes(), thing)
+            if before is thing:
+                continue
+            if OBJECT not in (before.name, name) and before.name != name:
+                unlike.append(thing)
+            else:
+                objects[quad.tobytes()] = before.joined(thing)
+    return [
+        Outline(thing.quad, thing.name, thing.phrase or None if thing.singles_out else None)
+        for thing in (*objects.values(), *unlike)
+    ]
+
+
+def _picture(name: str, source: Source, where: str) -> str | Path:
+    """A picture's name, or the file of one that is held in the row."""
+    return _unpacked(name, source.unpacked, where) if name.startswith("data:") else name
 
 
 def _unpacked(url: str, pictures: Path | None, where: str) -> Path:

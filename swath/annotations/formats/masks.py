@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +11,12 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from swath.annotations.finding_pictures import (
-    SPLITS,
-    absolute,
-    few,
-    image_id,
-    official_splits,
-    pictures_below,
-    read_text,
-    refuse_repeats,
-    subfolders,
-)
-from swath.annotations.image import AnnotatedImage, Question
-from swath.annotations.notes import note
-from swath.annotations.parsing import image_of, objects
+from swath.annotations.finding_pictures import absolute, image_id, pictures_below, subfolders
+from swath.annotations.image import Question
+from swath.annotations.parsing import Outline, Row, numbers_in
+from swath.annotations.source import Source
+from swath.annotations.splits import SPLITS
+from swath.annotations.tables import read_text
 from swath.boxes import rectangle_around
 from swath.errors import AnnotationError, ImageryError
 from swath.imagery.picture import open_image
@@ -48,6 +40,10 @@ _MASKS = ("masks", "mask", "gray", "ann_dir", "masks_png", "segmentationclass", 
 _PAIRS = (("a", "b"), ("t1", "t2"), ("im1", "im2"), ("time1", "time2"))
 
 
+_OTHER = 1 << 24  # a colour that is in no list
+_LARGEST = 2**31 - 1
+
+
 @dataclass(frozen=True)
 class _Layout:
     """Folders of pictures, one or two dates, beside the folder of their masks."""
@@ -57,13 +53,39 @@ class _Layout:
     split: str | None
 
 
+@dataclass(frozen=True)
+class _Classes:
+    """Names by value, and values by packed colour; neither where no list says them."""
+
+    names: Sequence[str] = ()
+    colours: Mapping[int, int] = field(default_factory=dict)
+
+    def named(self, value: int, mask: Path) -> str:
+        """The class of a value in a mask."""
+        if not self.names:
+            return f"class {value}"
+        if value >= len(self.names):
+            raise AnnotationError(
+                f"{mask}: holds the value {value}, and classes.txt names {len(self.names)} from 0; "
+                f"add the class."
+            )
+        return self.names[value]
+
+    def empty(self, layout: _Layout) -> tuple[int, ...]:
+        """Values that are no object."""
+        if not self.names:
+            return (IGNORED,) if layout.masks.name.lower() == "gray" else (0,)
+        background = [n for n, name in enumerate(self.names) if name.lower() in _BACKGROUND]
+        return (IGNORED, _OTHER, *background)
+
+
 def recognises(path: Path) -> bool:
     """Whether a folder holds pictures beside masks of the same names."""
     return path.is_dir() and next(_layouts(absolute(path)), None) is not None
 
 
-def read(path: Path) -> list[AnnotatedImage]:
-    """One image a mask, or a sequence of two for a change mask; boxes stand around its patches.
+def rows(source: Source) -> Iterator[Row]:
+    """A row a mask, of two pictures for a change mask; boxes stand around its patches.
 
     `A/`, `B/` and `label/` (or `t1/`, `t2/`, `mask/`) are two dates and where they differ: each
     patch is a box of class "change", and whether anything changed is a question. `images/` beside
@@ -73,68 +95,56 @@ def read(path: Path) -> list[AnnotatedImage]:
     Without the list 0 is background and the others are "class 1" and so on; in SAMRS's `gray` 0 is
     a class and 255 the background. Patches touch along sides and corners. Splits are folders,
     lists, or the first word of the names, as in LEVIR-CD's `train_36_0512_0512.png`.
-
-    Args:
-        path: the folder, also with `train`, `val` and `test` in it.
-
-    Raises:
-        AnnotationError: a mask cannot be read or is not of its picture's size, its classes are
-            not in the list, or a picture is there at one date only.
     """
-    root = absolute(path)
-    names, colours = _classes(root)
-    listed = official_splits(root)
-    images, specks, bare = [], 0, list[str]()
-    for layout in _layouts(root):
-        masks, *other = map(_by_name, (layout.masks, *layout.pictures[1:]))
-        for picture in pictures_below(layout.pictures[0]):
-            name = picture.relative_to(layout.pictures[0]).with_suffix("")
+    classes = _classes(source.root)
+    specks = unnamed = 0
+    for layout in _layouts(source.root):
+        masks = _by_name(layout.masks)
+        later = [_by_name(folder) for folder in layout.pictures[1:]]
+        is_change = len(layout.pictures) > 1
+        empty = (0,) if is_change else classes.empty(layout)
+        for name, picture in _by_name(layout.pictures[0]).items():
             if name not in masks:
-                bare.append(str(name))
                 continue
-            if any(name not in pictures for pictures in other):
-                raise AnnotationError(
-                    f"{picture}: has no picture of that name in {layout.pictures[1]}; a pair has "
-                    f"one of each date."
-                )
-            paths = (str(picture), *(str(pictures[name]) for pictures in other))
-            pair = len(paths) > 1
-            values = _values(masks[name], None if pair else colours)
-            if names is not None and len(names) == 2 and set(np.unique(values)) <= {0, IGNORED}:
-                values = values // IGNORED
-            empty = (0,) if pair else _empty(names, layout)
-            found = list(patches((values > 0) if pair else values, empty))
-            kept = [(value, shape) for value, shape in found if shape.area >= SPECK_PX]
-            specks += len(found) - len(kept)
-            boxed = [
-                (
-                    rectangle_around(shapely.get_coordinates(shape)),
-                    CHANGE if pair else _named(names, value, masks[name]),
-                )
-                for value, shape in kept
-            ]
-            said = Question(CHANGE_ASKED, "yes" if found else "no", CHANGE)
-            word = SPLITS.get(name.name.split("_")[0].lower()) if pair else None
-            images.append(
-                image_of(
-                    picture,
-                    root,
-                    id=image_id(layout.pictures[0].parent / name, root),
+            source.file = masks[name]
+            with source.row():
+                if any(name not in pictures for pictures in later):
+                    raise AnnotationError(
+                        f"{picture}: has no picture of that name in {layout.pictures[1]}; a pair "
+                        f"has one of each date."
+                    )
+                values = _class_numbers(masks[name], _Classes() if is_change else classes)
+                shapes = list(patches(values > 0 if is_change else values, empty))
+                large = [(value, shape) for value, shape in shapes if shape.area >= SPECK_PX]
+                specks += len(shapes) - len(large)
+                unnamed += bool((values == _OTHER).any())
+                answer = Question(CHANGE_ASKED, "yes" if shapes else "no", CHANGE)
+                yield Row(
+                    str(masks[name]),
+                    [picture, *(pictures[name] for pictures in later)],
+                    [
+                        Outline(
+                            rectangle_around(shapely.get_coordinates(shape)),
+                            CHANGE if is_change else classes.named(value, masks[name]),
+                        )
+                        for value, shape in large
+                    ],
+                    questions=[answer] if is_change else (),
+                    split=layout.split,
+                    other_split=_first_word(name) if is_change else None,
+                    id=image_id(layout.pictures[0].parent / name, source.root),
                     size_wh=(values.shape[1], values.shape[0]),
-                    split=layout.split or listed(picture) or word,
-                    frames=paths if pair else (),
-                    questions=(said,) if pair else (),
-                    **objects(boxed),
                 )
-            )
-    if bare:
-        note("not annotated", root, f"{len(bare)} pictures have no mask: {few(bare)}",
-             "they are left out")  # fmt: skip
     if specks:
-        note("speck", root, f"{specks} patches of fewer than {SPECK_PX} pixels",
-             "they are left out")  # fmt: skip
-    refuse_repeats(images, root)
-    return images
+        what = f"{specks} patches of fewer than {SPECK_PX} pixels"
+        source.note("speck", what, count=specks, where=source.root)
+    if unnamed:
+        what = f"{unnamed} masks hold colours that classes.txt does not name"
+        source.note("unnamed colour", what, "no object", unnamed, where=source.root)
+
+
+def _first_word(name: Path) -> str | None:
+    return SPLITS.get(name.name.split("_")[0].lower())
 
 
 def patches(
@@ -154,58 +164,59 @@ def patches(
         yield int(value), shapely.Polygon(rings[0], rings[1:])
 
 
-def _empty(names: list[str] | None, layout: _Layout) -> tuple[int, ...]:
-    if names is None:
-        return (IGNORED,) if layout.masks.name.lower() == "gray" else (0,)
-    return (IGNORED, *(n for n, name in enumerate(names) if name.lower() in _BACKGROUND), _OTHER)
-
-
-_OTHER = 1 << 24  # a colour that is in no list
-
-
-def _named(names: list[str] | None, value: int, mask: Path) -> str:
-    if names is None:
-        return f"class {value}"
-    if value >= len(names):
-        raise AnnotationError(
-            f"{mask}: holds the value {value}, and classes.txt names {len(names)} from 0; add "
-            f"the class."
-        )
-    return names[value]
-
-
-def _values(mask: Path, colours: dict[int, int] | None) -> NDArray[np.integer]:
+def _class_numbers(mask: Path, classes: _Classes) -> NDArray[np.integer]:
     """(height, width) class of each pixel."""
-    try:
-        values = _stored(mask)
-    except ImageryError as error:
-        raise AnnotationError(f"{mask}: cannot be read as a mask ({error}).") from None
-    values = np.atleast_3d(values)[..., :3]
-    # Eight bytes for each of a mask's pixels would be more than most machines have.
-    if values.dtype.kind != "u":
-        values = values.astype(np.uint8 if values.dtype.kind == "b" else np.int64)
-    if values.shape[2] < 3 or (values == values[..., :1]).all():
-        return values[..., 0]
-    if colours is None:
+    bands = np.atleast_3d(_stored(mask))[..., :3]
+    grey = bands.shape[2] < 3 or bool((bands == bands[..., :1]).all())
+    if not grey and not classes.colours:
         raise AnnotationError(
             f"{mask}: in colours; say them in classes.txt, a line `name red green blue` each."
         )
-    red, green, blue = (values[..., band].astype(np.int32) for band in range(3))
+    if bands.shape[2] == 3 and classes.colours:
+        by_colour = _by_colour(bands, classes.colours)
+        if not grey or (by_colour != _OTHER).any():
+            return by_colour
+    numbers = bands[..., 0]
+    if len(classes.names) == 2 and set(np.unique(numbers)) <= {0, IGNORED}:
+        numbers = numbers // IGNORED
+    return numbers
+
+
+def _by_colour(bands: NDArray[Any], colours: Mapping[int, int]) -> NDArray[np.int32]:
+    """(height, width) class of each pixel's colour, `_OTHER` for a colour that is in no list."""
+    red, green, blue = (bands[..., band].astype(np.int32) for band in range(3))
     packed = (red << 16) | (green << 8) | blue
-    classes = np.full(packed.shape, _OTHER, dtype=np.int32)
+    numbers = np.full(packed.shape, _OTHER, dtype=np.int32)
     for colour, number in colours.items():
-        classes[packed == colour] = number
-    return classes
+        numbers[packed == colour] = number
+    return numbers
 
 
 def _stored(mask: Path) -> NDArray[Any]:
-    """(height, width) or (height, width, band) values of a mask's file.
+    """(height, width) or (height, width, band) whole numbers of a mask's file.
 
     Raises:
-        ImageryError: it is damaged, too large, or of a format that is not read here.
+        AnnotationError: it is damaged, too large, of a format that is not read here, or holds
+            other numbers.
     """
-    if mask.suffix.lower() not in (".tif", ".tiff"):
-        return np.asarray(open_image(mask))
+    try:
+        values = _tiff(mask) if mask.suffix.lower() in (".tif", ".tiff") else open_image(mask)
+    except ImageryError as error:
+        raise AnnotationError(f"{mask}: cannot be read as a mask ({error}).") from None
+    values = np.asarray(values)
+    kind = values.dtype.kind
+    if kind == "b":
+        return values.astype(np.uint8)
+    # Eight bytes for each of a mask's pixels would be more than most machines have.
+    if kind == "f" and not (values == np.floor(values)).all():
+        raise AnnotationError(f"{mask}: holds numbers that are not whole; is it a mask?")
+    small = kind == "u" and values.dtype.itemsize <= 2
+    if not small and values.size and (values.min() < 0 or values.max() > _LARGEST):
+        raise AnnotationError(f"{mask}: holds numbers beyond 0 to {_LARGEST}; is it a mask?")
+    return values.astype(np.int32) if kind == "f" else values
+
+
+def _tiff(mask: Path) -> NDArray[Any]:
     from swath.imagery.raster import opened
 
     with decoding(mask), opened(str(mask)) as raster:
@@ -215,20 +226,25 @@ def _stored(mask: Path) -> NDArray[Any]:
         return np.moveaxis(bands, 0, -1)
 
 
-def _classes(root: Path) -> tuple[list[str] | None, dict[int, int] | None]:
-    """Names by value, and values by packed colour where the list gives colours."""
+def _classes(root: Path) -> _Classes:
+    """The classes that a set's list names."""
     file = root / "classes.txt"
     if not file.is_file():
-        return None, None
+        return _Classes()
     names, colours = [], {}
     for number, line in enumerate(read_text(file).rstrip().splitlines()):
         words = line.replace(",", " ").split()
         if len(words) > 3 and all(word.isdecimal() for word in words[-3:]):
-            red, green, blue = map(int, words[-3:])
-            colours[(red << 16) | (green << 8) | blue] = number
+            red, green, blue = numbers_in(words[-3:], f"{file}:{number + 1}")
+            if max(red, green, blue) > 255:
+                raise AnnotationError(
+                    f"{file}:{number + 1}: a colour of '{' '.join(words[-3:])[:60]}'; red, green "
+                    f"and blue count from 0 to 255."
+                )
+            colours[(int(red) << 16) | (int(green) << 8) | int(blue)] = number
             words = words[:-3]
         names.append(" ".join(words))
-    return names, colours or None
+    return _Classes(names, colours)
 
 
 def _layouts(root: Path) -> Iterator[_Layout]:
@@ -238,19 +254,25 @@ def _layouts(root: Path) -> Iterator[_Layout]:
             split = SPLITS.get(base.name.lower())
             bases |= dict.fromkeys((base, *subfolders(base)), split)  # LoveDA's Train/Urban
     for base, split in bases.items():
-        own = subfolders(base)
-        folders = {one.name.lower(): one for folder in own if folder.name.lower() not in _PICTURES
-                   for one in subfolders(folder) if one.name == "gray"}  # fmt: skip
-        folders |= {one.name.partition("-")[0].lower(): one for one in own}  # JPEGImages-test
-        folders |= {folder.name.lower(): folder for folder in own}
-        masks = [folders[name] for name in (*_MASKS, "out") if name in folders]
-        pairs = (pair for pair in _PAIRS if folders.keys() >= {*pair})
-        pictures = tuple(folders[name] for name in next(pairs, ()))
-        pictures = pictures or tuple(folders[name] for name in _PICTURES if name in folders)[:1]
-        for folder in masks if pictures else ():
-            if _alike(pictures[0], folder):
-                yield _Layout(pictures, folder, split)
+        folders = _folders(base)
+        pair = next((pair for pair in _PAIRS if folders.keys() >= {*pair}), None)
+        names = pair or [name for name in _PICTURES if name in folders][:1]
+        pictures = tuple(folders[name] for name in names)
+        for name in (*_MASKS, "out"):
+            if pictures and name in folders and _alike(pictures[0], folders[name]):
+                yield _Layout(pictures, folders[name], split)
                 break
+
+
+def _folders(base: Path) -> dict[str, Path]:
+    """Folders of pictures and masks by their names, JPEGImages-test under both of its own."""
+    inner = subfolders(base)
+    folders: dict[str, Path] = {}
+    for folder in inner:  # SAMRS's hbox_segs_init/gray
+        if folder.name.lower() not in _PICTURES:
+            folders |= {path.name: path for path in subfolders(folder) if path.name == "gray"}
+    folders |= {folder.name.partition("-")[0].lower(): folder for folder in inner}
+    return folders | {folder.name.lower(): folder for folder in inner}
 
 
 def _alike(pictures: Path, masks: Path) -> bool:
@@ -260,4 +282,4 @@ def _alike(pictures: Path, masks: Path) -> bool:
 
 def _by_name(folder: Path) -> dict[Path, Path]:
     """Pictures by their path in a folder, without suffix."""
-    return {one.relative_to(folder).with_suffix(""): one for one in pictures_below(folder)}
+    return {path.relative_to(folder).with_suffix(""): path for path in pictures_below(folder)}

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-from swath.annotations.finding_pictures import (
-    SPLITS,
-    PictureFinder,
-    absolute,
-    files_below,
-    refuse_repeats,
-)
-from swath.annotations.image import AnnotatedImage, Question
-from swath.annotations.notes import using
-from swath.annotations.parsing import image_of
-from swath.annotations.tables import load
+from swath.annotations.finding_pictures import files_below
+from swath.annotations.image import Question
+from swath.annotations.parsing import Entry, Flag, Id, Row, SomeEntry, checked
+from swath.annotations.source import Source
+from swath.annotations.splits import SPLITS
+from swath.annotations.tables import load, refuse
 from swath.errors import AnnotationError
 
-_QUESTIONS, _ANSWERS = "questions.json", "answers.json"
+_QUESTIONS, _ANSWERS, _IMAGES = "questions.json", "answers.json", "images.json"
+
+
+class _Answer(Entry):
+    id: Id
+    active: Flag = False
+    answer: str | float | None = None
+
+
+class Asked(Entry):
+    """A question of a file; an inactive one is a stub of its id."""
+
+    id: Id
+    active: Flag = False
+    img_id: Id = ""
+    type: str = ""
+    question: str = ""
+    answers_ids: tuple[Id, ...] = ()
 
 
 def recognises(path: Path) -> bool:
@@ -28,71 +39,71 @@ def recognises(path: Path) -> bool:
     return path.is_dir() and bool(_files(path))
 
 
-def read(path: Path) -> list[AnnotatedImage]:
-    """One image a picture that is asked about, with its questions.
+def rows(source: Source) -> Iterator[Row]:
+    """A row a picture that is asked about, with its questions.
 
     Files are `<prefix>_split_<split>_questions.json` and `..._answers.json`; without split files
     `all_questions.json`. Pictures are `<id>.tif`. `test_phili`, the second test set of the high
     resolution part, is test as well.
-
-    Raises:
-        AnnotationError: a question has no answer, or a picture is missing.
     """
-    root = absolute(path)
-    images, total = [], 0
-    finder = PictureFinder(root, root / _QUESTIONS)
-    for file in _files(root):
+    for file in _files(source.root):
+        for name in (_ANSWERS, _IMAGES, _QUESTIONS):  # the list of images says nothing more
+            source.opens(_beside(file, name))
         words = file.name.removesuffix(_QUESTIONS).lower().split("_")
         split = next((SPLITS[word] for word in words if word in SPLITS), None)
-        asked: dict[Any, list[Question]] = defaultdict(list)
-        for one, answer in joined(file):
-            asked[one["img_id"]].append(Question(one["question"], answer, str(one["type"])))
-        total += len(asked)
-        for number, questions in asked.items():
-            if picture := finder.find(f"{number}.tif"):
-                said = tuple(dict.fromkeys(questions))
-                images.append(image_of(picture, root, split=split, questions=said))
-    finder.refuse_missing(total)
-    refuse_repeats(images, root)
-    return images
+        questions: dict[str, dict[Question, None]] = defaultdict(dict)
+        for asked, answer in joined(file, source.refuse):
+            questions[asked.img_id][Question(asked.question, answer, asked.type)] = None
+        for number, of_image in questions.items():
+            yield Row(
+                f"{file}: image {number}", (f"{number}.tif",), questions=of_image, split=split
+            )
 
 
-def joined(file: Path) -> Iterator[tuple[dict[str, Any], str]]:
+def joined(
+    file: Path, refuse: Callable[[AnnotationError], None] = refuse
+) -> Iterator[tuple[Asked, str]]:
     """Active questions of a file, each with the first of its active answers, told by their ids.
 
     Raises:
-        AnnotationError: a question has none, or a file is not of this form.
+        AnnotationError: a file is not of this form; or a row is wrong, and `refuse` raises it.
     """
-    other = file.with_name(file.name.removesuffix(_QUESTIONS) + _ANSWERS)
-    answers = {one["id"]: one for one in _listed(other, "answers") if one.get("active")}
-    for one in _listed(file, "questions"):
-        if not one.get("active"):
+    answers_file = _beside(file, _ANSWERS)
+    answers: dict[str, str] = {}
+    for answer in _listed(answers_file, "answers", _Answer, refuse):
+        if answer.active and answer.answer is not None:
+            answers[answer.id] = str(answer.answer)
+    for asked in _listed(file, "questions", Asked, refuse):
+        if not asked.active:
             continue
-        found = next((answers[key] for key in one.get("answers_ids", ()) if key in answers), None)
-        if found is None or not {"img_id", "question", "type"} <= one.keys():
-            raise AnnotationError(
-                f"{other}: question {one.get('id')} has no active answer; copy it again."
-            )
-        yield one, str(found.get("answer"))
+        words = next((answers[key] for key in asked.answers_ids if key in answers), None)
+        if words is None or not asked.img_id or not asked.question:
+            reason = f"question {asked.id} has no active answer; copy it again."
+            refuse(AnnotationError(f"{answers_file}: {reason}"))
+        else:
+            yield asked, words
 
 
-def _listed(file: Path, key: str) -> list[dict[str, Any]]:
-    for kind in (_QUESTIONS, _ANSWERS):  # and the list of images, which says nothing more
-        if file.name.endswith(kind):
-            using(file)
-            using(file.with_name(file.name.removesuffix(kind) + "images.json"))
+def _listed(
+    file: Path, key: str, kind: type[SomeEntry], refuse: Callable[[AnnotationError], None]
+) -> Iterator[SomeEntry]:
     content = load(file)
-    rows = content.get(key) if isinstance(content, dict) else None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and "id" in row for row in rows):
-        raise AnnotationError(f"{file}: expected objects with an id under '{key}'; is it RSVQA's?")
-    return rows
+    entries = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(entries, list):
+        raise AnnotationError(f"{file}: expected a list under '{key}'; is it RSVQA's?")
+    for number, entry in enumerate(entries):
+        try:
+            yield checked(kind, entry, f"{file}: {key}[{number}]")
+        except AnnotationError as error:
+            refuse(error)
+
+
+def _beside(file: Path, name: str) -> Path:
+    """The file of answers or images that belongs to one of questions."""
+    return file.with_name(file.name.removesuffix(_QUESTIONS) + name)
 
 
 def _files(path: Path) -> list[Path]:
-    found = [
-        file
-        for file in files_below(path, _QUESTIONS)
-        if file.with_name(file.name.removesuffix(_QUESTIONS) + _ANSWERS).is_file()
-    ]
-    split = [file for file in found if "_split_" in file.name]
-    return sorted(split or [file for file in found if file.name.startswith("all_")])
+    files = [file for file in files_below(path, _QUESTIONS) if _beside(file, _ANSWERS).is_file()]
+    split = [file for file in files if "_split_" in file.name]
+    return sorted(split or [file for file in files if file.name.startswith("all_")])

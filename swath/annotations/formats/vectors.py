@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,9 @@ import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
 
-from swath.annotations.finding_pictures import (
-    PictureFinder,
-    absolute,
-    few,
-    is_clip,
-    official_splits,
-)
-from swath.annotations.image import AnnotatedImage
-from swath.annotations.notes import note, using
-from swath.annotations.parsing import OBJECT, image_of, objects
+from swath.annotations.finding_pictures import absolute, few, is_clip, shown
+from swath.annotations.parsing import OBJECT, Outline, Row
+from swath.annotations.source import Source
 from swath.boxes import rectangle_around
 from swath.errors import AnnotationError, ImageryError
 from swath.imagery.drivers import keep_safe_drivers
@@ -37,6 +32,20 @@ _OTHERS = ("type", "kind", "name")  # which may mean other things
 _PHRASE = ("phrase", "description")
 # How a string may begin that makes a CRS an address: "link" or "url", or a letter in other words.
 _ADDRESS = re.compile(rb"""["'](?:link|url)|\\u00[4-7]""", re.IGNORECASE)
+_ANSI = (b"\0", b"\x57")  # marks of a .dbf that leave open in which encoding its words are
+
+Columns = Mapping[str, Sequence[Any]]
+
+
+@dataclass
+class _Features:
+    """Polygons, their classes and phrases, and the CRS they are in."""
+
+    shapes: list[shapely.Polygon] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    phrases: list[str | None] = field(default_factory=list)
+    crs: str = ""
+    bare: int = 0
 
 
 def recognises(path: Path) -> bool:
@@ -44,112 +53,135 @@ def recognises(path: Path) -> bool:
     return bool(_files(path))
 
 
-def read(path: Path) -> list[AnnotatedImage]:
-    """One image a raster in which features lie, a box a polygon: the smallest rectangle around it.
+def rows(source: Source) -> Iterator[Row]:
+    """A row a raster in which features lie, a box a polygon: the smallest rectangle around it.
 
     Features are brought into the raster's CRS and then to its pixels; those of a file whose name
     is a raster's belong to that raster, others to each raster their middle lies in. The class is
-    in the first of the fields class, class_name, label and category that says anything, else a
-    field of yes alone is it (OpenStreetMap's `building`), else it is in type, kind or name where
-    each feature has one, else it is the layer's name where there are several. Parts of a
+    in the property that `annotations.class_field` names, else as `_classes` chooses it. Parts of a
     multipolygon are objects of their own; points and lines have no box.
+    """
+    files = _files(source.path)
+    scenes: dict[Path, Scene] = {}
+    for picture in source.finder.pictures:
+        scene = None if is_clip(picture) else _located(picture)
+        if scene is not None:
+            scenes[picture] = scene
+    if not scenes and files:
+        raise AnnotationError(
+            f"{files[0]}: has no raster with a CRS in {source.root}; put the raster it was drawn "
+            f"on there."
+        )
+    outlines: dict[Path, list[Outline]] = {}
+    for file in files:
+        source.opens(file)
+        with source.row():
+            features = _features(file, source)
+            for picture, of_picture in _laid_over(scenes, features, source).items():
+                outlines.setdefault(picture, []).extend(of_picture)
+    for picture, of_picture in outlines.items():
+        yield Row(str(picture), (picture,), of_picture, size_wh=scenes[picture].size_wh)
+
+
+def _laid_over(
+    scenes: Mapping[Path, Scene], features: _Features, source: Source
+) -> dict[Path, list[Outline]]:
+    """Objects in pixels of each raster that features lie in."""
+    file, shapes = source.file, np.array(features.shapes, dtype=object)
+    rasters = [picture for picture in scenes if picture.stem == file.stem] or [*scenes]
+    outlines: dict[Path, list[Outline]] = defaultdict(list)
+    taken = np.zeros(len(shapes), dtype=bool)
+    for picture in rasters:
+        try:
+            placed = _placed(shapes, features.crs, scenes[picture], file)
+        except AnnotationError:
+            if len(rasters) == 1:
+                raise
+            continue
+        centres = shapely.centroid(placed)
+        middles = np.stack([shapely.get_x(centres), shapely.get_y(centres)], axis=1)
+        inside = ((middles >= 0) & (middles < scenes[picture].size_wh)).all(axis=1)
+        taken |= inside
+        for row in np.flatnonzero(inside):
+            corners = rectangle_around(shapely.get_coordinates(placed[row]))
+            outlines[picture].append(Outline(corners, features.names[row], features.phrases[row]))
+    if not taken.any():
+        raise AnnotationError(
+            f"{file}: none of {len(shapes)} features lies in "
+            f"{few([picture.name for picture in rasters])}; is its CRS ({features.crs}) the true "
+            f"one?"
+        )
+    away = int((~taken).sum())
+    if away:
+        source.note("feature outside", f"{away} features lie in no raster", count=away)
+    return outlines
+
+
+def _features(file: Path, source: Source) -> _Features:
+    """What a file holds.
 
     Raises:
-        AnnotationError: a file is damaged, of no known CRS, or lies in no raster.
+        AnnotationError: it is damaged, holds no polygons, or does not say where they lie.
     """
-    files = _files(path)
-    root = absolute(path if path.is_dir() else path.parent)
-    finder, listed = PictureFinder(root, files[0]), official_splits(root)
-    scenes = {
-        one: scene for one in finder.pictures if not is_clip(one) and (scene := _located(one))
-    }
-    if not scenes:
-        raise AnnotationError(
-            f"{files[0]}: has no raster with a CRS in {root}; put the raster it was drawn on there."
-        )
-    found: dict[Path, list[tuple[NDArray[np.float64], str, str | None]]] = {}
-    for file in files:
-        using(file)
-        own = [one for one in scenes if one.stem == file.stem] or [*scenes]
-        shapes, names, phrases, crs = _features(file)
-        taken = np.zeros(len(shapes), dtype=bool)
-        for one in own:
-            try:
-                placed = _placed(shapes, crs, scenes[one], file)
-            except AnnotationError:
-                if len(own) == 1:
-                    raise
-                continue
-            centres = shapely.centroid(placed)
-            middles = np.stack([shapely.get_x(centres), shapely.get_y(centres)], axis=1)
-            inside = ((middles >= 0) & (middles < scenes[one].size_wh)).all(axis=1)
-            taken |= inside
-            held = found.setdefault(one, []) if inside.any() or len(own) == 1 else []
-            for row in np.flatnonzero(inside):
-                corners = rectangle_around(shapely.get_coordinates(placed[row]))
-                held.append((corners, names[row], phrases[row]))
-        if not taken.any():
-            raise AnnotationError(
-                f"{file}: none of {len(shapes)} features lies in "
-                f"{few([one.name for one in own])}; is its CRS ({crs}) the true one?"
-            )
-        if away := int((~taken).sum()):
-            note("feature outside", file, f"{away} features lie in no raster", "left out", away)
-    return [
-        image_of(one, root, size_wh=scenes[one].size_wh, split=listed(one), **objects(rows))
-        for one, rows in found.items()
-    ]
-
-
-Features = tuple[NDArray[np.object_], list[str], list[str | None], str]
-
-
-def _features(file: Path) -> Features:
-    """Polygons of a file, their classes, their phrases, and the CRS they are in."""
     import pyogrio
     import pyogrio._ogr
     from pyogrio.errors import DataLayerError, DataSourceError
 
-    shapes, names, phrases, crs = list[Any](), list[str](), list[str | None](), ""
-    bare = 0
     keep_safe_drivers(pyogrio._ogr)
     _check_crs(file)
+    features = _Features()
+    encoding = _encoding(file)
     try:
         layers = [name for name, kind in pyogrio.list_layers(file) if kind is not None]
         for layer in layers:
-            about, _, geometry, fields = pyogrio.raw.read(file, layer=layer)
-            if crs and about["crs"] != crs:
+            about, _, geometry, values = pyogrio.raw.read(file, layer=layer, encoding=encoding)
+            if features.crs and about["crs"] != features.crs:
                 raise AnnotationError(f"{file}: its layers are of two CRSs; keep one a file.")
-            crs = about["crs"] or ""
-            columns = {str(name).lower(): values for name, values in
-                       zip(about["fields"], fields, strict=True)}  # fmt: skip
-            own = _classes(columns, layer if len(layers) > 1 else OBJECT, len(geometry))
-            said = next((columns[key] for key in _PHRASE if key in columns), [None] * len(geometry))
-            parts, rows = shapely.get_parts(shapely.from_wkb(geometry), return_index=True)
-            bare += int(shapely.is_missing(shapely.from_wkb(geometry)).sum())
-            flat = (shapely.get_dimensions(parts) == 2) & ~shapely.is_empty(parts)
-            bare += int((~flat).sum())
-            shapes += [*parts[flat]]
-            names += [own[row] for row in rows[flat]]
-            phrases += [str(said[row]) if said[row] else None for row in rows[flat]]
+            features.crs = about["crs"] or ""
+            columns = dict(zip(map(str.lower, about["fields"]), values, strict=True))
+            shapes = shapely.from_wkb(geometry, on_invalid="ignore")
+            _append(features, shapes, columns, layer if len(layers) > 1 else "", source)
     except UnicodeDecodeError as error:
         raise AnnotationError(
-            f"{file}: cannot be read ({error.reason}): not UTF-8; save it as UTF-8."
+            f"{file}: cannot be read ({error.reason}): not UTF-8; save it as UTF-8, or name the "
+            f"encoding of a Shapefile in a .cpg file."
         ) from None
-    except (DataSourceError, DataLayerError, shapely.errors.ShapelyError) as error:
-        raise AnnotationError(f"{file}: cannot be read ({error}); copy it again.") from None
-    bounds = shapely.total_bounds(shapes) if crs == "EPSG:4326" and shapes else np.zeros(4)
-    if file.suffix.lower() == ".geojson" and (np.abs(bounds) > (360, 90, 360, 90)).any():
+    except (DataSourceError, DataLayerError, shapely.errors.ShapelyError, ValueError) as error:
+        reason = shown(str(error))
+        raise AnnotationError(f"{file}: cannot be read ({reason}); copy it again.") from None
+    if features.bare:
+        what = f"{features.bare} features are points, lines or nothing"
+        source.note("no area", what, count=features.bare)
+    if not features.shapes or not features.crs:
+        what = "says no CRS; write it with its CRS" if features.shapes else "holds no polygons"
+        raise AnnotationError(f"{file}: {what}; boxes are made of polygons on known ground.")
+    reach = np.abs(shapely.total_bounds(features.shapes))
+    in_degrees = file.suffix.lower() == ".geojson" and features.crs == "EPSG:4326"
+    if in_degrees and (reach > (360, 90, 360, 90)).any():
         raise AnnotationError(
             f"{file}: says no CRS, which in GeoJSON means degrees, but its coordinates reach "
-            f"{np.abs(bounds).max():.0f}; write it with its CRS, or as a GeoPackage."
+            f"{reach.max():.0f}; write it with its CRS, or as a GeoPackage."
         )
-    if bare:
-        note("no area", file, f"{bare} features are points, lines or nothing", "left out", bare)
-    if not shapes or not crs:
-        what = "says no CRS; write it with its CRS" if shapes else "holds no polygons"
-        raise AnnotationError(f"{file}: {what}; boxes are made of polygons on known ground.")
-    return np.array(shapes, dtype=object), names, phrases, crs
+    return features
+
+
+def _append(
+    features: _Features,
+    shapes: NDArray[np.object_],
+    columns: Columns,
+    layer: str,
+    source: Source,
+) -> None:
+    """Add the polygons of a layer, and the count of its shapes that have no area."""
+    names = _classes(columns, layer, len(shapes), source)
+    phrases = next((columns[key] for key in _PHRASE if key in columns), [None] * len(shapes))
+    parts, rows = shapely.get_parts(shapes, return_index=True)
+    flat = (shapely.get_dimensions(parts) == 2) & ~shapely.is_empty(parts)
+    features.bare += int(shapely.is_missing(shapes).sum() + (~flat).sum())
+    features.shapes += [*parts[flat]]
+    for row in rows[flat]:
+        features.names.append(names[row])
+        features.phrases.append(str(phrases[row]) if _says(phrases[row]) else None)
 
 
 def _check_crs(file: Path) -> None:
@@ -175,24 +207,62 @@ def _check_crs(file: Path) -> None:
                         f"{file}: its CRS is an address, which is not asked; write it in WGS 84."
                     )
     except (ijson.JSONError, OSError, ValueError) as error:
-        raise AnnotationError(f"{file}: cannot be read ({error}); copy it again.") from None
+        reason = shown(" ".join(str(error).split()))
+        raise AnnotationError(f"{file}: cannot be read ({reason}); copy it again.") from None
 
 
-def _classes(columns: dict[str, NDArray[Any]], layer: str, count: int) -> list[str]:
-    for key in _CLASS:
-        if key in columns and any(map(_said, columns[key])):
-            return [str(value) if _said(value) else layer for value in columns[key]]
-    flags = [key for key, values in columns.items() if count and all(v == "yes" for v in values)]
-    if flags:
-        return [flags[0]] * count
+def _encoding(file: Path) -> str | None:
+    """UTF-8 for words of a Shapefile that does not say their encoding, None where it is said."""
+    table = file.with_suffix(".dbf")
+    named = file.with_suffix(".cpg").is_file() or file.with_suffix(".CPG").is_file()
+    if file.suffix.lower() != ".shp" or named or not table.is_file():
+        return None
+    return "UTF-8" if table.read_bytes()[29:30] in _ANSI else None
+
+
+def _classes(columns: Columns, layer: str, count: int, source: Source) -> list[str]:
+    """The class of each feature.
+
+    It is in the property that the recipe names; else in the first of class, class_name, label and
+    category that says anything; else a property of yes alone is it (OpenStreetMap's `building`);
+    else it is in type, kind or name where each feature has one; else it is the layer's name where
+    there are several; else it is in the one other property that holds words for each feature.
+
+    Raises:
+        AnnotationError: there is no property of the name that the recipe gives.
+    """
+    chosen = source.class_field.lower()
+    if chosen and chosen not in columns:
+        raise AnnotationError(
+            f"{source.file}: has no property '{source.class_field}' (annotations.class_field); it "
+            f"has {few([*columns], 20) or 'none'}."
+        )
+    for key in [chosen] if chosen else _CLASS:
+        if key in columns and any(map(_says, columns[key])):
+            return [str(value) if _says(value) else layer or OBJECT for value in columns[key]]
+    full = [key for key, values in columns.items() if count and all(map(_says, values))]
+    for key in full:
+        if {*columns[key]} == {"yes"}:
+            return [key] * count
     for key in _OTHERS:
-        if key in columns and all(map(_said, columns[key])):
+        if key in full:
             return [*map(str, columns[key])]
-    return [layer] * count
+    if layer:
+        return [layer] * count
+    words = [key for key in full if key not in _PHRASE and all(map(_is_word, columns[key]))]
+    what = f"no property is called class; there are {few([*columns], 20) or 'none'}"
+    effect = f"'{words[0]}' is taken" if len(words) == 1 else f"all are called '{OBJECT}'"
+    action = "name the property in annotations.class_field"
+    source.note("class field", what, effect, count, action)
+    return [*map(str, columns[words[0]])] if len(words) == 1 else [OBJECT] * count
 
 
-def _said(value: Any) -> bool:
+def _says(value: Any) -> bool:
     return value is not None and value == value and str(value).strip() != ""
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and any(sign.isalpha() for sign in value)
 
 
 def _placed(shapes: NDArray[np.object_], crs: str, scene: Scene, file: Path) -> NDArray[np.object_]:
@@ -228,9 +298,9 @@ def _located(path: Path) -> Scene | None:
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [absolute(path)] if path.suffix.lower() in SUFFIXES else []
-    places: Iterator[Path] = (one for place in ("*", "*/*") for one in path.glob(place))
+    files = [file for place in ("*", "*/*") for file in path.glob(place)]
     return sorted(
-        absolute(one)
-        for one in places
-        if one.suffix.lower() in SUFFIXES and not one.name.startswith(".")
+        absolute(file)
+        for file in files
+        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
     )

@@ -1,129 +1,170 @@
-"""XML files of boxes, one a picture: Pascal VOC, DIOR, DIOR-RSVG and FAIR1M."""
+"""XML files of boxes, one a picture: Pascal VOC, DIOR, DIOR-RSVG, FAIR1M and roLabelImg."""
 
 from __future__ import annotations
 
+import math
 import xml.etree.ElementTree as Xml
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from swath.annotations.finding_pictures import (
-    SPLITS,
-    UNMEASURED,
-    PictureFinder,
-    absolute,
-    files_below,
-    image_id,
-    official_splits,
-    read_text,
-    refuse_repeats,
-)
+from swath.annotations.finding_pictures import UNMEASURED, files_below
 from swath.annotations.image import AnnotatedImage
-from swath.annotations.notes import note
-from swath.annotations.parsing import OBJECT, objects, some_objects
-from swath.annotations.tables import load_xml
-from swath.boxes import Boxes, rectangle_around
+from swath.annotations.parsing import (
+    OBJECT,
+    Outline,
+    Quad,
+    Row,
+    Size,
+    corners_of,
+    numbers_in,
+    objects,
+    upright,
+)
+from swath.annotations.source import Source
+from swath.annotations.splits import SPLITS, split_of_folders
+from swath.annotations.tables import load_xml, read_text, refuse
+from swath.boxes import Boxes
 from swath.errors import AnnotationError
-
-Find = Callable[[str, Path], Path | str | None]
 
 _CORNERS = [
     f"robndbox/{axis}_{corner}"
     for corner in ("left_top", "right_top", "right_bottom", "left_bottom")
     for axis in "xy"
 ]
+_TURNED = [f"robndbox/{key}" for key in ("cx", "cy", "w", "h", "angle")]
+_UPRIGHT = [f"bndbox/{key}" for key in ("xmin", "ymin", "xmax", "ymax")]
+_LOOKED_AT = 3  # files by which the format is told
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What an XML file says of its picture.
+
+    Args:
+        name: of the picture's file.
+        size_wh: of the picture, `UNMEASURED` where it is not said.
+        outlines: its objects, None for one that is wrong.
+        split: as the file says, None where it does not.
+        faults: kind and words of what is wrong with it.
+    """
+
+    name: str
+    size_wh: Size
+    outlines: Sequence[Outline | None]
+    split: str | None
+    faults: Sequence[tuple[str, str]]
 
 
 def recognises(path: Path) -> bool:
     """Whether a folder holds XML files of annotations, or a file is one."""
-    return any(_holds(load_xml(file)) for file in xml_files(path)[:3])
+    return any(_holds(load_xml(file)) for file in xml_files(path)[:_LOOKED_AT])
 
 
-def read(path: Path) -> list[AnnotatedImage]:
-    """One image an XML file; pictures without one are left out.
+def rows(source: Source) -> Iterator[Row]:
+    """A row an XML file; pictures without one are left out.
 
-    Boxes are `bndbox`, DIOR's oriented `robndbox` or FAIR1M's `points`, as the file writes them;
-    of a picture with both an upright and an oriented file the oriented one counts. The split comes
-    from lists like `ImageSets/Main/test.txt`, or folders `train`, `val` and `test`. Lists
-    `train.txt`, `val.txt` and `test.txt` of numbers beside the XML files or in `split` are
-    DIOR-RSVG's, which splits by expression: a picture whose expressions lie in two splits is given
-    once for each, as `00001@test`, of one scene.
-
-    Raises:
-        AnnotationError: a file is damaged, or its picture is missing.
+    Boxes are `bndbox`, `robndbox` as DIOR (corners) or roLabelImg (middle, size and angle in
+    radians, clockwise) writes it, or FAIR1M's `points`; of a picture with both an upright and an
+    oriented file the oriented one counts. The split comes from lists like
+    `ImageSets/Main/test.txt`, or folders `train`, `val` and `test`. Lists `train.txt`, `val.txt`
+    and `test.txt` of numbers beside the XML files or in `split` are DIOR-RSVG's, which splits by
+    expression: a picture whose expressions lie in two splits is given once for each, as
+    `00001@test`, of one scene.
     """
-    files = xml_files(path)
-    root = absolute(path if path.is_dir() else path.parent)
-    finder, listed = PictureFinder(root, files[0]), official_splits(root)
-    splits = expression_splits(root)
+    files = xml_files(source.path)
     oriented = [file for file in files if "oriented" in file.parent.name.lower()]
     if oriented and len(oriented) < len(files):
-        note("two annotations", root, "has upright and oriented boxes", "the oriented are read")
-    images: list[AnnotatedImage] = []
+        what = "has upright and oriented boxes"
+        source.note("two annotations", what, "the oriented are read", where=source.root)
+    splits = expression_splits(source.root)
     number = 0
-    for tree, image in annotated(oriented or files, finder.find):
-        picture = Path(image.path)
+    for file in oriented or files:
+        source.opens(file)
         if splits:
-            numbers = range(number, number + len(image.boxes))
-            if image.path:
-                images += _by_split(image, [splits.get(one) for one in numbers])
-            number += len(image.boxes)
-        elif image.path:
-            split = listed(picture) or SPLITS.get(tree.findtext("split", "").lower())
-            if split is None:  # FAIR1M's train/part1/images and validation/images
-                inside = (part.lower() for part in picture.relative_to(root).parts[:-1])
-                split = next((SPLITS[part] for part in inside if part in SPLITS), None)
-            images.append(
-                replace(image, id=image_id(picture, root), scene=image_id(picture, root),
-                        source=root.name, split=split)
-            )  # fmt: skip
-    finder.refuse_missing(len(files))
-    refuse_repeats(images, root)
-    bare = len({*map(str, finder.pictures)} - {image.path for image in images})
-    if bare and path.is_dir():
-        note("not annotated", root, f"{bare} pictures have no XML file", "they are left out")
-    return [replace(image, source=root.name) for image in images]
+            annotation = parsed(file, source.refuse)  # to leave a file out would shift the numbers
+            if annotation is not None:
+                yield from _by_split(annotation, file, splits, number)
+                number += len(annotation.outlines)
+            continue
+        with source.row():
+            annotation = parsed(file, source.refuse)
+            if annotation is not None:
+                split = annotation.split or split_of_folders(file, source.root)
+                yield _row(annotation, file, annotation.outlines, other_split=split)
 
 
-def annotated(files: list[Path], find: Find) -> Iterator[tuple[Xml.Element, AnnotatedImage]]:
-    """The root of each file and its annotated image, whose path is what `find` gives, or "".
+def _by_split(
+    annotation: Annotation, file: Path, splits: dict[int, str], number: int
+) -> Iterator[Row]:
+    """A row for each split that expressions of a picture lie in, the first of that number."""
+    outlines: dict[str, list[Outline | None]] = defaultdict(list)
+    for place, outline in enumerate(annotation.outlines, number):
+        if place in splits:
+            outlines[splits[place]].append(outline)
+    for split, of_split in outlines.items():
+        name = file.stem if len(outlines) == 1 else f"{file.stem}@{split}"
+        yield _row(annotation, file, of_split, split=split, id=name, scene=file.stem)
+
+
+def _row(
+    annotation: Annotation, file: Path, outlines: Sequence[Outline | None], **fields: Any
+) -> Row:
+    return Row(
+        str(file),
+        (annotation.name,),
+        [outline for outline in outlines if outline is not None],
+        size_wh=annotation.size_wh,
+        faults=annotation.faults,
+        **fields,
+    )
+
+
+def annotated(files: Sequence[Path], find: Callable[[str], str]) -> Iterator[AnnotatedImage]:
+    """The annotated image of each file, its picture where `find` says it is.
 
     Raises:
         AnnotationError: a file lacks what a box needs.
     """
     for file in files:
-        tree = load_xml(file)
-        if not _holds(tree):
-            continue
-        named = tree.findtext("filename") or tree.findtext("source/filename") or file.stem
-        found = [*tree.findall("object"), *tree.findall("objects/object")]
+        annotation = parsed(file)
+        if annotation is not None:
+            outlines = [outline for outline in annotation.outlines if outline is not None]
+            picture, size = find(annotation.name), annotation.size_wh
+            yield AnnotatedImage(file.stem, picture, size, **objects(outlines))
+
+
+def parsed(file: Path, refuse: Callable[[AnnotationError], None] = refuse) -> Annotation | None:
+    """What a file says, None where it is XML of another kind.
+
+    Raises:
+        AnnotationError: it is damaged; or an object lacks what a box needs, and `refuse` raises it.
+    """
+    tree = load_xml(file)
+    if not _holds(tree):
+        return None
+    name = tree.findtext("filename") or tree.findtext("source/filename") or file.stem
+    outlines: list[Outline | None] = []
+    faults = []
+    for number, thing in enumerate([*tree.findall("object"), *tree.findall("objects/object")], 1):
+        description = thing.find("description")
+        if description is not None and not (description.text or "").strip():
+            faults.append(("empty caption", f"object {number} has a description of no words"))
         try:
-            rows = [(_quad(one), _name(one), _phrase(one)) for one in found]
-            size = [int(float(tree.findtext(f"size/{key}") or 0)) for key in ("width", "height")]
-            blank = [place for place, one in enumerate(found, 1)
-                     if (said := one.find("description")) is not None
-                     and not (said.text or "").strip()]  # fmt: skip
-        except ValueError as error:
-            raise AnnotationError(
-                f"{file}: not Pascal VOC, DIOR or FAIR1M ({error}); copy it again."
-            ) from None
-        yield (
-            tree,
-            AnnotatedImage(
-                id=file.stem,
-                path=str(find(named.strip(), file) or ""),
-                size_wh=(size[0], size[1]) if all(size) else UNMEASURED,
-                **objects(rows),
-                faults=tuple(
-                    ("empty caption", f"object {place} has a description of no words")
-                    for place in blank
-                ),
-            ),
-        )  # fmt: skip
+            corners = _corners(thing, f"{file}: object {number}")
+            outlines.append(Outline(corners, _name(thing), _phrase(thing)))
+        except AnnotationError as error:
+            refuse(error)
+            outlines.append(None)
+    return Annotation(
+        name.strip(),
+        _size(tree, str(file)),
+        outlines,
+        SPLITS.get(tree.findtext("split", "").lower()),
+        faults,
+    )
 
 
 def expression_splits(root: Path) -> dict[int, str]:
@@ -132,63 +173,65 @@ def expression_splits(root: Path) -> dict[int, str]:
     Raises:
         AnnotationError: a number is in two lists.
     """
-    found: dict[int, str] = {}
+    splits: dict[int, str] = {}
     for split in ("train", "val", "test"):
         places = (folder / f"{split}.txt" for folder in (root, root / "split"))
-        file = next((one for one in places if one.is_file()), None)
+        file = next((place for place in places if place.is_file()), None)
         words = read_text(file).split() if file else []
-        if all(word.isdecimal() and str(int(word)) == word for word in words):  # 00001 is a name
-            for number in map(int, words):
-                if found.setdefault(number, split) != split:
-                    raise AnnotationError(f"{file}: {number} is in the {found[number]} list too.")
-    return found
+        if not all(word.isdecimal() and str(int(word)) == word for word in words):
+            continue  # 00001 is a name
+        for number in map(int, words):
+            if splits.setdefault(number, split) != split:
+                raise AnnotationError(f"{file}: {number} is in the {splits[number]} list too.")
+    return splits
 
 
 def xml_files(path: Path) -> list[Path]:
     """The file, or the XML files below a folder by path, as DIOR-RSVG numbers their objects."""
     if not path.is_dir():
         return [path] if path.suffix.lower() == ".xml" else []
-    inside = files_below(path, ".xml")
-    return sorted(file for file in inside if not file.name.endswith(".aux.xml"))
-
-
-def _by_split(image: AnnotatedImage, splits: list[str | None]) -> Iterator[AnnotatedImage]:
-    places: dict[str | None, list[int]] = defaultdict(list)
-    for place, split in enumerate(splits):
-        places[split].append(place)
-    places.pop(None, None)
-    for split, rows in places.items():
-        own = image.id if len(places) == 1 else f"{image.id}@{split}"
-        yield some_objects(image, rows, id=own, split=split)
+    return sorted(file for file in files_below(path, ".xml") if not file.name.endswith(".aux.xml"))
 
 
 def _holds(tree: Xml.Element) -> bool:
     return tree.tag == "annotation"
 
 
-def _name(one: Xml.Element) -> str:
-    name = one.findtext("name") or one.findtext("possibleresult/name") or ""
+def _name(thing: Xml.Element) -> str:
+    name = thing.findtext("name") or thing.findtext("possibleresult/name") or ""
     return name.strip() or OBJECT
 
 
-def _phrase(one: Xml.Element) -> str | None:
-    said = " ".join((one.findtext("description") or "").split())
-    return said if said and said.lower() != "none" else None  # FAIR1M writes "None" in each
+def _phrase(thing: Xml.Element) -> str | None:
+    phrase = " ".join((thing.findtext("description") or "").split())
+    return phrase if phrase and phrase.lower() != "none" else None  # FAIR1M writes "None" in each
 
 
-def _quad(one: Xml.Element) -> NDArray[np.float64]:
+def _size(tree: Xml.Element, where: str) -> Size:
+    texts = [tree.findtext(f"size/{side}") or "0" for side in ("width", "height")]
+    width, height = numbers_in(texts, where)
+    return (int(width), int(height)) if width and height else UNMEASURED
+
+
+def _corners(thing: Xml.Element, where: str) -> Quad:
     """Corners of an object."""
-    if one.find("robndbox") is not None:
-        return np.array([_number(one, key) for key in _CORNERS]).reshape(4, 2)
-    if points := [node.text or "" for node in one.findall("points/point")]:
-        corners = np.array([[float(word) for word in text.split(",")] for text in points])
-        return corners[:4] if len(corners) in (4, 5) else rectangle_around(corners)
-    x1, y1, x2, y2 = (_number(one, f"bndbox/{key}") for key in ("xmin", "ymin", "xmax", "ymax"))
-    return Boxes.from_hbb([x1, y1, x2, y2]).quads[0]
+    if thing.find("robndbox/cx") is not None:
+        x, y, width, height, angle = _numbers(thing, _TURNED, where)
+        return Boxes.from_rotated([x, y, width, height, math.degrees(angle)]).quads[0]
+    if thing.find("robndbox") is not None:
+        return corners_of(_numbers(thing, _CORNERS, where), where)
+    points = [node.text or "" for node in thing.findall("points/point")]
+    if points:
+        numbers = numbers_in(",".join(points).split(","), where)
+        closed = len(points) == 5 and numbers[:2] == numbers[-2:]
+        return corners_of(numbers[:8] if closed else numbers, where)
+    return upright(*_numbers(thing, _UPRIGHT, where))
 
 
-def _number(one: Xml.Element, key: str) -> float:
-    text = one.findtext(key)
-    if text is None:
-        raise ValueError(f"an object lacks {key}")
-    return float(text)
+def _numbers(thing: Xml.Element, keys: Sequence[str], where: str) -> list[float]:
+    texts = [thing.findtext(key) for key in keys]
+    if None in texts:
+        raise AnnotationError(
+            f"{where}: lacks {keys[texts.index(None)]}; is this Pascal VOC, DIOR or FAIR1M?"
+        )
+    return numbers_in([text or "" for text in texts], where)

@@ -6,22 +6,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import shapely
-
-from swath.annotations.finding_pictures import (
-    SPLITS,
-    PictureFinder,
-    absolute,
-    files_below,
-    refuse_repeats,
-)
-from swath.annotations.image import AnnotatedImage
-from swath.annotations.parsing import around, image_of, objects
+from swath.annotations.finding_pictures import files_below
+from swath.annotations.parsing import Entry, Outline, Row, checked, corners_of_wkt
+from swath.annotations.source import Source
+from swath.annotations.splits import SPLITS, split_of_folders
 from swath.annotations.tables import load
 from swath.errors import AnnotationError
 
 _PRE, _POST = "_pre_disaster", "_post_disaster"
-_SPLITS = SPLITS | {"tier1": "train", "tier3": "train", "hold": "val"}
+_FOLDERS = SPLITS | {"tier1": "train", "tier3": "train", "hold": "val"}
+
+
+class _Properties(Entry):
+    subtype: str | None = None
+
+
+class _Building(Entry):
+    wkt: str
+    properties: _Properties | None = None
 
 
 def recognises(path: Path) -> bool:
@@ -29,45 +31,33 @@ def recognises(path: Path) -> bool:
     return path.is_dir() and next(label_files(path), None) is not None
 
 
-def read(path: Path) -> list[AnnotatedImage]:
-    """One sequence of two images a place, before and after, with a box a building.
+def rows(source: Source) -> Iterator[Row]:
+    """A row a place, of two images, before and after, with a box a building.
 
     Classes say the damage, as "major-damage building", and "building" where no label of after
     is there, which leaves one image. The scene class is the kind of disaster. Sources' folders
-    `train` and `tier3` are train, `hold` is val, `test` is test.
-
-    Args:
-        path: the folder, with `labels/<place>_{pre,post}_disaster.json` and `images` in it.
-
-    Raises:
-        AnnotationError: a label is not of this form, or a picture is missing.
+    `train` and `tier3` are train, `hold` is val, `test` is test; labels lie in
+    `labels/<place>_{pre,post}_disaster.json` beside `images`.
     """
-    root = absolute(path)
-    finder, images, total = PictureFinder(root, root / "labels" / "xBD"), [], 0
-    for name, before, after in label_files(root):
-        sides = (_PRE, _POST) if after else (_PRE,)
-        paths = [found for side in sides if (found := finder.find(f"{name}{side}.png"))]
-        total += len(sides)
+    for name, before, after in label_files(source.root):
         file = after or before
-        boxed = [_object(one, f"{file}: building {n}") for n, one in enumerate(buildings(file))]
-        if len(paths) < len(sides):
-            continue
-        split = next((_SPLITS[part.lower()] for part in before.relative_to(root).parts
-                      if part.lower() in _SPLITS), None)  # fmt: skip
-        images.append(
-            image_of(
-                paths[0],
-                root,
-                id=f"{split}/{name}" if split else name,
+        source.opens(file)
+        split = split_of_folders(before, source.root, _FOLDERS)
+        with source.row():
+            outlines = []
+            for where, building in source.entries(_Building, buildings(file), "building"):
+                with source.row():
+                    words = f"{_damage(building)} building".strip()
+                    outlines.append(Outline(corners_of_wkt(building.wkt, where), words))
+            sides = (_PRE, _POST) if after else (_PRE,)
+            yield Row(
+                str(file),
+                [f"{name}{side}.png" for side in sides],
+                outlines,
                 label=_kind(before),
                 split=split,
-                frames=tuple(map(str, paths)) if after else (),
-                **objects(boxed),
+                id=f"{split}/{name}" if split else name,
             )
-        )
-    finder.refuse_missing(total)
-    refuse_repeats(images, root)
-    return images
 
 
 def label_files(folder: Path) -> Iterator[tuple[str, Path, Path | None]]:
@@ -86,24 +76,24 @@ def buildings(file: Path) -> list[dict[str, Any]]:
     """
     content = load(file)
     features = content.get("features") if isinstance(content, dict) else None
-    found = features.get("xy") if isinstance(features, dict) else None
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+    entries = features.get("xy") if isinstance(features, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise AnnotationError(f"{file}: expected buildings under features.xy; is this xBD?")
-    return found
+    return entries
 
 
-def damage(one: dict[str, Any]) -> str:
+def damage(entry: dict[str, Any]) -> str:
     """xBD's word for the damage of a building, "" where it says none."""
-    return str((one.get("properties") or {}).get("subtype") or "")
+    return _damage(checked(_Building, {"wkt": "", **entry}, "a building"))
 
 
-def _object(one: dict[str, Any], where: str) -> tuple[Any, str]:
-    try:
-        return around(shapely.from_wkt(one["wkt"])), f"{damage(one)} building".strip()
-    except (KeyError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
-        raise AnnotationError(f"{where}: expected a polygon as WKT ({error!r}).") from None
+def _damage(building: _Building) -> str:
+    return (building.properties.subtype or "") if building.properties else ""
 
 
 def _kind(file: Path) -> str | None:
-    about = load(file).get("metadata")
-    return (about.get("disaster_type") or None) if isinstance(about, dict) else None
+    """The kind of disaster, None where the label does not say it."""
+    content = load(file)
+    about = content.get("metadata") if isinstance(content, dict) else None
+    kind = about.get("disaster_type") if isinstance(about, dict) else None
+    return kind if isinstance(kind, str) and kind else None

@@ -20,9 +20,10 @@ from swath.annotations.formats import coco, dota
 from swath.annotations.formats.label_folders import lines_of
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.readers import read
-from swath.annotations.tables import load, loads, split_in
+from swath.annotations.splits import split_in
+from swath.annotations.tables import load, loads
 from swath.boxes import Boxes
-from swath.errors import AnnotationError, EvaluationError, RequestError
+from swath.errors import EvaluationError, RequestError
 from swath.evaluation.metrics import detection, matching
 from swath.evaluation.metrics.base import Score
 from swath.evaluation.metrics.detection import Objects
@@ -188,45 +189,41 @@ def truth_of(suite: Suite, place: Path, kind: str) -> Truth:
 
 
 def _coco_truth(file: Path, content: dict[str, Any]) -> Truth:
-    coco.check_rows(file, content)
-    rows = sorted(content["images"], key=lambda row: (str(type(row["id"])), row["id"]))
-    places = {row["id"]: number for number, row in enumerate(rows)}
-    names = {row["id"]: str(row["name"]) for row in content["categories"]}
-    found = sorted(content["annotations"], key=lambda row: places[row["image_id"]])
-    boxes = [[_number(one) for one in row.get("bbox") or ()] for row in found]
-    for row, box in zip(found, boxes, strict=True):
-        if len(box) != 4 or not np.isfinite(box).all() or row.get("category_id") not in names:
-            raise AnnotationError(
-                f"{file}: annotation {row.get('id', '?')}: expected a bbox of four numbers and a "
-                f"listed category; correct it."
-            )
-    xywh = np.array(boxes).reshape(-1, 4)
-    every = Boxes.from_hbb(np.hstack([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]]))
-    crowd = [bool(row.get("iscrowd")) for row in found]
-    own: dict[Any, list[int]] = defaultdict(list)
-    for place, row in enumerate(found):
-        if not crowd[place]:
-            own[row["image_id"]].append(place)
+    truth = coco.boxed(file, content)
+    pictures = sorted(truth.pictures.values(), key=_in_order)
+    places = {picture.id: number for number, picture in enumerate(pictures)}
+    annotations = sorted(truth.annotations, key=lambda row: places[row.image_id])
+    xywh = np.array([row.bbox for row in annotations], dtype=np.float64).reshape(-1, 4)
+    boxes = Boxes.from_hbb(np.hstack([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]]))
+    names = [truth.names[str(row.category_id)] for row in annotations]
+    crowd = [bool(row.iscrowd) for row in annotations]
+    rows_of: dict[str, list[int]] = defaultdict(list)
+    for row, annotation in enumerate(annotations):
+        if not crowd[row]:
+            rows_of[annotation.image_id].append(row)
     images = [
         AnnotatedImage(
-            id=str(row.get("file_name") or row["id"]),
-            path=str(file.parent / str(row.get("file_name") or row["id"])),
+            id=str(picture.file_name or picture.id),
+            path=str(file.parent / str(picture.file_name or picture.id)),
             size_wh=UNMEASURED,
-            boxes=every[own[row["id"]]] if own[row["id"]] else Boxes.empty(),
-            names=tuple(names[found[place]["category_id"]] for place in own[row["id"]]),
+            boxes=boxes[rows_of[picture.id]] if rows_of[picture.id] else Boxes.empty(),
+            names=tuple(names[row] for row in rows_of[picture.id]),
         )
-        for row in rows
+        for picture in pictures
     ]
-    objects = Objects(
-        [_key(places[row["image_id"]]) for row in found],
-        [names[row["category_id"]] for row in found],
-        every,
-        difficult=crowd,
-        areas=[
-            _number(row.get("area", box[2] * box[3])) for row, box in zip(found, boxes, strict=True)
-        ],
-    )
-    return Truth(images, [row["id"] for row in rows], names, objects)
+    areas = [
+        width * height if row.area is None else row.area
+        for row, (_, _, width, height) in zip(annotations, xywh, strict=True)
+    ]
+    numbers = [_key(places[row.image_id]) for row in annotations]
+    objects = Objects(numbers, names, boxes, difficult=crowd, areas=areas)
+    return Truth(images, [picture.id for picture in pictures], dict(truth.names), objects)
+
+
+def _in_order(picture: coco.Picture) -> tuple[bool, int, str]:
+    """Numbers before words."""
+    is_number = picture.id.isdecimal()
+    return not is_number, int(picture.id) if is_number else 0, picture.id
 
 
 def _key(number: int) -> str:
@@ -257,13 +254,13 @@ def score_detections(suite: Suite, place: Path, kind: str, rows: Sequence[Detect
     extra, unknown, kept = list[str](), list[str](), list[tuple[int, str, Detection]]()
     for one in rows:
         number, name = numbers.of(one.image), one.name
-        if isinstance(name, int):
+        if isinstance(name, int) or (name not in known and name in truth.names):
             if not truth.names:
                 raise RequestError(
                     f"category_id {name} has no name: the truth at {place} is no COCO file; write "
                     f"`category` with the name into each row."
                 )
-            name = truth.names.get(name, str(name))
+            name = truth.names.get(str(name), str(name))
         name = name if name in known else same.get(letters(name), name)
         if number is None:
             extra.append(str(one.image))
@@ -321,7 +318,7 @@ class _Numbers:
     def of(self, given: str | int) -> int | None:
         """Its number, None for no image of the truth."""
         word = str(given).replace("\\", "/")
-        forms: Iterable[Any] = (given, word, PurePath(word).name, PurePath(word).stem, word)
+        forms: Iterable[Any] = (str(given), word, PurePath(word).name, PurePath(word).stem, word)
         for level, form in zip(self._levels, forms, strict=True):
             numbers = level.get(form, set())
             if len(numbers) > 1:

@@ -159,12 +159,7 @@ def captions(folder: Path, suite: Suite) -> Iterator[Item]:
 
 def voc(folder: Path, suite: Suite) -> Iterator[Item]:
     """Pascal VOC: an XML file a picture."""
-    yield from of_images((image for _, image in _voc(folder)), suite)
-
-
-def _voc(folder: Path) -> Iterator[tuple[Any, AnnotatedImage]]:
-    find = Pictures(folder)
-    return annotated(xml_files(folder), lambda name, _: find(name))
+    yield from of_images(annotated(xml_files(folder), Pictures(folder)), suite)
 
 
 def cowc(folder: Path, suite: Suite) -> Iterator[Item]:
@@ -235,7 +230,7 @@ def dior_rsvg(folder: Path, suite: Suite) -> Iterator[Item]:
     """
     splits, wanted = expression_splits(folder), suite.split or "test"
     found, seen, number = [], set(), 0
-    for _, image in _voc(folder):
+    for image in annotated(xml_files(folder), Pictures(folder)):
         for place, phrase in enumerate(image.phrases):
             split = splits.get(number)
             if split in ("train", "val"):

@@ -13,7 +13,8 @@ from swath.annotations.finding_pictures import UNMEASURED
 from swath.annotations.formats.rsivqa import lines
 from swath.annotations.formats.rsvqa import joined
 from swath.annotations.parsing import boxes_of, size_of
-from swath.annotations.tables import first, rows_of, split_named
+from swath.annotations.splits import split_named
+from swath.annotations.tables import first, rows_of
 from swath.boxes import Boxes
 from swath.errors import AnnotationError
 from swath.evaluation.scored_tasks import SCORED
@@ -39,11 +40,11 @@ def rsvqa(folder: Path, suite: Suite) -> Iterator[Item]:
     name = f"{suite.options['file']}_questions.json"
     file = next(iter(sorted(folder.rglob(name))), folder / name)
     find, kinds = Pictures(folder), suite.options.get("kinds")
-    for one, answer in joined(file):
-        if not kinds or one["type"] in kinds:
-            truth = {"answer": answer, "kind": one["type"]}
-            yield Item(str(one["id"]), (find(f"{one['img_id']}.tif"),), truth,
-                       {"question": one["question"]})  # fmt: skip
+    for asked, answer in joined(file):
+        if not kinds or asked.type in kinds:
+            truth = {"answer": answer, "kind": asked.type}
+            picture = find(f"{asked.img_id}.tif")
+            yield Item(asked.id, (picture,), truth, {"question": asked.question})
 
 
 def rsivqa(folder: Path, suite: Suite) -> Iterator[Item]:

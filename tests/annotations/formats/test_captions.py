@@ -1,7 +1,6 @@
 import pytest
 
-from swath.annotations.notes import noted
-from swath.annotations.readers import read
+from swath.annotations.readers import read, read_sound
 from swath.errors import AnnotationError
 
 
@@ -169,8 +168,9 @@ def test_a_pair_whose_second_date_is_lost_is_left_out_and_named(folder):
                      "sentences": [{"raw": "Nothing."}]})  # fmt: skip
     folder.picture("images/test/B/1.png")
     folder.json("LevirCCcaptions.json", {"images": rows})
-    with noted() as found:
-        (image,) = read(folder.path)
+    reading = read_sound(folder.path)
+    found = reading.findings
+    (image,) = reading.images
     assert image.frames[1].endswith("B/1.png")
     lost, bare = found  # the first date alone shows no change
     assert (lost.kind, lost.where) == ("missing picture", "test/B/2.png")
@@ -180,5 +180,5 @@ def test_a_pair_whose_second_date_is_lost_is_left_out_and_named(folder):
 def test_a_class_without_rows_is_named(folder):
     folder.picture("1.jpg")
     folder.json("dataset_nwpu.json", {"port": [{"filename": "1.jpg", "raw": "A."}], "beach": None})
-    with pytest.raises(AnnotationError, match="entry 1: expected an object, got NoneType"):
+    with pytest.raises(AnnotationError, match="entry 1: expected an object, got None"):
         read(folder.path)

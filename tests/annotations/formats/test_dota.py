@@ -1,8 +1,7 @@
 import pytest
 
 from swath.annotations.lint import lint
-from swath.annotations.notes import noted
-from swath.annotations.readers import read, recognise
+from swath.annotations.readers import read, read_sound, recognise
 from swath.errors import AnnotationError
 
 SHIP = "10 10 30 10 30 20 10 20 ship 0"
@@ -72,8 +71,9 @@ def test_of_two_versions_the_newer_counts_and_the_other_is_said(folder):
     folder.picture("images/P1.png", (64, 48))
     folder.text("labelTxt-v1.0/P1.txt", SHIP)
     folder.text("labelTxt-v1.5/P1.txt", SHIP, SHIP[:-1] + "1")
-    with noted() as found:
-        (image,) = read(folder.path)
+    reading = read_sound(folder.path)
+    found = reading.findings
+    (image,) = reading.images
     assert len(image.boxes) == 2
     assert "labelTxt-v1.0 and labelTxt-v1.5" in found[0].what
     assert (found[-1].what, found[-1].effect) == (

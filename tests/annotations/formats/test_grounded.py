@@ -1,8 +1,7 @@
 import pytest
 
 from swath.annotations.image import Question
-from swath.annotations.notes import noted
-from swath.annotations.readers import read, recognise
+from swath.annotations.readers import read, read_sound, recognise
 from swath.errors import AnnotationError
 
 
@@ -28,7 +27,7 @@ def test_vrsbench_says_shares_of_the_picture(folder):
 def test_an_object_without_a_box_is_refused(folder):
     folder.picture("Images_train/P1.png")
     folder.json("Annotations_train/P1.json", vrsbench(objects=[{"obj_cls": "ship"}]))
-    with pytest.raises(AnnotationError, match=r"an object lacks what it needs .*obj_coord"):
+    with pytest.raises(AnnotationError, match=r"objects\[0\]: lacks obj_corner or obj_coord"):
         read(folder.path)
 
 
@@ -61,8 +60,9 @@ def test_annotations_beside_the_files_made_of_them_are_preferred(folder):
         folder.json(f"Annotations_{split}/{split}.json", vrsbench(image=f"{split}.png"))
     row = {"image_id": "val.png", "question": "Describe.", "ground_truth": "A ship."}
     folder.json("VRSBench_EVAL_Cap.json", [row])
-    with noted() as found:
-        images = read(folder.path)
+    reading = read_sound(folder.path)
+    found = reading.findings
+    images = reading.images
     assert recognise(folder.path).name == "grounded"
     assert {(image.split, len(image.boxes) > 0) for image in images} == {
         ("train", True),

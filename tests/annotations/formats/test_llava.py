@@ -5,8 +5,7 @@ import pytest
 
 from swath.annotations.formats.llava import LARGEST_PICTURE
 from swath.annotations.image import Question
-from swath.annotations.notes import noted
-from swath.annotations.readers import read, recognise
+from swath.annotations.readers import read, read_sound, recognise
 from swath.errors import AnnotationError
 
 
@@ -100,8 +99,9 @@ def test_rows_that_no_image_holds_are_counted(folder):
     rows = [row(("Hello?", "Hi."), image=None), row(("Is {<1><2><3><4>} red?", "no")),
             row(("Is it red?", "no"))]  # fmt: skip
     folder.json("a.json", rows)
-    with noted() as found:
-        (image,) = read(folder.path)
+    reading = read_sound(folder.path)
+    found = reading.findings
+    (image,) = reading.images
     assert len(image.questions) == 1
     assert sorted(one.what for one in found) == [
         "1 rows of a region in words swath does not know", "1 rows without a picture",
@@ -124,7 +124,7 @@ def test_several_pictures_are_a_sequence(folder):
         ([row(("a?", "b")), {"image": "a.png"}], "entry 1: expected `image` and `conversations`"),
         ([{"image": "a.png", "conversations": [{"from": "gpt", "value": "b"}] * 2}], "in turns"),
         ([{"image": "a.png", "conversations": [{"from": "human", "value": "b"}]}], "has no answer"),
-        ([row(("a?", None))], "expected text under `value`"),
+        ([row(("a?", None))], r"entry 0: .*a value that is no text"),
         ([row(("a?", "b"), image="../../a.png")], "lies outside"),
         ([row(("a?", "b"), image="z.png")], "1 of 1 pictures are not in"),
     ],
@@ -210,7 +210,8 @@ def test_a_row_told_twice_is_read_once_and_named(folder):
     folder.picture("a.png", (200, 100))
     said = ("<image>\nIs there a ship?", "yes")
     folder.json("train.json", [row(said), row(said, id="2"), row(("<image>\nA pier?", "no"))])
-    with noted() as found:
-        (image,) = read(folder.path)
+    reading = read_sound(folder.path)
+    found = reading.findings
+    (image,) = reading.images
     assert [one.question for one in image.questions] == ["Is there a ship?", "A pier?"]
     assert [(one.count, one.what) for one in found] == [(1, "1 rows told before")]

@@ -9,8 +9,7 @@ from PIL import Image
 from scipy import ndimage
 
 from swath.annotations.formats.masks import patches
-from swath.annotations.notes import noted
-from swath.annotations.readers import read, recognise
+from swath.annotations.readers import read, read_sound, recognise
 from swath.errors import AnnotationError
 
 
@@ -133,8 +132,9 @@ def test_a_postscript_in_a_masks_clothes_is_not_run(folder, monkeypatch):
 
 @pytest.mark.parametrize(("name", "pairs"), [("levir_cd_samples", 9), ("dsifn_cd_samples", 5)])
 def test_real_pairs_have_a_box_for_each_patch_that_scipy_finds(data_folder, name, pairs):
-    with noted() as found:
-        images = read(data_folder / name)
+    reading = read_sound(data_folder / name)
+    found = reading.findings
+    images = reading.images
     assert len(images) == pairs
     counted = 0
     for image in images:
@@ -143,7 +143,7 @@ def test_real_pairs_have_a_box_for_each_patch_that_scipy_finds(data_folder, name
         labels, _ = ndimage.label(values if values.ndim == 2 else values[..., 0], np.ones((3, 3)))
         counted += int((np.bincount(labels.ravel())[1:] >= 4).sum())
     assert sum(len(image.boxes) for image in images) == counted
-    assert all(finding.effect == "they are left out" for finding in found)
+    assert all(finding.effect == "left out" for finding in found)
 
 
 def test_samrs_lies_in_trainval_and_255_is_its_background(folder):

@@ -3,8 +3,7 @@ import json
 import pytest
 
 from swath.annotations.image import Question
-from swath.annotations.notes import noted
-from swath.annotations.readers import read, recognise
+from swath.annotations.readers import read, read_sound, recognise
 from swath.errors import AnnotationError
 from tests.imagery.making import write_clip
 
@@ -234,8 +233,9 @@ def test_floodnet_keeps_its_questions_in_a_folder_and_the_answers_of_its_test_ba
     folder.json("Questions/Training Question.json", {"0": row})
     asked = {"Image_ID": "9.JPG", "Question": "How many?", "Question_Type": "n"}
     folder.json("Questions/Test_Question.json", {"0": asked})
-    with noted() as found:
-        (image,) = read(folder.path)
+    reading = read_sound(folder.path)
+    found = reading.findings
+    (image,) = reading.images
     assert (image.split, image.questions[0].answer) == ("train", "3")
     file, bare = found
     assert (file.kind, file.what[:18]) == ("file not read", "Test_Question.json")
@@ -252,8 +252,9 @@ def test_rows_that_say_nothing_are_counted(folder):
     folder.picture("a.jpg")
     rows = [{"image": "a.jpg", "phrase": "a car", "bbox": box} for box in ([1, 2, 3, 4], None)]
     folder.json("rsvg_test.json", rows)
-    with noted() as found:
-        (image,) = read(folder.path)
+    reading = read_sound(folder.path)
+    found = reading.findings
+    (image,) = reading.images
     assert len(image.boxes) == 1
     assert [(one.kind, one.count) for one in found] == [("row without content", 1)]
 

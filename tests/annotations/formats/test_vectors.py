@@ -9,8 +9,7 @@ from pyproj import Transformer
 from rasterio.control import GroundControlPoint
 from rasterio.transform import from_origin
 
-from swath.annotations.notes import noted
-from swath.annotations.readers import read, recognise
+from swath.annotations.readers import read, read_sound, recognise
 from swath.errors import AnnotationError
 from tests.imagery.serving import served
 
@@ -83,8 +82,9 @@ def test_parts_are_objects_and_points_are_said(folder):
     parts = [polygon(ground(SHIP)), polygon(ground(other))]
     geojson(folder, "a.geojson", ("MultiPolygon", parts, {"class": "ship"}),
             ("Point", ground([(1, 1)])[0], {"class": "buoy"}))  # fmt: skip
-    with noted() as found:
-        (image,) = read(folder.path)
+    reading = read_sound(folder.path)
+    found = reading.findings
+    (image,) = reading.images
     assert image.names == ("ship", "ship")
     assert [one.what for one in found] == ["1 features are points, lines or nothing"]
 
@@ -104,8 +104,9 @@ def test_features_go_to_the_raster_they_lie_in_and_the_others_are_counted(folder
     boxes = [[(x + dx, y) for x, y in SHIP] for dx in (0, 100, 4_000)]
     geojson(folder, "all.geojson",
             *(("Polygon", polygon(ground(box)), {"class": "ship"}) for box in boxes))  # fmt: skip
-    with noted() as found:
-        images = {image.id: image for image in read(folder.path)}
+    reading = read_sound(folder.path)
+    found = reading.findings
+    images = {image.id: image for image in reading.images}
     assert [len(images[name].boxes) for name in ("west", "east")] == [1, 1]
     assert images["east"].boxes.hbb.round(6).tolist() == [[10, 20, 30, 30]]
     assert [one.what for one in found] == ["1 features lie in no raster"]
@@ -181,8 +182,9 @@ def test_a_hole_does_not_change_the_box_and_lines_and_nothing_are_counted(folder
         folder, "any.geojson",
         ("Polygon", place, {"class": "ship"}), ("LineString", ground(SHIP), {"class": "road"}),
     )  # fmt: skip
-    with noted() as found:
-        (image,) = read(folder.path)
+    reading = read_sound(folder.path)
+    found = reading.findings
+    (image,) = reading.images
     assert image.boxes.hbb.round(4).tolist() == [[10, 20, 30, 30]]
     assert [one.what for one in found] == ["1 features are points, lines or nothing"]
 

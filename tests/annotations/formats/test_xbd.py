@@ -51,7 +51,7 @@ def test_damaged_labels_are_refused(folder):
     place(folder, "train", "flood_1")
     file = "train/labels/flood_1_post_disaster.json"
     folder.json(file, label(("POLYGON ((2 2, 6", "destroyed")))
-    with pytest.raises(AnnotationError, match=r"building 0: expected a polygon as WKT"):
+    with pytest.raises(AnnotationError, match=r"building\[0\]: expected a polygon as WKT"):
         read(folder.path)
     folder.json(file, {"features": []})
     with pytest.raises(AnnotationError, match=r"expected buildings under features.xy"):
