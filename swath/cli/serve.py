@@ -33,6 +33,12 @@ def serve(
     origin: Annotated[
         list[str] | None, typer.Option(help="A site whose pages may ask, as https://maps.org.")
     ] = None,
+    allow_urls: Annotated[
+        bool,
+        typer.Option(
+            "--allow-urls", help="Read pictures at public addresses, not data URIs alone."
+        ),
+    ] = False,
     new_key: Annotated[
         str | None, typer.Option(help="Make a key for this person or program, and end.")
     ] = None,
@@ -63,7 +69,7 @@ def serve(
     with listening(host, port) as door:
         keys = read_keys(keys_file) if keys_file.is_file() else ()
         access = Access(frozenset(known_as or ()), frozenset(origin or ()), keys)
-        app = create_app(paths, home, access)
+        app = create_app(paths, home, access, allow_urls=allow_urls)
         address = f"http://{host}:{door.getsockname()[1]}/v1"
         say(f"{', '.join(paths)} at {address}; Ctrl-C ends it.")
         if not keys and host not in ("127.0.0.1", "localhost", "::1"):

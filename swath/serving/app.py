@@ -14,18 +14,20 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from swath.errors import ImageryError, InstructionError, RequestError, SwathError
-from swath.serving import models
+from swath.errors import SwathError
+from swath.serving import completions, models
 from swath.serving.access import Access, Doorman
+from swath.serving.fetching import Fetcher
 from swath.serving.jobs import batch_jobs, tuned_models, tuning_jobs, uploads
 from swath.serving.jobs.batch_runner import BatchRunner
 from swath.serving.jobs.office import Office
 from swath.serving.jobs.tuning_queue import TuningQueue
-from swath.serving.protocol import Row, ServeError, without_places
+from swath.serving.protocol import Row, ServeError, as_refusal
 from swath.serving.served import Limits, Served
 
 ROUTERS = [
     models.router,
+    completions.router,
     uploads.router,
     tuning_jobs.router,
     tuned_models.router,
@@ -39,6 +41,7 @@ def create_app(
     folder: Path,
     access: Access | None = None,
     limits: Limits | None = None,
+    allow_urls: bool = False,
 ) -> FastAPI:
     """An application that serves models by name; its `state.swath` is a `Served`.
 
@@ -47,12 +50,15 @@ def create_app(
         folder: where the server keeps files, jobs and batches.
         access: who may ask.
         limits: of requests.
+        allow_urls: pictures may be named by public addresses, which the server then reads.
 
     Raises:
         ModelError: there is no such model, or it is damaged.
         RequestError: the folder is in use, or is not a server's.
     """
-    served = Served(folder, limits)
+    access = access or Access()
+    fetch = Fetcher(access.body_bytes) if allow_urls else None
+    served = Served(folder, limits, fetch)
     for name, path in paths.items():
         served.add_model(name, path)
 
@@ -77,7 +83,7 @@ def create_app(
     )
     app.state.swath = served
     app.state.office = office
-    app.add_middleware(Doorman, access=access or Access())
+    app.add_middleware(Doorman, access=access)
     app.add_exception_handler(ServeError, _answer_refusal)
     app.add_exception_handler(SwathError, _answer_failure)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
@@ -86,14 +92,6 @@ def create_app(
     for router in ROUTERS:
         app.include_router(router)
     return app
-
-
-def as_refusal(error: SwathError) -> ServeError:
-    """An error of swath as the server tells it: whose fault it was, and no path in it."""
-    if isinstance(error, ServeError):
-        return error
-    asked_wrongly = isinstance(error, RequestError | ImageryError | InstructionError)
-    return ServeError(400 if asked_wrongly else 500, without_places(str(error)))
 
 
 def _response(error: ServeError) -> JSONResponse:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from swath.errors import SwathError
+from swath.errors import ImageryError, InstructionError, RequestError, SwathError
 
 Row = dict[str, Any]
 
@@ -87,6 +87,14 @@ def not_found(kind: str, name: str) -> ServeError:
 def without_places(words: str) -> str:
     """A message in which files go by their names: who asks need not know where they lie."""
     return _PLACE.sub(r"\1", words)
+
+
+def as_refusal(error: SwathError) -> ServeError:
+    """An error of swath as the server tells it: whose fault it was, and no path in it."""
+    if isinstance(error, ServeError):
+        return error
+    asked_wrongly = isinstance(error, RequestError | ImageryError | InstructionError)
+    return ServeError(400 if asked_wrongly else 500, without_places(str(error)))
 
 
 def is_mistral(headers: Mapping[str, str]) -> bool:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from swath.errors import RequestError
 from swath.files import claim
 from swath.models.engine import LocalEngine
+from swath.models.generating.rows import Rows
+from swath.models.generating.schema import Grammar
 from swath.models.loading import load
+from swath.serving.batching import Batching
+from swath.serving.incoming import Fetch, Incoming
 from swath.serving.protocol import Row, model_card, not_found, now
 
 
@@ -47,6 +53,7 @@ class ServedModel:
         job: id of the fine-tuning job that made it.
         root: name of the model that the job tuned.
         notes: further fields of its card, such as a name for people.
+        reading: held while pictures and words are prepared for it.
     """
 
     name: str
@@ -56,6 +63,15 @@ class ServedModel:
     job: str | None = None
     root: str | None = None
     notes: Row = field(default_factory=dict)
+    reading: Lock = field(default_factory=Lock)
+
+    def __post_init__(self) -> None:
+        self.rows = Rows(self.engine.inputs)
+
+    @cached_property
+    def words(self) -> Any:
+        """The tokens that grammars choose among; made with the first schema."""
+        return Grammar(self.engine.loaded, {"type": "object"}).tokens
 
     @property
     def card(self) -> Row:
@@ -70,18 +86,23 @@ class Served:
     Args:
         folder: where the server keeps files, jobs and batches; made if it is absent.
         limits: of requests.
+        fetch: reads pictures at addresses; None refuses them.
 
     Raises:
         RequestError: the folder holds something that is not a server's, or another one runs on it.
     """
 
-    def __init__(self, folder: Path, limits: Limits | None = None) -> None:
+    def __init__(
+        self, folder: Path, limits: Limits | None = None, fetch: Fetch | None = None
+    ) -> None:
         self.folder = folder.absolute()
         self.limits = limits or Limits()
         self.models: dict[str, ServedModel] = {}
         self._changing = Lock()
         claim(self.folder)
         self._lock = _locked(self.folder / "server.lock")
+        self.pictures = Incoming(self.folder / "pictures", self.limits.image_px, fetch)
+        self.batching = Batching(self.limits.rows, self.limits.waiting)
 
     def add_model(
         self, name: str, path: Path | str, job: str | None = None, root: str | None = None
@@ -120,7 +141,8 @@ class Served:
         return self.models[name]
 
     def close(self) -> None:
-        """Leave the folder to another server."""
+        """Answer no more, and leave the folder to another server."""
+        self.batching.close()
         self._lock.close()
 
 

@@ -9,19 +9,7 @@ from swath.errors import ModelError, RequestError
 from swath.serving.access import Access, add_key, read_keys
 from swath.serving.app import create_app
 from swath.serving.protocol import Paging, ServeError, is_mistral, without_places
-
-HERE = "http://127.0.0.1:8000"
-
-
-@pytest.fixture
-def app(tiny_base, tmp_path):
-    return create_app({"tiny": tiny_base}, tmp_path / "serving")
-
-
-@pytest.fixture
-def client(app):
-    with TestClient(app, base_url=HERE) as client:
-        yield client
+from tests.serving.conftest import HERE
 
 
 def error_of(response, status):

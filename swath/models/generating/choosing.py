@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,7 @@ class Wishes:
         logprobs: how many of the likeliest tokens are told at each step; None tells nothing.
         stop: texts before which the answer ends.
         grammar: that it follows.
+        room: tokens that the model's context leaves; one of a schema may need more than wished.
     """
 
     max_new_tokens: int
@@ -41,6 +43,7 @@ class Wishes:
     logprobs: int | None = None
     stop: tuple[str, ...] = ()
     grammar: Grammar | None = None
+    room: int = sys.maxsize
 
     @property
     def plain(self) -> bool:
@@ -90,12 +93,17 @@ class Chooser:
         Args:
             ids: of the whole row.
             logits: (vocabulary,).
+
+        Raises:
+            ValueError: no token can follow.
         """
         scores = logits.float()[None]
         row = torch.tensor([list(ids)], device=scores.device)
         for processor in self._processors:
             scores = processor(row, scores)  # type: ignore[arg-type]
         logs = scores[0].log_softmax(-1)
+        if not bool(logs.isfinite().any()):
+            raise ValueError("the model's scores are no numbers, or the schema allows no token")
         token = self._drawn(logs) if self._random is not None else int(logs.argmax())
         likeliest = logs.topk(min(self._wishes.logprobs or 0, len(logs)))
         pairs = zip(likeliest.indices.tolist(), likeliest.values.tolist(), strict=True)

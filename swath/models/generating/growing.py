@@ -13,8 +13,8 @@ from swath.models.encoding import Encoded
 from swath.models.generating.choosing import Chooser, Step, Wishes
 from swath.models.pixels import View
 
-Finish = Literal["stop", "length"]
-"""Why an answer ended: by itself, or because it may have no more tokens."""
+Finish = Literal["stop", "length", "error"]
+"""Why an answer ended: by itself, at its last token, or because no token can follow."""
 
 _BROKEN = "\ufffd"  # what a sign of several tokens is decoded as before its last one
 
@@ -65,14 +65,19 @@ class Growing:
         self.steps: list[Step] = []
         self.text = ""
         self.finish: Finish | None = None
+        self.trouble = ""
         self.chooser = Chooser(wishes, processors)
         schema = self.chooser.held
-        self.most = schema.most if schema else wishes.max_new_tokens
+        self.most = min(schema.most if schema else wishes.max_new_tokens, wishes.room)
         self._tokenizer, self._end = tokenizer, end
 
     def grow(self, logits: Tensor) -> None:
         """Add a token that is chosen by its scores (vocabulary,)."""
-        step = self.chooser.choose((*self.prompt.encoded.ids, *self.ids), logits)
+        try:
+            step = self.chooser.choose((*self.prompt.encoded.ids, *self.ids), logits)
+        except (RuntimeError, ValueError) as error:  # of this row; the others go on
+            self.finish, self.trouble = "error", str(error)
+            return
         if self.wishes.logprobs is not None:
             self.steps.append(step)
         self.add(step.token)
@@ -80,11 +85,21 @@ class Growing:
     def add(self, token: int) -> None:
         """Add a token, and see whether the answer has ended."""
         self.ids.append(token)
+        finish: Finish | None = None
         if token == self._end:
-            self.finish = "stop"
+            finish = "stop"
         elif len(self.ids) >= self.most:
-            self.finish = "length"
-        self._write()
+            finish = "length"
+        text = self._tokenizer.decode(self.ids, skip_special_tokens=True).strip()
+        places = [text.find(stop) for stop in self.wishes.stop]
+        ends = [place for place in places if place >= 0]
+        if ends:
+            text, finish = text[: min(ends)].rstrip(), "stop"
+        elif finish is None:
+            text = self._certain(text)
+        if finish is not None or text.startswith(self.text):
+            self.text = text
+        self.finish = finish  # last, as another thread may look on
 
     @property
     def whole(self) -> bool:
@@ -95,18 +110,6 @@ class Growing:
     def closed_early(self) -> bool:
         """Whether an answer of a schema was closed because it may have no more tokens."""
         return self.chooser.held is not None and len(self.ids) > self.wishes.max_new_tokens
-
-    def _write(self) -> None:
-        """Bring the words up to the tokens; what may still change is left for later."""
-        text = self._tokenizer.decode(self.ids, skip_special_tokens=True).strip()
-        places = [text.find(stop) for stop in self.wishes.stop]
-        ends = [place for place in places if place >= 0]
-        if ends:
-            text, self.finish = text[: min(ends)].rstrip(), "stop"
-        elif self.finish is None:
-            text = self._certain(text)
-        if self.finish is not None or text.startswith(self.text):
-            self.text = text
 
     def _certain(self, text: str) -> str:
         """Words without a sign that is not whole, and without what may begin a stop text."""

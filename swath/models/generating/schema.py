@@ -51,6 +51,7 @@ class Grammar:
             )
         self.closers = [self.tokens.tokenize_str(closer)[0] for closer in CLOSERS]
         self.reserve = len(text.encode())  # no token is shorter than a byte
+        self.usual = len(self.tokens.tokenize_str(text))  # tokens that closing takes, about
 
     def within_text(self, ids: list[int]) -> bool:
         """Whether the JSON so far ends between the quotation marks of a text."""
