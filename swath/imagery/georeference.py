@@ -138,13 +138,13 @@ class Georeference:
             if not len(seen) or not np.isfinite(middle).all():
                 return None
             seen[:, 0] = middle[0] + (seen[:, 0] - middle[0] + 180) % 360 - 180
-            return _within_a_turn(shapely.convex_hull(shapely.MultiPoint(seen)))
+            return within_a_turn(shapely.convex_hull(shapely.MultiPoint(seen)))
         ring = np.concatenate([ring, ring[:1]])
         ring[:, 0] = np.unwrap(ring[:, 0], period=360)
         if abs(ring[-1, 0] - ring[0, 0]) > 180:  # once around: a pole lies inside
             pole = math.copysign(90, middle[1])
             ring = np.concatenate([ring, [(ring[-1, 0], pole), (ring[0, 0], pole)]])
-        return _within_a_turn(shapely.Polygon(ring))
+        return within_a_turn(shapely.Polygon(ring))
 
     @cached_property
     def _fitted(self) -> Any:
@@ -201,7 +201,7 @@ def _columns(points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64
     return x, y
 
 
-def _within_a_turn(shape: Any) -> Any:
+def within_a_turn(shape: Any) -> Any:
     """A shape whose longitudes run on, cut at the date line and brought into -180 to 180."""
     shape = shapely.make_valid(shape)
     west, _, east, _ = shape.bounds

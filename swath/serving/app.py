@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from swath.errors import SwathError
-from swath.serving import completions, models
+from swath.serving import completions, embeddings, measures, models, scenes
 from swath.serving.access import Access, Doorman
 from swath.serving.fetching import Fetcher
 from swath.serving.jobs import batch_jobs, tuned_models, tuning_jobs, uploads
@@ -28,6 +28,9 @@ from swath.serving.served import Limits, Served
 ROUTERS = [
     models.router,
     completions.router,
+    embeddings.router,
+    scenes.router,
+    measures.router,
     uploads.router,
     tuning_jobs.router,
     tuned_models.router,
@@ -83,7 +86,9 @@ def create_app(
     )
     app.state.swath = served
     app.state.office = office
+    app.state.measures = measures.Measures()
     app.add_middleware(Doorman, access=access)
+    app.add_middleware(measures.Counting, measures=app.state.measures)
     app.add_exception_handler(ServeError, _answer_refusal)
     app.add_exception_handler(SwathError, _answer_failure)
     app.add_exception_handler(RequestValidationError, _answer_invalid)

@@ -204,7 +204,7 @@ class Batching:
                 function()
                 future.set_result(None)
             except FAILURES as error:
-                future.set_exception(error)
+                future.set_exception(_as_failure(error))
 
     def _forget_gone(self) -> None:
         for rows, pairs in list(self._growing.items()):

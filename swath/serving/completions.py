@@ -60,9 +60,9 @@ async def complete(body: ChatRequest, request: Request, served: Serving) -> Resp
     ticket = served.batching.submit(asked.model.rows, asked.answers)
     if body.stream:
         ending = _usage_at_end(body, request)
-        events = _events(asked, _watched(request, served, ticket), ending)
+        events = _events(asked, watched(request, served, ticket), ending)
         return StreamingResponse(events, media_type="text/event-stream")
-    async for _ in _watched(request, served, ticket):
+    async for _ in watched(request, served, ticket):
         pass
     if ticket.gone:
         return Response(status_code=GONE)
@@ -109,7 +109,7 @@ def check_whole(answer: Growing) -> None:
         )
 
 
-async def _watched(request: Request, served: Served, ticket: Ticket) -> AsyncIterator[None]:
+async def watched(request: Request, served: Served, ticket: Ticket) -> AsyncIterator[None]:
     """A step of the answers at a time, until they end or nobody waits for them."""
     watcher = asyncio.create_task(_notice_leaving(request, ticket))
     try:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import binascii
 import hashlib
 import re
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from typing import BinaryIO
 
 from swath.errors import ImageryError
 from swath.imagery.opening import open_scene
@@ -77,31 +79,66 @@ class Incoming:
         Raises:
             ServeError: it is no picture, damaged or too large.
         """
-        path = self._folder / hashlib.sha256(content).hexdigest()
+        name = hashlib.sha256(content).hexdigest()
+        file = self._kept(name, lambda path: path.write_bytes(content))
+        with file as path, _explained(path, number):
+            yield _checked(path, number, self._image_px)
+
+    @contextmanager
+    def received(self, stream: BinaryIO, scene_px: int) -> Iterator[Scene]:
+        """An uploaded scene, whose file is there for as long as the block runs.
+
+        Raises:
+            ServeError: it is no picture, damaged or too large.
+        """
+        digest = hashlib.file_digest(stream, "sha256")  # type: ignore[arg-type]
+        stream.seek(0)
+
+        def copy(path: Path) -> None:
+            with path.open("wb") as target:
+                shutil.copyfileobj(stream, target)
+
+        with self._kept(digest.hexdigest(), copy) as path, _explained(path, 1):
+            yield _checked(path, 1, scene_px)
+
+    @contextmanager
+    def _kept(self, name: str, write: Callable[[Path], object]) -> Iterator[Path]:
+        """A file that is written by the first who reads it and removed by the last."""
+        path = self._folder / name
         with self._lock:
-            self._readers[path.name] += 1
-            if self._readers[path.name] == 1:
-                path.write_bytes(content)
+            self._readers[name] += 1
         try:
-            yield self._checked(path, number)
-        except ImageryError as error:
-            raise _refused(number, _after_name(str(error), path)) from None
+            with self._lock:
+                if not path.exists():
+                    write(path)
+            yield path
         finally:
             with self._lock:
-                self._readers[path.name] -= 1
-                if not self._readers[path.name]:
-                    del self._readers[path.name]
-                    path.unlink()
+                self._readers[name] -= 1
+                if not self._readers[name]:
+                    del self._readers[name]
+                    path.unlink(missing_ok=True)
 
-    def _checked(self, path: Path, number: int) -> Scene:
-        scene = open_scene(path)
-        width, height = scene.size_wh
-        if width * height > self._image_px:
-            raise _refused(
-                number,
-                f"has {width} x {height} pixels, and one may have {self._image_px}; send a part",
-            )
-        return scene
+
+@contextmanager
+def _explained(path: Path, number: int) -> Iterator[None]:
+    """What a decoder says of a picture's file is said of the picture."""
+    try:
+        yield
+    except ImageryError as error:
+        if path.name not in str(error):  # of another picture
+            raise
+        raise _refused(number, _after_name(str(error), path)) from None
+
+
+def _checked(path: Path, number: int, most_px: int) -> Scene:
+    """A picture whose header can be read and which is not too large."""
+    scene = open_scene(path)
+    width, height = scene.size_wh
+    if width * height > most_px:
+        words = f"has {width} x {height} pixels, and one may have {most_px}; send a part"
+        raise _refused(number, words)
+    return scene
 
 
 def _refused(number: int, words: str) -> ServeError:

@@ -50,23 +50,30 @@ def question_of(served: Served, model: ServedModel, messages: Sequence[Message])
         InstructionError: they are longer than the model reads, or steer it.
     """
     with _scenes(served, messages) as scenes:
-        ahead = iter(scenes)
+        return question_about(model, messages, scenes)
 
-        def show(_: str) -> Image:
-            scene = next(ahead)
-            return Image(str(scene.path), scene.size_wh)
 
-        conversation = conversation_of(messages, show, model.engine.loaded.system)
-        if not conversation.images and not model.engine.loaded.family.image_token:
-            raise ServeError(400, f"{model.name} needs a picture; send one.", "messages")
-        with model.reading:
-            try:
-                prompt = model.engine.prompt(conversation)
-            except ModelError as error:
-                raise ServeError(400, str(error), "messages", "invalid_image") from None
-        scene = scenes[conversation.frame] if scenes else None
-        known = scene is not None and scene.footprint is not None
-        return Question(prompt, scene.georeference if scene is not None and known else None)
+def question_about(
+    model: ServedModel, messages: Sequence[Message], scenes: Sequence[Scene]
+) -> Question:
+    """Messages whose pictures are these scenes, in their order; raises as `question_of`."""
+    ahead = iter(scenes)
+
+    def show(_: str) -> Image:
+        scene = next(ahead)
+        return Image(str(scene.path), scene.size_wh)
+
+    conversation = conversation_of(messages, show, model.engine.loaded.system)
+    if not scenes and not model.engine.loaded.family.image_token:
+        raise ServeError(400, f"{model.name} needs a picture; send one.", "messages")
+    with model.reading:
+        try:
+            prompt = model.engine.prompt(conversation)
+        except ModelError as error:
+            raise ServeError(400, str(error), "messages", "invalid_image") from None
+    frame = scenes[conversation.frame] if scenes else None
+    located = frame is not None and frame.footprint is not None
+    return Question(prompt, frame.georeference if frame is not None and located else None)
 
 
 def conversation_of(

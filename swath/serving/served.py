@@ -26,7 +26,8 @@ class Limits:
 
     Args:
         images: of a conversation.
-        image_px: pixels of one picture; a scene to be asked about may be of any size.
+        image_px: pixels of one picture.
+        scene_px: pixels of a scene that is uploaded to be asked about; it is read smaller.
         new_tokens: of an answer.
         rows: answers in the making at the same time, of each model.
         waiting: answers that wait for their turn; more are turned away with status 429.
@@ -35,6 +36,7 @@ class Limits:
 
     images: int = 64
     image_px: int = 64_000_000
+    scene_px: int = 1_000_000_000
     new_tokens: int = 4096
     rows: int = 16
     waiting: int = 256
