@@ -23,7 +23,7 @@ from swath.models.generating.image_prefix import Seen
 from swath.models.generating.rows import Rows
 from swath.models.generating.schema import Grammar, Schema
 from swath.models.inputs import Inputs, to_device
-from swath.models.loaded import Loaded
+from swath.models.loaded import Loaded, compute_device
 from swath.models.packing import log_probabilities
 from swath.models.pixels import PixelStore, View
 from swath.models.vision_cache import Features
@@ -80,10 +80,9 @@ def _inferring(method: Callable[P, R]) -> Callable[P, R]:
     """Without gradients, in the format in which the engine's model computes."""
 
     @wraps(method)
-    @torch.inference_mode()
     def inferring(*args: P.args, **kwargs: P.kwargs) -> R:
         engine: Any = args[0]
-        with engine.loaded.computing():
+        with torch.inference_mode(), engine.loaded.computing():
             return method(*args, **kwargs)
 
     return inferring
@@ -113,8 +112,7 @@ class LocalEngine:
             raise ModelError(f"{views} views asked for; there are 1 to 8 turns and flips.")
         if threads:
             torch.set_num_threads(threads)
-        if torch.cuda.is_available():
-            loaded.model.to("cuda")
+        loaded.model.to(compute_device())
         self.loaded = loaded
         self.batch_size = batch_size
         self.views = views
@@ -226,7 +224,9 @@ class LocalEngine:
         """The vision tower's mean feature of each image, (images, width)."""
         tower = self.loaded.model.get_submodule(self.loaded.family.vision)
         means = [
-            self.inputs.features(tower, self._tensor([self.store.plain(path) for path in some]))
+            self.inputs.features(
+                tower, self.inputs.tensor([self.store.plain(path) for path in some])
+            )
             .mean(dim=1)
             .float()
             .cpu()
@@ -319,9 +319,6 @@ class LocalEngine:
             logs += log_probabilities(self.inputs, [some for _, some in part], given)
         ends = np.cumsum([len(texts) for row in rows for _, texts in row])
         return np.split(np.concatenate(logs), ends[:-1])
-
-    def _tensor(self, views: Sequence[View]) -> torch.Tensor:
-        return self.inputs.tensor(views).to(self.loaded.model.device, self.loaded.model.dtype)
 
 
 def _filled(rows: Sequence[list[int]], most: int) -> Iterator[list[list[int]]]:

@@ -93,11 +93,18 @@ class Inputs:
         return self._named(ids, mask)
 
     def features(self, tower: nn.Module, values: Tensor) -> Tensor:
-        """The vision tower's features (images, tokens, width) of (images, 3, side, side)."""
+        """The vision tower's features (images, tokens, width) of (images, 3, side, side).
+
+        The values may lie on another device than the tower, and in another format.
+        """
+        first = next(tower.parameters())
+        values = values.to(first.device, first.dtype)
         if self.kind == "patches":
-            output = tower(self._patches(values), grid_thw=self.grid(len(values)))
+            grid = self.grid(len(values)).to(values.device)
+            output = tower(self._patches(values), grid_thw=grid)
         elif self.kind == "sized":
-            output = tower(values, image_sizes=torch.tensor([values.shape[-2:]] * len(values)))
+            sizes = torch.tensor([values.shape[-2:]] * len(values), device=values.device)
+            output = tower(values, image_sizes=sizes)
         else:
             output = tower(values)
         return tower_features(output, len(values))

@@ -224,6 +224,13 @@ def read_weights(
     return model.eval()
 
 
+def compute_device() -> torch.device:
+    """Where models compute: this process's GPU, Apple's, or the processor."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
 def number_format(name: str) -> torch.dtype:
     """The format of weights that a recipe names.
 

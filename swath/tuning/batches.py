@@ -84,7 +84,7 @@ class Batcher:
             asked = self._asked(group, task, rng) if stage.text_loss else []
             seen = self._seen(group, asked, rng)
             # A family that cannot share an image's tokens reads it again for every question.
-            apart = [[one] for one in asked] if not shared else [asked]
+            apart = [asked] if shared or not asked else [[one] for one in asked]
             for together in apart:
                 views += seen
                 owners += [group] * len(seen)

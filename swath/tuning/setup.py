@@ -248,8 +248,8 @@ def _heads(inputs: Inputs, stage: Stage, targets: Targets) -> ImageHeads | None:
         return None
     loaded = inputs.loaded
     tower = loaded.model.get_submodule(loaded.family.vision)
-    blank = torch.zeros(1, 3, loaded.image_size, loaded.image_size, dtype=loaded.model.dtype)
-    with torch.no_grad():
+    blank = torch.zeros(1, 3, loaded.image_size, loaded.image_size)
+    with torch.no_grad(), loaded.computing():
         width = inputs.features(tower, blank).shape[-1]
     return ImageHeads(width, targets, stage.image_loss)
 

@@ -34,7 +34,7 @@ def alone(local, question, text):
     )
     ids = torch.tensor([whole.ids])
     with torch.inference_mode():
-        logits = local.loaded.model(input_ids=ids, pixel_values=local._tensor([view])).logits
+        logits = local.loaded.model(input_ids=ids, pixel_values=local.inputs.tensor([view])).logits
     logs = functional.log_softmax(logits.double(), dim=-1)[0, :-1]
     each = logs[torch.arange(len(whole.ids) - 1), ids[0, 1:]]
     return float(each[torch.tensor(whole.answer[1:])].sum())
@@ -214,7 +214,7 @@ def test_generation_with_its_cache_says_what_plain_passes_say(tiny, questions):
     text = local.answer([question], max_new_tokens=6)[0].text
     view = local.store.plain(question.images[0].path)
     ids = list(local.inputs.encoder.encode(question.question, [view], ask=True).ids)
-    begin, pixels = len(ids), local._tensor([view])
+    begin, pixels = len(ids), local.inputs.tensor([view])
     with torch.inference_mode():
         for _ in range(6):
             logits = tiny.model(input_ids=torch.tensor([ids]), pixel_values=pixels).logits
