@@ -34,6 +34,7 @@ from swath.instructions.builder import InstructionSet, read_set
 from swath.instructions.conversation import Conversation
 from swath.instructions.turns import CONVERSE
 from swath.recipes import dump, load_recipe
+from swath.tuning import processes
 from swath.tuning.plan import Plan, plan
 from swath.tuning.run import LOSSES, Parts, another_run, fingerprint, read_losses, tune
 from swath.tuning.samples import SAMPLES, sampler
@@ -124,11 +125,16 @@ class Experiment(Building):
         Args:
             fresh: forget a run that is in the folder; the set stays.
         """
-        if fresh:
-            self.forget()
-        elif (self.folder / RUN_FILE).is_file():
-            self._refuse_another()
-        built = self.set(progress)
+        processes.join()
+        built = None
+        if processes.first():
+            if fresh:
+                self.forget()
+            elif (self.folder / RUN_FILE).is_file():
+                self._refuse_another()
+            built = self.set(progress)
+        processes.wait()
+        built = built or self.set()
         score = stop_score(built, self.recipe, self.folder / "evaluation" / "features")
         return tune(
             built,

@@ -28,7 +28,7 @@ NEW_ROOMS = (
     "inference/",
     "imagery/terrain/",
     "models/generating/",
-    "tuning/samples.py",
+    "tuning/",
     "cli/chat.py",
     "cli/compare.py",
     "cli/index.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -51,7 +52,8 @@ def tune_experiment(experiment: Experiment, fresh: bool) -> None:
                 typer.echo(f"warning: {row['warning']}", err=True)
 
         experiment.tune(step, announce, progress("build"), fresh)
-    _print_run(experiment)
+    if os.environ.get("RANK", "0") == "0":  # of processes that torchrun started, the first
+        _print_run(experiment)
 
 
 def _print_run(experiment: Experiment) -> None:

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from swath.instructions.builder import words_of
 from swath.instructions.conversation import Box, Conversation
 from swath.instructions.turns import tasks_in_turn
-from swath.models.encoding import join
+from swath.models.encoding import Row, join
 from swath.models.inputs import Inputs
 from swath.models.pixels import PixelStore, View
 from swath.recipe import Stage
@@ -75,63 +76,72 @@ class Batcher:
             it `pixel_values` (images, 3, side, side). With image loss `scenes` (images, classes)
             and `words` (images, words).
         """
-        stage, shared = self.stage, self.inputs.loaded.family.shared_prefix
-        chosen = [(*self.order(row), np.random.default_rng((self.seed, row))) for row in rows]
-        views: list[View] = []
-        owners: list[Sequence[Conversation]] = []
-        per_row, encoded, weights = [], [], []
-        for group, task, rng in chosen:
-            asked = self._asked(group, task, rng) if stage.text_loss else []
-            seen = self._seen(group, asked, rng)
-            # A family that cannot share an image's tokens reads it again for every question.
-            apart = [asked] if shared or not asked else [[one] for one in asked]
-            for together in apart:
-                views += seen
-                owners += [group] * len(seen)
-                per_row.append(len(seen))
-                if together:
-                    encode = self.inputs.encoder.encode
-                    encoded.append(join([encode(one, seen) for one in together]))
-                    weights.append([self._weight(one) for one in together])
+        stage = self.stage
+        drawn = _Drawn()
+        for row in rows:
+            self._draw(row, drawn)
         rng = np.random.default_rng((self.seed, rows[0], 1))
-        values = self.inputs.tensor(views, stage.augment.colour, rng)
+        values = self.inputs.tensor(drawn.views, stage.augment.colour, rng)
         batch: dict[str, Any] = {"pixel_values": values}
-        if encoded:
-            batch = self.inputs.pixels(values, per_row) | self.inputs.training(encoded)
-        if self._weights and encoded:
-            batch["weights"] = torch.ones(len(weights), 1 + max(map(len, weights)))
-            for row, some in zip(batch["weights"], weights, strict=True):
-                row[1 : 1 + len(some)] = torch.tensor(some)
+        if drawn.encoded:
+            batch = self.inputs.pixels(values, drawn.images_per_row)
+            batch |= self.inputs.training(drawn.encoded)
+        if self._weights and drawn.encoded:
+            batch["weights"] = _padded(drawn.weights)
         if stage.image_loss.label and self._place:
-            batch["scenes"] = torch.from_numpy(np.stack([self._scene(one) for one in owners]))
+            scenes = [self._scene(group) for group in drawn.owners]
+            batch["scenes"] = torch.from_numpy(np.stack(scenes))
         if (stage.image_loss.words or stage.image_loss.contrast) and self._words:
-            batch["words"] = torch.from_numpy(np.stack([self._spoken(one) for one in owners]))
-        if stage.image_loss.mixup and not encoded:
-            share = float(rng.beta(stage.image_loss.mixup, stage.image_loss.mixup))
-            other = torch.from_numpy(rng.permutation(len(views)))
-            batch = {key: share * one + (1 - share) * one[other] for key, one in batch.items()}
+            words = [self._spoken(group) for group in drawn.owners]
+            batch["words"] = torch.from_numpy(np.stack(words))
+        if stage.image_loss.mixup and not drawn.encoded:
+            batch = _mixed_up(batch, stage.image_loss.mixup, rng)
         return batch
 
-    def _seen(
-        self, group: Sequence[Conversation], asked: Sequence[Conversation], rng: np.random.Generator
+    def _draw(self, row: int, drawn: _Drawn) -> None:
+        """Add what a row number stands for."""
+        rng = np.random.default_rng((self.seed, row))
+        group, task = self.order(row)
+        questions = self._questions(group, task, rng) if self.stage.text_loss else []
+        views = self._views(group, questions, rng)
+        # A family that cannot share an image's tokens reads it again for every question.
+        if self.inputs.loaded.family.shared_prefix or not questions:
+            rows = [questions]
+        else:
+            rows = [[question] for question in questions]
+        for together in rows:
+            drawn.views += views
+            drawn.owners += [group] * len(views)
+            drawn.images_per_row.append(len(views))
+            if together:
+                encoder = self.inputs.encoder
+                encoded = [encoder.encode(question, views) for question in together]
+                drawn.encoded.append(join(encoded))
+                drawn.weights.append([self._weight(question) for question in together])
+
+    def _views(
+        self,
+        group: Sequence[Conversation],
+        questions: Sequence[Conversation],
+        rng: np.random.Generator,
     ) -> list[View]:
         """The views of a group's images; all frames of a sequence are turned and cut alike."""
-        whole = any("count" in one.truth or "boxes" in one.truth for one in asked)
-        whole = whole or any(isinstance(part, Box) for one in asked for part in one.parts)
-        upright = any(one.upright for one in asked)
-        before, views = rng.bit_generator.state, []
+        whole_picture = any(map(_needs_whole_picture, questions))
+        upright = any(question.upright for question in questions)
+        state = rng.bit_generator.state
+        views = []
         for image in group[0].images:
-            rng.bit_generator.state = before
+            rng.bit_generator.state = state
             augment = self.stage.augment
-            views.append(self.store.augmented(image.path, augment, upright, whole, rng))
+            views.append(self.store.augmented(image.path, augment, upright, whole_picture, rng))
         return views
 
-    def _asked(
+    def _questions(
         self, group: Sequence[Conversation], task: str | None, rng: np.random.Generator
     ) -> list[Conversation]:
         """As many questions as a row may hold: other tasks first, then more of the same."""
-        group = [one for one in group if task in (None, one.task)]
-        shuffled = [group[place] for place in rng.permutation(len(group))]
+        of_task = [question for question in group if task in (None, question.task)]
+        shuffled = [of_task[place] for place in rng.permutation(len(of_task))]
         return tasks_in_turn(shuffled)[: self.stage.rows_per_image]
 
     def _weight(self, conversation: Conversation) -> float:
@@ -148,10 +158,47 @@ class Batcher:
 
     def _spoken(self, group: Sequence[Conversation]) -> np.ndarray:
         present = np.zeros(len(self._words), dtype=np.float32)
+        truths = [conversation.truth for conversation in group]
         captions: list[str] = next(
-            (one.truth["captions"] for one in group if "captions" in one.truth), []
+            (truth["captions"] for truth in truths if "captions" in truth), []
         )
         for word in words_of(" ".join(captions)):
             if word in self._words:
                 present[self._words[word]] = 1
         return present
+
+
+class _Drawn:
+    """What some rows show and say: views and their groups, rows of tokens and their weights."""
+
+    def __init__(self) -> None:
+        self.views: list[View] = []
+        self.owners: list[Sequence[Conversation]] = []
+        self.images_per_row: list[int] = []
+        self.encoded: list[Row] = []
+        self.weights: list[list[float]] = []
+
+
+def _needs_whole_picture(question: Conversation) -> bool:
+    """Whether a count or a box would be wrong if a part of the picture were cut off."""
+    if "count" in question.truth or "boxes" in question.truth:
+        return True
+    return any(isinstance(part, Box) for part in question.parts)
+
+
+def _padded(weights: Sequence[Sequence[float]]) -> Tensor:
+    """(rows, 1 + conversations); what conversations of a row share weighs 1."""
+    longest = max(map(len, weights))
+    table = torch.ones(len(weights), 1 + longest)
+    for row, own in enumerate(weights):
+        table[row, 1 : 1 + len(own)] = torch.tensor(own)
+    return table
+
+
+def _mixed_up(
+    batch: dict[str, Tensor], strength: float, rng: np.random.Generator
+) -> dict[str, Tensor]:
+    """Each picture and its targets mixed with another's, by one share."""
+    share = float(rng.beta(strength, strength))
+    partners = torch.from_numpy(rng.permutation(len(batch["pixel_values"])))
+    return {name: share * tensor + (1 - share) * tensor[partners] for name, tensor in batch.items()}

@@ -16,6 +16,7 @@ from torch import nn
 
 from swath.files import replacing
 from swath.recipe import Tuning
+from swath.tuning import processes
 from swath.tuning.stages import learnt
 
 RISES = 3
@@ -59,7 +60,10 @@ class Checks:
         if self.stop is None:
             return False
         scores = [row["score"] for row in self.rows if "score" in row]
-        return bool(scores) and len(scores) - 1 - scores.index(max(scores)) >= self.stop.patience
+        if not scores:
+            return False
+        since_best = len(scores) - 1 - scores.index(max(scores))
+        return since_best >= self.stop.patience
 
     def look(self, row: dict[str, Any], model: nn.Module) -> bool:
         """Add to the newest row what is due at its step: `val`, `score`, `warning`.
@@ -67,7 +71,8 @@ class Checks:
         Returns:
             Whether the stage should stop here.
         """
-        step, last = row["step"], row["step"] == row["steps"]
+        step = row["step"]
+        last = step == row["steps"]
         validates = self.validate is not None and self.every and step % self.every == 0
         scores = self.stop is not None and (step % self.stop.every == 0 or last)
         if not validates and not scores:
@@ -76,11 +81,13 @@ class Checks:
         if validates and self.validate:
             row["val"] = round(self.validate(), 5)
             warning = rising(self.rows)
-            if warning and not any("warning" in row for row in self.rows):
+            warned = any("warning" in earlier for earlier in self.rows)
+            if warning and not warned:
                 row["warning"] = f"stage {self.stage}, step {step}: {warning}"
         if scores and self.score:
-            row["score"] = round(self.score(), 5)
-            if best(self.rows) is row:
+            score = self.score() if processes.first() else 0.0
+            row["score"] = round(processes.agreed(score), 5)
+            if best(self.rows) is row and processes.first():
                 with replacing(self._file(step)) as temporary:
                     save_file(learnt(model), temporary)
         model.train()
@@ -88,18 +95,19 @@ class Checks:
 
     def forget(self) -> None:
         """Remove all weights but the best; once a checkpoint knows of them, none goes back."""
-        one = best(self.rows)
+        row = best(self.rows)
         for file in self.place.glob("best-*.safetensors"):
-            if one is not None and file != self._file(one["step"]):
+            if row is not None and file != self._file(row["step"]):
                 file.unlink()
 
     def restore(self, model: nn.Module) -> dict[str, Any]:
         """Give the model its best weights; return what the run's record says of them."""
-        one = best(self.rows)
-        if one is None:
+        row = best(self.rows)
+        if row is None:
             return {}
-        model.load_state_dict(load_file(self._file(one["step"])), strict=False)
-        return {"best_step": one["step"], "score": one["score"]}
+        processes.wait()
+        model.load_state_dict(load_file(self._file(row["step"])), strict=False)
+        return {"best_step": row["step"], "score": row["score"]}
 
     def _file(self, step: int) -> Path:
         return self.place / f"best-{step}.safetensors"
@@ -107,7 +115,8 @@ class Checks:
 
 def best(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """The first row of the highest score."""
-    return max((row for row in rows if "score" in row), key=lambda r: r["score"], default=None)
+    scored = [row for row in rows if "score" in row]
+    return max(scored, key=lambda row: row["score"], default=None)
 
 
 def rising(rows: Sequence[dict[str, Any]]) -> str | None:
@@ -123,7 +132,7 @@ def rising(rows: Sequence[dict[str, Any]]) -> str | None:
         texts = [row["text"] for row in rows[before + 1 : place + 1]]
         means.append(sum(texts) / len(texts))
     last = [rows[place]["val"] for place in validated[-RISES - 1 :]]
-    rose = all(one < other for one, other in itertools.pairwise(last))
+    rose = all(before < after for before, after in itertools.pairwise(last))
     if not rose or means[-1] >= means[-RISES - 1]:
         return None
     return (

@@ -47,17 +47,21 @@ class ImageHeads(nn.Module):
         mean = features.float().mean(dim=1)
         loss = mean.sum() * 0
         if scenes is not None:
-            smooth = self.section.smoothing
-            wanted = scenes * (1 - smooth) + scenes.sum(1, keepdim=True) * smooth / scenes.shape[1]
-            logs = functional.log_softmax(self.label(mean), dim=1)
-            loss = loss - self.section.label * (wanted * logs).sum(1).mean()
+            loss = loss + self.section.label * self._label(mean, scenes)
         if words is not None:
-            loss = loss + self.section.words * functional.binary_cross_entropy_with_logits(
-                self.words(mean), words
-            )
+            present = functional.binary_cross_entropy_with_logits(self.words(mean), words)
+            loss = loss + self.section.words * present
             if self.section.contrast:
                 loss = loss + self.section.contrast * self._contrast(mean, words)
         return loss
+
+    def _label(self, mean: Tensor, scenes: Tensor) -> Tensor:
+        """Cross-entropy of the class, smoothed over all of them; 0 for images that have none."""
+        smoothing = self.section.smoothing
+        evenly = scenes.sum(1, keepdim=True) * smoothing / scenes.shape[1]
+        targets = scenes * (1 - smoothing) + evenly
+        logs = functional.log_softmax(self.label(mean), dim=1)
+        return -(targets * logs).sum(1).mean()
 
     def _contrast(self, mean: Tensor, words: Tensor) -> Tensor:
         """CLIP's loss (arXiv:2103.00020) of images against the words of the batch's captions.
@@ -68,9 +72,10 @@ class ImageHeads(nn.Module):
         caption = functional.normalize(self.caption(words), dim=1)
         logits = self.scale.exp().clamp(max=100) * image @ caption.T
         same = (words[:, None] == words[None]).all(dim=2).float()
-        wanted = same / same.sum(1, keepdim=True)
-        of_images, of_captions = logits.log_softmax(1), logits.T.log_softmax(1)
-        return -(wanted * (of_images + of_captions)).sum(1).mean() / 2
+        targets = same / same.sum(1, keepdim=True)
+        of_images = logits.log_softmax(1)
+        of_captions = logits.T.log_softmax(1)
+        return -(targets * (of_images + of_captions)).sum(1).mean() / 2
 
 
 def text_loss(
@@ -85,13 +90,16 @@ def text_loss(
         average: "token" weighs every token alike; "answer" every conversation.
         weights: (batch, segments) the losses of a row's segments are multiplied by.
     """
-    wanted = labels[:, 1:] != IGNORED
-    losses = functional.cross_entropy(logits.float(), labels[:, 1:][wanted], reduction="none")
+    next_words = labels[:, 1:]
+    learnt = next_words != IGNORED
+    losses = functional.cross_entropy(logits.float(), next_words[learnt], reduction="none")
     if weights is not None:
-        losses = losses * weights.gather(1, segments[:, 1:].clamp(min=0))[wanted]
+        segment = segments[:, 1:].clamp(min=0)
+        losses = losses * weights.gather(1, segment)[learnt]
     if average == "token":
         return losses.mean()
-    _, answer, sizes = _answers(labels, segments).unique(return_inverse=True, return_counts=True)
+    answers = _answers(labels, segments)
+    _, answer, sizes = answers.unique(return_inverse=True, return_counts=True)
     return (losses / sizes[answer]).sum() / len(sizes)
 
 
@@ -103,5 +111,6 @@ def counted(labels: Tensor, segments: Tensor, average: str) -> int:
 
 def _answers(labels: Tensor, segments: Tensor) -> Tensor:
     """The number of its answer for every labelled token, in reading order."""
-    rows = torch.arange(len(labels), device=labels.device)[:, None] * (int(segments.max()) + 1)
-    return (segments[:, 1:] + rows)[labels[:, 1:] != IGNORED]
+    rows = torch.arange(len(labels), device=labels.device)
+    numbers = segments[:, 1:] + rows[:, None] * (int(segments.max()) + 1)
+    return numbers[labels[:, 1:] != IGNORED]

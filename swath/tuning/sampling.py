@@ -32,43 +32,53 @@ def groups_for(stage: Stage, conversations: Sequence[Conversation]) -> Groups:
     """
     if not conversations:
         raise TuningError("the set has no training rows; see annotations.split.")
-    held = {one.task for one in conversations}
-    known = [name for name, _ in TASKS.items()] + [CONVERSE]
+    held_tasks = {conversation.task for conversation in conversations}
+    known_tasks = [name for name, _ in TASKS.items()] + [CONVERSE]
     where = f"tuning.stages: stage '{stage.name}'"
     for task in (*(stage.tasks or ()), *stage.mix):
-        if task not in known:
-            raise TuningError(f"{where} asks task '{task}'{did_you_mean(task, known)}")
+        if task not in known_tasks:
+            raise TuningError(f"{where} asks task '{task}'{did_you_mean(task, known_tasks)}")
     for task, share in stage.mix.items():
         if stage.tasks is not None and task not in stage.tasks:
             raise TuningError(f"{where} mixes task '{task}', which is not among its tasks.")
         if not share > 0:
             raise TuningError(f"{where} mixes {share:g} of '{task}'; leave it out or give it more.")
     # A recipe names what it would ask; data that answers some of it is data for it.
-    asked = held & set(stage.mix or stage.tasks or held)
-    if not asked:
+    tasks = held_tasks & set(stage.mix or stage.tasks or held_tasks)
+    if not tasks:
         raise TuningError(
             f"{where} asks {', '.join(stage.mix or stage.tasks or ())}, of which the set holds no "
-            f"training row; it holds {', '.join(sorted(held))}."
+            f"training row; it holds {', '.join(sorted(held_tasks))}."
         )
-    groups = by_image([one for one in conversations if one.task in asked])
-    needs = {"sampling": any(map(label_of, groups)), "loss": bool(class_weights(groups))}
-    if not needs.get(stage.balance, True):
-        what = "image has a class" if stage.balance == "sampling" else "row is a classify question"
-        raise TuningError(f"{where} balances by {stage.balance}, but no {what}; use balance=none.")
+    groups = by_image([row for row in conversations if row.task in tasks])
+    lacking = ""
+    if stage.balance == "sampling" and not any(map(label_of, groups)):
+        lacking = "image has a class"
+    if stage.balance == "loss" and not class_weights(groups):
+        lacking = "row is a classify question"
+    if lacking:
+        raise TuningError(
+            f"{where} balances by {stage.balance}, but no {lacking}; use balance=none."
+        )
     return groups
 
 
 def label_of(group: Sequence[Conversation]) -> str | None:
     """The scene class of an image, None where it has none."""
-    return next((one.truth["label"] for one in group if one.truth.get("label")), None)
+    for conversation in group:
+        if label := conversation.truth.get("label"):
+            return str(label)
+    return None
 
 
 def class_weights(groups: Sequence[Sequence[Conversation]]) -> dict[str, float]:
     """Weight of a classify answer by its class: the same sum for each class, and 1 on average."""
-    counts = Counter(
-        one.truth["label"] for group in groups for one in group if one.task == "classify"
-    )
-    return {name: counts.total() / (len(counts) * count) for name, count in counts.items()}
+    counts: Counter[str] = Counter()
+    for group in groups:
+        for conversation in group:
+            if conversation.task == "classify":
+                counts[conversation.truth["label"]] += 1
+    return {label: counts.total() / (len(counts) * count) for label, count in counts.items()}
 
 
 class Order:
@@ -87,22 +97,24 @@ class Order:
     def __init__(self, groups: Sequence[Sequence[Conversation]], stage: Stage, seed: int) -> None:
         self.groups = groups
         self._balance = stage.balance == "sampling"
-        held = {task for group in groups for task in _tasks(group)}
-        mix = {task: share for task, share in stage.mix.items() if task in held}
+        held_tasks: set[str] = set().union(*map(_tasks, groups))
+        mix = {task: share for task, share in stage.mix.items() if task in held_tasks}
         self._tasks: list[str | None] = [*mix] or [None]
         self._deal = _Deal(list(mix.values()) or [1.0])
-        self._walks = [
-            self._walk(
-                [place for place, group in enumerate(groups) if task in (None, *_tasks(group))],
-                (seed, number) if number or self._balance else (seed,),
-            )
-            for number, task in enumerate(self._tasks)
-        ]
+        self._walks = []
+        for number, task in enumerate(self._tasks):
+            key = (seed, number) if number or self._balance else (seed,)
+            self._walks.append(self._walk(self._places(task), key))
 
     def __call__(self, row: int) -> tuple[Sequence[Conversation], str | None]:
         """The image of a row as its conversations, and the task to ask; None: any."""
         hand, turn = self._deal(row)
         return self.groups[self._walks[hand](turn)], self._tasks[hand]
+
+    def _places(self, task: str | None) -> list[int]:
+        """Of the images that can be asked a task; None: of all."""
+        groups = enumerate(self.groups)
+        return [place for place, group in groups if task is None or task in _tasks(group)]
 
     def _walk(self, places: list[int], key: tuple[int, ...]) -> _Walk | _Balanced:
         if not self._balance:
@@ -110,10 +122,13 @@ class Order:
         classes: dict[str, list[int]] = {}
         for place in places:
             classes.setdefault(label_of(self.groups[place]) or "", []).append(place)
-        named = len(classes) - ("" in classes)
-        rest = len(classes.get("", [])) / len(places)  # images without a class keep their share
-        shares = [(1 - rest) / named if name else rest for name in classes]
-        walks = [_Walk(some, (*key, number)) for number, some in enumerate(classes.values())]
+        labels = len(classes) - ("" in classes)
+        # Images without a class keep their share.
+        unlabelled = len(classes.get("", [])) / len(places)
+        shares = [(1 - unlabelled) / labels if label else unlabelled for label in classes]
+        walks = []
+        for number, of_class in enumerate(classes.values()):
+            walks.append(_Walk(of_class, (*key, number)))
         return _Balanced(walks, shares)
 
 
@@ -140,8 +155,8 @@ class _Balanced:
         self._walks, self._deal = walks, _Deal(shares)
 
     def __call__(self, turn: int) -> int:
-        hand, own = self._deal(turn)
-        return self._walks[hand](own)
+        hand, own_turn = self._deal(turn)
+        return self._walks[hand](own_turn)
 
 
 class _Deal:
@@ -162,12 +177,17 @@ class _Deal:
 
     def _deal_until(self, turns: int) -> None:
         # Some more than its share for each: the earliest of them all are the same for any number.
-        many = [math.ceil((turns + len(self._shares)) * share) + 1 for share in self._shares]
-        times = [(np.arange(n) + 0.5) / s for n, s in zip(many, self._shares, strict=True)]
+        hands, own_turns, times = [], [], []
+        for hand, share in enumerate(self._shares):
+            enough = math.ceil((turns + len(self._shares)) * share) + 1
+            counting = np.arange(enough)
+            hands.append(np.full(enough, hand))
+            own_turns.append(counting)
+            times.append((counting + 0.5) / share)
         order = np.argsort(np.concatenate(times), kind="stable")[:turns]
-        self._hands = np.repeat(np.arange(len(many)), many)[order]
-        self._turns = np.concatenate([np.arange(n) for n in many])[order]
+        self._hands = np.concatenate(hands)[order]
+        self._turns = np.concatenate(own_turns)[order]
 
 
 def _tasks(group: Sequence[Conversation]) -> set[str]:
-    return {one.task for one in group}
+    return {conversation.task for conversation in group}

@@ -22,6 +22,7 @@ from swath.models.loaded import Loaded
 from swath.models.loading import load_base, models_of
 from swath.models.pixels import PixelStore, View
 from swath.recipe import Augment, ImageLoss, Recipe, Stage
+from swath.tuning import processes
 from swath.tuning.batches import Batcher, Targets
 from swath.tuning.checks import Checks
 from swath.tuning.losses import ImageHeads
@@ -56,6 +57,28 @@ def stage_groups(built: InstructionSet, recipe: Recipe) -> list[Groups]:
     return [groups_for(stage, train) for stage in recipe.tuning.stages]
 
 
+def conversations_of(stages: Sequence[Groups], left_out: Sequence[str] = ()) -> list[Conversation]:
+    """What the stages learn from, each once, but for those left out."""
+    by_id = {}
+    for groups in stages:
+        for group in groups:
+            for conversation in group:
+                by_id[conversation.id] = conversation
+    for name in left_out:
+        by_id.pop(name, None)
+    return list(by_id.values())
+
+
+def _without(groups: Groups, unfit: set[str]) -> Groups:
+    """Groups without some conversations, and without groups of those alone."""
+    kept_groups = []
+    for group in groups:
+        fitting_ones = [conversation for conversation in group if conversation.id not in unfit]
+        if fitting_ones:
+            kept_groups.append(fitting_ones)
+    return kept_groups
+
+
 class Prepared:
     """What all stages of a recipe share: the model, the rows' groups, encoder and pixels.
 
@@ -77,15 +100,15 @@ class Prepared:
         self.format = computing_format(recipe.tuning.precision, self.loaded.dtype)
         self.inputs = Inputs(self.loaded)
         imagery = recipe.imagery
-        size, held = self.loaded.image_size, imagery.cache_px
-        self.store = PixelStore(size, held, fit=imagery.fit, rendering=imagery.rendering)
+        self.store = PixelStore(
+            self.loaded.image_size, imagery.cache_px, fit=imagery.fit, rendering=imagery.rendering
+        )
         self.left_out = self._leave_out()
 
     @property
     def conversations(self) -> list[Conversation]:
         """What the stages learn from, each once."""
-        all_groups = (group for groups in self.groups for group in groups)
-        return list({one.id: one for group in all_groups for one in group}.values())
+        return conversations_of(self.groups)
 
     def _leave_out(self) -> list[str]:
         """Leave out rows longer than the model reads, and those about what is not seen.
@@ -100,31 +123,28 @@ class Prepared:
             ModelError: the family cannot read several images, and a row shows them.
         """
         loaded, conversations = self.loaded, self.conversations
-        for one in conversations:
-            if len(one.images) > 1 and not loaded.family.many_images:
+        for conversation in conversations:
+            if len(conversation.images) > 1 and not loaded.family.many_images:
                 raise ModelError(
-                    f"{one.id}: {len(one.images)} images, and {loaded.base} reads one at a time; "
-                    f"set imagery.frames or annotations.drawn.frames to 1, or take another model."
+                    f"{conversation.id}: {len(conversation.images)} images, and {loaded.base} "
+                    f"reads one at a time; set imagery.frames or annotations.drawn.frames to 1, "
+                    f"or take another model."
                 )
-        with torch.no_grad():
+        with torch.no_grad(), loaded.computing():
             Seen(self.inputs, {"": self.blank}, 1)  # a tower that does not go with it is known now
-        out = [one.id for one in conversations if not self._fits(one)]
-        if not out:
+        unfit = [conversation.id for conversation in conversations if not self._fits(conversation)]
+        if not unfit:
             return []
-        left = set(out)
-        self.groups = [
-            [kept for group in groups if (kept := [one for one in group if one.id not in left])]
-            for groups in self.groups
-        ]
+        self.groups = [_without(groups, set(unfit)) for groups in self.groups]
         for stage, groups in zip(self.recipe.tuning.stages, self.groups, strict=True):
             if not groups:
                 raise TuningError(
                     f"stage '{stage.name}': every row is longer than the {loaded.longest} tokens "
                     f"that {loaded.base} reads (models.longest), or names boxes that "
-                    f"imagery.fit=centre_crop cuts off, first {out[0]}; shorten the system "
+                    f"imagery.fit=centre_crop cuts off, first {unfit[0]}; shorten the system "
                     f"instruction, the answers or imagery.image_px, or pad."
                 )
-        return out
+        return unfit
 
     @property
     def blank(self) -> View:
@@ -132,20 +152,25 @@ class Prepared:
         size = self.loaded.image_size
         return View(np.zeros((size, size, 3), dtype=np.uint8), np.eye(2, 3))
 
-    def _fits(self, one: Conversation) -> bool:
+    def _fits(self, conversation: Conversation) -> bool:
         """Whether a row is short enough, and the middles of its boxes are in what is seen."""
         if self.recipe.imagery.fit == "centre_crop":
-            for part in (part for part in one.parts if isinstance(part, Box)):
-                size = np.asarray(one.images[part.image].size_wh)
-                if (abs(part.boxes.quads.mean(axis=1) - size / 2) > size.min() / 2).any():
-                    return False
-        return self.inputs.encoder.fits(one, self.blank)
+            for part in conversation.parts:
+                if isinstance(part, Box):
+                    size_wh = np.asarray(conversation.images[part.image].size_wh)
+                    middles = part.boxes.quads.mean(axis=1)
+                    if (abs(middles - size_wh / 2) > size_wh.min() / 2).any():
+                        return False
+        return self.inputs.encoder.fits(conversation, self.blank)
 
     def steps(self, number: int, batch_size: int) -> int:
-        """Steps of stage `number`."""
+        """Steps of stage `number`, in each of which every process has its batches."""
         stage = self.recipe.tuning.stages[number]
         images = stage.epochs * len(self.groups[number])
-        return stage.steps or max(1, round(images / (batch_size * stage.accumulate)))
+        return stage.steps or max(1, round(images / self._rows_a_step(stage, batch_size)))
+
+    def _rows_a_step(self, stage: Stage, batch_size: int) -> int:
+        return batch_size * stage.accumulate * processes.count()
 
     def batch_size(self, model: Any, number: int) -> int:
         """Rows of a batch of stage `number`; `auto` is tried here, which leaves no trace.
@@ -159,7 +184,7 @@ class Prepared:
         longest = max(groups, key=lambda group: _length(group, stage))
         any_task = stage.model_copy(update={"mix": {}, "balance": "none"})
         batcher = self._batcher(number, any_task, [longest])
-        seen = {name: one.clone() for name, one in model.named_buffers()}
+        buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
         with tempfile.TemporaryDirectory() as place, torch.random.fork_rng():
             trainer = self.trainer(model, number, 1, Path(place), 1)
             trainer.current_gradient_accumulation_steps = 1
@@ -168,13 +193,14 @@ class Prepared:
                 with trainer.accelerator.autocast():
                     trainer.training_step(model, batcher([0] * size))
 
-            trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+            learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+            trained = sum(parameter.numel() for parameter in learning)
             size = fitting(step, len(groups), reserved=2 * 4 * trained)
         model.zero_grad()
         with torch.no_grad():
-            for name, one in model.named_buffers():
-                one.copy_(seen[name])
-        return size
+            for name, buffer in model.named_buffers():
+                buffer.copy_(buffers[name])
+        return min(processes.gathered(size))
 
     def trainer(
         self,
@@ -192,7 +218,8 @@ class Prepared:
             args=arguments(
                 place, stage, batch_size, recipe.tuning, steps, recipe.seed, self.format
             ),
-            train_dataset=range(steps * batch_size * stage.accumulate),  # `Order` deals images
+            # `Order` deals images to these numbers.
+            train_dataset=range(steps * self._rows_a_step(stage, batch_size)),
             data_collator=self._batcher(number, stage, self.groups[number]),
             stage=stage,
             inputs=self.inputs,
@@ -212,9 +239,13 @@ class Prepared:
     ) -> Checks:
         """The checks of stage `number`; where it learns no words there is nothing to check."""
         stage = self.recipe.tuning.stages[number]
-        asked = {one.task for group in self.groups[number] for one in group}
-        held_out = [one for one in self.built.split("val") if one.task in asked]
-        groups = by_image([one for one in held_out if self._fits(one)])
+        tasks = {conversation.task for group in self.groups[number] for conversation in group}
+        held_out = [
+            conversation
+            for conversation in self.built.split("val")
+            if conversation.task in tasks and self._fits(conversation)
+        ]
+        groups = by_image(held_out)
         count = min(len(groups), VALIDATED)
         groups = [groups[place * len(groups) // count] for place in range(count)]
         plain = {"mix": {}, "balance": "none", "image_loss": ImageLoss()}
@@ -222,7 +253,10 @@ class Prepared:
         batcher = self._batcher(number, stage.model_copy(update=plain), groups)
 
         def validate() -> float:
-            return trainer.measure(map(batcher, batches(range(count), batch_size)))
+            places = batches(range(count), batch_size)
+            own = places[processes.number() :: processes.count()]
+            shares = processes.gathered(trainer.measure(map(batcher, own)))
+            return sum(map(sum, shares)) / len(places)
 
         words = stage.text_loss > 0
         return Checks(
@@ -260,10 +294,14 @@ def _inside(model: Any, name: str) -> str:
 
 def _length(group: Sequence[Conversation], stage: Stage) -> int:
     """Characters of the longest row of an image, about."""
-    words = [sum(len(str(part)) for part in one.parts) for one in group]
-    return sum(sorted(words)[-stage.rows_per_image :])
+    lengths = []
+    for conversation in group:
+        lengths.append(sum(len(str(part)) for part in conversation.parts))
+    return sum(sorted(lengths)[-stage.rows_per_image :])
 
 
 def _texts(built: InstructionSet) -> list[str]:
-    parts = (part for one in built.split("train") for part in one.parts)
-    return [part.text for part in parts if isinstance(part, Text)]
+    texts = []
+    for conversation in built.split("train"):
+        texts += [part.text for part in conversation.parts if isinstance(part, Text)]
+    return texts

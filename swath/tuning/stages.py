@@ -106,9 +106,11 @@ def check_rates(stage: Stage) -> None:
 
 def learnt(model: nn.Module) -> dict[str, Tensor]:
     """What learns in a stage, batch norm statistics too."""
-    learns = {name for name, one in model.named_parameters() if one.requires_grad}
-    learns |= {name for name, _ in model.named_buffers()}
-    return {name: one.contiguous() for name, one in model.state_dict().items() if name in learns}
+    parameters = model.named_parameters()
+    names = {name for name, parameter in parameters if parameter.requires_grad}
+    names |= {name for name, _ in model.named_buffers()}
+    state = model.state_dict()
+    return {name: tensor.contiguous() for name, tensor in state.items() if name in names}
 
 
 def lora_config(model: nn.Module, loaded: Loaded, stage: Stage) -> LoraConfig:

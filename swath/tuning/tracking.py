@@ -37,10 +37,10 @@ def trackers(names: Sequence[str], folder: Path) -> list[TrainerCallback]:
         names: the recipe's `tuning.track`.
         folder: TensorBoard's files are written there.
     """
-    others = [name for name in names if name != "tensorboard"]
-    found = [tracker() for tracker in get_reporting_integration_callbacks(others)]
+    services = [name for name in names if name != "tensorboard"]
+    callbacks = [tracker() for tracker in get_reporting_integration_callbacks(services)]
     if "tensorboard" in names:
         from torch.utils.tensorboard import SummaryWriter
 
-        found.append(TensorBoardCallback(SummaryWriter(str(folder))))
-    return found
+        callbacks.append(TensorBoardCallback(SummaryWriter(str(folder))))
+    return callbacks

@@ -20,6 +20,7 @@ from swath.errors import TuningError
 from swath.models.inputs import Inputs, answers_only, tower_features
 from swath.models.loaded import Loaded
 from swath.recipe import Stage, Tuning
+from swath.tuning import processes
 from swath.tuning.checks import Checks
 from swath.tuning.losses import ImageHeads, counted, text_loss
 from swath.tuning.stages import learnt
@@ -44,8 +45,8 @@ class StageTrainer(Trainer):
         heads: auxiliary heads, or None without image loss.
         part: the part of the model a parameter of a name belongs to.
 
-    The batches of a step (`accumulate`) have the gradient that they would have as one, up to
-    mixup and batch norms, which stay within a batch.
+    The batches of a step (`accumulate`, and those of other processes) have the gradient that they
+    would have as one, up to mixup, contrast and batch norms, which stay within a batch.
     """
 
     def __init__(
@@ -71,12 +72,16 @@ class StageTrainer(Trainer):
     def begin(self, batches: list[dict[str, Any]]) -> None:
         """Begin a step of these batches."""
         self.parts: dict[str, float] = {}
-        self.batches, self.answers, self.tokens = max(1, len(batches)), 0, 0
+        self.batches = max(1, len(batches))
+        self.answers = self.tokens = 0
         if self.heads is not None:
             self.heads.zero_grad()  # the trainer clears the model's own gradients only
-        if len(batches) > 1 and "labels" in batches[0]:
-            average = self.stage.average
-            self.answers = sum(counted(one["labels"], one["segments"], average) for one in batches)
+        together = len(batches) * processes.count()
+        if together > 1 and "labels" in batches[0]:
+            own = 0
+            for batch in batches:
+                own += counted(batch["labels"], batch["segments"], self.stage.average)
+            self.answers = sum(processes.gathered(own))
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """The batches of the step that begins here."""
@@ -108,18 +113,18 @@ class StageTrainer(Trainer):
         else:
             labels, average = inputs.pop("labels"), self.stage.average
             self.tokens += int((segments >= 0).sum())
-            with _output_of(self.tower) as seen, answers_only(self.head, labels):
+            with _output_of(self.tower) as tower_outputs, answers_only(self.head, labels):
                 output = model(**inputs, use_cache=False)
             answers = text_loss(output.logits, labels, segments, average, weights)
             if self.answers:  # a batch counts by its answers, as it would within a larger one
                 share = counted(labels, segments, average) / self.answers
-                answers = answers * (share * self.batches)
+                answers = answers * (share * self.batches * processes.count())
             self._note("text", answers)
             loss = self.stage.text_loss * answers
         targets = scenes if scenes is not None else words  # images may have neither
         if self.heads is not None and (segments is None or targets is not None):
             if segments is not None:
-                features = tower_features(seen[0], len(targets))
+                features = tower_features(tower_outputs[0], len(targets))
             image = self.heads(features, scenes, words)
             self._note("image", image)
             loss = loss + image
@@ -132,16 +137,17 @@ class StageTrainer(Trainer):
             )
         return (loss, None) if return_outputs else loss
 
-    def measure(self, batches: Iterable[dict[str, Any]]) -> float:
-        """The mean text loss of batches, of which nothing is learnt."""
-        kept, texts = (self.parts, self.batches, self.answers, self.heads), []
+    def measure(self, batches: Iterable[dict[str, Any]]) -> list[float]:
+        """The text loss of each batch, of which nothing is learnt."""
+        before = self.parts, self.batches, self.answers, self.tokens, self.heads
+        texts = []
         for batch in batches:
             self.parts, self.batches, self.answers, self.heads = {}, 1, 0, None
             with torch.no_grad():
                 self.compute_loss(self.model, self._prepare_inputs(batch))  # type: ignore[arg-type]
             texts.append(self.parts["text"])
-        self.parts, self.batches, self.answers, self.heads = kept
-        return sum(texts) / len(texts)
+        self.parts, self.batches, self.answers, self.tokens, self.heads = before
+        return texts
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW over what learns, the heads included; matrices decay, vectors do not."""
@@ -168,6 +174,14 @@ class StageTrainer(Trainer):
         )
         return self.optimizer
 
+    def _clip_grad_norm(self, model: nn.Module) -> Any:
+        """Clip, once all processes have one gradient: the trainer shares what `forward` uses."""
+        beside = list(self.heads.parameters()) if self.heads is not None else []
+        if self.stage.text_loss == 0:  # the tower was asked beside the model's forward
+            beside += [parameter for parameter in model.parameters() if parameter.requires_grad]
+        processes.average_gradients(beside)
+        return super()._clip_grad_norm(model)
+
     def _note(self, name: str, value: Tensor) -> None:
         self.parts[name] = self.parts.get(name, 0.0) + float(value.detach()) / self.batches
 
@@ -176,6 +190,8 @@ class StageTrainer(Trainer):
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict)
+        if not self.args.should_save:
+            return
         folder = Path(output_dir or "")
         if self.heads is not None:
             save_file(self.heads.state_dict(), folder / HEADS_FILE)
@@ -196,7 +212,8 @@ def arguments(
 ) -> TrainingArguments:
     """A stage's settings as `transformers` wants them; `format_` from `computing_format`."""
     cpu = not torch.cuda.is_available()
-    return TrainingArguments(
+    backend = "gloo" if cpu else "nccl"
+    settings = TrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
         per_device_train_batch_size=batch_size,
@@ -219,7 +236,11 @@ def arguments(
         remove_unused_columns=False,
         dataloader_num_workers=0,
         dataloader_pin_memory=not cpu,
+        ddp_backend=backend if processes.count() > 1 else None,
+        ddp_find_unused_parameters=True,  # not every batch has every kind of question
     )
+    settings._n_gpu = min(1, settings.n_gpu)  # more would be replicas that no hook reaches
+    return settings
 
 
 FORMATS = {torch.bfloat16: "bf16", torch.float16: "fp16"}
@@ -296,12 +317,13 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         """Note the step's losses."""
         if self.trainer is None:
             return
+        parts = processes.mean_of(self.trainer.parts)
         row: dict[str, Any] = {
             "stage": self.stage,
             "step": state.global_step,
             "steps": state.max_steps,
-            **{name: round(value, 5) for name, value in self.trainer.parts.items()},
-            "tokens": self.trainer.tokens,
+            **{name: round(value, 5) for name, value in parts.items()},
+            "tokens": sum(processes.gathered(self.trainer.tokens)),
             "seconds": self._seconds(),
         }
         self.losses.append(row)
@@ -311,9 +333,9 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         if self.tracked:
             values = {name: value for name, value in row.items() if isinstance(value, float)}
             self.trainer.log({**values, "learning_rate": kwargs["optimizer"].param_groups[0]["lr"]})
-        if self.report:
+        if self.report and processes.first():
             self.report(row)
-        if self.probe:
+        if self.probe and processes.first():
             begin = time.monotonic()
             kwargs["model"].eval()
             self.probe(row)
@@ -322,7 +344,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, *args: Any, **kwargs: Any) -> None:
         """Forget what only an older checkpoint could have gone on from."""
-        if self.checks:
+        if self.checks and processes.first():
             self.checks.forget()
 
     def _seconds(self) -> float:
@@ -332,9 +354,9 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 @contextmanager
 def _output_of(module: nn.Module) -> Iterator[list[Any]]:
     """What the module returns while the block runs."""
-    seen: list[Any] = []
-    hook = module.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    outputs: list[Any] = []
+    hook = module.register_forward_hook(lambda module, inputs, output: outputs.append(output))
     try:
-        yield seen
+        yield outputs
     finally:
         hook.remove()

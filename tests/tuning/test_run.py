@@ -16,7 +16,9 @@ from swath.models.loaded import Loaded
 from swath.models.loading import load
 from swath.recipes import load_recipe
 from swath.tuning import run as tuning_run
+from swath.tuning import run_folder
 from swath.tuning.run import fingerprint, read_losses, tune
+from swath.tuning.run_folder import RunFolder
 from swath.tuning.stages import part_of
 from tests.making import annotated, small_set, tiny_recipe, write_set
 from tests.tuning.runs import (
@@ -147,17 +149,17 @@ def test_a_run_answers_as_its_model_did_when_it_was_saved(
     tiny_base, built, tmp_path, monkeypatch, start, stages
 ):
     questions = built.split("test")[:6]
-    finish, before = tuning_run._finish, {}
+    finish, before = RunFolder.finish, {}
 
     def scores(loaded):
         return torch.tensor([list(s) for s in LocalEngine(loaded).score(questions, [LABELS] * 6)])
 
-    def watched(folder, model, loaded, *rest):
+    def watched(run, model, loaded, recipe):
         as_tuned = Loaded(model.eval(), loaded.tokenizer, loaded.family, "tuned")
         before["scores"] = scores(as_tuned)
-        finish(folder, model, loaded, *rest)
+        finish(run, model, loaded, recipe)
 
-    monkeypatch.setattr(tuning_run, "_finish", watched)
+    monkeypatch.setattr(RunFolder, "finish", watched)
     plan = tiny_recipe(tiny_base, models={"weights": start}, tuning={"stages": stages})
     run = tune(built, plan, tmp_path / "run")
     assert torch.allclose(scores(load(run)), before["scores"], atol=1e-3)
@@ -299,7 +301,7 @@ def test_an_interrupted_run_that_stops_early_ends_as_one_that_was_not(
             def cut(model):
                 raise KeyboardInterrupt
 
-            patched.setattr(tuning_run, "_state", cut)
+            patched.setattr(run_folder, "state_of", cut)
         tune(built, plan, again, report=stopping(("all", at)), score=worse)
     tune(built, plan, again, score=worse)
     assert without_times(read_losses(again)) == without_times(read_losses(whole))

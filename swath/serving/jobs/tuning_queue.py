@@ -23,7 +23,7 @@ from swath.serving.jobs.tuned_models import SERVED, serve
 from swath.serving.jobs.tuning_jobs import ENDED, move
 from swath.serving.jobs.worker import Worker
 from swath.serving.protocol import Row, now, without_places
-from swath.tuning.run import LOSSES
+from swath.tuning.run_folder import LOSSES
 
 TICK_S = 0.5
 MOST_STARTS = 10
