@@ -18,8 +18,8 @@ MOST_FILES = 16
 MAY_OCCUR_TWICE = {"__init__.py", "base.py"}
 
 # aim: 25,700 lines, 105,000 expressions, 5.5 a code line, 2 % vague locals
-MOST_LINES = 31_950
-MOST_EXPRESSIONS = 118_700  # until the formats of annotations are shorter; 117,600 again then
+MOST_LINES = 30_150
+MOST_EXPRESSIONS = 112_100  # until the formats of annotations are shorter; 111_000 again then
 MOST_A_LINE = 6.3
 MOST_VAGUE = 0.1
 

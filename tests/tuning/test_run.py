@@ -2,6 +2,7 @@ import json
 import signal
 import subprocess
 import sys
+import weakref
 
 import pytest
 import torch
@@ -259,6 +260,28 @@ def test_a_run_killed_before_its_proof_is_proven_by_the_next_tune(
     run = read_json(folder / "run.json")
     assert run["proof"] == {"questions": 3, "same": 3}
     assert "unproven" not in run
+
+
+@pytest.mark.parametrize("train", [["vision", "projector", "language"], ["projector", "lora"]])
+def test_the_proof_reads_a_run_back_when_the_tuned_model_is_gone(
+    tiny_base, built, tmp_path, monkeypatch, worse, train
+):
+    finish, models, alive = RunFolder.finish, [], []
+
+    def finished(run, model, loaded, recipe):
+        models.extend([weakref.ref(model), weakref.ref(loaded.model)])
+        finish(run, model, loaded, recipe)
+
+    def compared(*_):
+        alive.extend(model() is not None for model in models)
+        return {"questions": 8, "same": 8}
+
+    monkeypatch.setattr(RunFolder, "finish", finished)
+    monkeypatch.setattr(tuning_run, "compare", compared)
+    one = stage(train=train, image_loss={"label": 1})
+    plan = recipe(tiny_base, one, stop=STOPPING)
+    tune(built, plan, tmp_path / "run", score=worse, probe=lambda loaded, row: None)
+    assert alive == [False, False]
 
 
 BUSY = {
