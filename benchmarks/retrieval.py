@@ -201,18 +201,22 @@ def main() -> None:
     claim(folder)
     sites = sites_of(options.sites, seed)
     table = draw_world(folder, sites, seed)
-    index = write_index(folder / "site.index", [folder / "docs"])
-    wrong = write_index(folder / "shuffled.index", [folder / "docs-shuffled"])
+    write_index(folder / "site.index", [folder / "docs"])
+    write_index(folder / "shuffled.index", [folder / "docs-shuffled"])
     keys = [f"annotations.source={table}", f"instructions.documents.index={folder}/site.index"]
     keys += ["annotations.allow_leakage=true", *options.set]
     run = Experiment(load_recipe("retrieval", keys), folder / "run")
+    documents = run.recipe.instructions.documents
+    assert documents is not None
+    index = open_index(folder / "site.index", documents.passages)
+    wrong = open_index(folder / "shuffled.index", documents.passages)
     run.tune()
     engine = LocalEngine(load(run.folder))
     test = [site for site in sites if site.test]
 
     archive = folder / "archive.index"
     write_index(archive, [folder / "docs", folder / "archive"], Tower(engine))
-    by_picture, tower = open_index(archive), Tower(engine)
+    by_picture, tower = open_index(archive, documents.passages), Tower(engine)
     pictures = [str((folder / "pictures" / f"{site.name}.jpg").absolute()) for site in test]
     features = dict(zip([site.name for site in test], tower.vectors(pictures), strict=True))
     near = [by_picture.neighbours.nearest(features[site.name], 1)[0][0] for site in test]

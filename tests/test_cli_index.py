@@ -47,6 +47,19 @@ def test_an_index_is_made_and_asked_with_its_sources_cited(swath):
     assert "like labelled/red land/" in output
 
 
+def test_as_many_passages_are_shown_as_in_tuning(swath, tmp_path):
+    from swath.files import write_json
+    from swath.inference.retrieval import passages_of
+
+    assert passages_of("model") == 3
+    card = {"instructions": {"documents": {"index": "site.index", "passages": 1}}}
+    (tmp_path / "run" / "set").mkdir(parents=True)
+    write_json(tmp_path / "run" / "set" / "card.json", card)
+    assert passages_of(tmp_path / "run") == 1
+    write_json(tmp_path / "run" / "set" / "card.json", {"instructions": {"documents": None}})
+    assert passages_of(tmp_path / "run") == 3
+
+
 def test_neighbours_answer_with_a_class_and_its_confidence_as_json(swath):
     swath(*MADE)
     command = ("ask", "model", "new.png", "Which?", "--with", "site.index", "--neighbours")

@@ -29,6 +29,8 @@ NEW_ROOMS = (
     "imagery/terrain/",
     "models/generating/",
     "tuning/",
+    "tuning/samples.py",
+    "instructions/tasks/pairs.py",
     "cli/chat.py",
     "cli/compare.py",
     "cli/index.py",

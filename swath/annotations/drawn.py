@@ -17,7 +17,8 @@ import numpy as np
 from PIL import Image
 
 from swath.annotations.finding_pictures import absolute
-from swath.annotations.image import AnnotatedImage, read_images, whole_lists, write_images
+from swath.annotations.formats.masks import CHANGE, CHANGE_ASKED
+from swath.annotations.image import AnnotatedImage, Question, read_images, whole_lists, write_images
 from swath.errors import AnnotationError, FormatError, RequestError
 from swath.files import read_json, replacing, write_json
 
@@ -142,10 +143,13 @@ def _draw_one(place: tuple[str, int], folder: Path, asked: dict[str, Any]) -> An
 
     kind, number = place
     seed, size_px, frames = asked["seed"], asked["size_px"], asked["frames"]
+    questions: tuple[Question, ...] = ()
     # One seed a scene, unrelated to its neighbours' and to those of another set's seed.
     own_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     if asked.get("change"):
-        scenes, said, _ = synthetic.draw_change(kind, own_seed, size_px)
+        scenes, said, changed = synthetic.draw_change(kind, own_seed, size_px)
+        scenes[0] = replace(scenes[0], boxes=changed, names=(CHANGE,) * len(changed), phrases=())
+        questions = (Question(CHANGE_ASKED, "yes" if len(changed) else "no", CHANGE),)
     elif frames > 1:
         scenes, said = synthetic.draw_sequence(kind, own_seed, size_px, frames)
     else:
@@ -162,13 +166,14 @@ def _draw_one(place: tuple[str, int], folder: Path, asked: dict[str, Any]) -> An
         path=paths[0],
         size_wh=(scene.pixels.shape[1], scene.pixels.shape[0]),
         label=scene.label,
-        captions=tuple(said),
+        captions=said,
         boxes=scene.boxes,
-        names=tuple(scene.names),
-        phrases=tuple(scene.phrases),
+        names=scene.names,
+        phrases=scene.phrases,
         source=SOURCE,
         licence=LICENCE,
         frames=paths if frames > 1 else (),
+        questions=questions,
     )
 
 

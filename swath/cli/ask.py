@@ -36,7 +36,10 @@ def ask(
     index: Annotated[
         Path | None, typer.Option("--with", help="An index of documents, of `swath index`.")
     ] = None,
-    passages: Annotated[int, typer.Option(min=0, help="Passages of it that are shown.")] = 3,
+    passages: Annotated[
+        int | None,
+        typer.Option(min=0, help="Passages of it that are shown; else as many as in tuning, or 3."),
+    ] = None,
     embedder: Annotated[
         str | None, typer.Option(help="That of the index, where it has one: address or folder.")
     ] = None,
@@ -61,9 +64,10 @@ def ask(
         choice, threshold = Experiment.of_run(model).sure_from(unsure, choice or ())
     documents = None
     if index is not None:
-        from swath.inference.retrieval import open_index
+        from swath.inference.retrieval import open_index, passages_of
 
-        documents = open_index(index, passages, embedder)
+        shown = passages_of(model) if passages is None else passages
+        documents = open_index(index, shown, embedder)
     if neighbours:
         if documents is None or choice or then:
             raise RequestError("--neighbours asks about one picture and needs --with INDEX alone.")
@@ -88,7 +92,7 @@ def ask(
     for quad in quads or []:
         say("box, pixels: " + " ".join(f"({x:g}, {y:g})" for x, y in quad))
     if documents is not None:
-        _print_sources(answer, passages)
+        _print_sources(answer, documents.most)
 
 
 def _print_sources(answer: Reply, most: int) -> None:

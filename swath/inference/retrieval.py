@@ -263,6 +263,16 @@ def open_index(folder: Path | str, passages: int = PASSAGES, embedder: str | Non
     return index if embedder is None else replace(index, embedder=_checked(embedder, card))
 
 
+def passages_of(model: Path | str) -> int:
+    """Passages that a run was shown before its questions when it was tuned; else `PASSAGES`."""
+    card = Path(model) / "set" / "card.json"
+    if not card.is_file():
+        return PASSAGES
+    documents = read_json(card).get("instructions", {}).get("documents") or {}
+    passages: int = documents.get("passages", PASSAGES)
+    return passages
+
+
 def _checked(name: str, card: Mapping[str, Any]) -> Embedder:
     """The embedder of a name, if it is the one that made an index."""
     from swath.inference.embedding import open_embedder

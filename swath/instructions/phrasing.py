@@ -35,6 +35,7 @@ class Phrasing:
         region: asks for a phrase on the object at `{box}`.
         describe: asks for sentences on the objects, each with its boxes.
         question: puts the source's own `{question}`.
+        damage: asks how many buildings there were before a disaster, and how damaged they are.
         grammar: words of phrases and descriptions.
         attributes: whether objects are singled out by colour, size and place as well.
         prepare: what is done to an image before anything is asked, such as translating its classes.
@@ -49,6 +50,12 @@ class Phrasing:
     region: tuple[str, ...] = ("[identify] describe the object at {box}",)
     describe: tuple[str, ...] = ("[grounding] describe the image in detail",)
     question: tuple[str, ...] = ("{question}",)
+    damage: tuple[str, ...] = (
+        "The first image was taken before a natural disaster and the second one after it. Count "
+        "the buildings in the first image, and those with no damage, minor damage, major damage "
+        "and those destroyed in the second. Answer as JSON with the keys count_before, no_damage, "
+        "minor_damage, major_damage, destroyed.",
+    )
     grammar: English = ENGLISH
     attributes: bool = False
     prepare: Callable[[AnnotatedImage], AnnotatedImage] = lambda image: image

@@ -11,6 +11,8 @@ import string
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from swath.instructions.tasks.pairs import DAMAGE as DAMAGE
+
 _FENCED = re.compile(r"```json\s*(.*?)\s*```", re.DOTALL)
 _NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
 _LIST = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
@@ -18,8 +20,6 @@ _QWEN = re.compile(r"<box>\((\d+),(\d+)\),\((\d+),(\d+)\)</box>")
 _SMALL = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 LARGEST = 10**15
 """Numbers from here on are none: a model has repeated a digit until it was stopped."""
-DAMAGE = ("count_before", "no_damage", "minor_damage", "major_damage", "destroyed")
-"""What an answer about a disaster counts."""
 _DAMAGE_PARTS = ("before", "no", "minor", "major", "destroyed")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,13 +18,11 @@ from swath.annotations.readers import read
 from swath.annotations.tables import load, rows_of
 from swath.boxes import Boxes
 from swath.errors import AnnotationError
-from swath.evaluation.papers.reading_rules import DAMAGE
 from swath.evaluation.predictions import DECIMALS
 from swath.evaluation.suites.items import LAYOUTS, Item, Pictures
 from swath.evaluation.suites.table import Suite
 from swath.instructions.language import plural, spoken, with_article
-
-_DAMAGE = {name.replace("_", "-"): name for name in DAMAGE[1:]}
+from swath.instructions.tasks.pairs import damage_counts, damage_text
 
 
 def images(folder: Path, suite: Suite) -> list[Item]:
@@ -198,10 +195,8 @@ def xbd(folder: Path, suite: Suite) -> Iterator[Item]:
             continue
         if after is None:
             raise AnnotationError(f"{before}: has no file of after the disaster; copy it as well.")
-        degrees = [_DAMAGE.get(damage(one)) for one in buildings(after)]
-        counts = {"count_before": len(degrees)}
-        counts |= {degree: degrees.count(degree) for degree in _DAMAGE.values()}
-        yield Item(name, pictures, {"answer": json.dumps(counts), "counts": counts})
+        counts = damage_counts(map(damage, buildings(after)))
+        yield Item(name, pictures, {"answer": damage_text(counts), "counts": counts})
 
 
 def _counted(name: str, path: str, count: int, names: str) -> Item:

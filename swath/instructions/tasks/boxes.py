@@ -15,6 +15,7 @@ from swath.instructions.attributes import shared, singling_out
 from swath.instructions.conversation import Box, Conversation, Part, assistant
 from swath.instructions.language import English, Look, spoken
 from swath.instructions.tasks.base import Setting, ask, wording
+from swath.instructions.tasks.pairs import of_both_dates
 
 MOST_BOXES = 20
 """An answer points at so many objects at most; a class with more is a crowd."""
@@ -49,7 +50,8 @@ def ground(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Itera
         boxes = image.boxes[groups.get(name, [])]
         answer = Box(boxes) if len(boxes) else setting.phrasing.grammar.none
         truth = {"boxes": boxes.to_rows(), "name": name}
-        yield ask(image, "ground", setting, asked, assistant(answer), truth, number)
+        both = of_both_dates(name)
+        yield ask(image, "ground", setting, asked, assistant(answer), truth, number, both)
 
 
 def identify(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:

@@ -13,6 +13,7 @@ from swath.instructions.conversation import Conversation, assistant
 from swath.instructions.language import plural, spoken
 from swath.instructions.tasks.base import Setting, Task, ask, wording
 from swath.instructions.tasks.boxes import describe, ground, identify, refer, region
+from swath.instructions.tasks.pairs import damage, of_both_dates
 from swath.recipe import Instructions
 from swath.registry import Registry
 
@@ -53,7 +54,8 @@ def count(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterat
         worded = wording(setting.phrasing.count, image, rng).format(names=plural(spoken(name)))
         total = image.names.count(name)
         truth = {"count": total, "name": name}
-        yield ask(image, "count", setting, worded, assistant(str(total)), truth, number)
+        both = of_both_dates(name)
+        yield ask(image, "count", setting, worded, assistant(str(total)), truth, number, both)
 
 
 def question(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
@@ -83,7 +85,7 @@ def _absent(image: AnnotatedImage) -> list[str]:
     return [name for name in image.listed if name not in image.names and spoken(name) not in words]
 
 
-_TASKS = (classify, caption, refer, count, ground, identify, region, describe, question)
+_TASKS = (classify, caption, refer, count, ground, identify, region, describe, question, damage)
 TASKS: Registry[Task] = Registry("task", "swath.tasks", {one.__name__: one for one in _TASKS})
 
 
