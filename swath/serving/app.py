@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from swath.errors import SwathError
@@ -71,6 +72,7 @@ def create_app(
     async def living(_: FastAPI) -> AsyncIterator[None]:
         uploads.sweep(office)
         tunings = TuningQueue(office)
+        await run_in_threadpool(tunings.restore)
         tunings.start()
         runner = BatchRunner(office, app, max(1, served.limits.rows // 2))
         batches = asyncio.create_task(runner.run())

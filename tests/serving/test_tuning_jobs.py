@@ -281,6 +281,25 @@ def test_a_run_that_cannot_be_read_is_a_failed_job(client, app, queue):
     assert status(client, name) == "failed"
 
 
+def test_a_full_disk_is_told_and_jobs_go_on_when_there_is_room(client, app, queue, monkeypatch):
+    name = openai_job(client).json()["id"]
+    full = OSError(28, "No space left on device")
+
+    def start(self, arguments, output=None):
+        monkeypatch.setattr(Hand, "start", lambda self, arguments, output=None: None)
+        raise full
+
+    monkeypatch.setattr(Hand, "start", start)
+    troubles = []
+    monkeypatch.setattr(
+        app.state.office.changed, "wait", lambda seconds: troubles.append(app.state.office.trouble)
+    )
+    monkeypatch.setattr(queue._ending, "is_set", lambda: len(troubles) == 2)
+    queue.run()
+    assert "No space left" in troubles[0] and troubles[1] is None
+    assert status(client, name) == "running"
+
+
 def test_one_job_runs_at_a_time(client, queue):
     names = [openai_job(client).json()["id"] for _ in range(2)]
     queue.look()
@@ -324,9 +343,6 @@ def test_a_job_is_tuned_and_its_model_served_at_once(tiny_base, tmp_path):
         assert error_of(client.delete("/v1/models/tiny"), 403)["code"] == "not_tuned"
     again = create_app({"tiny": tiny_base}, tmp_path / "serving")
     with TestClient(again, base_url=HERE) as client:
-        until = time.monotonic() + 60
-        while client.get(f"/v1/models/{model}").status_code == 404 and time.monotonic() < until:
-            time.sleep(0.1)
         assert client.get(f"/v1/models/{model}").json()["job"] == name
         assert client.delete(f"/v1/models/{model}").json()["deleted"]
         for gone in (client.get, client.delete):

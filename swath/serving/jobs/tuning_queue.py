@@ -7,6 +7,7 @@ where it was: workers that live are watched, those that died are started again.
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
@@ -49,15 +50,26 @@ class TuningQueue(Thread):
         self._told: set[tuple[str, int]] = set()  # jobs and steps of checkpoints
         self._ending = Event()
 
-    def run(self) -> None:
-        """Serve what was made before, then look at every job again and again."""
+    def restore(self) -> None:
+        """Serve what jobs have made before, before anybody asks; end what should not run."""
         for job in self._office.state.all("job"):
             if job["status"] == "succeeded" and job["model_state"] == SERVED:
-                self._serve(job)
+                try:
+                    serve(self._office, job)
+                except SwathError as error:
+                    words = f"The model is not served: {without_places(str(error))}"
+                    self._tell(job, f"not served/{now()}", words, "warn")
             elif job["status"] in ENDED:  # by a server that was killed before it ended the worker
                 self._end(job)
+
+    def run(self) -> None:
+        """Look at every job again and again."""
         while not self._ending.is_set():
-            self.look()
+            try:
+                self.look()
+                self._office.trouble = None
+            except (OSError, sqlite3.Error) as error:  # such as a full disk: it may have room later
+                self._office.trouble = without_places(str(error))
             self._office.changed.wait(TICK_S)
             self._office.changed.clear()
 
@@ -121,7 +133,10 @@ class TuningQueue(Thread):
         name = job["tuned_name"]
         if job["model"] in self._office.served.models:
             take_checkpoints(self._office, job)
-        if not self._serve(job):
+        try:
+            serve(self._office, job)
+        except SwathError as error:
+            self._fail(job, str(error))
             return
         for number, row in enumerate(run.get("left_out", [])):
             self._tell(job, f"left out/{number}", f"Left out, too long: {row}", "warn")
@@ -132,15 +147,6 @@ class TuningQueue(Thread):
         words = "The job has successfully completed"
         move(self._office, job, "succeeded", words, fine_tuned_model=name, ends_at=None)
         self._workers.pop(job["id"], None)
-
-    def _serve(self, job: Row) -> bool:
-        """Serve a job's model; a job whose model cannot be read has failed."""
-        try:
-            serve(self._office, job)
-        except SwathError as error:
-            self._fail(job, str(error))
-            return False
-        return True
 
     def _fail(self, job: Row, words: str) -> None:
         words = without_places(words)
