@@ -10,7 +10,9 @@ from swath.building import Building
 from swath.errors import AnnotationError, InstructionError
 from swath.instructions.conversation import Image, Text
 from swath.recipes import validate
+from swath.serving.asking import ChatRequest
 from swath.serving.jobs.training_files import TrainingFile, in_memory
+from swath.serving.questions import conversation_of
 from swath.tuning.run import read_losses, tune
 from tests.making import tiny_recipe, write_tiny_model
 from tests.serving.chips import line, picture, said, shown, uri, written
@@ -31,6 +33,10 @@ def test_a_line_becomes_turns_with_words_on_a_line_of_their_own(tmp_path):
     assert answer.parts == (Text("farm"),)
 
 
+def signs_of(turn):
+    return ["I" if isinstance(part, Image) else part.text for part in turn.parts]
+
+
 @pytest.mark.parametrize(
     ("content", "arranged"),
     [
@@ -42,10 +48,13 @@ def test_a_line_becomes_turns_with_words_on_a_line_of_their_own(tmp_path):
         ("I?I", "I?-I"),
     ],
 )
-def test_pictures_stand_before_the_words_unless_words_stand_between(tmp_path, content, arranged):
+def test_pictures_and_words_are_learnt_in_the_order_in_which_chat_asks(tmp_path, content, arranged):
     parts = [shown() if sign == "I" else said(f" {sign} ") for sign in content]
     (example,), _ = read(written(tmp_path / "a.jsonl", line(*parts)))
-    signs = ["I" if isinstance(part, Image) else part.text for part in example.turns[0].parts]
+    question = ChatRequest(model="m", messages=line(*parts)["messages"][:1]).messages
+    asked = conversation_of(question, lambda url: Image(url, (32, 32)), None)
+    assert [signs_of(turn) for turn in asked.turns] == [signs_of(example.turns[0])]
+    signs = signs_of(example.turns[0])
     assert "".join(sign.replace("\n", "" if sign.strip() else "-") for sign in signs) == arranged
 
 

@@ -117,6 +117,16 @@ def test_a_bad_line_is_named_before_anything_is_queued(client, app):
     assert client.get(JOBS).json()["data"] == [] and list(app.state.office.jobs.iterdir()) == []
 
 
+def test_words_that_steer_the_model_are_not_learnt(client, app):
+    token = app.state.swath.model("tiny").engine.loaded.tokenizer.eos_token
+    file = upload(client, jsonl(line(answer=f"farm{token}")))["id"]
+    refused = client.post(JOBS, json={"model": "tiny", "training_file": file})
+    assert (
+        f"line 1: messages[1].content: the words hold '{token}'"
+        in error_of(refused, 400)["message"]
+    )
+
+
 def test_a_picture_in_training_and_validation_is_refused(client):
     rows = coloured_lines()
     train, val, alone = (

@@ -96,12 +96,14 @@ class TrainingFile:
         name: in errors.
         style: "openai" or "mistral": whose notation it has to be in.
         skip: share of the lines that may be bad, and are left out.
+        control: tokens that steer the model, and are no words to learn.
     """
 
     path: Path
     name: str
     style: str
     skip: float = 0.0
+    control: tuple[str, ...] = ()
     bad: list[BadLine] = field(default_factory=list)
     count: int = 0
 
@@ -118,6 +120,7 @@ class TrainingFile:
                     continue
                 try:
                     turns = _turns(_parsed(line, self.style), self.style, keep)
+                    _check_words(turns, self.control)
                 except _FieldError as error:
                     self.bad.append(BadLine(number, *error.args))
                     continue
@@ -247,6 +250,17 @@ def _turns(row: dict[str, Any], style: str, keep: Keep) -> tuple[Turn, ...]:
     if count > MOST_PICTURES:
         raise _FieldError("messages", f"{count} pictures; a line may hold {MOST_PICTURES}")
     return tuple(turns)
+
+
+def _check_words(turns: tuple[Turn, ...], control: tuple[str, ...]) -> None:
+    for place, turn in enumerate(turns):
+        words = "\n".join(part.text for part in turn.parts if isinstance(part, Text))
+        for token in control:
+            if token in words:
+                raise _FieldError(
+                    f"messages[{place}].content",
+                    f"the words hold '{token}', which steers the model; take it out",
+                )
 
 
 def _check_order(turns: list[Turn], place: int, turn: Turn) -> None:

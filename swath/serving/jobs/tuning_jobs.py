@@ -278,8 +278,10 @@ def _checked(path: Path, wish: Wish, model: ServedModel, field: str) -> set[tupl
     Raises:
         ServeError: status 400, it cannot; file, line, field and reason stand in the message.
     """
-    source = TrainingFile(path, path.name, wish.style, wish.skip)
-    several = model.engine.loaded.family.many_images
+    loaded = model.engine.loaded
+    control = tuple(loaded.tokenizer.all_special_tokens)
+    source = TrainingFile(path, path.name, wish.style, wish.skip, control)
+    several = loaded.family.many_images
     shown: set[tuple[str, ...]] = set()
     try:
         for example in source.examples(in_memory):

@@ -107,7 +107,7 @@ has_jobs = hasattr(client, "fine_tuning") and hasattr(client.fine_tuning, "jobs"
 model = tuned() if has_jobs else sys.argv[3]
 inline = not told["version"].startswith("1.")
 card = client.models.retrieve(model_id=model)
-told["model"] = json.loads(card.model_dump_json())
+told["model"] = json.loads(card.model_dump_json(by_alias=True))
 told["models"] = [row.id for row in client.models.list().data]
 answer = client.chat.complete(model=model, messages=tests[0]["messages"], max_tokens=16)
 told["answer"] = [tests[0]["label"], answer.choices[0].message.content]

@@ -80,13 +80,14 @@ told["gone"] = refused(jobs.create, model="gone", training_file=file.id)
 told["deleted"] = client.files.delete(broken.id).deleted
 told["no file"] = refused(client.files.retrieve, file_id=broken.id)
 
+mark = {"file": file.id}
 settings = {"n_epochs": 5, "batch_size": 16, "learning_rate_multiplier": 1.25}
 job = jobs.create(
     model="swath-nano",
     training_file=file.id,
     suffix="aid",
     seed=1,
-    metadata={"team": "north"},
+    metadata=mark,
     method={"type": "supervised", "supervised": {"hyperparameters": settings}},
 )
 waiting = jobs.create(model="swath-nano", training_file=file.id)
@@ -94,7 +95,7 @@ told["acts"] = [getattr(jobs, act)(waiting.id).status for act in ("pause", "resu
 told["again"] = refused(jobs.cancel, fine_tuning_job_id=waiting.id)
 job = until_ended(lambda: jobs.retrieve(job.id))
 told["job"] = job.model_dump()
-told["found"] = [row.id for row in jobs.list(extra_query={"metadata[team]": "north"})] == [job.id]
+told["found"] = [row.id for row in jobs.list(metadata=mark)] == [job.id]
 events = list(jobs.list_events(job.id, limit=7))
 told["events"] = len(events), len({event.id for event in events})
 steps = [event.data for event in reversed(events) if event.type == "metrics"]
