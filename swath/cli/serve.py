@@ -39,6 +39,10 @@ def serve(
             "--allow-urls", help="Read pictures at public addresses, not data URIs alone."
         ),
     ] = False,
+    price: Annotated[
+        float | None, typer.Option(min=0, help="Of an hour of this machine, to say what jobs cost.")
+    ] = None,
+    currency: Annotated[str, typer.Option(help="Of --price.")] = "EUR",
     new_key: Annotated[
         str | None, typer.Option(help="Make a key for this person or program, and end.")
     ] = None,
@@ -69,7 +73,8 @@ def serve(
     with listening(host, port) as door:
         keys = read_keys(keys_file) if keys_file.is_file() else ()
         access = Access(frozenset(known_as or ()), frozenset(origin or ()), keys)
-        app = create_app(paths, home, access, allow_urls=allow_urls)
+        cost = None if price is None else (price, currency)
+        app = create_app(paths, home, access, allow_urls=allow_urls, price=cost)
         address = f"http://{host}:{door.getsockname()[1]}/v1"
         say(f"{', '.join(paths)} at {address}; Ctrl-C ends it.")
         if not keys and host not in ("127.0.0.1", "localhost", "::1"):

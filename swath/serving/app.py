@@ -46,6 +46,7 @@ def create_app(
     access: Access | None = None,
     limits: Limits | None = None,
     allow_urls: bool = False,
+    price: tuple[float, str] | None = None,
 ) -> FastAPI:
     """An application that serves models by name; its `state.swath` is a `Served`.
 
@@ -55,6 +56,7 @@ def create_app(
         access: who may ask.
         limits: of requests.
         allow_urls: pictures may be named by public addresses, which the server then reads.
+        price: of an hour of this machine and its currency, for what a tuning would cost.
 
     Raises:
         ModelError: there is no such model, or it is damaged.
@@ -66,7 +68,7 @@ def create_app(
     for name, path in paths.items():
         served.add_model(name, path)
 
-    office = Office(served)
+    office = Office(served, price)
 
     @asynccontextmanager
     async def living(_: FastAPI) -> AsyncIterator[None]:

@@ -23,9 +23,11 @@ Serving = Annotated[Served, Depends(of_request)]
 
 
 @router.get("/health")
-async def health(served: Serving) -> Row:
-    """Whether the server answers, and for which models."""
-    return {"status": "ok", "models": list(served.models)}
+async def health(request: Request, served: Serving) -> Row:
+    """Whether the server answers, and for which models; why jobs do not go on, if they do not."""
+    trouble = request.app.state.office.trouble
+    jobs = {"jobs": trouble} if trouble else {}
+    return {"status": "ok", "models": list(served.models), **jobs}
 
 
 @router.get("/v1/models")

@@ -262,6 +262,17 @@ def test_steps_that_are_computed_again_are_told_once(client, app, queue):
     assert job["metadata"]["train_tokens_per_step"] == 50
 
 
+def test_a_tuning_costs_its_hours_at_the_price_of_the_machine(client, app, queue):
+    app.state.office.price = (1800.0, "EUR")
+    name = openai_job(client).json()["id"]
+    queue.look()
+    losses(app, name, 1, 2)
+    queue.look()
+    metadata = client.get(f"{JOBS}/{name}", headers=MISTRAL).json()["metadata"]
+    assert metadata["expected_duration_seconds"] == 4  # a second a step
+    assert (metadata["cost"], metadata["cost_currency"]) == (2.0, "EUR")
+
+
 def test_a_worker_that_dies_without_a_word_is_started_so_often(client, app, queue):
     name = openai_job(client).json()["id"]
     for _ in range(MOST_STARTS + 2):
@@ -307,6 +318,8 @@ def test_a_full_disk_is_told_and_jobs_go_on_when_there_is_room(client, app, queu
     monkeypatch.setattr(queue._ending, "is_set", lambda: len(troubles) == 2)
     queue.run()
     assert "No space left" in troubles[0] and troubles[1] is None
+    app.state.office.trouble = troubles[0]
+    assert "No space left" in client.get("/health").json()["jobs"]
     assert status(client, name) == "running"
 
 
