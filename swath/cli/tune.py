@@ -48,8 +48,9 @@ def tune_experiment(experiment: Experiment, fresh: bool) -> None:
 
         def step(row: dict[str, Any]) -> None:
             stages[row["stage"]](row["step"], row["steps"], f"loss {row['loss']:.3f}")
-            if "warning" in row:
-                typer.echo(f"warning: {row['warning']}", err=True)
+            for kind in ("note", "warning"):
+                if kind in row:
+                    typer.echo(f"{kind}: {row[kind]}", err=True)
 
         experiment.tune(step, announce, progress("build"), fresh)
     if os.environ.get("RANK", "0") == "0":  # of processes that torchrun started, the first

@@ -132,9 +132,14 @@ class Stage(Section):
         default_factory=dict, description="Other peak rates for some of the parts."
     )
     batch_size: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
-        32, description="Images a step; `auto`: what memory holds, tried on the longest rows."
+        32, description="Images a batch; `auto`: what memory holds, tried on the longest rows."
     )
-    accumulate: int = Field(1, gt=0, description="Batches whose gradients make one step.")
+    accumulate: int = Field(
+        1,
+        gt=0,
+        description="Batches whose gradients make one step. Several processes share the step's "
+        "images; of `auto` each has its own.",
+    )
     checkpointing: bool = Field(
         False, description="Compute activations twice instead of holding them."
     )

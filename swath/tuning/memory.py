@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import resource
 import sys
 from collections.abc import Callable
@@ -32,7 +33,7 @@ def fitting(step: Callable[[int], None], most: int, reserved: int = 0) -> int:
     """
     _forget_peak()
     before = peak_memory()
-    free = SHARE * free_memory() - reserved
+    free = SHARE * available_memory() - reserved
     size = 1
     while True:
         try:
@@ -51,6 +52,18 @@ def fitting(step: Callable[[int], None], most: int, reserved: int = 0) -> int:
         size *= 2
 
 
+def free_memory() -> None:
+    """Give back what nobody refers to any more, to the GPU too."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def can_run_out() -> bool:
+    """Whether a step that needs too much is told so, as on a GPU, and may be tried otherwise."""
+    return torch.cuda.is_available()
+
+
 def peak_memory() -> int:
     """The most bytes this process has held, on the GPU if there is one."""
     if torch.cuda.is_available():
@@ -59,7 +72,7 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
-def free_memory() -> int:
+def available_memory() -> int:
     """Bytes that can still be had, on the GPU if there is one.
 
     Raises:

@@ -66,15 +66,15 @@ def plan(built: InstructionSet, recipe: Recipe) -> Plan:
         rows: list[dict[str, Any]] = []
         watch = Watch(stage.name, None, rows)
         with tempfile.TemporaryDirectory() as folder:
-            size = prepared.batch_size(model, number)
-            watch.trainer = prepared.trainer(model, number, size, Path(folder), TRIED)
+            batches = prepared.batches(model, number)
+            watch.trainer = prepared.trainer(model, number, batches, Path(folder), TRIED)
             watch.trainer.add_callback(watch)
             watch.trainer.train()
             files = [file for file in Path(folder).rglob("*") if file.is_file()]
             disk = max(disk, sum(file.stat().st_size for file in files) / 1e6)
         ends = [row["seconds"] for row in rows]
         each = min(after - before for before, after in itertools.pairwise(ends))
-        steps = prepared.steps(number, size)
+        steps = prepared.steps(number, batches)
         parts = tuple(count_parts(model, prepared.loaded))
         stages.append(StagePlan(stage.name, steps, steps * each, parts))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

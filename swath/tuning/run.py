@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from swath.instructions.builder import InstructionSet
 from swath.models.proof import answers_of, compare, proof_questions
 from swath.recipe import Recipe, Stage
 from swath.tuning import processes
+from swath.tuning.memory import free_memory
 from swath.tuning.run_folder import (
     LOSSES,
     RunFolder,
@@ -26,7 +26,7 @@ from swath.tuning.run_folder import (
     started,
 )
 from swath.tuning.sampling import Groups
-from swath.tuning.setup import Prepared, Score, conversations_of, stage_groups
+from swath.tuning.setup import Batches, Prepared, Score, conversations_of, stage_groups
 from swath.tuning.stages import PartCount, count_parts, prepare, rest
 from swath.tuning.tracking import trackers
 from swath.tuning.trainer import Probe, Report, Watch
@@ -75,9 +75,7 @@ def tune(
     if not run.record["finished"]:
         _learn(built, recipe, groups, run, Observers(report, parts, probe, score))
         # The tuned model goes before the proof reads it back: two would not fit where one does.
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
     if processes.first() and "unproven" in run.record:
         _prove(run, groups)
     processes.wait()
@@ -115,20 +113,65 @@ def _learn(
 def _run_stage(
     tuning: Prepared, number: int, model: Any, run: RunFolder, observers: Observers
 ) -> None:
+    """Run one stage; where a GPU runs out of memory, again with smaller batches of the same rows.
+
+    Raises:
+        TuningError: not even one row fits.
+    """
+    stage = tuning.recipe.tuning.stages[number]
+    batches = run.batches(stage.name) or tuning.batches(model, number)
+    run.keep_start(number, model)
+    random_state = torch.random.get_rng_state()
+    note = ""
+    while True:
+        run.set_batches(stage.name, batches)
+        try:
+            _train(tuning, number, model, batches, run, observers, note)
+        except torch.OutOfMemoryError as error:
+            smaller = batches.smaller
+            if smaller is None or processes.count() > 1:
+                raise TuningError(
+                    f"stage '{stage.name}': batches of {batches.rows} rows ran out of memory "
+                    f"({str(error).split('. ')[0]}); set tuning.stages batch_size lower, "
+                    f"checkpointing, models.quantize, or lower imagery.image_px."
+                ) from None
+            batches = smaller
+        else:
+            break
+        note = (
+            f"stage {stage.name}: out of memory; goes on with {batches.count} batches of "
+            f"{batches.rows} rows a step, the same rows as before"
+        )
+        free_memory()
+        run.go_back(number, model)
+        torch.random.set_rng_state(random_state)
+    run.end_stage(number, model, tuning.recipe.tuning.checkpoints_stay)
+
+
+def _train(
+    tuning: Prepared,
+    number: int,
+    model: Any,
+    batches: Batches,
+    run: RunFolder,
+    observers: Observers,
+    note: str,
+) -> None:
+    """Learn a stage from its last checkpoint, or its start, to its end.
+
+    Args:
+        note: what the first step's row tells as well.
+    """
     recipe, record = tuning.recipe, run.record
     stage = recipe.tuning.stages[number]
-    size = record["batch_sizes"].get(stage.name) or tuning.batch_size(model, number)
-    record["batch_sizes"][stage.name] = size
-    run.save()
-    steps = tuning.steps(number, size)
+    steps = tuning.steps(number, batches)
     if observers.parts and processes.first():
         observers.parts(stage, steps, count_parts(model, tuning.loaded))
     checkpoint = run.last_checkpoint(number)
     begun = int(checkpoint.rsplit("-", 1)[1]) if checkpoint else 0
     run.forget_losses(stage.name, after=begun)
-    folder = run.stage_folder(number)
-    trainer = tuning.trainer(model, number, size, folder, steps)
-    checks = tuning.checks(trainer, number, size, run.losses, observers.score)
+    trainer = tuning.trainer(model, number, batches, run.stage_folder(number), steps)
+    checks = tuning.checks(trainer, number, batches.rows, run.losses, observers.score)
     live = replace(tuning.loaded, model=model)
     probe = partial(observers.probe, live) if observers.probe else None
     tracked = recipe.tuning.track if processes.first() else []
@@ -138,22 +181,22 @@ def _run_stage(
         if observers.report:
             observers.report(row)
 
-    watch = Watch(stage.name, report, run.losses, probe, checks, bool(tracked))
+    watch = Watch(stage.name, report, run.losses, probe, checks, bool(tracked), note=note)
     watch.trainer = trainer
     for callback in (watch, *trackers(tracked, run.path / "track" / stage.name)):
         trainer.add_callback(callback)
     begin = time.monotonic()
-    if not checks.over:
-        trainer.train(resume_from_checkpoint=checkpoint)
-    # The trainer leaves the model's forward computing in its own precision.
-    trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    try:
+        if not checks.over:
+            trainer.train(resume_from_checkpoint=checkpoint)
+    finally:  # the trainer leaves the model's forward computing in its own precision
+        trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     seconds = round(watch.before + time.monotonic() - begin - watch.aside, 1)
     summary = {"name": stage.name, "steps": run.losses[-1]["step"], "seconds": seconds}
     earlier = [row for row in record["stages"] if row["name"] != stage.name]
     record["stages"] = [*earlier, summary | checks.restore(model)]
-    record["warnings"] = [row["warning"] for row in run.losses if "warning" in row]
+    record["warnings"] = run.warnings
     run.save()
-    run.end_stage(number, model, recipe.tuning.checkpoints_stay)
 
 
 def _prove(run: RunFolder, groups: Sequence[Groups]) -> None:

@@ -36,10 +36,14 @@ from swath.models.loaded import Loaded
 from swath.recipe import Recipe
 from swath.recipes import dump, load_recipe
 from swath.tuning import processes
-from swath.tuning.stages import adapter_holds
+from swath.tuning.memory import can_run_out
+from swath.tuning.setup import Batches
+from swath.tuning.stages import adapter_holds, learnt
 from swath.tuning.trainer import computes_bf16
 
 LOSSES = "losses.jsonl"
+
+START = "start.safetensors"
 
 UNLEARNT = (
     "threads", "save_every", "keep_checkpoints", "validate_every", "track", "prove", "sample_every",
@@ -76,7 +80,14 @@ class RunFolder:
             _begin_or_check(path, recipe, digest)
         processes.wait()
         losses = read_losses(path) if (path / LOSSES).is_file() else []
-        return cls(path, read_json(path / RUN_FILE), losses)
+        record = {"accumulate": {}, **read_json(path / RUN_FILE)}
+        return cls(path, record, losses)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was told on the way."""
+        keys = ("note", "warning")
+        return [row[key] for row in self.losses for key in keys if key in row]
 
     def save(self) -> None:
         """Write the record."""
@@ -108,6 +119,18 @@ class RunFolder:
                 f"began; put those back, or start over with --fresh."
             )
 
+    def batches(self, stage: str) -> Batches | None:
+        """How a stage that has begun learns a step's rows."""
+        rows = self.record["batch_sizes"].get(stage)
+        count = self.record["accumulate"].get(stage)
+        return Batches(rows, count) if rows and count else None
+
+    def set_batches(self, stage: str, batches: Batches) -> None:
+        """Keep how a stage learns a step's rows, for when it goes on."""
+        self.record["batch_sizes"][stage] = batches.rows
+        self.record["accumulate"][stage] = batches.count
+        self.save()
+
     def stage_folder(self, number: int) -> Path:
         """Where the checkpoints of a stage lie meanwhile."""
         return self.path / "stages" / str(number)
@@ -123,6 +146,18 @@ class RunFolder:
             _remove_cut_short(folder)
         processes.wait()
         return get_last_checkpoint(str(folder)) if folder.is_dir() else None
+
+    def keep_start(self, number: int, model: Any) -> None:
+        """Keep what learns as it is at the start, where a GPU may run out of memory later."""
+        file = self.stage_folder(number) / START
+        if can_run_out() and processes.count() == 1 and not file.is_file():
+            with replacing(file) as temporary:
+                save_file(learnt(model), temporary)
+
+    def go_back(self, number: int, model: Any) -> None:
+        """Give what learns the numbers of the start; a checkpoint, if there is one, comes after."""
+        model.load_state_dict(load_file(self.stage_folder(number) / START), strict=False)
+        model.zero_grad()
 
     def end_stage(self, number: int, model: Any, checkpoints_stay: bool) -> None:
         """Keep the weights that a stage ended with, and its checkpoints only if they shall stay."""
@@ -237,6 +272,7 @@ def _new_record(recipe: Recipe, digest: str) -> dict[str, Any]:
         "finished": False,
         "stages": [],
         "batch_sizes": {},
+        "accumulate": {},
         "warnings": [],
         "precision": recipe.tuning.precision,
         "bf16": computes_bf16(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from peft import PeftModel
 from swath.errors import ModelError, TuningError
 from swath.instructions.builder import InstructionSet
 from swath.instructions.conversation import Box, Conversation, Text
-from swath.models.encoding import batches, by_image
+from swath.models.encoding import batches as pieces
+from swath.models.encoding import by_image
 from swath.models.generating.image_prefix import Seen
 from swath.models.inputs import Inputs, head_of
 from swath.models.loaded import Loaded
@@ -47,6 +49,7 @@ def stage_groups(built: InstructionSet, recipe: Recipe) -> list[Groups]:
     """
     for stage in recipe.tuning.stages:
         check_rates(stage)
+        share_of(stage)
     check_trackers(recipe.tuning.track)
     train = built.split("train")
     if recipe.tuning.validate_every and not built.split("val"):
@@ -55,6 +58,57 @@ def stage_groups(built: InstructionSet, recipe: Recipe) -> list[Groups]:
             "key out."
         )
     return [groups_for(stage, train) for stage in recipe.tuning.stages]
+
+
+@dataclass(frozen=True)
+class Batches:
+    """How a process learns its share of a step's rows.
+
+    Args:
+        rows: of one batch.
+        count: batches whose gradients make one step.
+    """
+
+    rows: int
+    count: int
+
+    @property
+    def share(self) -> int:
+        """Rows of a step that this process learns from."""
+        return self.rows * self.count
+
+    @property
+    def smaller(self) -> Batches | None:
+        """The same share in batches of at most half the rows; None where a batch is one row."""
+        if self.rows == 1:
+            return None
+        rows = largest_batch(self.share, self.rows // 2)
+        return Batches(rows, self.share // rows)
+
+
+def share_of(stage: Stage) -> int | None:
+    """Rows of a step that each process learns from; None where memory decides.
+
+    The recipe says what a step is, and however many processes share it, it stays the same.
+
+    Raises:
+        TuningError: the processes cannot share a step evenly.
+    """
+    if stage.batch_size == "auto":
+        return None
+    rows = stage.batch_size * stage.accumulate
+    if rows % processes.count():
+        raise TuningError(
+            f"tuning.stages: a step of '{stage.name}' has {rows} rows (batch_size x accumulate), "
+            f"which {processes.count()} processes cannot share evenly; start a number that "
+            f"divides it, or change batch_size or accumulate."
+        )
+    return rows // processes.count()
+
+
+def largest_batch(share: int, most: int) -> int:
+    """The largest batch of at most so many rows of which some make up a share."""
+    return max(rows for rows in range(1, min(share, most) + 1) if share % rows == 0)
 
 
 def conversations_of(stages: Sequence[Groups], left_out: Sequence[str] = ()) -> list[Conversation]:
@@ -163,30 +217,29 @@ class Prepared:
                         return False
         return self.inputs.encoder.fits(conversation, self.blank)
 
-    def steps(self, number: int, batch_size: int) -> int:
-        """Steps of stage `number`, in each of which every process has its batches."""
+    def steps(self, number: int, batches: Batches) -> int:
+        """Steps of stage `number`."""
         stage = self.recipe.tuning.stages[number]
         images = stage.epochs * len(self.groups[number])
-        return stage.steps or max(1, round(images / self._rows_a_step(stage, batch_size)))
+        return stage.steps or max(1, round(images / (batches.share * processes.count())))
 
-    def _rows_a_step(self, stage: Stage, batch_size: int) -> int:
-        return batch_size * stage.accumulate * processes.count()
-
-    def batch_size(self, model: Any, number: int) -> int:
-        """Rows of a batch of stage `number`; `auto` is tried here, which leaves no trace.
+    def batches(self, model: Any, number: int) -> Batches:
+        """How stage `number` learns a step's rows; `auto` is tried here, which leaves no trace.
 
         Raises:
             TuningError: not even one row fits.
         """
         stage, groups = self.recipe.tuning.stages[number], self.groups[number]
-        if stage.batch_size != "auto":
-            return stage.batch_size
+        share = share_of(stage)
+        if share is not None and stage.batch_size != "auto":
+            rows = largest_batch(share, stage.batch_size)
+            return Batches(rows, share // rows)
         longest = max(groups, key=lambda group: _length(group, stage))
         any_task = stage.model_copy(update={"mix": {}, "balance": "none"})
         batcher = self._batcher(number, any_task, [longest])
         buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
         with tempfile.TemporaryDirectory() as place, torch.random.fork_rng():
-            trainer = self.trainer(model, number, 1, Path(place), 1)
+            trainer = self.trainer(model, number, Batches(1, 1), Path(place), 1)
             trainer.current_gradient_accumulation_steps = 1
 
             def step(size: int) -> None:
@@ -200,13 +253,13 @@ class Prepared:
         with torch.no_grad():
             for name, buffer in model.named_buffers():
                 buffer.copy_(buffers[name])
-        return min(processes.gathered(size))
+        return Batches(min(processes.gathered(size)), stage.accumulate)
 
     def trainer(
         self,
         model: Any,
         number: int,
-        batch_size: int,
+        batches: Batches,
         place: Path,
         steps: int,
     ) -> StageTrainer:
@@ -216,10 +269,16 @@ class Prepared:
         return StageTrainer(
             model=model,
             args=arguments(
-                place, stage, batch_size, recipe.tuning, steps, recipe.seed, self.format
+                place,
+                stage,
+                (batches.rows, batches.count),
+                recipe.tuning,
+                steps,
+                recipe.seed,
+                self.format,
             ),
             # `Order` deals images to these numbers.
-            train_dataset=range(steps * self._rows_a_step(stage, batch_size)),
+            train_dataset=range(steps * batches.share * processes.count()),
             data_collator=self._batcher(number, stage, self.groups[number]),
             stage=stage,
             inputs=self.inputs,
@@ -253,7 +312,7 @@ class Prepared:
         batcher = self._batcher(number, stage.model_copy(update=plain), groups)
 
         def validate() -> float:
-            places = batches(range(count), batch_size)
+            places = pieces(range(count), batch_size)
             own = places[processes.number() :: processes.count()]
             shares = processes.gathered(trainer.measure(map(batcher, own)))
             return sum(map(sum, shares)) / len(places)

@@ -208,16 +208,27 @@ class StageTrainer(Trainer):
 
 
 def arguments(
-    folder: Path, stage: Stage, batch_size: int, tuning: Tuning, steps: int, seed: int, format_: str
+    folder: Path,
+    stage: Stage,
+    batches: tuple[int, int],
+    tuning: Tuning,
+    steps: int,
+    seed: int,
+    format_: str,
 ) -> TrainingArguments:
-    """A stage's settings as `transformers` wants them; `format_` from `computing_format`."""
+    """A stage's settings as `transformers` wants them.
+
+    Args:
+        batches: rows of a batch, and batches of a step.
+        format_: from `computing_format`.
+    """
     cpu = not torch.cuda.is_available()
     backend = "gloo" if cpu else "nccl"
     settings = TrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
-        per_device_train_batch_size=batch_size,
-        gradient_accumulation_steps=stage.accumulate,
+        per_device_train_batch_size=batches[0],
+        gradient_accumulation_steps=batches[1],
         learning_rate=stage.learning_rate,
         lr_scheduler_type=stage.schedule,
         warmup_steps=int(stage.warmup * steps),
@@ -291,6 +302,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         checks: what is looked at every so many steps; they may stop the stage.
         tracked: whether trackers get the rows as well.
         trainer: whose losses they are; set before it begins.
+        note: what the first step's row tells as well.
 
     The seconds of a continued stage count on from its last row.
     """
@@ -302,6 +314,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
     checks: Checks | None = None
     tracked: bool = False
     trainer: StageTrainer | None = None
+    note: str = ""
 
     def __post_init__(self) -> None:
         last: dict[str, Any] = self.losses[-1] if self.losses else {"stage": None}
@@ -326,6 +339,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             "tokens": sum(processes.gathered(self.trainer.tokens)),
             "seconds": self._seconds(),
         }
+        if self.note:
+            row["note"], self.note = self.note, ""
         self.losses.append(row)
         if self.checks:
             control.should_training_stop |= self.checks.look(row, kwargs["model"])

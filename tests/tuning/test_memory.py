@@ -12,7 +12,7 @@ MB = 10**6
 def machine(monkeypatch):
     """A machine of 1,000 free MB on which `held` is the peak of what was tried."""
     held = {"peak": 500 * MB}
-    monkeypatch.setattr(memory, "free_memory", lambda: 1000 * MB)
+    monkeypatch.setattr(memory, "available_memory", lambda: 1000 * MB)
     monkeypatch.setattr(memory, "peak_memory", lambda: held["peak"])
     return held
 
@@ -67,4 +67,4 @@ def test_memory_of_this_machine_is_seen():
     held = torch.ones(64 * MB, dtype=torch.uint8)
     assert memory.peak_memory() >= before
     assert memory.peak_memory() > held.numel()
-    assert memory.free_memory() > 0
+    assert memory.available_memory() > 0

@@ -11,7 +11,7 @@ from swath.errors import TuningError
 from swath.files import read_json
 from swath.recipes import load_recipe
 from swath.tuning.run import read_losses, tune
-from swath.tuning.setup import Prepared, stage_groups
+from swath.tuning.setup import Batches, Prepared, stage_groups
 from swath.tuning.stages import learnt, prepare, rest
 from swath.tuning.trainer import computing_format
 from tests.making import small_set, tiny_recipe
@@ -38,7 +38,7 @@ def share_changed(prepared, folder):
     """Share of the numbers that learn which a few steps change."""
     model = prepare(prepared.loaded.model, prepared.loaded, prepared.recipe.tuning.stages[0])
     before = {name: tensor.clone() for name, tensor in learnt(model).items()}
-    prepared.trainer(model, 0, 2, Path(folder), STEPS).train()
+    prepared.trainer(model, 0, Batches(2, 1), Path(folder), STEPS).train()
     changed = sum(int((before[name] != after).sum()) for name, after in learnt(model).items())
     return changed / sum(tensor.numel() for tensor in before.values())
 

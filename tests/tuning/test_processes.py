@@ -1,4 +1,4 @@
-"""Two processes that torchrun starts tune as one with batches twice as large."""
+"""Two processes that torchrun starts learn what one does: each has half of every step."""
 
 import subprocess
 import sys
@@ -14,7 +14,9 @@ from swath.errors import TuningError
 from swath.files import read_json
 from swath.recipe import Stage, Tuning
 from swath.recipes import dump
+from swath.tuning import processes
 from swath.tuning.run import read_losses, tune
+from swath.tuning.setup import largest_batch, share_of
 from swath.tuning.trainer import arguments
 from tests.making import annotated, small_set, write_set
 from tests.tuning.launched import norms_hold_still
@@ -28,7 +30,7 @@ TEXTS = stage(
     "texts",
     ["projector", "lora"],
     steps=6,
-    batch_size=2,
+    batch_size=4,
     accumulate=2,
     rows_per_image=2,
     image_loss={"label": 1},
@@ -38,7 +40,7 @@ PICTURES = stage(
     "pictures",
     ["vision"],
     steps=4,
-    batch_size=2,
+    batch_size=4,
     text_loss=0,
     image_loss={"label": 1, "words": 1},
     augment=STILL,
@@ -73,15 +75,9 @@ def built(tmp_path):
     return built
 
 
-def doubled(plan):
-    """The recipe of one process with the same rows a step."""
-    stages = [one.model_copy(update={"batch_size": 4}) for one in plan.tuning.stages]
-    return plan.model_copy(update={"tuning": plan.tuning.model_copy(update={"stages": stages})})
-
-
 def test_two_processes_learn_what_one_learns_and_go_on_exactly(built, plan, tmp_path):
     with norms_hold_still():
-        alone = tune(built, doubled(plan), tmp_path / "alone")
+        alone = tune(built, plan, tmp_path / "alone")
     done = launched(tmp_path / "together", plan)
     assert done.stdout.count("step 6 of 6") == 1  # the first process alone reports
     one, two = read_losses(alone), read_losses(tmp_path / "together")
@@ -106,6 +102,19 @@ def test_two_processes_learn_what_one_learns_and_go_on_exactly(built, plan, tmp_
     assert all(torch.equal(again[name], tensor) for name, tensor in together.items())
 
 
+def test_processes_that_cannot_share_a_step_evenly_are_refused(monkeypatch):
+    monkeypatch.setattr(processes, "count", lambda: 3)
+    assert share_of(Stage(batch_size=16, accumulate=9)) == 48
+    with pytest.raises(TuningError, match=r"a step of 'tune' has 32 rows .* which 3 proces"):
+        share_of(Stage())
+
+
+def test_a_share_is_learnt_in_batches_that_make_it_up():
+    # 48 rows of at most 16, 12 of at most 16, 7 of at most 4, 1 of at most 8
+    pairs = [(48, 16), (12, 16), (7, 4), (1, 8)]
+    assert [largest_batch(*pair) for pair in pairs] == [16, 12, 1, 1]
+
+
 def test_a_process_uses_one_gpu_however_many_there_are(tmp_path, monkeypatch):
     plain = TrainingArguments.__post_init__
 
@@ -115,4 +124,4 @@ def test_a_process_uses_one_gpu_however_many_there_are(tmp_path, monkeypatch):
 
     monkeypatch.setattr(TrainingArguments, "__post_init__", four_gpus)
     monkeypatch.setattr(TrainingArguments, "n_gpu", property(lambda self: self._n_gpu))
-    assert arguments(tmp_path, Stage(), 2, Tuning(), 3, 0, "fp32").n_gpu == 1
+    assert arguments(tmp_path, Stage(), (2, 1), Tuning(), 3, 0, "fp32").n_gpu == 1

@@ -7,6 +7,7 @@ import weakref
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from swath.errors import TuningError
 from swath.files import read_json
@@ -21,6 +22,7 @@ from swath.tuning import run_folder
 from swath.tuning.run import fingerprint, read_losses, tune
 from swath.tuning.run_folder import RunFolder
 from swath.tuning.stages import part_of
+from swath.tuning.trainer import StageTrainer
 from tests.making import annotated, small_set, tiny_recipe, write_set
 from tests.tuning.runs import (
     STOPPING,
@@ -370,6 +372,57 @@ def test_a_finished_run_is_not_done_again(tiny_base, built, tmp_path):
     assert tune(built, plan, run, report=steps.append) == run
     assert not steps
     assert (run / "model" / "model.safetensors").stat().st_mtime_ns == before
+
+
+# Too large for memory
+
+
+@pytest.mark.parametrize("at", [1, 4])
+@pytest.mark.parametrize("train", [["vision", "projector", "language"], ["projector", "lora"]])
+def test_a_stage_that_runs_out_of_memory_goes_on_in_smaller_batches_of_the_same_rows(
+    tiny_base, built, tmp_path, monkeypatch, train, at
+):
+    plain = {"turn": False, "crop": 1, "colour": 0}
+    one = stage(train=train, steps=5, batch_size=6, augment=plain, lora={"dropout": 0})
+    if "vision" in train:  # norms see a batch
+        monkeypatch.setattr(
+            torch.nn.BatchNorm2d, "train", lambda self, mode=True: nn.Module.train(self, False)
+        )
+    small = recipe(tiny_base, {**one, "batch_size": 3, "accumulate": 2}, save_every=2)
+    expected = tune(built, small, tmp_path / "small")
+    learn = StageTrainer.compute_loss
+
+    def full(self, model, inputs, **kwargs):
+        if len(inputs["labels"]) > 3 and self.state.global_step + 1 >= at:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB. More words.")
+        return learn(self, model, inputs, **kwargs)
+
+    monkeypatch.setattr(StageTrainer, "compute_loss", full)
+    monkeypatch.setattr(run_folder, "can_run_out", lambda: True)
+    told = []
+    plan = recipe(tiny_base, one, save_every=2)
+    run = tune(built, plan, tmp_path / "run", report=told.append)
+    record = read_json(run / "run.json")
+    assert (record["batch_sizes"], record["accumulate"]) == ({"all": 3}, {"all": 2})
+    note = "stage all: out of memory; goes on with 2 batches of 3 rows a step"
+    assert [row["step"] for row in told if row.get("note", "").startswith(note)] == [max(1, at - 1)]
+    assert record["warnings"][0].startswith(note)
+    losses = [[row["text"] for row in read_losses(folder)] for folder in (run, expected)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+    if at == 1:
+        assert losses[0] == losses[1] and same(weights(run), weights(expected))
+
+
+def test_one_row_that_runs_out_of_memory_is_answered_with_advice(
+    tiny_base, built, tmp_path, monkeypatch
+):
+    def full(self, model, inputs, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB. More words.")
+
+    monkeypatch.setattr(StageTrainer, "compute_loss", full)
+    monkeypatch.setattr(run_folder, "can_run_out", lambda: True)
+    with pytest.raises(TuningError, match=r"1 rows ran out of memory \(CUDA out of.*lower"):
+        tune(built, recipe(tiny_base, stage()), tmp_path / "run")
 
 
 # What is refused
