@@ -12,6 +12,7 @@ import typer
 from swath import __version__
 from swath.cli.ask import ask
 from swath.cli.build import build, check
+from swath.cli.compare import compare
 from swath.cli.console import complain, say
 from swath.cli.convert import convert
 from swath.cli.data import data, suites
@@ -41,8 +42,8 @@ app = typer.Typer(
     help="Turn imagery and its annotations into a vision-language model you own.",
 )
 for verb in (
-    quickstart, recipes, show, check, build, tune, evaluate, report, score, suites, ask, index,
-    export, review, convert, judge, doctor, serve, studio,
+    quickstart, recipes, show, check, build, tune, evaluate, report, score, suites, ask,
+    compare, index, export, review, convert, judge, doctor, serve, studio,
 ):  # fmt: skip
     app.command()(verb)
 app.add_typer(data, name="data")

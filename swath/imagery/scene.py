@@ -227,7 +227,7 @@ class Scene:
 
 def parts_of(path: Path | str) -> tuple[str, str, str]:
     """The file a name stands on, then FRAME, GRID or TILE and what follows, "" and "" of a file."""
-    for mark in (GRID, TILE, FRAME):
+    for mark in (TILE, GRID, FRAME):  # a tile may be one of a raster on another grid
         file, found, rest = str(path).partition(mark)
         if found:
             return file, mark, rest

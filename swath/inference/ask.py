@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -16,10 +17,14 @@ from swath.imagery.rendering import PLAIN
 from swath.imagery.scene import is_address
 from swath.imagery.series import coregistered
 from swath.imagery.video import SUFFIXES, frames_of
+from swath.inference.compare import Comparison, Progress, compare
 from swath.inference.context import with_context
 from swath.inference.documents import Passage
 from swath.inference.neighbours import Tower, Vectors
 from swath.inference.retrieval import Index, Labelled, Retrieved
+from swath.inference.tile_plan import TunedOn
+from swath.inference.two_dates.alignment import LIMIT_PX, aligned
+from swath.inference.two_dates.pair_questions import questions_of
 from swath.instructions.conversation import (
     Box,
     Conversation,
@@ -37,6 +42,9 @@ from swath.models.engine import LocalEngine
 from swath.models.loading import load
 from swath.models.remote import RemoteEngine
 from swath.recipe import Imagery, Remote, Rendering
+
+REMOTE_PX = 512
+"""Side of a tile for a model elsewhere, of which nobody knows what it was tuned on."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,7 @@ class Assistant:
 
     def __init__(self, model: str | Path, threads: int | None = None) -> None:
         self.engine: LocalEngine | RemoteEngine
+        self.name = str(model)
         self._imagery, self._system = Imagery(), ""
         if is_model_address(model):
             self.engine = RemoteEngine(str(model), Remote(logprobs=True))
@@ -182,6 +191,50 @@ class Assistant:
         pictures = index.search("", seen).pictures
         return Reply(label, None, shares[label], shares, pictures=pictures)
 
+    def compare(
+        self,
+        before: str | Path,
+        after: str | Path,
+        question: str | None = None,
+        align: bool = False,
+        limit_px: float = LIMIT_PX,
+        gsd_m: float | None = None,
+        overlap: float | None = None,
+        progress: Progress | None = None,
+    ) -> Comparison:
+        """What has changed between two dates of a place, asked as the model was tuned on pairs.
+
+        Args:
+            before: the earlier picture or raster.
+            after: the later one, of any grid and CRS.
+            question: what to ask instead.
+            align: move the later one by the measured shift where it is longer than `limit_px`.
+            limit_px: pixels of shift that are let pass without it.
+            gsd_m: metres a pixel of what it was tuned on measured, where its set does not say.
+            overlap: share of a tile that its neighbours repeat.
+            progress: called with tiles done and in all.
+
+        Raises:
+            ImageryError: the two show different ground, or one says not where it lies.
+            RequestError: the shift is too long.
+            ModelError: the model knows no pairs.
+        """
+        questions = questions_of(self.name, question)
+        self._scratch = TemporaryDirectory(prefix="swath-")  # read as long as the result is
+        pair = aligned(
+            _named(before),
+            _named(after),
+            Path(self._scratch.name),
+            self.rendering,
+            limit_px=limit_px,
+            align=align,
+        )
+        side = REMOTE_PX
+        if isinstance(self.engine, LocalEngine):
+            side = self.engine.loaded.image_size
+        tuned = TunedOn.of_run(self.name, side)
+        return compare(self.name, self.engine, pair, questions, tuned, gsd_m, overlap, progress)
+
     def _reply(
         self, conversation: Conversation, choices: Sequence[str], max_new_tokens: int, sure: float
     ) -> Reply:
@@ -245,3 +298,8 @@ def _parts(start: str, question: str, frame: int) -> list[Part]:
             parts.append(Box(Boxes.from_rows(row["boxes"]), frame))
         text = ""
     return parts
+
+
+def _named(picture: str | Path) -> str:
+    """A file from the root, an address as it is."""
+    return str(picture) if is_address(picture) else str(Path(picture).absolute())
