@@ -67,6 +67,8 @@ def compare(
         if comparison.damage is not None:
             counts = comparison.damage.to_row()
             say(", ".join(f"{key} {count}" for key, count in counts.items()))
+        if row["crs"] is None:
+            say("neither date says where it lies: the layer is in pixels, y upwards")
         say(f"{to}: {len(comparison.changes)} changes; {to.with_suffix('.png')} shows them")
     if not comparison.complete:
         raise typer.Exit(1)

@@ -83,6 +83,7 @@ def _write_layer(path: Path, comparison: Comparison) -> None:
         with replacing(path) as temporary, warnings.catch_warnings():
             # The file has its own name only once it is whole.
             warnings.filterwarnings("ignore", "(?s).*extension", RuntimeWarning)
+            warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
             temporary.unlink()
             pyogrio.raw.write(
                 temporary,
