@@ -28,6 +28,8 @@ WRITING = {
     "report": "report HERE/one HERE/two --to HERE/page.html",
     "export": "export HERE/one --to HERE/photos",
     "convert": "convert HERE/boxed --to HERE/photos --labels coco",
+    "index": "index HERE/boxed --to HERE/photos",
+    "serve": "serve swath-nano --home HERE/photos",
     "data stac": "data stac HERE/catalog.json --aoi HERE/aoi.geojson --to HERE",
 }
 """Each verb with `--to`, `--out`, `--home` or `--sheet`, told to write where others' files lie."""
@@ -112,7 +114,7 @@ def writing_verbs():
 
 
 def test_every_verb_that_is_told_where_to_write_is_walked_here():
-    assert set(writing_verbs()) == set(WRITING)
+    assert set(writing_verbs()) - {"studio"} == set(WRITING)  # what it starts are these verbs
 
 
 @pytest.mark.parametrize("verb", WRITING)

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import re
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -444,8 +445,9 @@ def counts(check, some, wanted):
     for theirs, name in names.items():
         vleo |= {theirs: ours[name], f"{theirs}_no_refusal": ours[f"{name}_answered"]}
     check.fields(vleo, wanted["vleo"], "vleo ")
+    silent_as_zero = [one if one.count is not None else replace(one, count=0) for one in some]
     for part, kept, end in (
-        ("refusal_as_zero", some, ""),
+        ("refusal_as_zero", silent_as_zero, ""),
         ("no_refusal", [one for one in some if one.count is not None], "_answered"),
     ):
         found = {name: one.value for name, one in counting.measures(kept).items()}
@@ -453,8 +455,6 @@ def counts(check, some, wanted):
         off = np.array([one.count or 0 for one in kept]) - truth
         want = wanted[part]
         exact = found["exact"]
-        if end == "":  # there a refusal never counts as the 0 it stands for
-            exact = np.mean(off == 0)
         check.fields(
             {
                 "n": len(kept),

@@ -280,7 +280,7 @@ def test_pictures_are_opened_in_one_place_only():
         if opens.search(line)
     ]
     assert places == [
-        ("imagery/picture.py", "picture = Image.open(path, formats=_PICTURES)"),
+        ("imagery/picture.py", "picture = Image.open(file, formats=_PICTURES)"),
     ]
 
 

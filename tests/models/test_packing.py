@@ -20,7 +20,7 @@ TEXTS = [letter * 8 for letter in "abcdefghijkl"]
 def sure(tiny, questions):
     """A model that says little but "a" and the end."""
     model, local = copy.deepcopy(tiny.model), LocalEngine(tiny)
-    whole = local._encoded(_answered(questions[0], TEXTS[0]), local._look_at(questions[:1]))
+    whole = local._encoded(_answered(questions[0], TEXTS[0]), local._look_at(questions[:1]).views)
     likes = torch.zeros(model.lm_head.out_features)
     likes[np.array(whole.ids)[list(whole.answer)]] = 25
     model.lm_head.register_forward_hook(lambda _, given, logits: logits + likes)
