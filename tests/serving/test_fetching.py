@@ -75,17 +75,18 @@ def answering(status, body=b"", **headers):
 
     def handle(request):
         answers.append((request.url.host, request.headers["Host"], dict(request.extensions)))
-        return httpx.Response(status, content=body, headers=headers)
+        return httpx.Response(status, stream=httpx.ByteStream(body), headers=headers)
 
     answers = []
     return handle, answers
 
 
+CLIENT = httpx.Client
+
+
 def served(monkeypatch, handle):
-    client = httpx.Client
-    monkeypatch.setattr(
-        fetching.httpx, "Client", lambda **_: client(transport=httpx.MockTransport(handle))
-    )
+    transport = httpx.MockTransport(handle)
+    monkeypatch.setattr(fetching.httpx, "Client", lambda **_: CLIENT(transport=transport))
 
 
 def test_the_connection_goes_to_the_address_that_was_looked_at(open_house, monkeypatch):
