@@ -41,11 +41,13 @@ class Ticket:
         rows: of the model that is asked.
         answers: to one question.
         loop: of who waits.
+        growing: who waits wants to see the answers grow, and not their end alone.
     """
 
     rows: Rows
     answers: Sequence[Growing]
     loop: asyncio.AbstractEventLoop
+    growing: bool = True
     gone: bool = False
     error: ServeError | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -56,7 +58,7 @@ class Ticket:
         return self.error is not None or all(answer.finish for answer in self.answers)
 
     async def step(self) -> None:
-        """Wait until an answer has grown.
+        """Wait until an answer has grown, or all have ended.
 
         Raises:
             ServeError: the model failed.
@@ -122,13 +124,13 @@ class Batching:
         """Answers that are under way."""
         return sum(len(pairs) for pairs in list(self._growing.values()))
 
-    def submit(self, rows: Rows, answers: Sequence[Growing]) -> Ticket:
-        """Have answers begun as soon as there are rows for them.
+    def submit(self, rows: Rows, answers: Sequence[Growing], growing: bool = True) -> Ticket:
+        """Have answers begun as soon as there are rows for them; see `Ticket`.
 
         Raises:
             ServeError: status 429, too many wait already; or 503, the server is ending.
         """
-        ticket = Ticket(rows, answers, asyncio.get_running_loop())
+        ticket = Ticket(rows, answers, asyncio.get_running_loop(), growing)
         with self._condition:
             self._check_open()
             if len(self._waiting) + len(answers) > self._most_waiting:
@@ -284,7 +286,8 @@ class Batching:
             if answer.finish == "error":
                 _fail(ticket, ServeError(500, f"The model failed: {answer.trouble}."))
         for ticket in dict.fromkeys(ticket for ticket, _ in pairs):
-            ticket.tell()
+            if ticket.growing or ticket.ended:
+                ticket.tell()
 
     def _keep(self, rows: Rows, pairs: list[tuple[Ticket, Growing]]) -> None:
         if pairs:

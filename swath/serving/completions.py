@@ -57,7 +57,7 @@ class Asked:
 async def complete(body: ChatRequest, request: Request, served: Serving) -> Response:
     """Answer a question."""
     asked = await run_in_threadpool(ask, served, body)
-    ticket = served.batching.submit(asked.model.rows, asked.answers)
+    ticket = served.batching.submit(asked.model.rows, asked.answers, bool(body.stream))
     if body.stream:
         ending = _usage_at_end(body, request)
         events = _events(asked, watched(request, served, ticket), ending)

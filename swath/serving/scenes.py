@@ -48,7 +48,7 @@ async def ask_scene(
     message = UserMessage(role="user", content=content)
     body = ChatRequest(model=model, messages=[message], max_tokens=max_tokens)
     asked = await run_in_threadpool(_read, served, body, file)
-    ticket = served.batching.submit(asked.model.rows, asked.answers)
+    ticket = served.batching.submit(asked.model.rows, asked.answers, growing=False)
     async for _ in watched(request, served, ticket):
         pass
     if ticket.gone:

@@ -36,7 +36,7 @@ class Rows:
         self._inputs = inputs
         self._recent: dict[str, Tensor] = {}
         loaded = inputs.loaded
-        self._model, self._computing = loaded.model, loaded.computing
+        self._model, self._computing = loaded.model, loaded.computing()
         language = plain(loaded.model).get_submodule(loaded.family.language)
         # BLIP-2 and encoder-decoders hold a whole language model, which goes on alone.
         alone = language.get_output_embeddings() is not None
@@ -59,7 +59,7 @@ class Rows:
         for shows in (True, False):
             group = [answer for answer in answers if bool(answer.prompt.paths) == shows]
             if group:
-                with self._computing():
+                with self._computing:
                     self._join(group)
 
     @torch.inference_mode()
@@ -79,7 +79,7 @@ class Rows:
             arguments["encoder_hidden_states"] = torch.zeros(1, 1, 1, device=device).expand(
                 len(tokens), length, self._decoder.config.hidden_size
             )
-        with self._computing():
+        with self._computing:
             output = self._decoder(
                 input_ids=tokens,
                 attention_mask=self._mask.to(device),
