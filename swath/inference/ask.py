@@ -145,7 +145,7 @@ class Assistant:
         if not dialogue.images:
             raise RequestError("no picture is asked about; name at least one.")
         start = "\n" if pictures else ""
-        parts = _parts(start, question, dialogue.frame)
+        parts = question_parts(start, question, dialogue.frame)
         turns.append(user(*pictures, *parts))
         conversation = Conversation(
             id=dialogue.images[0].path,
@@ -286,8 +286,12 @@ class Assistant:
         return frames_of(path, self._imagery.frames)
 
 
-def _parts(start: str, question: str, frame: int) -> list[Part]:
-    """A question's words, and the regions in it as boxes of picture number `frame`."""
+def question_parts(start: str, question: str, frame: int) -> list[Part]:
+    """A question's words, and the regions in it as boxes of picture number `frame`.
+
+    Raises:
+        InstructionError: a region has other than four or eight numbers.
+    """
     parts: list[Part] = []
     text = start
     for row in parts_of(question):

@@ -10,6 +10,7 @@ from itertools import groupby
 from swath.errors import ModelError, RequestError
 from swath.imagery.georeference import Georeference
 from swath.imagery.scene import Scene
+from swath.inference.ask import question_parts
 from swath.instructions.conversation import Conversation, Image, Part, Text, Turn, system
 from swath.models.generating.choosing import Wishes
 from swath.models.generating.growing import Prompt
@@ -106,6 +107,8 @@ def conversation_of(
             parts += [Text("\n")] if parts else []
             parts += _parts(message, show)
         spoken.append(Turn(role, tuple(parts)))
+        if role == "user":
+            spoken[-1] = _with_regions(spoken)
     conversation = Conversation("request", "ask", tuple(spoken))
     if not conversation.text("user") and not _shows(spoken[-1]):
         raise _wrong("the question is empty; say what you want to know")
@@ -172,6 +175,21 @@ def _scenes(served: Served, messages: Sequence[Message]) -> Iterator[list[Scene]
             content = served.pictures.content(url, number)
             scenes.append(stack.enter_context(served.pictures.opened(content, number)))
         yield scenes
+
+
+def _with_regions(spoken: Sequence[Turn]) -> Turn:
+    """The last turn with `[box x1 y1 x2 y2]` in its words as a box of the picture in sight."""
+    conversation = Conversation("request", "ask", tuple(spoken))
+    if not conversation.images:
+        return spoken[-1]
+    parts: list[Part] = []
+    for part in spoken[-1].parts:
+        if isinstance(part, Text) and "[box" in part.text:
+            start = "\n" if part.text.startswith("\n") else ""
+            parts += question_parts(start, part.text, conversation.frame)
+        else:
+            parts.append(part)
+    return Turn("user", tuple(parts))
 
 
 def _parts(message: Message, show: Show) -> list[Part]:

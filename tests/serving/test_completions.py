@@ -92,6 +92,15 @@ def test_the_instruction_a_model_was_tuned_with_is_the_default(app, client, tiny
     assert content(ask(client, shows(uri()))) == said
 
 
+def test_a_region_in_pixels_is_what_the_model_writes_it_as(client):
+    # 8 to 16 of 32 pixels are a quarter to a half, on GeoChat's grid of 100.
+    region = ask(client, shows(uri(), words="What is in [box 8 8 16 16]?"))
+    written = ask(client, shows(uri(), words="What is in {<25><25><50><50>}?"))
+    assert content(region) == content(written)
+    assert region.json()["usage"] == written.json()["usage"]
+    assert "is no box" in refused(ask(client, shows(uri(), words="[box 1 2]?")))["message"]
+
+
 def events(response):
     """The objects of a stream of server-sent events, and whether it said that it is done."""
     assert response.headers["content-type"].startswith("text/event-stream")
