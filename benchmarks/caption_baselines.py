@@ -115,7 +115,7 @@ def nearest_caption(
     """
     known, seen = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (known, seen))
     nearest = np.argmax(seen @ known.T, axis=1)  # (test,)
-    texts = [Counter(train[row].truth["captions"]).most_common(1)[0][0] for row in nearest]
+    texts = [Counter(train[row].truth.to_row()["captions"]).most_common(1)[0][0] for row in nearest]
     return [
         replace(unanswered(one), answer=text, problem=None)
         for one, text in zip(test, texts, strict=True)

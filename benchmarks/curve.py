@@ -123,7 +123,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
                 points.take(load_base(recipe.models, (), recipe.seed), "start", 0, 0.0)
             run = tune(built, recipe, Path(folder) / "run", probe=points)
             threads = read_json(run / "run.json")["threads"]
-        truths = Counter(one.truth["label"] for one in points.asked)
+        truths = Counter(one.truth.label for one in points.asked)
         result |= {
             "recipe": recipe.name,
             "overrides": args.overrides,

@@ -19,12 +19,12 @@ from pathlib import Path
 from swath.building import Building, Progress
 from swath.endpoint import is_address
 from swath.errors import EvaluationError, FormatError, ModelError, RequestError
-from swath.evaluation import baselines
 from swath.evaluation.answering import answers_from, part_of, stop_score
 from swath.evaluation.metrics.certainty import threshold
 from swath.evaluation.predictions import Prediction, read_predictions, write_predictions
 from swath.evaluation.report.gallery import rendered
 from swath.evaluation.report.record import ReportRun
+from swath.evaluation.scored_tasks import guessed
 from swath.evaluation.scoring import read_scores, score, write_scores
 from swath.evaluation.slices import gsd_of
 from swath.evaluation.suites.running import read_results
@@ -312,7 +312,7 @@ class Experiment(Building):
     def baselines(self, built: InstructionSet | None = None) -> dict[str, Sequence[Prediction]]:
         """What asks nothing of any picture: the commonest class, the mean box and the like."""
         built = built or self.set()
-        return dict(baselines.blind(built.split("train"), self.questions(built)))
+        return dict(guessed(built.split("train"), self.questions(built)))
 
     def report(self, command: str, to: Path | None = None) -> Path:
         """Write `report.html`, or the file `to`, from what evaluation left."""

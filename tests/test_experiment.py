@@ -113,7 +113,7 @@ def test_closed_validation_questions_are_asked_too_for_a_threshold(tiny_base, so
     page = experiment.report("swath report").read_text()
     assert f"chosen on validation ({len(held)} answers)" in page
     assert "Not measured: blind (the tuned model without pictures)" in page
-    right = sum(one.answer == one.truth["label"] for one in tuned.validation) / len(held)
+    right = sum(one.answer == one.truth.label for one in tuned.validation) / len(held)
     known, least = experiment.sure_from(right)
     assert sorted(known) == ["blue", "green", "red"]
     assert least == min(one.confidence for one in tuned.validation)
@@ -247,7 +247,7 @@ def test_limited_captions_are_spread_over_the_set(tiny_base, tmp_path):
     given = recipe(tiny_base, "unused", annotations=drawn, evaluation={"captions_limit": 8})
     experiment = Experiment(given, tmp_path / "drawn")
     asked = experiment.questions(experiment.set())
-    labels = {one.truth["label"] for one in asked if one.task == "caption"}
+    labels = {one.truth.label for one in asked if one.task == "caption"}
     assert sum(one.task == "caption" for one in asked) == 8
     assert len(labels) > 4
 

@@ -11,7 +11,8 @@ from swath.experiment import Experiment
 from swath.files import read_json
 from swath.instructions.conversation import assistant
 from swath.instructions.review import Review
-from swath.instructions.tasks.base import ask
+from swath.instructions.tasks.base import Task, ask
+from swath.instructions.tasks.truths import OtherTruth
 from swath.instructions.tasks.words import TASKS
 from swath.recipes import validate
 from tests.making import BLUE, RED, rectangle
@@ -22,11 +23,13 @@ from tests.making import BLUE, RED, rectangle
 def warmth(image, setting, rng):
     """Whether the colour of an image's class is a warm one."""
     warm = "warm" if image.label == "red" else "cold"
-    yield ask(image, "warmth", setting, "Warm or cold?", assistant(warm), {"warmth": warm})
+    yield ask(
+        image, "warmth", setting, "Warm or cold?", assistant(warm), OtherTruth({"warmth": warm})
+    )
 
 
 def right(prediction):
-    return prediction.answer.strip() == prediction.truth["warmth"]
+    return prediction.answer.strip() == prediction.truth.get("warmth")
 
 
 def measures(predictions, labels=()):
@@ -35,7 +38,7 @@ def measures(predictions, labels=()):
 
 
 def add_task(table):
-    table.add("warmth", warmth)
+    table.add("warmth", Task(warmth))
 
 
 def add_score(table):
@@ -80,7 +83,7 @@ def test_a_task_of_a_plugin_is_built_tuned_asked_scored_reported_and_reviewed(
     experiment = Experiment(validate(values, "own.yaml"), tmp_path / "runs" / "own")
     built = experiment.build()
     assert {row.task for row in built.conversations} == {"warmth"}
-    assert {row.truth["warmth"] for row in built.conversations} == {"warm", "cold"}
+    assert {row.truth.get("warmth") for row in built.conversations} == {"warm", "cold"}
 
     experiment.tune()
     for system in experiment.sides:

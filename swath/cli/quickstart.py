@@ -93,6 +93,5 @@ def _print_answers(experiment: Experiment) -> None:
     for task, prediction in first_of_task.items():
         say("", prediction.image, f"  {prediction.question}", f"  tuned: {prediction.answer}")
         row = SCORED.get(task)
-        truth = prediction.truth.get(row.truth)
-        if truth is not None and row.boxes != "alone":
-            say(f"  truth: {truth[0] if isinstance(truth, list) else truth}")
+        if row.boxes != "alone":
+            say(f"  truth: {row.texts(prediction.truth)[0]}")

@@ -50,7 +50,8 @@ def _compare(folders: list[Path], to: Path | None, json: bool) -> None:
     for name, place in zip(names, places, strict=True):
         predictions[name] = list(read_predictions(place / "predictions.jsonl"))
         tasks = read_json(place / "scores.json")["tasks"]
-        labels |= dict.fromkeys(tasks.get("classify", {}).get("labels", ()))
+        for section in tasks.values():
+            labels |= dict.fromkeys(section.get("labels", ()))
     shared = common(predictions)
     left_out = {name: len(rows) - len(shared[name]) for name, rows in predictions.items()}
     notes = []

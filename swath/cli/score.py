@@ -156,12 +156,12 @@ def _print_scores(result: Result, row: dict[str, Any], every: bool) -> None:
 def _values(result: Result) -> dict[str, float]:
     """The result's scores as tables print them, and of several kinds of question each."""
     from swath.evaluation.metrics.base import METRICS
-    from swath.evaluation.metrics.short_answers import per_kind
+    from swath.evaluation.scored_tasks import SCORED
 
     task = result.suite.task
     scores = result.scores[task]
     values = {name: METRICS[name].scale * score.value for name, score in scores.items()}
-    kinds = per_kind(result.predictions) if task == "question" else {}
+    kinds = SCORED.get(task).per_kind(result.predictions)
     if len(kinds) > 1:
         values |= {kind: 100 * share for kind, (share, _) in kinds.items()}
     return values

@@ -111,8 +111,7 @@ def _judged() -> list[str]:
 
 def _prompts(answer: Prediction, later: Prediction | None) -> list[str]:
     """What the judge is asked, in both orders: to grade an answer, or to prefer one of two."""
-    truth = answer.truth[scored_task(answer).truth]
-    references = truth if isinstance(truth, list) else [truth]
+    references = scored_task(answer).texts(answer.truth)
     start = _ASKED.format(question=answer.question)
     reference = _REFERENCE.format(reference="\n".join(f"- {line}" for line in references))
     words = _words(answer)

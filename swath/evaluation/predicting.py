@@ -10,10 +10,10 @@ import numpy as np
 
 from swath.boxes import Boxes
 from swath.errors import EvaluationError
-from swath.evaluation.predictions import DECIMALS, EMPTY, REFUSED, Prediction
+from swath.evaluation.predictions import REFUSED, Prediction, unanswered
 from swath.evaluation.reading import Labels, Names
 from swath.evaluation.scored_tasks import SCORED, Answered, scored_task
-from swath.instructions.conversation import Box, Conversation
+from swath.instructions.conversation import Conversation
 
 if TYPE_CHECKING:
     from swath.models.engine import Engine
@@ -51,23 +51,24 @@ def predict(
     """
     choices, schemas = choices or {}, schemas or {}
     label_set = Labels(labels)
-    asks_names = any(one.task == "identify" for one in conversations)
+    asks_names = any(scored_task(row).by_name for row in conversations)
     name_set = Names(names if asks_names else ())
     if not conversations:
         raise EvaluationError("there is nothing to ask; is the test split empty?")
     for conversation in conversations:
         blank = unanswered(conversation)
+        scored_task(blank).check_truth(blank)
         scored_task(blank).check(blank, label_set, name_set)
     for task in choices:
         if task not in SCORED or not SCORED.get(task).closed:
             raise EvaluationError(
                 f"task '{task}' has no closed answers; leave it out of the choices."
             )
-    unknown = choices.get("classify", {}).keys() - set(label_set.names)
-    if unknown:
-        raise EvaluationError(
-            f"choices name {sorted(unknown)}, which are not among the labels; add them there."
-        )
+        unknown = choices[task].keys() - set(label_set.names)
+        if SCORED.get(task).by_class and unknown:
+            raise EvaluationError(
+                f"choices name {sorted(unknown)}, which are not among the labels; add them there."
+            )
 
     done: dict[int, Prediction] = {}
     every = range(len(conversations))
@@ -116,44 +117,6 @@ def read(
     """
     blank = unanswered(conversation)
     return scored_task(blank).read(Answered(blank, answer, boxes, labels, names or Names(())))
-
-
-def unanswered(conversation: Conversation) -> Prediction:
-    """The prediction of a conversation nobody has answered yet: empty, hence unreadable.
-
-    Raises:
-        EvaluationError: the task has no metric, the truth lacks what the task needs, or there is
-            no image.
-    """
-    if not conversation.images:
-        raise EvaluationError(f"{conversation.id}: the question shows no image; leave it out.")
-    image = conversation.images[0]
-    blank = Prediction(
-        id=conversation.id,
-        task=conversation.task,
-        scene=conversation.scene or conversation.id,
-        image=image.path,
-        size_wh=image.size_wh,
-        question=conversation.text("user"),
-        truth=conversation.truth,
-        answer="",
-        problem=EMPTY,
-        asked=_asked(conversation),
-    )
-    row = scored_task(blank)
-    if row.lacks(blank.truth):
-        raise EvaluationError(
-            f"{blank.id}: task '{blank.task}' is scored against `{row.truth}`, which its truth "
-            "does not hold; rebuild the conversations."
-        )
-    return blank
-
-
-def _asked(conversation: Conversation) -> list[list[float]] | None:
-    """The boxes of the last question."""
-    turns = [turn for turn in conversation.turns if turn.role == "user"][-1:]
-    boxes = [part.boxes for turn in turns for part in turn.parts if isinstance(part, Box)]
-    return [row for some in boxes for row in some.to_rows(DECIMALS)] or None
 
 
 def _closed(

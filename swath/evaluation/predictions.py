@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from swath.errors import FormatError
+from swath.errors import EvaluationError, FormatError
 from swath.files import read_jsonl, write_jsonl
+from swath.instructions.conversation import Box, Conversation
+from swath.instructions.tasks.truths import DECIMALS, Truth, truth_of
+
+Kind = TypeVar("Kind", bound=Truth)
 
 EMPTY = "empty"
 REFUSED = "refused"
@@ -20,8 +24,8 @@ NO_BOX = "no box"
 SEVERAL_BOXES = "several boxes"
 SEVERAL_NUMBERS = "several numbers"
 
-DECIMALS = 9
-"""Of boxes in predictions: more than any score shows, and too few for the noise of floats."""
+READING = frozenset({EMPTY, UNPARSABLE, NOT_A_LABEL, NO_NUMBER, NOT_A_COUNT, NO_BOX})
+"""Problems of reading; others tell what became of the question."""
 
 NOTES = frozenset({SEVERAL_BOXES, SEVERAL_NUMBERS})
 """Problems that leave an answer readable: its first box or number is taken."""
@@ -38,8 +42,7 @@ class Prediction:
         image: path of the (first) image.
         size_wh: its width and height in pixels.
         question: the words that were asked.
-        truth: any of `label`, `captions`, `count`, `boxes` (rows of 8 pixel values), `name`,
-            `answer` and `kind`.
+        truth: what the answer is scored against, of the task's kind.
         answer: the raw words.
         closed: the answer was chosen among candidates by their probability, so it cannot be
             invalid.
@@ -58,7 +61,7 @@ class Prediction:
     image: str
     size_wh: tuple[int, int]
     question: str
-    truth: dict[str, Any]
+    truth: Truth
     answer: str
     closed: bool = False
     label: str | None = None
@@ -74,9 +77,23 @@ class Prediction:
         """Whether nothing could be read of the answer: it is wrong, and counted."""
         return self.problem is not None and self.problem not in NOTES
 
+    def true(self, kind: type[Kind]) -> Kind:
+        """The truth, which is to be of a kind.
+
+        Raises:
+            EvaluationError: it is of another.
+        """
+        if isinstance(self.truth, kind):
+            return self.truth
+        raise EvaluationError(
+            f"{self.id}: task '{self.task}' is scored against {kind.__doc__} Its truth holds "
+            f"{', '.join(self.truth.to_row()) or 'nothing'}."
+        )
+
     def to_row(self) -> dict[str, Any]:
         """The prediction as a JSON object; `from_row` is the inverse."""
-        return {**asdict(self), "size_wh": list(self.size_wh)}
+        row = {known.name: getattr(self, known.name) for known in fields(self)}
+        return row | {"truth": self.truth.to_row(), "size_wh": list(self.size_wh)}
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Prediction:
@@ -87,9 +104,37 @@ class Prediction:
         """
         try:
             width, height = row["size_wh"]
-            return cls(**{**row, "size_wh": (int(width), int(height))})
-        except (KeyError, TypeError, ValueError) as error:
+            truth = truth_of(row["task"], row["truth"])
+            return cls(**{**row, "size_wh": (int(width), int(height)), "truth": truth})
+        except FormatError as error:
+            raise FormatError(f"prediction {row.get('id', '?')}: {error}") from None
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise FormatError(f"prediction {row.get('id', '?')}: {error!r}.") from None
+
+
+def unanswered(conversation: Conversation) -> Prediction:
+    """The prediction of a conversation nobody has answered yet: empty, hence unreadable.
+
+    Raises:
+        EvaluationError: there is no image.
+    """
+    if not conversation.images:
+        raise EvaluationError(f"{conversation.id}: the question shows no image; leave it out.")
+    image = conversation.images[0]
+    question = [turn for turn in conversation.turns if turn.role == "user"][-1]
+    boxes = [part.boxes for part in question.parts if isinstance(part, Box)]
+    return Prediction(
+        id=conversation.id,
+        task=conversation.task,
+        scene=conversation.scene or conversation.id,
+        image=image.path,
+        size_wh=image.size_wh,
+        question=conversation.text("user"),
+        truth=conversation.truth,
+        answer="",
+        problem=EMPTY,
+        asked=[row for several in boxes for row in several.to_rows(DECIMALS)] or None,
+    )
 
 
 def write_predictions(path: Path | str, predictions: Iterable[Prediction]) -> int:

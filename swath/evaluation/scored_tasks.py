@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from swath.boxes import Boxes
 from swath.errors import EvaluationError
+from swath.evaluation import baselines as blind
+from swath.evaluation.baselines import Guess
 from swath.evaluation.metrics import caption_scores as captions
 from swath.evaluation.metrics import classification, counting, grounding
 from swath.evaluation.metrics import several_parts as several
@@ -17,7 +18,6 @@ from swath.evaluation.metrics.ngrams import Sentences, rouge_l
 from swath.evaluation.metrics.ptb import tokenise
 from swath.evaluation.papers.reading_rules import strict_damage
 from swath.evaluation.predictions import (
-    DECIMALS,
     EMPTY,
     NO_BOX,
     SEVERAL_BOXES,
@@ -25,6 +25,15 @@ from swath.evaluation.predictions import (
     Prediction,
 )
 from swath.evaluation.reading import Labels, read_count, without_boxes
+from swath.instructions.conversation import Conversation
+from swath.instructions.tasks.truths import (
+    DECIMALS,
+    BoxesTruth,
+    DescriptionTruth,
+    LabelTruth,
+    NameTruth,
+    Truth,
+)
 from swath.registry import Registry
 
 Predictions = Sequence[Prediction]
@@ -83,7 +92,7 @@ def _read_description(answer: Answered) -> Prediction:
 
 def _read_boxes(answer: Answered) -> Prediction:
     read = _read_description(answer)
-    if read.boxes or not read.truth["boxes"]:
+    if read.boxes or not len(read.true(BoxesTruth).boxes):
         return read
     return replace(read, problem=read.problem or NO_BOX)
 
@@ -94,7 +103,7 @@ def _read_box(answer: Answered) -> Prediction:
 
 
 def _check_label(blank: Prediction, labels: Labels, names: Labels) -> None:
-    label = blank.truth["label"]
+    label = blank.true(LabelTruth).label
     if label not in labels.names:
         raise EvaluationError(
             f"{blank.id}: its true class '{label}' is not among the {len(labels.names)} labels; "
@@ -103,7 +112,7 @@ def _check_label(blank: Prediction, labels: Labels, names: Labels) -> None:
 
 
 def _check_name(blank: Prediction, labels: Labels, names: Labels) -> None:
-    name = blank.truth["name"]
+    name = blank.true(NameTruth).name
     if name not in names.names:
         raise EvaluationError(
             f"{blank.id}: its true object '{name}' is not among the {len(names.names)} names; "
@@ -112,7 +121,7 @@ def _check_name(blank: Prediction, labels: Labels, names: Labels) -> None:
 
 
 def _check_box(blank: Prediction, labels: Labels, names: Labels) -> None:
-    count = len(blank.truth["boxes"])
+    count = len(blank.true(BoxesTruth).boxes)
     if count != 1:
         raise EvaluationError(
             f"{blank.id}: a referring expression singles out one box, and its truth holds "
@@ -127,7 +136,8 @@ def _no_check(blank: Prediction, labels: Labels, names: Labels) -> None:
 def _same(field: str, truth: str) -> Callable[[Predictions], list[float]]:
     """1 where what was read is the truth, else 0."""
     return lambda predictions: [
-        float(getattr(prediction, field) == prediction.truth[truth]) for prediction in predictions
+        float(getattr(prediction, field) == prediction.truth.get(truth))
+        for prediction in predictions
     ]
 
 
@@ -148,10 +158,7 @@ def _exact_answer(predictions: Predictions) -> list[float]:
 def _likeness(predictions: Predictions) -> list[float]:
     """ROUGE-L of the words of each answer."""
     answers = [tokenise(without_boxes(prediction.answer)) for prediction in predictions]
-    references = []
-    for prediction in predictions:
-        references.append([tokenise(caption) for caption in prediction.truth["captions"]])
-    return rouge_l(Sentences.of(answers, references)).tolist()
+    return rouge_l(Sentences.of(answers, captions.references_of(predictions))).tolist()
 
 
 def _all_right(name: str, measure: Callable[..., dict[str, Measure]]) -> Callable[..., list[float]]:
@@ -178,7 +185,7 @@ def _class_unnamed(prediction: Prediction, good: float) -> bool:
 
 
 def _nothing_found(prediction: Prediction, good: float) -> bool:
-    if prediction.truth.get("boxes"):
+    if len(prediction.true(DescriptionTruth).boxes):
         return not grounding.hits([prediction])[0, 0]
     return _class_unnamed(prediction, good)
 
@@ -203,6 +210,11 @@ class ScoredTask:
         judged: a language model may grade the words.
         longest: tokens that an answer may need, whatever a recipe says.
         may_be_none: an empty truth says that nothing is there; others cannot be scored.
+        by_name: answers name objects of the set.
+        by_class: answers are classes of the label set, told apart in tables.
+        per_kind: share that is right and number of questions, by their kind.
+        overlap: what `goodness` is called where it stands behind boxes.
+        guesses: answers without looking, by name, from training and test rows of the task.
     """
 
     title: str
@@ -220,16 +232,34 @@ class ScoredTask:
     judged: bool = False
     longest: int = 0
     may_be_none: bool = False
+    by_name: bool = False
+    by_class: bool = False
+    per_kind: Callable[[Predictions], dict[str, tuple[float, int]]] = lambda predictions: {}
+    overlap: str = ""
+    guesses: Mapping[str, Guess] = field(default_factory=dict)
 
     @property
     def slice_metric(self) -> str:
         """The metric that slices are scored by."""
         return self.sliced or self.headline
 
-    def lacks(self, truth: Mapping[str, Any]) -> bool:
-        """Whether a truth does not hold what answers are scored against."""
+    def check_truth(self, prediction: Prediction) -> None:
+        """Refuse a truth that does not hold what answers are scored against.
+
+        Raises:
+            EvaluationError: it does not.
+        """
+        value = prediction.truth.get(self.truth)
+        if value is None or not (isinstance(value, int) or len(value) or self.may_be_none):
+            raise EvaluationError(
+                f"{prediction.id}: task '{prediction.task}' is scored against `{self.truth}`, "
+                f"which its truth does not hold; rebuild the conversations and predict again."
+            )
+
+    def texts(self, truth: Truth) -> list[str]:
+        """What is right in words, a reference a line."""
         value = truth.get(self.truth)
-        return value is None or (value in ([], (), "") and not self.may_be_none)
+        return list(map(str, value)) if isinstance(value, tuple) else [str(value)]
 
 
 # CIDEr of a part of the test set is on another scale, so captions are sliced by ROUGE-L.
@@ -239,55 +269,64 @@ SCORED: Registry[ScoredTask] = Registry(
     {
         "classify": ScoredTask(
             "Classes", "label", classification.measures, "accuracy", _same("label", "label"),
-            read=_read_label, check=_check_label, closed=True,
+            read=_read_label, check=_check_label, closed=True, by_class=True,
+            guesses={"majority class": blind.commonest_label},
         ),
         "refer": ScoredTask(
             "Boxes", "boxes", grounding.measures, "acc@0.5", _overlap, _missed,
-            read=_read_box, check=_check_box, boxes="alone",
+            read=_read_box, check=_check_box, boxes="alone", overlap="IoU",
+            guesses={"mean box": blind.mean_box, "centre box": blind.centre_box},
         ),
         "ground": ScoredTask(
             "All boxes of a phrase", "boxes", grounding.found, "f1@0.5", _box_f1,
-            read=_read_boxes, boxes="alone", longest=256, may_be_none=True,
+            read=_read_boxes, boxes="alone", overlap="F1", longest=256, may_be_none=True,
+            guesses={"mean box": blind.mean_box, "centre box": blind.centre_box},
         ),
         "count": ScoredTask(
             "Counts", "count", counting.measures, "exact", _same("count", "count"),
-            read=_read_count, closed=True,
+            read=_read_count, closed=True, guesses={"median count": blind.median_count},
         ),
         "identify": ScoredTask(
             "Names of objects", "name", classification.identified, "accuracy",
-            _same("label", "name"), read=_read_name, check=_check_name,
+            _same("label", "name"), read=_read_name, check=_check_name, by_name=True,
+            guesses={"commonest name": blind.commonest_label},
         ),
         "question": ScoredTask(
             "Questions", "answer", questions.measures, "exact_answer", _exact_answer, judged=True,
+            per_kind=questions.per_kind, guesses={"commonest answer": blind.commonest_answer},
         ),
         "caption": ScoredTask(
             "Captions", "captions", captions.measures, "cider", _likeness, _class_unnamed,
             sliced="rouge_l", by_degree=True, judged=True,
+            guesses={"commonest caption": blind.commonest_caption},
         ),
         "region": ScoredTask(
             "Captions of regions", "captions", captions.measures, "cider", _likeness,
             _class_unnamed, sliced="rouge_l", by_degree=True, judged=True,
+            guesses={"commonest caption": blind.commonest_caption},
         ),
         "describe": ScoredTask(
             "Descriptions with boxes", "captions", captions.described, "f1@0.5", _likeness,
             _nothing_found, read=_read_description, by_degree=True, boxes="among words",
-            judged=True, longest=256,
+            judged=True, longest=256, guesses={"commonest caption": blind.commonest_caption},
         ),
         "classes": ScoredTask(
             "All classes that apply", "labels", several.classes, "f1_classes",
             _all_right("exact_classes", several.classes), longest=128,
+            guesses={"commonest classes": blind.commonest_classes},
         ),
         "damage": ScoredTask(
             "Damage by degree", "counts", several.damage, "mae_damage",
             _all_right("exact_damage", several.damage), read=_read_damage, longest=128,
+            guesses={"median damage": blind.median_damage},
         ),
     },
 )  # fmt: skip
 """Every task that is scored; a plugin adds rows through the entry point `swath.scored_tasks`."""
 
 
-def scored_task(prediction: Prediction) -> ScoredTask:
-    """The row of a prediction's task.
+def scored_task(prediction: Prediction | Conversation) -> ScoredTask:
+    """The row of the task of a prediction or a question.
 
     Raises:
         EvaluationError: the task has no metric.
@@ -298,6 +337,20 @@ def scored_task(prediction: Prediction) -> ScoredTask:
             f"tasks that are scored: {', '.join(SCORED)}."
         )
     return SCORED.get(prediction.task)
+
+
+def guessed(
+    train: Sequence[Conversation], test: Sequence[Conversation]
+) -> dict[str, list[Prediction]]:
+    """The guesses of every task that has both training and test conversations, by their name."""
+    predictions: dict[str, list[Prediction]] = {}
+    for task, row in SCORED.items():
+        known = [conversation for conversation in train if conversation.task == task]
+        asked = [conversation for conversation in test if conversation.task == task]
+        for name, guess in row.guesses.items() if known and asked else ():
+            if answers := guess(known, asked):
+                predictions.setdefault(name, []).extend(answers)
+    return predictions
 
 
 def goodness(predictions: Predictions) -> list[float]:

@@ -10,7 +10,6 @@ from typing import Any
 
 from swath.errors import EvaluationError, FormatError
 from swath.evaluation.metrics import classification, ptb
-from swath.evaluation.metrics import short_answers as questions
 from swath.evaluation.metrics.base import METRICS, Measure, Score
 from swath.evaluation.metrics.statistics import RESAMPLES, Difference, difference, ends
 from swath.evaluation.predictions import Prediction
@@ -127,12 +126,7 @@ def by_task(predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
     if twice:
         raise EvaluationError(f"{twice[0]}: predicted more than once; score one run at a time.")
     for one in predictions:
-        row = scored_task(one)
-        if row.lacks(one.truth):
-            raise EvaluationError(
-                f"{one.id}: task '{one.task}' is scored against `{row.truth}`, which its truth "
-                "does not hold; predict again from conversations with truth."
-            )
+        scored_task(one).check_truth(one)
     groups = {task: [one for one in predictions if one.task == task] for task in SCORED}
     return {task: group for task, group in groups.items() if group}
 
@@ -163,13 +157,11 @@ def write_scores(
             "problems": dict(Counter(one.problem for one in chosen if one.problem)),
             "metrics": rows[task],
         }
-    if "classify" in tasks:
-        tasks["classify"] |= by_class(by_task(predictions)["classify"], labels)
-    if "question" in tasks:
-        kinds = questions.per_kind(by_task(predictions)["question"])
-        tasks["question"]["per_kind"] = {
-            kind: {"value": v, "n": n} for kind, (v, n) in kinds.items()
-        }
+        if SCORED.get(task).by_class:
+            tasks[task] |= by_class(chosen, labels)
+        kinds = SCORED.get(task).per_kind(chosen).items()
+        if kinds:
+            tasks[task]["per_kind"] = {kind: {"value": v, "n": n} for kind, (v, n) in kinds}
     used = {name for values in scores.values() for name in values}
     write_json(
         path,

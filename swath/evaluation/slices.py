@@ -14,6 +14,7 @@ from swath.evaluation.predictions import Prediction
 from swath.evaluation.scored_tasks import scored_task
 from swath.evaluation.scoring import scored
 from swath.imagery.opening import open_scene
+from swath.instructions.tasks.truths import AnswerTruth, CountTruth
 
 GsdOf = Callable[[str], float | None]
 Slices = dict[str, dict[str, Score]]
@@ -77,16 +78,16 @@ def gsd_of(path: str) -> float | None:
 
 
 def _kind(one: Prediction) -> str | None:
-    return str(one.truth.get("kind") or "other") if one.task == "question" else None
+    return one.truth.kind or "other" if isinstance(one.truth, AnswerTruth) else None
 
 
 def _size(one: Prediction) -> str | None:
-    rows = one.truth.get("boxes") if one.task in ("refer", "ground", "describe") else one.asked
-    return _named(sqrt(float(Boxes.from_rows(rows).areas.mean())), _SIDES) if rows else None
+    boxes = one.truth.get("boxes") or Boxes.from_rows(one.asked or [])
+    return _named(sqrt(float(boxes.areas.mean())), _SIDES) if len(boxes) else None
 
 
 def _count(one: Prediction) -> str | None:
-    return _named(one.truth["count"], _COUNTS) if one.task == "count" else None
+    return _named(one.truth.count, _COUNTS) if isinstance(one.truth, CountTruth) else None
 
 
 def _named(value: float, steps: Sequence[tuple[float, str]]) -> str:

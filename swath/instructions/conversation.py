@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from swath.boxes import Boxes
 from swath.errors import FormatError, ShapeError
 from swath.files import read_jsonl, write_jsonl
+from swath.instructions.tasks.truths import OtherTruth, Truth, truth_of
 
 Role = Literal["system", "user", "assistant"]
 
@@ -64,7 +65,7 @@ class Conversation:
             assistant turn is left off (`question`).
         split: "train", "val" or "test", or None.
         scene: conversations of one scene stay in one split and are resampled together.
-        truth: what metrics need: `label`, `captions`, `count`, `boxes` (rows of 8 pixels values).
+        truth: what its answer is scored against, of the task's kind.
         upright: the words name directions ("left", "top"), so the image may not be turned.
     """
 
@@ -73,7 +74,7 @@ class Conversation:
     turns: tuple[Turn, ...]
     split: str | None = None
     scene: str = ""
-    truth: dict[str, Any] = field(default_factory=dict)
+    truth: Truth = field(default_factory=OtherTruth)
     upright: bool = False
 
     @property
@@ -117,7 +118,7 @@ class Conversation:
             ],
             "split": self.split,
             "scene": self.scene,
-            "truth": self.truth,
+            "truth": self.truth.to_row(),
             "upright": self.upright,
         }
 
@@ -135,10 +136,12 @@ class Conversation:
                 turns=_turns(row["turns"]),
                 split=row["split"],
                 scene=row["scene"],
-                truth=row["truth"],
+                truth=truth_of(row["task"], row["truth"]),
                 upright=row["upright"],
             )
-        except (KeyError, TypeError, ValueError, ShapeError) as error:
+        except FormatError as error:
+            raise FormatError(f"conversation {row.get('id', '?')}: {error}") from None
+        except (KeyError, TypeError, ValueError, AttributeError, ShapeError) as error:
             raise FormatError(f"conversation {row.get('id', '?')}: {error!r}.") from None
 
 

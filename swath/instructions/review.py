@@ -13,25 +13,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import orjson
 
 from swath.boxes import Boxes
 from swath.errors import FormatError, InstructionError, ShapeError
 from swath.files import Journal
 from swath.instructions.conversation import Box, Conversation, Text, Turn, assistant
+from swath.instructions.tasks.truths import (
+    AnswerTruth,
+    BoxesTruth,
+    CaptionsTruth,
+    CountTruth,
+    DescriptionTruth,
+    LabelTruth,
+    NameTruth,
+    Truth,
+)
 
 FILE = "review.jsonl"
 """The verdicts' file, beside a run's `set/`."""
 
 Verdict = Literal["accept", "reject", "correct"]
-_WORDS = {  # what an answer's words are in the truth of its task
-    "classify": "label",
-    "count": "count",
-    "identify": "name",
-    "question": "answer",
-    **dict.fromkeys(("caption", "region", "describe"), "captions"),
-}
 _BOX = re.compile(r"\[box([^\]]*)\]")
 _PHRASE = re.compile(r"<p>(.*?)</p>")
 
@@ -116,40 +118,51 @@ class Review:
             turn = Conversation.from_row(answer).turns[0]
         except FormatError as error:
             raise InstructionError(f"{row.id}: no answer ({error})") from None
-        boxes = [part.boxes.quads.reshape(-1, 8) for part in turn.parts if isinstance(part, Box)]
+        boxes = [part.boxes for part in turn.parts if isinstance(part, Box)]
         words = "".join(part.text for part in turn.parts if isinstance(part, Text)).strip()
         if not boxes and not words:
             raise InstructionError(f"{row.id}: the answer is empty; write one, or reject the row.")
-        truth = dict(row.truth)
-        if "boxes" in truth and any(isinstance(part, Box) for part in row.turns[-1].parts):
-            if not boxes:
-                raise InstructionError(f"{row.id}: the answer has no box; draw one, or reject it.")
-            truth["boxes"] = np.concatenate(boxes).round(3).tolist()
-        if "phrases" in truth:
-            truth["phrases"] = _phrases(row, turn)
-            words = " ".join(_PHRASE.sub(r"\1", words).split())
-        if key := _WORDS.get(row.task):
-            truth[key] = said = self._said(row, key, words)
-            if key == "label":
-                turn = assistant(self.choices[str(said)])
+        if not boxes and any(isinstance(part, Box) for part in row.turns[-1].parts):
+            raise InstructionError(f"{row.id}: the answer has no box; draw one, or reject it.")
+        truth = self._truth(row, turn, words, boxes)
+        if isinstance(truth, LabelTruth):
+            turn = assistant(self.choices[truth.label])
         return replace(row, turns=(*row.turns[:-1], Turn("assistant", turn.parts)), truth=truth)
 
-    def _said(self, row: Conversation, key: str, words: str) -> object:
-        if key == "captions":
-            return [words, *row.truth[key][1:]]
-        if key == "count":
-            if not words.isdecimal():
-                raise InstructionError(f"{row.id}: '{words}' is no count; write a whole number.")
-            return int(words)
-        if key == "label":
-            named = [label for label, answer in self.choices.items() if words in (answer, label)]
-            if not named:
-                raise InstructionError(
-                    f"{row.id}: '{words}' names no class of the set; write one of "
-                    f"{', '.join(sorted(self.choices.values()))}."
-                )
-            return named[0]
-        return words
+    def _truth(self, row: Conversation, turn: Turn, words: str, boxes: Sequence[Boxes]) -> Truth:
+        """The row's truth, made to agree with another answer."""
+        truth = row.truth
+        rows = [quad for several in boxes for quad in several.to_rows()]
+        if isinstance(truth, BoxesTruth):
+            return replace(truth, boxes=Boxes.from_rows(rows))
+        if isinstance(truth, DescriptionTruth):
+            told = " ".join(_PHRASE.sub(r"\1", words).split())
+            captions = (told, *truth.captions[1:])
+            phrases = tuple(_phrases(row, turn))
+            return replace(truth, captions=captions, boxes=Boxes.from_rows(rows), phrases=phrases)
+        if isinstance(truth, CaptionsTruth):
+            return replace(truth, captions=(words, *truth.captions[1:]))
+        if isinstance(truth, NameTruth):
+            return NameTruth(words)
+        if isinstance(truth, AnswerTruth):
+            return replace(truth, answer=words)
+        if isinstance(truth, LabelTruth):
+            return LabelTruth(self._label(row, words))
+        if not isinstance(truth, CountTruth):
+            return truth
+        if not words.isdecimal():
+            raise InstructionError(f"{row.id}: '{words}' is no count; write a whole number.")
+        return replace(truth, count=int(words))
+
+    def _label(self, row: Conversation, words: str) -> str:
+        """The class that an answer names."""
+        for label, answer in self.choices.items():
+            if words in (answer, label):
+                return label
+        raise InstructionError(
+            f"{row.id}: '{words}' names no class of the set; write one of "
+            f"{', '.join(sorted(self.choices.values()))}."
+        )
 
     def close(self) -> None:
         """Close the file."""

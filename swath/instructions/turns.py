@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from swath.instructions.conversation import Conversation, Image, Part, Text, Turn
+from swath.instructions.tasks.truths import OtherTruth
 
 CONVERSE = "converse"
 """Task of a joined row; it is learnt from and never scored."""
@@ -57,15 +58,15 @@ def _joined(rows: Sequence[Conversation], name: str) -> Conversation:
     for row in rows[1:]:
         question, answer = row.turns[-2:]
         turns += [Turn("user", _without_image(question)), answer]
-    truth: dict[str, object] = {}
+    values: dict[str, object] = {}
     for row in rows:
-        truth = {**row.truth, **truth}
+        values = row.truth.to_row() | values
     return replace(
         rows[0],
         id=name,
         task=CONVERSE,
         turns=tuple(turns),
-        truth=truth,
+        truth=OtherTruth(values),
         upright=any(row.upright for row in rows),
     )
 

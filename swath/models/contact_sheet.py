@@ -51,7 +51,11 @@ def contact_sheet(conversations: Sequence[Conversation], recipe: Recipe, path: P
     token = loaded.tokenizer.convert_tokens_to_ids(loaded.family.image_token)
     seen: list[tuple[View, str]] = []
     for one in chosen:
-        before, whole, views = rng.bit_generator.state, one in boxed or "count" in one.truth, []
+        before, whole, views = (
+            rng.bit_generator.state,
+            one in boxed or one.truth.needs_whole_picture,
+            [],
+        )
         for image in one.images:
             rng.bit_generator.state = before  # all frames are turned and cut alike
             views.append(store.augmented(image.path, augment, one.upright, whole, rng))

@@ -21,6 +21,7 @@ from swath.files import Journal
 from swath.imagery.opening import open_scene
 from swath.imagery.rendering import PLAIN
 from swath.instructions.conversation import Box, Conversation, Image, Turn
+from swath.instructions.tasks.truths import truth_kind
 from swath.models.answer_cache import KIND, Contents
 from swath.models.engine import Answer, Progress
 from swath.models.generating.events import growing_text
@@ -30,7 +31,6 @@ from swath.recipe import Remote, Rendering
 LETTERS = "ABCDEFGHIJKLMNOPQRST"
 """Choices that can be weighed: endpoints tell the 20 likeliest tokens."""
 
-_BOXED = ("refer", "ground", "describe")
 _MIDDLE = 0.25, 0.25, 0.75, 0.75
 
 
@@ -178,7 +178,7 @@ class RemoteEngine:
         ]
 
     def _hint(self, question: Conversation) -> str:
-        return self._notation() if question.task in _BOXED else ""
+        return self._notation() if truth_kind(question.task).boxed else ""
 
     def _read(self, text: str, question: Conversation) -> Answer:
         """An answer's words with the boxes they name."""

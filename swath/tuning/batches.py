@@ -16,6 +16,7 @@ from torch import Tensor
 
 from swath.instructions.builder import words_of
 from swath.instructions.conversation import Box, Conversation
+from swath.instructions.tasks.truths import LabelTruth
 from swath.instructions.turns import tasks_in_turn
 from swath.models.encoding import Row, join
 from swath.models.inputs import Inputs
@@ -145,9 +146,8 @@ class Batcher:
         return tasks_in_turn(shuffled)[: self.stage.rows_per_image]
 
     def _weight(self, conversation: Conversation) -> float:
-        if conversation.task != "classify":
-            return 1.0
-        return self._weights.get(conversation.truth["label"], 1.0)
+        truth = conversation.truth
+        return self._weights.get(truth.label, 1.0) if isinstance(truth, LabelTruth) else 1.0
 
     def _scene(self, group: Sequence[Conversation]) -> np.ndarray:
         shares = np.zeros(len(self._place), dtype=np.float32)
@@ -160,7 +160,7 @@ class Batcher:
         present = np.zeros(len(self._words), dtype=np.float32)
         truths = [conversation.truth for conversation in group]
         captions: list[str] = next(
-            (truth["captions"] for truth in truths if "captions" in truth), []
+            (truth.get("captions") for truth in truths if truth.get("captions")), []
         )
         for word in words_of(" ".join(captions)):
             if word in self._words:
@@ -181,7 +181,7 @@ class _Drawn:
 
 def _needs_whole_picture(question: Conversation) -> bool:
     """Whether a count or a box would be wrong if a part of the picture were cut off."""
-    if "count" in question.truth or "boxes" in question.truth:
+    if question.truth.needs_whole_picture:
         return True
     return any(isinstance(part, Box) for part in question.parts)
 

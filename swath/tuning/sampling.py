@@ -13,6 +13,7 @@ import numpy as np
 
 from swath.errors import TuningError
 from swath.instructions.conversation import Conversation
+from swath.instructions.tasks.truths import LabelTruth
 from swath.instructions.tasks.words import TASKS
 from swath.instructions.turns import CONVERSE
 from swath.models.encoding import by_image
@@ -76,8 +77,8 @@ def class_weights(groups: Sequence[Sequence[Conversation]]) -> dict[str, float]:
     counts: Counter[str] = Counter()
     for group in groups:
         for conversation in group:
-            if conversation.task == "classify":
-                counts[conversation.truth["label"]] += 1
+            if isinstance(conversation.truth, LabelTruth):
+                counts[conversation.truth.label] += 1
     return {label: counts.total() / (len(counts) * count) for label, count in counts.items()}
 
 

@@ -4,6 +4,16 @@ from typing import Any
 
 from swath.evaluation.predictions import Prediction
 from swath.instructions.conversation import Conversation, Image, assistant, user
+from swath.instructions.tasks.truths import OtherTruth, Truth, truth_kind, truth_of
+
+
+def truth_from(task: str, facts: dict[str, Any]) -> Truth:
+    """What of some facts the truth of a task holds."""
+    kind = truth_kind(task)
+    if kind is OtherTruth:
+        return truth_of(task, facts)
+    names = kind.__dataclass_fields__.keys()
+    return truth_of(task, {name: value for name, value in facts.items() if name in names})
 
 
 def predicted(number: int, task: str, truth: dict[str, Any], **values: Any) -> Prediction:
@@ -13,7 +23,7 @@ def predicted(number: int, task: str, truth: dict[str, Any], **values: Any) -> P
         id=f"q{number}",
         task=task,
         image=f"/images/{number}.png",
-        truth=truth,
+        truth=truth_from(task, truth),
         **given,
     )
 
@@ -28,4 +38,5 @@ def asked(
 ) -> Conversation:
     picture = Image(f"/images/{name}.png", size_wh)
     turns = (user(picture, f"{task} this?"), assistant("the truth"))
-    return Conversation(id=name, task=task, turns=turns, scene=f"scene of {name}", truth=truth)
+    scene = f"scene of {name}"
+    return Conversation(name, task, turns, scene=scene, truth=truth_from(task, truth))

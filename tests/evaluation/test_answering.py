@@ -28,14 +28,14 @@ def test_the_score_is_the_headline_over_as_many_questions_as_wanted(
     asked = []
 
     def watched(loaded, questions, *rest, **kept):
-        asked.extend(one.truth["label"] for one in questions)
+        asked.extend(one.truth.label for one in questions)
         return answers_of(loaded, questions, *rest, **kept)
 
     monkeypatch.setattr(asking, "answers_of", watched)
     value = stop_score(built, stops(tiny_base, "classify", questions=6), Path("kept"))(tiny)
     assert asked == ["red land", "blue land", "green land"] * 2  # every second of twelve
     right = sum(
-        one.label == one.truth["label"]
+        one.label == one.truth.label
         for one in answers_of(
             tiny,
             [one for one in built.split("train") if one.task == "classify"][::2],

@@ -451,7 +451,7 @@ def counts(check, some, wanted):
         ("no_refusal", [one for one in some if one.count is not None], "_answered"),
     ):
         found = {name: one.value for name, one in counting.measures(kept).items()}
-        truth = np.array([one.truth["count"] for one in kept])
+        truth = np.array([one.truth.count for one in kept])
         off = np.array([one.count or 0 for one in kept]) - truth
         want = wanted[part]
         exact = found["exact"]
@@ -532,12 +532,12 @@ def vqa(file, check):
         ]
         found = modes.measures(mode, some)
         check.same(found["exact_answer"].rows[:, 0], column(cases, name), name)
-        kept = [one for one in some if one.truth["kind"] not in ("count", "area")]
+        kept = [one for one in some if one.truth.kind not in ("count", "area")]
         part = modes.measures(mode, kept)
         wanted = dict(file["expected_corpus"][name])
         kinds = wanted.pop("per_type")
         for kind, want in kinds.items():
-            alone = [one for one in some if one.truth["kind"] == kind]
+            alone = [one for one in some if one.truth.kind == kind]
             check.same(modes.measures(mode, alone)["exact_answer"].value, want, kind)
         assert sorted(kinds) == questions.kinds_of(some)
         ours = {"OA": found["exact_answer"].value, "AA": found["average_answer"].value}

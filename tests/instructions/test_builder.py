@@ -57,7 +57,7 @@ def test_the_card_holds_the_answers_that_close_the_classes(images):
         "classify": {name: name for name in ("blue land", "green land", "red land")}
     }
     asks_json = build(images, Instructions(tasks=["classify"], answer="json"), seed=0)
-    given = {one.truth["label"]: one.text("assistant") for one in asks_json.conversations}
+    given = {one.truth.label: one.text("assistant") for one in asks_json.conversations}
     assert asks_json.choices == {"classify": given}
     assert build(images, Instructions(tasks=["caption"]), seed=0).choices == {}
 

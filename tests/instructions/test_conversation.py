@@ -13,6 +13,7 @@ from swath.instructions.conversation import (
     user,
     write_conversations,
 )
+from swath.instructions.tasks.truths import BoxesTruth
 
 TWO_SHIPS = Boxes.from_hbb([[1, 2, 3, 4], [10.125, 20, 30, 40]])
 
@@ -28,7 +29,7 @@ def where_are_the_ships() -> Conversation:
         ),
         split="train",
         scene="port",
-        truth={"boxes": TWO_SHIPS.quads.reshape(-1, 8).tolist(), "captions": ["a", "b"]},
+        truth=BoxesTruth(TWO_SHIPS, "ship"),
         upright=True,
     )
 

@@ -24,7 +24,7 @@ TOKENS = {"[vqa]", "[caption]", "[grounding]", "[refer]", "[identify]", "[detect
 @pytest.mark.parametrize("style", [name for name, _ in PHRASINGS.items()])
 @pytest.mark.parametrize("task", SLOTS)
 def test_every_wording_has_exactly_the_slots_of_its_task(style, task):
-    wordings = getattr(PHRASINGS.get(style), task)
+    wordings = PHRASINGS.get(style).wordings[task]
     assert wordings and len(set(wordings)) == len(wordings)
     for wording in wordings:
         slots = {field for _, field, _, _ in string.Formatter().parse(wording) if field}
@@ -35,8 +35,8 @@ def test_every_wording_has_exactly_the_slots_of_its_task(style, task):
 def test_varied_begins_with_the_plain_wording_that_tests_ask():
     plain, varied = PHRASINGS.get("plain"), PHRASINGS.get("varied")
     for task in ("classify", "caption", "refer", "count"):
-        assert getattr(varied, task)[0] == getattr(plain, task)[0]
-        assert len(getattr(varied, task)) > 1
+        assert varied.wordings[task][0] == plain.wordings[task][0]
+        assert len(varied.wordings[task]) > 1
 
 
 def test_an_unknown_style_is_answered_with_the_nearest():
@@ -85,29 +85,31 @@ def test_plurals_follow_the_common_rules(one, many):
 
 def test_geochat_keeps_its_published_prompts():
     # conventions of its evaluation scripts; the suffixes stand at the end, word for word
-    one = PHRASINGS.get("geochat")
-    assert one.refer[0].format(phrase="the ship") == (
+    one = PHRASINGS.get("geochat").wordings
+    assert one["refer"][0].format(phrase="the ship") == (
         "[refer] Give me the location of <p> the ship </p>"
     )
-    assert one.identify[0] == "[identify] What is the object present at {box}"
-    assert one.question[0].endswith("\nAnswer the question using a single word or phrase.")
-    assert one.classify[0].endswith(" Answer in one word or a short phrase.")
+    assert one["identify"][0] == "[identify] What is the object present at {box}"
+    assert one["question"][0].endswith("\nAnswer the question using a single word or phrase.")
+    assert one["classify"][0].endswith(" Answer in one word or a short phrase.")
 
 
 def test_every_question_of_skyeyegpt_begins_with_a_token_of_minigpt():
     one = PHRASINGS.get("skyeyegpt")
-    used = {wording.split()[0] for task in SLOTS for wording in getattr(one, task)}
+    used = {wording.split()[0] for task in SLOTS for wording in one.wordings[task]}
     assert used == TOKENS
 
 
 def test_satgpt_asks_without_tokens_or_tags():
     one = PHRASINGS.get("satgpt")
-    wordings = [wording for task in SLOTS for wording in getattr(one, task)]
+    wordings = [wording for task in SLOTS for wording in one.wordings[task]]
     assert not any(mark in wording for wording in wordings for mark in "[]<>")
 
 
 def test_chinese_sets_differ_in_their_wordings():
-    captions = {PHRASINGS.get(f"chinese{kind}").caption for kind in ("", "-short", "-expert")}
+    captions = {
+        PHRASINGS.get(f"chinese{kind}").wordings["caption"] for kind in ("", "-short", "-expert")
+    }
     assert len(captions) == 3
 
 

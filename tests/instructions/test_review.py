@@ -6,6 +6,7 @@ from swath.boxes import Boxes
 from swath.errors import InstructionError
 from swath.instructions.conversation import Box, Text, assistant
 from swath.instructions.review import FILE, Review, digest, parts_of, state, written
+from swath.instructions.tasks.truths import DescriptionTruth
 from swath.instructions.turns import CONVERSE
 from swath.recipe import Instructions
 from tests.making import TASKS, annotated, small_set
@@ -47,8 +48,8 @@ def test_a_corrected_row_says_the_new_answer_and_is_scored_by_it(built, given):
     one = row(built, "caption")
     after = given.give(one, "correct", parts_of("A red square on grey."))
     assert written(after.turns[-1]) == "A red square on grey."
-    assert after.truth["captions"][0] == "A red square on grey."
-    assert after.truth["captions"][1:] == one.truth["captions"][1:]
+    assert after.truth.to_row()["captions"][0] == "A red square on grey."
+    assert after.truth.to_row()["captions"][1:] == one.truth.to_row()["captions"][1:]
     (replayed,) = again(given).replayed([one])
     assert replayed.to_row() == after.to_row()
 
@@ -56,8 +57,8 @@ def test_a_corrected_row_says_the_new_answer_and_is_scored_by_it(built, given):
 def test_corrected_boxes_become_the_truth(built, given):
     one = row(built, "refer")
     after = given.give(one, "correct", parts_of("[box 1 2 11 12]"))
-    assert after.truth["boxes"] == [[1, 2, 11, 2, 11, 12, 1, 12]]
-    assert after.truth["name"] == one.truth["name"]
+    assert after.truth.to_row()["boxes"] == [[1, 2, 11, 2, 11, 12, 1, 12]]
+    assert after.truth.name == one.truth.name
 
 
 def test_a_corrected_class_must_be_one_of_the_set(built, given):
@@ -65,7 +66,7 @@ def test_a_corrected_class_must_be_one_of_the_set(built, given):
     with pytest.raises(InstructionError, match=r"'swamp' names no class.*blue land, green land"):
         given.give(one, "correct", parts_of("swamp"))
     assert given.verdict(one) is None
-    assert given.give(one, "correct", parts_of("green land")).truth["label"] == "green land"
+    assert given.give(one, "correct", parts_of("green land")).truth.label == "green land"
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ def test_a_description_keeps_a_phrase_for_each_of_its_boxes(built, given):
     one = replace(
         row(built, "caption"),
         task="describe",
-        truth={"captions": ["Two fields."], "boxes": [], "phrases": []},
+        truth=DescriptionTruth(("Two fields.",)),
         turns=(
             *row(built, "caption").turns[:-1],
             assistant("<p>two fields</p> ", Box(Boxes.from_hbb([[1, 1, 5, 5], [6, 6, 9, 9]]))),
@@ -147,8 +148,8 @@ def test_a_description_keeps_a_phrase_for_each_of_its_boxes(built, given):
     )
     said = "One <p>field</p> [box 1 1 5 5] and <p>a pond</p> [box 6 6 9 9][box 7 7 9 9]."
     truth = given.give(one, "correct", parts_of(said)).truth
-    assert truth["phrases"] == ["field", "a pond", "a pond"]
-    assert truth["captions"] == ["One field and a pond ."]
+    assert truth.phrases == ("field", "a pond", "a pond")
+    assert truth.captions == ("One field and a pond .",)
     with pytest.raises(InstructionError, match=r"a box without a phrase; write <p>words</p>"):
         given.give(one, "correct", parts_of("[box 1 1 5 5]"))
 

@@ -1,6 +1,7 @@
 from swath.boxes import Boxes
 from swath.instructions.builder import build
 from swath.instructions.conversation import Box, Conversation, Image, assistant, system, user
+from swath.instructions.tasks.truths import BoxesTruth, CountTruth
 from swath.instructions.turns import join_turns
 from swath.recipe import Instructions
 from tests.making import TASKS, annotated
@@ -69,9 +70,12 @@ def test_only_training_rows_of_the_same_image_are_joined():
 def test_a_conversation_is_upright_if_any_part_is_and_keeps_what_parts_are_true():
     boxes = [[0, 0, 1, 0, 1, 1, 0, 1]]
     (one,) = joined(
-        [row("a", "A?", upright=True, truth={"count": 2}), row("b", "B?", truth={"boxes": boxes})]
+        [
+            row("a", "A?", upright=True, truth=CountTruth(2)),
+            row("b", "B?", truth=BoxesTruth(Boxes.from_rows(boxes))),
+        ]
     )
-    assert one.upright and one.truth == {"count": 2, "boxes": boxes}
+    assert one.upright and one.truth.to_row() == {"count": 2, "boxes": boxes}
     (flat,) = joined([row("a", "A?"), row("b", "B?")])
     assert not flat.upright
 

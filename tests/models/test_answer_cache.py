@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from swath.files import Journal
+from swath.instructions.tasks.truths import LabelTruth
 from swath.models.answer_cache import KIND, Contents, RememberingEngine, identity
 from swath.models.engine import LocalEngine
 from swath.models.family import FAMILIES
@@ -95,7 +96,7 @@ def test_another_option_picture_or_model_is_asked_anew(tiny, questions, tmp_path
         return counting.asked
 
     assert asked(questions[:2]) == 2
-    assert asked([replace(questions[0], id="renamed", truth={"label": "x"})]) == 0
+    assert asked([replace(questions[0], id="renamed", truth=LabelTruth("x"))]) == 0
     assert asked(questions[:2], 5) == 2
     rectangle(questions[0].images[0].path, (0, 0, 3, 3))  # another picture of the same name
     assert asked(questions[:2]) == 1

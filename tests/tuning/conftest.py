@@ -16,7 +16,7 @@ def worse(built):
 
     def score(loaded):
         assert not loaded.model.training
-        found = LocalEngine(loaded).score(asked, [[one.truth["label"]] for one in asked])
+        found = LocalEngine(loaded).score(asked, [[one.truth.label] for one in asked])
         return -float(sum(one[0] for one in found))
 
     return score

@@ -98,7 +98,7 @@ def test_one_question_with_directions_keeps_the_picture_upright(batcher, groups,
 def test_scene_and_words_are_targets_of_the_tower(batcher, groups):
     some = batcher(image_loss={"label": 1, "words": 1})
     batch = some([0])
-    label = some.order(0)[0][0].truth["label"]
+    label = some.order(0)[0][0].truth.label
     assert batch["scenes"].tolist() == [[float(one == label) for one in LABELS]]
     # "One red field lies on grey land. A red field is seen."
     assert batch["words"].tolist() == [[1.0, float(label == "red land"), 1.0]]
@@ -149,8 +149,8 @@ def test_the_class_is_a_target_of_rows_that_ask_for_something_else(batcher):
 
 
 def test_balanced_loss_weighs_classify_answers_of_rare_classes_more(tiny, groups, batcher):
-    red = [group for group in groups if group[0].truth["label"] == "red land"]
-    green = [group for group in groups if group[0].truth["label"] == "green land"]
+    red = [group for group in groups if group[0].truth.label == "red land"]
+    green = [group for group in groups if group[0].truth.label == "green land"]
     four = [*red[:3], green[0]]
     some = batcher(groups=four, balance="loss", rows_per_image=9)
     # Three red and one green: 4 / (2 * 3) and 4 / (2 * 1); other tasks weigh 1.

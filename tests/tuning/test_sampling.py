@@ -5,6 +5,7 @@ import pytest
 
 from swath.errors import TuningError
 from swath.instructions.conversation import Conversation, Image, assistant, user
+from swath.instructions.tasks.truths import OtherTruth, truth_of
 from swath.recipe import Stage
 from swath.tuning.sampling import Order, class_weights, groups_for, label_of
 
@@ -12,7 +13,8 @@ from swath.tuning.sampling import Order, class_weights, groups_for, label_of
 def row(image, task, label=None):
     """A conversation of a task about an image that may have a class."""
     turns = (user(Image(f"{image}.png", (8, 8)), "?"), assistant("!"))
-    truth = {"label": label} if label else {}
+    known = {"label": label} if label else {}
+    truth = truth_of(task, known) if task == "classify" else OtherTruth(known)
     return Conversation(f"{image}#{task}", task, turns, split="train", truth=truth)
 
 

@@ -12,6 +12,7 @@ from swath.annotations.tables import first, load, loads, rows_of
 from swath.endpoint import THOUGHT
 from swath.errors import RequestError
 from swath.evaluation.external.spreadsheets import sheet_rows
+from swath.evaluation.predictions import Prediction
 from swath.evaluation.suites.items import words
 
 IDS = ("custom_id", "question_id", "qid", "id", "index")
@@ -37,6 +38,7 @@ class Given:
         failed: why there is no answer.
         no_number: NaN or Infinity stands where the answer should.
         fields: all that the row holds, names in lower case.
+        own: the prediction of swath's that the row is.
     """
 
     text: str
@@ -48,6 +50,7 @@ class Given:
     failed: str = ""
     no_number: bool = False
     fields: dict[str, Any] = field(default_factory=dict)
+    own: Prediction | None = None
 
 
 def read_answers(path: Path) -> tuple[str, list[Given]]:
@@ -94,7 +97,7 @@ def _read_rows(path: Path, rows: list[Any]) -> tuple[str, list[Given]]:
     if broken:
         raise RequestError(f"{path}: {broken} of {len(rows)} rows are no objects; correct them.")
     if rows and rows[0].get("kind") == "predictions" and "format" in rows[0]:
-        return "swath predictions", [_prediction(path, row) for row in rows[1:]]
+        return "swath predictions", [_prediction(row) for row in rows[1:]]
     rows = [{str(name).lower(): value for name, value in row.items()} for row in rows]
     names = [name for name in TEXTS if any(name in row for row in rows)]
     if not names:
@@ -165,20 +168,11 @@ def _truth(fields: dict[str, Any], names: Sequence[str]) -> Any:
     return [str(fields[name]) for name in captions] or first(fields, names)
 
 
-def _prediction(path: Path, row: dict[str, Any]) -> Given:
-    """A row of swath's own predictions."""
-    try:
-        truth = row["truth"]
-        values = [truth.get(name) for name in ("label", "captions", "boxes", "count", "answer")]
-        known = next((value for value in values if value is not None), truth.get("name"))
-        return Given(
-            row["answer"], row["id"], row["image"], row["question"], known,
-            truth.get("kind") or "", fields=row,
-        )  # fmt: skip
-    except (KeyError, AttributeError) as error:
-        raise RequestError(
-            f"{path}: a row of predictions lacks {error}; write them anew."
-        ) from None
+def _prediction(row: dict[str, Any]) -> Given:
+    """A row of swath's own predictions, which has been read already."""
+    own = Prediction.from_row(row)
+    kind = own.truth.get("kind") or ""
+    return Given(own.answer, own.id, own.image, own.question, own.truth, kind, own=own)
 
 
 def _batched(row: dict[str, Any]) -> Given:

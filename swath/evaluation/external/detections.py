@@ -29,13 +29,14 @@ from swath.evaluation.metrics.base import Score
 from swath.evaluation.metrics.detection import Objects
 from swath.evaluation.metrics.grounding import THRESHOLD
 from swath.evaluation.predicting import read as read_answer
-from swath.evaluation.predicting import unanswered
-from swath.evaluation.predictions import Prediction
+from swath.evaluation.predictions import Prediction, unanswered
 from swath.evaluation.reading import Labels, letters
 from swath.evaluation.suites.items import Item, conversations
 from swath.evaluation.suites.picture_layouts import of_images
 from swath.evaluation.suites.running import Asked
 from swath.evaluation.suites.table import Suite
+from swath.instructions.tasks.base import Fact
+from swath.instructions.tasks.truths import BoxesTruth
 
 COCO, DOTA = "COCO results", "DOTA results"
 _TASK1 = "Task1_"
@@ -358,9 +359,8 @@ def _answered(
     """
     items = list(of_images(truth.images, suite))
     for image in truth.images:
-        absent = {"boxes": [], "name": ""}
-        phrase = {"phrase": "anything else"}
-        items.append(Item(f"{image.id}#absent", (image.path,), absent, phrase, None, image.size_wh))
+        absent = Fact(BoxesTruth(Boxes.empty(), ""), {"phrase": "anything else"})
+        items.append(Item(f"{image.id}#absent", (image.path,), absent, image.size_wh))
     asked = Asked(suite, conversations(suite, items, suite.prompt), [], [], suite.prompt)
     boxes: dict[tuple[str, str], list[Detection]] = defaultdict(list)
     crowds = _crowds(truth)
@@ -372,7 +372,7 @@ def _answered(
     predictions = []
     for conversation in asked.conversations:
         blank = unanswered(conversation)
-        detections = boxes.get((blank.image, blank.truth["name"]), [])
+        detections = boxes.get((blank.image, blank.truth.get("name")), [])
         detections = sorted(detections, key=lambda box: -box.score)
         quads = np.array([box.quad for box in detections])
         words = f"{len(detections)} boxes"

@@ -14,12 +14,13 @@ from swath.dialect import DIALECTS, IN_PIXELS, recognised
 from swath.errors import EvaluationError, RequestError
 from swath.evaluation.external.answer_files import Given
 from swath.evaluation.external.stated_truths import AS_STATED, GRID_PX, plain_name
-from swath.evaluation.predicting import read, unanswered
-from swath.evaluation.predictions import Prediction
+from swath.evaluation.predicting import read
+from swath.evaluation.predictions import READING, Prediction, unanswered
 from swath.evaluation.reading import Labels, Names, letters
 from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.suites.running import Asked
 from swath.instructions.conversation import Conversation
+from swath.instructions.tasks.truths import AnswerTruth, CountTruth, LabelTruth
 
 MISSING = "missing"
 FAILED = "failed"
@@ -27,8 +28,6 @@ SEVERAL_ANSWERS = "several answers"
 TOO_LONG = "too long"
 LONGEST_ANSWER = 100_000
 """Signs of an answer; a longer one, of a model that was not stopped, is unreadable."""
-
-_TRUTHS = ("label", "answer", "count")
 
 
 @dataclass(frozen=True)
@@ -112,21 +111,43 @@ def match(asked: Asked, given: Sequence[Given], dialect: str | None = None) -> M
             matched.too_long.append(conversation.id)
             blank = replace(blank, answer=texts[0][:1000], problem=TOO_LONG)
         else:
-            boxes = _boxes(texts[0], conversation, notation)
+            own = answered[0].own
+            if own and own.boxes:
+                boxes: Boxes | None = Boxes.from_rows(own.boxes)
+            else:
+                boxes = _boxes(texts[0], conversation, notation)
             if answered[0].no_number:
                 matched.no_number.append(conversation.id)
             if boxes is not None and _beyond(boxes, conversation.images[0].size_wh):
                 matched.outside.append(conversation.id)
             blank = read(conversation, texts[0], boxes, labels, objects)
+            blank = _as_before(blank, own) if own else blank
         matched.predictions.append(blank)
     return matched
+
+
+def _as_before(again: Prediction, own: Prediction) -> Prediction:
+    """A prediction of swath's that is read again, with what its words do not tell."""
+    if own.unreadable and own.problem not in READING:
+        again = replace(again, label=None, count=None, boxes=None, problem=own.problem)
+    return replace(
+        again,
+        closed=own.closed,
+        confidence=own.confidence,
+        clip=own.clip,
+        asked=again.asked or own.asked,
+    )
 
 
 def _notation(asked: Asked, given: Sequence[Given], dialect: str | None) -> str:
     """The notation of the answers' boxes, "" where a task has none."""
     if not SCORED.get(asked.suite.task).boxes:
         return ""
-    notation = dialect or recognised(answer.text for answer in given)
+    read_before = [bool(answer.own and answer.own.boxes) for answer in given]
+    if all(read_before):
+        return ""
+    texts = [row.text for row, known in zip(given, read_before, strict=True) if not known]
+    notation = dialect or recognised(texts)
     sizes = {conversation.images[0].size_wh for conversation in asked.conversations}
     if notation in IN_PIXELS and asked.prompt == AS_STATED and GRID_PX in sizes:
         raise RequestError(
@@ -241,8 +262,8 @@ def _running(asked: Asked, given: Sequence[Given]) -> bool:
     if not any(names):
         return True
     counted = any(names == [str(n + start) for n in range(len(names))] for start in (0, 1))
-    known = asked.conversations[0].truth.keys() & set(_TRUTHS)
-    return counted and bool(known) and all(isinstance(row.truth, str) for row in given)
+    stated = all(isinstance(row.truth, str) for row in given)
+    return counted and stated and bool(_plain_truth(asked.conversations[0]))
 
 
 def _check_order(asked: Asked, given: Sequence[Given], questions: _Names, rows: _Names) -> None:
@@ -252,8 +273,8 @@ def _check_order(asked: Asked, given: Sequence[Given], questions: _Names, rows: 
     for place, (question, row) in enumerate(zip(asked.conversations, given, strict=True)):
         ours = ""
         theirs = ""
-        truth = next((str(question.truth[key]) for key in _TRUTHS if key in question.truth), "")
-        captions = [letters(text) for text in question.truth.get("captions", ())]
+        truth = _plain_truth(question)
+        captions = [letters(text) for text in question.truth.get("captions") or ()]
         if isinstance(row.truth, str) and truth and letters(row.truth) != letters(truth):
             ours, theirs = f"'{truth}'", f"states the truth '{row.truth}'"
         elif isinstance(row.truth, str) and captions and letters(row.truth) not in captions:
@@ -268,6 +289,14 @@ def _check_order(asked: Asked, given: Sequence[Given], questions: _Names, rows: 
                 f"{place + 1} {ours}: the file is in another order. Score it by the truths it "
                 f"states, without --data."
             )
+
+
+def _plain_truth(question: Conversation) -> str:
+    """The truth that a row may state in a word: a class, an answer or a count."""
+    truth = question.truth
+    if not isinstance(truth, LabelTruth | AnswerTruth | CountTruth):
+        return ""
+    return SCORED.get(question.task).texts(truth)[0]
 
 
 def _first_line(text: str) -> str:

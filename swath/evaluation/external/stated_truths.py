@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,10 @@ from swath.annotations.finding_pictures import is_picture
 from swath.errors import RequestError
 from swath.evaluation.external.answer_files import KINDS, Given
 from swath.evaluation.scored_tasks import SCORED
-from swath.evaluation.suites.items import Item, conversations, stated_truth, words
+from swath.evaluation.suites.items import Item, conversations, stated_truth, vocabulary, words
 from swath.evaluation.suites.running import Asked
 from swath.evaluation.suites.table import Suite
+from swath.instructions.tasks.base import Fact
 
 AS_STATED = "as the answer file says"
 GRID_PX = (100, 100)
@@ -50,20 +50,26 @@ def from_file(suite: Suite, given: Sequence[Given]) -> tuple[Asked, list[Given]]
             raise RequestError(
                 f"{where} states no truth; say where the data of {suite.name} is with --data."
             )
-        truth = stated_truth(suite.task, answer.truth, size, where, answer.kind)
+        truth = answer.truth
+        if answer.own is None:
+            truth = stated_truth(suite.task, truth, size, where, answer.kind)
         phrases = {"question": answer.question, "phrase": answer.question}
-        items[name] = Item(name, (answer.image or name,), truth, phrases, None, size)
-    truths = [item.truth for item in items.values()]
-    labels = {truth["label"] for truth in truths if "label" in truth}
-    labels |= {label for truth in truths for label in truth.get("labels", ())}
-    objects = {truth["name"] for truth in truths if "name" in truth}
-    asked = conversations(suite, list(items.values()), "{question}", sorted(labels))
+        scene = answer.own.scene if answer.own else ""
+        items[name] = Item(name, (answer.image or name,), Fact(truth, phrases), size, scene)
+    labels, objects = vocabulary(item.fact.truth for item in items.values())
+    if read := {answer.own.label for answer in answers if answer.own and answer.own.label}:
+        by_name = SCORED.get(suite.task).by_name  # what was read was among those that may be
+        labels, objects = (labels, sorted(read.union(objects))) if by_name else (
+            sorted(read.union(labels)), objects)  # fmt: skip
+    asked = conversations(suite, list(items.values()), "{question}", labels)
     rows = [replace(answer, id=name) for answer, name in zip(answers, names, strict=True)]
-    return Asked(suite, asked, sorted(labels), sorted(objects), AS_STATED), rows
+    return Asked(suite, asked, labels, objects, AS_STATED), rows
 
 
 def _admits(suite: Suite, answer: Given) -> bool:
-    """Whether a row is of the suite's kinds, as far as it says."""
+    """Whether a row is of the suite's task and kinds, as far as it says."""
+    if answer.own and answer.own.task != suite.task:
+        return False
     kinds = suite.options.get("kinds")
     if kinds and answer.kind and answer.kind not in kinds:
         return False
@@ -87,7 +93,8 @@ def _names_of(answers: Sequence[Given]) -> list[str]:
     names = []
     for number, answer in enumerate(answers):
         name = answer.id or answer.image or f"{number}"
-        question = (answer.image, answer.question, words(answer.truth))
+        truth = answer.truth.to_row() if answer.own else answer.truth
+        question = (answer.image, answer.question, words(truth))
         known = questions[plain_name(name)]
         place = known.setdefault(question, len(known))
         names.append(f"{name}#{place}" if place else name)
@@ -101,13 +108,14 @@ def _sizes(suite: Suite, answers: Sequence[Given]) -> list[tuple[int, int]]:
     in_pixels = False
     for number, answer in enumerate(answers, 1):
         where = f"answer {number} ('{answer.id}')"
-        in_pixels = in_pixels or _beyond_grid(suite.task, answer.truth, where)
+        in_pixels = in_pixels or (
+            answer.own is None and _beyond_grid(suite.task, answer.truth, where)
+        )
     sizes = []
     for number, answer in enumerate(answers, 1):
         size = GRID_PX
-        if "size_wh" in answer.fields:  # swath's own predictions
-            width, height = answer.fields["size_wh"]
-            size = (int(width), int(height))
+        if answer.own:
+            size = answer.own.size_wh
         elif in_pixels:
             sides = suite.options.get("sizes", {})
             side = sides.get(answer.fields.get("dataset"), suite.options.get("size_px"))
@@ -125,10 +133,10 @@ def _beyond_grid(task: str, truth: Any, where: str) -> bool:
     """Whether the corners of a true box cannot lie on a grid of 0 to 100."""
     if truth is None:
         return False
-    corners = stated_truth(task, truth, GRID_PX, where)["boxes"]
+    boxes = stated_truth(task, truth, GRID_PX, where).get("boxes")
     # Those of a turned box in words may lie outside: they are those before it is turned.
     most = 150 if isinstance(truth, str) else 105
-    return max(chain.from_iterable(corners), default=0) > most
+    return bool(boxes.quads.max(initial=0) > most)
 
 
 def plain_name(name: str) -> str:

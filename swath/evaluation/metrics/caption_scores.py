@@ -34,7 +34,7 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
         predictions: of task "caption" or "region".
     """
     answers = [tokenise(one.answer) for one in predictions]
-    references = [[tokenise(text) for text in one.truth["captions"]] for one in predictions]
+    references = references_of(predictions)
     scenes = tuple(one.scene for one in predictions)
     some = Sentences.of(answers, references)
     measured = {
@@ -48,9 +48,17 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
         measured["ref_clip_score"] = mean_of([one["ref"] for one in seen], scenes)
     classed = [one for one in predictions if one.truth.get("label")]
     if classed:
-        named = [names_class(one.answer, one.truth["label"]) for one in classed]
+        named = [names_class(one.answer, one.truth.get("label")) for one in classed]
         measured["names_class"] = share_of(named, [one.scene for one in classed])
     return measured
+
+
+def references_of(predictions: Sequence[Prediction]) -> list[list[str]]:
+    """The true captions of each prediction, tokenised."""
+    references = []
+    for prediction in predictions:
+        references.append([tokenise(caption) for caption in prediction.truth.get("captions")])
+    return references
 
 
 def described(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:

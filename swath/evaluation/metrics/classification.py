@@ -12,6 +12,7 @@ from swath.errors import EvaluationError
 from swath.evaluation.metrics.base import Measure, ratio_of, share, share_of
 from swath.evaluation.metrics.statistics import calibration, calibration_error
 from swath.evaluation.predictions import NOT_A_LABEL, Prediction
+from swath.instructions.tasks.truths import LabelTruth, NameTruth
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[s
         EvaluationError: no prediction, or a true class outside the labels.
     """
     scenes = tuple(one.scene for one in predictions)
-    right = np.array([one.label == one.truth["label"] for one in predictions], dtype=bool)
+    right = np.array([one.label == one.true(LabelTruth).label for one in predictions], dtype=bool)
     found = {
         "accuracy": share_of(right, scenes),
         "macro_f1": ratio_of(_f1_rows(predictions, labels), _macro_f1, scenes),
@@ -56,7 +57,9 @@ def identified(predictions: Sequence[Prediction], labels: Sequence[str] = ()) ->
     """
     scenes = tuple(one.scene for one in predictions)
     return {
-        "accuracy": share_of([one.label == one.truth["name"] for one in predictions], scenes),
+        "accuracy": share_of(
+            [one.label == one.true(NameTruth).name for one in predictions], scenes
+        ),
         "outside_labels": share_of([one.problem == NOT_A_LABEL for one in predictions], scenes),
     }
 
@@ -98,7 +101,7 @@ def _f1_rows(predictions: Sequence[Prediction], labels: Sequence[str]) -> NDArra
         row[2, true] = 1
         if one.label in places:
             row[1, places[one.label]] = 1
-            row[0, true] = one.label == one.truth["label"]
+            row[0, true] = one.label == one.true(LabelTruth).label
     return rows.reshape(len(predictions), -1)
 
 
@@ -109,7 +112,7 @@ def _macro_f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _place(prediction: Prediction, places: dict[str, int]) -> int:
-    label = prediction.truth["label"]
+    label = prediction.true(LabelTruth).label
     if label not in places:
         raise EvaluationError(
             f"{prediction.id}: its true class '{label}' is not among the {len(places)} labels; "

@@ -93,7 +93,7 @@ def with_clip(
         folder,
         [one.image for one in chosen],
         [one.answer for one in chosen],
-        [one.truth["captions"] for one in chosen],
+        [one.truth.get("captions") for one in chosen],
         open_image=partial(rendered, rendering=rendering or Rendering(), longest=LONGEST_PX),
     )
     by = Path(folder).resolve().name

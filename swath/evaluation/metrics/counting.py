@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from swath.evaluation.metrics.base import Measure, mean_of, share_of
 from swath.evaluation.predictions import Prediction
+from swath.instructions.tasks.truths import CountTruth
 
 
 def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
@@ -22,7 +23,7 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
     """
     scenes = tuple(one.scene for one in predictions)
     truth = _true_counts(predictions)
-    errors = np.array([count_error(one.count, one.truth["count"]) for one in predictions])
+    errors = np.array([count_error(one.count, true_count(one)) for one in predictions])
     sums = np.stack([errors**2, truth, truth**2, np.ones(len(truth))], axis=1)  # (n, 4)
     measured = {
         "mae": mean_of(np.abs(errors), scenes),
@@ -72,7 +73,12 @@ def _vleo_errors(predictions: Sequence[Prediction]) -> dict[str, Measure]:
 
 
 def _true_counts(predictions: Sequence[Prediction]) -> NDArray[np.float64]:
-    return np.array([prediction.truth["count"] for prediction in predictions], dtype=np.float64)
+    return np.array([true_count(prediction) for prediction in predictions], dtype=np.float64)
+
+
+def true_count(prediction: Prediction) -> int:
+    """The true count of a prediction."""
+    return prediction.true(CountTruth).count
 
 
 def _products(one: NDArray[np.float64], two: NDArray[np.float64]) -> NDArray[np.float64]:

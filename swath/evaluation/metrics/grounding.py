@@ -11,6 +11,7 @@ from swath.boxes import Boxes, iou, iou_hbb
 from swath.evaluation.metrics import matching
 from swath.evaluation.metrics.base import Formula, Measure, mean_of, ratio_of, share, share_of
 from swath.evaluation.predictions import Prediction
+from swath.instructions.tasks.truths import BoxesTruth
 
 THRESHOLD = 0.5
 """Least IoU that counts as found; a tie counts (>=), as in VRSBench and TransVG."""
@@ -60,7 +61,7 @@ def hits(predictions: Sequence[Prediction]) -> NDArray[np.float64]:
     rows = np.zeros((len(predictions), 5))
     for row, one in zip(rows, predictions, strict=True):
         answered = Boxes.from_rows(one.boxes or [])
-        truth = Boxes.from_rows(one.truth.get("boxes") or [])
+        truth = one.truth.get("boxes") or Boxes.empty()
         oriented = matching.overlaps(answered, truth)
         row[0] = matching.greedy(oriented, THRESHOLD)
         row[1] = matching.most(oriented, THRESHOLD)
@@ -82,7 +83,8 @@ def overlaps(
     rows = [row for row, one in enumerate(predictions) if one.boxes]
     if rows:
         answered = Boxes.from_rows([(predictions[row].boxes or [])[0] for row in rows])
-        truth = Boxes.from_rows([predictions[row].truth["boxes"][0] for row in rows])
+        truths = [predictions[row].true(BoxesTruth).boxes.quads[:1] for row in rows]
+        truth = Boxes(np.concatenate(truths))
         oriented[rows], upright[rows] = iou(answered, truth), iou_hbb(answered, truth)
     return oriented, upright
 

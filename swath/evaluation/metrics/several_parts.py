@@ -13,6 +13,7 @@ from swath.evaluation.metrics.grounding import f1
 from swath.evaluation.papers.reading_rules import DAMAGE, strict_damage
 from swath.evaluation.predictions import Prediction
 from swath.evaluation.reading import letters
+from swath.instructions.tasks.truths import DamageTruth, LabelsTruth
 
 _MARK = re.compile(r"^\s*(?:\d+[.)]|[-*•])\s*|^\s*and\s+")
 
@@ -50,7 +51,7 @@ def classes(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> di
     scenes = tuple(one.scene for one in predictions)
     rows, exact = np.zeros((len(predictions), 3)), []  # right, named, true
     for row, one in zip(rows, predictions, strict=True):
-        truth = set(one.truth["labels"])
+        truth = set(one.true(LabelsTruth).labels)
         found, others = classes_named(one.answer, labels or sorted(truth))
         row[:] = len(found & truth), len(found) + others, len(truth)
         exact.append(found == truth and not others)
@@ -67,7 +68,7 @@ def damage(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dic
     errors = []
     exact = []
     for prediction in predictions:
-        truth = prediction.truth["counts"]
+        truth = prediction.true(DamageTruth).counts
         counts = strict_damage(prediction.answer) or {}
         off = [count_error(counts.get(field), truth[field]) for field in DAMAGE]
         errors.append(np.mean(np.abs(off)))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from swath.evaluation.metrics.base import Measure, mean_of, ratio_of, share, share_of
 from swath.evaluation.predictions import Prediction
 from swath.evaluation.reading import numbers_as_digits, read_count
+from swath.instructions.tasks.truths import AnswerTruth
 
 _ARTICLES = {"a", "an", "the"}
 
@@ -52,13 +53,13 @@ def shares(
 
 def exact(prediction: Prediction) -> bool:
     """Whether answer and truth are the same words, both `normalised`."""
-    wanted = normalised(str(prediction.truth["answer"]))
+    wanted = normalised(prediction.true(AnswerTruth).answer)
     return normalised(prediction.answer) == wanted and not prediction.unreadable
 
 
 def lenient(prediction: Prediction) -> bool:
     """Whether an answer is exact, or begins with the true yes or no, or names the true number."""
-    truth, answer = normalised(str(prediction.truth["answer"])), normalised(prediction.answer)
+    truth, answer = normalised(prediction.true(AnswerTruth).answer), normalised(prediction.answer)
     if truth in ("yes", "no"):
         return answer.split(" ")[0] == truth
     if truth.isdecimal():
@@ -93,7 +94,7 @@ def per_kind(predictions: Sequence[Prediction]) -> dict[str, tuple[float, int]]:
 
 
 def _kind(prediction: Prediction) -> str:
-    return str(prediction.truth.get("kind") or "other")
+    return prediction.true(AnswerTruth).kind or "other"
 
 
 def _average(sums: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +20,17 @@ from swath.evaluation.metrics import (
 )
 from swath.evaluation.metrics import short_answers as questions
 from swath.evaluation.metrics.base import Measure, mean_of, ratio_of, share, share_of
+from swath.evaluation.metrics.caption_scores import references_of
 from swath.evaluation.metrics.ptb import tokenise
 from swath.evaluation.papers import reading_rules as rules
 from swath.evaluation.predictions import NOT_A_LABEL, UNPARSABLE, Prediction
+from swath.instructions.tasks.truths import (
+    AnswerTruth,
+    BoxesTruth,
+    CaptionsTruth,
+    CountTruth,
+    DamageTruth,
+)
 
 Predictions = Sequence[Prediction]
 Measures = dict[str, Measure]
@@ -88,7 +95,7 @@ def same(
     """Answers that equal the truth once both are written one way."""
     right = []
     for prediction in predictions:
-        truth = of_truth(str(prediction.truth[key]))
+        truth = of_truth(str(prediction.truth.get(key)))
         right.append(normal(prediction.answer) == truth)
     if key == "label":
         return {"accuracy": share_of(right, _scenes(predictions))}
@@ -99,7 +106,7 @@ def earthdial_words(predictions: Predictions, labels: Sequence[str] = ()) -> Mea
     """EarthDial's accuracy: the share of the truth's tokens that an answer has."""
     recalls = []
     for prediction in predictions:
-        truth = str(prediction.truth["answer"])
+        truth = prediction.true(AnswerTruth).answer
         recalls.append(rules.earthdial_recall(prediction.answer, truth))
     return questions.shares(predictions, recalls)
 
@@ -195,7 +202,7 @@ def _moved(
     for prediction in predictions:
         answers = move(_answered_boxes(prediction), prediction.size_wh)
         truths = move(_true_boxes(prediction), prediction.size_wh)
-        truth = {**prediction.truth, "boxes": truths.to_rows(None)}
+        truth = replace(prediction.true(BoxesTruth), boxes=truths)
         boxes = answers.to_rows(None) or None
         moved.append(replace(prediction, boxes=boxes, truth=truth))
     return moved
@@ -234,7 +241,7 @@ def _objects(predictions: Predictions, boxes: Sequence[Boxes]) -> detection.Obje
     names: list[str] = []
     for number, (prediction, several) in enumerate(zip(predictions, boxes, strict=True)):
         images += [f"{number:09}"] * len(several)
-        names += [str(prediction.truth.get("name", ""))] * len(several)
+        names += [prediction.true(BoxesTruth).name or ""] * len(several)
     quads = np.concatenate([np.zeros((0, 4, 2)), *(several.quads for several in boxes)])
     return detection.Objects(images, names, Boxes(quads))
 
@@ -264,7 +271,7 @@ def counts_by_field(
     for field in rules.DAMAGE:
         fields[field] = []
         for prediction, answer in zip(predictions, read, strict=True):
-            truth: dict[str, Any] = {"count": prediction.truth["counts"][field]}
+            truth = CountTruth(prediction.true(DamageTruth).counts[field])
             count = None if answer is None else answer.get(field, 0)
             fields[field].append(replace(prediction, truth=truth, count=count))
     return fields
@@ -273,10 +280,7 @@ def counts_by_field(
 def with_meteor(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
     """METEOR 1.5 by its own Java program."""
     answers = [tokenise(prediction.answer) for prediction in predictions]
-    references = []
-    for prediction in predictions:
-        references.append([tokenise(caption) for caption in prediction.truth["captions"]])
-    rows = meteor.meteor_rows(meteor.lines(answers, references))
+    rows = meteor.meteor_rows(meteor.lines(answers, references_of(predictions)))
     return {"meteor": Measure(rows, meteor.meteor, _scenes(predictions))}
 
 
@@ -289,7 +293,7 @@ def levir_change(predictions: Predictions, labels: Sequence[str] = ()) -> Measur
     answered: dict[str, list[bool]] = {"change_acc": [], "no_change_acc": []}
     scenes: dict[str, list[str]] = {"change_acc": [], "no_change_acc": []}
     for prediction in predictions:
-        captions = prediction.truth["captions"]
+        captions = prediction.true(CaptionsTruth).captions
         if len(captions) < 2:
             raise EvaluationError(
                 f"{prediction.id}: LEVIR-CC's rule reads the second reference; leave it out."
@@ -315,8 +319,8 @@ def _answered_boxes(prediction: Prediction) -> Boxes:
 
 
 def _true_boxes(prediction: Prediction) -> Boxes:
-    return Boxes.from_rows(prediction.truth["boxes"])
+    return prediction.true(BoxesTruth).boxes
 
 
 def _first_box(prediction: Prediction) -> Boxes:
-    return Boxes.from_rows(prediction.truth["boxes"][:1])
+    return _true_boxes(prediction)[:1]

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from swath.boxes import Boxes
 from swath.errors import SwathError
 from swath.evaluation.predictions import Prediction
 from swath.evaluation.report.charts import Series
 from swath.evaluation.scored_tasks import SCORED, failed, goodness
 from swath.imagery.opening import open_scene
 from swath.imagery.picture import open_image
+from swath.instructions.tasks.truths import BoxesTruth, Truth
 from swath.recipe import Rendering
 
 OpenImage = Callable[[str], Image.Image]
@@ -91,7 +93,7 @@ class Gallery:
         for series, answer in answers:
             style = "answered" if series is answers[-1][0] else "earlier"
             boxes += [(style, quad) for quad in answer.prediction.boxes or []]
-        boxes += [("true", quad) for quad in last.truth.get("boxes", [])]
+        boxes += [("true", quad) for quad in (last.truth.get("boxes") or Boxes.empty()).to_rows()]
         boxes += [("asked", quad) for quad in last.asked or []]
         return {
             "id": last.id,
@@ -139,12 +141,13 @@ def rendered(path: str, rendering: Rendering, longest: int = 2 * _THUMBNAIL_PX) 
     return Image.fromarray(scene.read_rgb(size_wh=(width, height), rendering=rendering))
 
 
-def _truth(truth: Mapping[str, Any], task: str) -> str:
+def _truth(truth: Truth, task: str) -> str:
     row = SCORED.get(task)
-    value = truth[row.truth]
-    if row.boxes == "alone":
-        return "solid box" if len(value) == 1 else f"{len(value)} solid boxes"
-    return str(value[0] if row.by_degree else value)
+    if isinstance(truth, BoxesTruth):
+        count = len(truth.boxes)
+        return "solid box" if count == 1 else f"{count} solid boxes"
+    texts = row.texts(truth)
+    return texts[0] if row.by_degree else ", ".join(texts)
 
 
 def _words(prediction: Prediction) -> str:
@@ -159,9 +162,9 @@ def _notes(answer: Judged) -> list[str]:
     notes = [prediction.problem] if prediction.problem else []
     if prediction.confidence is not None:
         notes.append(f"{100 * prediction.confidence:.0f} % sure")
-    if SCORED.get(prediction.task).boxes == "alone" and prediction.boxes:
-        measure = "IoU" if prediction.task == "refer" else "F1"
-        notes.append(f"{measure} {answer.goodness:.2f}")
+    overlap = SCORED.get(prediction.task).overlap
+    if overlap and prediction.boxes:
+        notes.append(f"{overlap} {answer.goodness:.2f}")
     return notes
 
 

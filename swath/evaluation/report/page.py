@@ -301,9 +301,10 @@ def _by_class(report: Report) -> Section:
     """F1 and confusion of each class; nothing where no class was asked for."""
     labels = report.labels
     classified = [
-        (series, run.tasks["classify"])
+        (series, predictions)
         for series, run in _named(report.runs)
-        if "classify" in run.tasks
+        for task, predictions in run.tasks.items()
+        if SCORED.get(task).by_class
     ]
     if not classified or not labels:
         return {}

@@ -172,10 +172,10 @@ class Record:
             if task in self.slices[run.name]:
                 parts = rows_of(self.slices[run.name][task])
                 rows[task]["slices"] = {"metric": SCORED.get(task).slice_metric, **parts}
+            if SCORED.get(task).by_class and self.labels:
+                rows[task] |= by_class(run.tasks[task], self.labels)
             if task in self.certain[run.name]:
                 rows[task]["certainty"] = self.certain[run.name][task].to_row()
-        if "classify" in rows and self.labels:
-            rows["classify"] |= by_class(run.tasks["classify"], self.labels)
         return {"tasks": rows, "seconds_of_tuning": run.seconds}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from swath.evaluation.metrics.base import METRICS
-from swath.evaluation.metrics.short_answers import per_kind
 from swath.evaluation.report.charts import Series
 from swath.evaluation.report.numbers import shown
 from swath.evaluation.scored_tasks import SCORED
@@ -108,7 +107,6 @@ def _own(result: Result) -> dict[str, str]:
     """The result's own values by metric, and of questions by their kind."""
     scores = result.scores[result.suite.task]
     values = {name: shown(score.value, METRICS[name]) for name, score in scores.items()}
-    if result.suite.task == "question":
-        for kind, (share, _) in per_kind(result.predictions).items():
-            values[kind] = f"{100 * share:.1f}"
+    for kind, (share, _) in SCORED.get(result.suite.task).per_kind(result.predictions).items():
+        values[kind] = f"{100 * share:.1f}"
     return values

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,27 @@ from swath.annotations.parsing import boxes_of
 from swath.boxes import Boxes
 from swath.errors import AnnotationError, ImageryError
 from swath.evaluation.papers.reading_rules import DAMAGE, strict_damage
-from swath.evaluation.predictions import DECIMALS
 from swath.evaluation.reading import read_count
 from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.suites.table import Suite
 from swath.imagery.opening import open_scene
 from swath.imagery.video import frames_of
-from swath.instructions.conversation import Box, Conversation, Image, Part, Text, user
+from swath.instructions.conversation import Conversation, Image, Part, user
 from swath.instructions.language import spoken
+from swath.instructions.tasks.base import Fact, filled
+from swath.instructions.tasks.pairs import damage_text
+from swath.instructions.tasks.truths import (
+    AnswerTruth,
+    BoxesTruth,
+    CaptionsTruth,
+    CountTruth,
+    DamageTruth,
+    LabelsTruth,
+    LabelTruth,
+    NameTruth,
+    Truth,
+    truth_kind,
+)
 from swath.registry import Registry
 
 
@@ -34,18 +48,16 @@ class Item:
         id: as the benchmark numbers it, unique in the suite.
         images: paths of its pictures, in order of time; they may be absent where only answers
             are scored.
-        truth: what its task is scored against, boxes in pixels.
-        words: what fills the prompt's places: `phrase`, `names`, `question`.
-        asked: boxes in the question, pixels.
+        fact: what is asked, with its truth.
         size_wh: of the pictures in pixels where the annotations say it.
+        scene: questions of one scene are resampled together; "" for the (first) picture.
     """
 
     id: str
     images: tuple[str, ...]
-    truth: dict[str, Any]
-    words: dict[str, str] = field(default_factory=dict)
-    asked: Boxes | None = None
+    fact: Fact[Any]
     size_wh: tuple[int, int] = UNMEASURED
+    scene: str = ""
 
 
 _PLACE = re.compile(r"\{(\w+)\}")
@@ -92,36 +104,31 @@ def conversations(
     """
     names = [spoken(label) for label in labels]
     listed = ("; " if any("," in name for name in names) else ", ").join(names)
-    seen: set[str] = set()
-    made = []
+    twice = [id for id, times in Counter(item.id for item in items).items() if times > 1]
+    if twice:
+        raise AnnotationError(f"{suite.name}: two questions of the id '{twice[0]}'; keep one.")
+    questions = []
     for item in items:
-        if item.id in seen:
-            raise AnnotationError(f"{suite.name}: two questions of the id '{item.id}'; keep one.")
-        seen.add(item.id)
-        words, known = prompt, {"labels": listed, **item.words}
-        empty = [place for place in _PLACE.findall(prompt) if place not in {*known, "box"}]
+        places = ["labels", *item.fact.words]
+        empty = [place for place in _PLACE.findall(prompt) if place not in (*places, "box")]
         if empty:
             raise AnnotationError(
                 f"{suite.name}: the prompt has {{{empty[0]}}}, which '{item.id}' does not fill; "
-                f"it fills {', '.join(f'{{{key}}}' for key in known)}."
+                f"it fills {', '.join(f'{{{place}}}' for place in places)}."
             )
-        for key, value in known.items():
-            words = words.replace(f"{{{key}}}", value)
-        before, box, after = words.partition("{box}")
-        if box and item.asked is None:
+        if "{box}" in prompt and item.fact.box is None:
             raise AnnotationError(f"{suite.name}: '{item.id}' asks about a box and has none.")
-        parts: list[Part] = [Image(path, item.size_wh) for path in item.images]
-        parts.append(Text("\n" + before))
-        if box and item.asked is not None:
-            parts += [Box(item.asked), *([Text(after)] if after else [])]
-        scene = item.images[0] if item.images else item.id
-        made.append(Conversation(item.id, suite.task, (user(*parts),), "test", scene, item.truth))
-    return made
+        pictures = [Image(path, item.size_wh) for path in item.images]
+        turn = user(*pictures, *filled(f"\n{prompt}", item.fact, labels=listed))
+        scene = item.scene or (item.images[0] if item.images else item.id)
+        question = Conversation(item.id, suite.task, (turn,), "test", scene, item.fact.truth)
+        questions.append(question)
+    return questions
 
 
 def stated_truth(
     task: str, value: Any, size_wh: tuple[int, int], where: str, kind: str = ""
-) -> dict[str, Any]:
+) -> Truth:
     """What a task is scored against, as a row of a file states it.
 
     Args:
@@ -134,32 +141,45 @@ def stated_truth(
     Raises:
         AnnotationError: it is no truth of that task.
     """
-    row = SCORED.get(task)
-    if row.boxes == "alone":
-        none = value in ([], "[]") and row.may_be_none
-        boxes = Boxes.empty() if none else boxes_of(value, size_wh, where)
-        return {"boxes": boxes.to_rows(DECIMALS)}
-    if task == "damage":
+    of_task = truth_kind(task)
+    texts = [words(text) for text in value] if isinstance(value, list) else [words(value)]
+    if of_task is BoxesTruth:
+        none = value in ([], "[]") and SCORED.get(task).may_be_none
+        return BoxesTruth(Boxes.empty() if none else boxes_of(value, size_wh, where))
+    if of_task is DamageTruth:
         counts = strict_damage(words(value))
         if counts is None:
             raise AnnotationError(f"{where}: expected the whole numbers {', '.join(DAMAGE)}.")
-        return {"counts": counts, "answer": json.dumps(counts)}
-    texts = [words(text) for text in value] if isinstance(value, list) else [words(value)]
-    if row.truth == "captions":
-        return {"captions": texts}
-    if row.truth == "labels":
+        return DamageTruth(counts, damage_text(counts))
+    if of_task is CaptionsTruth:
+        return CaptionsTruth(tuple(texts))
+    if of_task is LabelsTruth:
         labels = texts if isinstance(value, list) else texts[0].split(";")
-        return {"labels": [label.strip() for label in labels]}
+        return LabelsTruth(tuple(label.strip() for label in labels))
     if len(texts) > 1:
         raise AnnotationError(f"{where} states {len(texts)} truths; a '{task}' has one.")
-    if row.truth == "answer":
-        return {"answer": texts[0], "kind": kind}
-    if row.truth != "count":
-        return {row.truth: texts[0]}
+    if of_task is AnswerTruth:
+        return AnswerTruth(texts[0], kind)
+    if of_task is not CountTruth:
+        return of_task.from_row({SCORED.get(task).truth: texts[0]})
     count, problem = read_count(texts[0])
     if count is None or problem:
         raise AnnotationError(f"{where}: expected a count, got '{texts[0]}'; write a whole number.")
-    return {"count": count}
+    return CountTruth(count)
+
+
+def vocabulary(truths: Iterable[Truth]) -> tuple[list[str], list[str]]:
+    """The scene classes that some truths hold, and the objects; sorted."""
+    labels: set[str] = set()
+    names = set()
+    for truth in truths:
+        if isinstance(truth, LabelTruth | CaptionsTruth) and truth.label:
+            labels.add(truth.label)
+        elif isinstance(truth, LabelsTruth):
+            labels.update(truth.labels)
+        elif isinstance(truth, NameTruth):
+            names.add(truth.name)
+    return sorted(labels), sorted(names)
 
 
 def words(value: Any) -> str:

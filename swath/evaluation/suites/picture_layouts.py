@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -16,13 +16,22 @@ from swath.annotations.formats.xbd import buildings, damage, label_files
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.readers import read
 from swath.annotations.tables import load, rows_of
-from swath.boxes import Boxes
 from swath.errors import AnnotationError
-from swath.evaluation.predictions import DECIMALS
 from swath.evaluation.suites.items import LAYOUTS, Item, Pictures
 from swath.evaluation.suites.table import Suite
-from swath.instructions.language import plural, spoken, with_article
+from swath.instructions.language import spoken, with_article
+from swath.instructions.tasks.base import Fact
 from swath.instructions.tasks.pairs import damage_counts, damage_text
+from swath.instructions.tasks.truths import (
+    AnswerTruth,
+    BoxesTruth,
+    CaptionsTruth,
+    CountTruth,
+    DamageTruth,
+    LabelsTruth,
+    LabelTruth,
+)
+from swath.instructions.tasks.words import TASKS
 
 
 def images(folder: Path, suite: Suite) -> list[Item]:
@@ -34,62 +43,37 @@ def images(folder: Path, suite: Suite) -> list[Item]:
 
 
 def of_images(found: Iterable[AnnotatedImage], suite: Suite) -> Iterator[Item]:
-    """What a suite's task asks of annotated images.
+    """What a suite's task asks of annotated images: all that the instruction task knows of them.
 
-    For "count", `options.count` asks for all boxes at once under that name; otherwise each class
-    that is there is counted. `options.false_premise` asks "question" of objects: for each image
-    whether a class that is there, and one that is not, can be seen.
+    For "count", `options.count` asks for all boxes at once under that name. `options.false_premise`
+    asks "question" of objects: for each image whether a class that is there, and one that is not,
+    can be seen.
     """
-    found = list(found)
-    names = sorted({name for image in found for name in image.names})
-    for image in found:
-        paths = image.frames or (image.path,)
-        for number, (truth, words, asked) in enumerate(_asked(image, suite, names)):
-            several = suite.task not in ("classify", "caption")
-            name = f"{image.id}#{number}" if several else image.id
-            yield Item(name, paths, truth, words, asked, image.size_wh)
+    images = list(found)
+    names = sorted({name for image in images for name in image.names})
+    for image in images:
+        facts: Iterable[Fact[Any]] = ()
+        if suite.options.get("false_premise"):
+            facts = _false_premises(image, names)
+        elif name := suite.options.get("count"):
+            facts = [Fact(CountTruth(len(image.boxes), name), {"names": name})]
+        elif suite.task in TASKS:
+            facts = TASKS.get(suite.task).facts(image)
+        for number, fact in enumerate(facts):
+            name = image.id if suite.task in _ONE_AN_IMAGE else f"{image.id}#{number}"
+            yield Item(name, image.frames or (image.path,), fact, image.size_wh)
 
 
-Asked = tuple[dict[str, Any], dict[str, str], Boxes | None]
+_ONE_AN_IMAGE = ("classify", "caption")
 
 
-def _asked(image: AnnotatedImage, suite: Suite, names: list[str]) -> Iterator[Asked]:
-    boxes = image.boxes
-    if suite.options.get("false_premise"):
-        for kind, some in (("present", image.names), ("absent", set(names) - {*image.names})):
-            if some:
-                name = sorted(set(some))[crc32(image.id.encode()) % len(set(some))]
-                words = f"Is there {with_article(spoken(name))} in the image?"
-                truth = {"answer": "yes" if kind == "present" else "no", "kind": kind}
-                yield truth, {"question": words}, None
-    elif suite.task == "classify" and image.label:
-        yield {"label": image.label}, {}, None
-    elif suite.task == "caption" and image.captions:
-        label = {"label": image.label} if image.label else {}
-        yield {"captions": list(image.captions), **label}, {}, None
-    elif suite.task == "question":
-        for one in image.questions:
-            yield {"answer": one.answer, "kind": one.kind}, {"question": one.question}, None
-    elif suite.task == "count":
-        if asked := suite.options.get("count"):
-            yield {"count": len(boxes), "name": asked}, {"names": asked}, None
-            return
-        for name, count in sorted(Counter(image.names).items()):
-            yield {"count": count, "name": name}, {"names": plural(spoken(name))}, None
-    elif suite.task == "ground":
-        for name in sorted(set(image.names)):
-            rows = boxes[[place for place, one in enumerate(image.names) if one == name]].to_rows(
-                None
-            )
-            yield {"boxes": rows, "name": name}, {"phrase": plural(spoken(name))}, None
-    elif suite.task in ("refer", "identify", "region"):
-        for place, (name, phrase) in enumerate(zip(image.names, image.phrases, strict=True)):
-            if suite.task == "identify":
-                yield {"name": name}, {}, boxes[place]
-            elif phrase and suite.task == "region":
-                yield {"captions": [phrase]}, {}, boxes[place]
-            elif phrase:
-                yield {"boxes": boxes[place].to_rows(DECIMALS)}, {"phrase": phrase}, None
+def _false_premises(image: AnnotatedImage, names: Sequence[str]) -> Iterator[Fact[AnswerTruth]]:
+    absent = set(names) - set(image.names)
+    for kind, answer, classes in (("present", "yes", set(image.names)), ("absent", "no", absent)):
+        if classes:
+            name = sorted(classes)[crc32(image.id.encode()) % len(classes)]
+            words = f"Is there {with_article(spoken(name))} in the image?"
+            yield Fact(AnswerTruth(answer, kind), {"question": words})
 
 
 def fmow(folder: Path, suite: Suite) -> Iterator[Item]:
@@ -99,7 +83,7 @@ def fmow(folder: Path, suite: Suite) -> Iterator[Item]:
         late = row["timestamp"] >= "2016"
         if row["split"] == (suite.split or "test") and (late or suite.split != "test"):
             path = str(file.parent / "images" / f"rgb_img_{number}.png")
-            yield Item(str(number), (path,), {"label": row["category"]})
+            yield Item(str(number), (path,), Fact(LabelTruth(row["category"])))
 
 
 def bigearthnet(folder: Path, suite: Suite) -> Iterator[Item]:
@@ -115,7 +99,7 @@ def bigearthnet(folder: Path, suite: Suite) -> Iterator[Item]:
         patch = file.name.removesuffix("_labels_metadata.json")
         labels = {merge.get(label, label) for label in load(file)["labels"]} - {None}
         if labels and (not listed or patch in listed):
-            yield Item(patch, (find(patch),), {"labels": sorted(labels)})
+            yield Item(patch, (find(patch),), Fact(LabelsTruth(tuple(sorted(labels)))))
 
 
 def clips(folder: Path, suite: Suite) -> Iterator[Item]:
@@ -123,7 +107,7 @@ def clips(folder: Path, suite: Suite) -> Iterator[Item]:
     root = next((folder / name for name in ("Test", "test") if (folder / name).is_dir()), folder)
     for path in sorted(path for path in root.rglob("*") if is_clip(path)):
         name = path.relative_to(root).with_suffix("").as_posix()
-        yield Item(name, (str(path),), {"label": path.parent.name})
+        yield Item(name, (str(path),), Fact(LabelTruth(path.parent.name)))
 
 
 def captions(folder: Path, suite: Suite) -> Iterator[Item]:
@@ -151,7 +135,7 @@ def captions(folder: Path, suite: Suite) -> Iterator[Item]:
             captions = [text for text in captions_of(row, f"{file}: entry {number}") if text]
             if names[0] and captions:
                 name = str(names[0]).rpartition("/")[2] if pair else str(names[0])
-                yield Item(name, tuple(map(find, names)), {"captions": captions})
+                yield Item(name, tuple(map(find, names)), Fact(CaptionsTruth(tuple(captions))))
 
 
 def voc(folder: Path, suite: Suite) -> Iterator[Item]:
@@ -196,11 +180,11 @@ def xbd(folder: Path, suite: Suite) -> Iterator[Item]:
         if after is None:
             raise AnnotationError(f"{before}: has no file of after the disaster; copy it as well.")
         counts = damage_counts(map(damage, buildings(after)))
-        yield Item(name, pictures, {"answer": damage_text(counts), "counts": counts})
+        yield Item(name, pictures, Fact(DamageTruth(counts, damage_text(counts))))
 
 
 def _counted(name: str, path: str, count: int, names: str) -> Item:
-    return Item(name, (path,), {"count": count, "name": names}, {"names": names})
+    return Item(name, (path,), Fact(CountTruth(count, names), {"names": names}))
 
 
 def anywhere(folder: Path, name: str) -> Path:
@@ -232,8 +216,8 @@ def dior_rsvg(folder: Path, suite: Suite) -> Iterator[Item]:
                 seen.add(image.path)
             if split == wanted:
                 words = {"phrase": phrase or "", "question": phrase or ""}
-                truth = {"boxes": image.boxes[place].to_rows(DECIMALS)}
-                found.append(Item(str(number), (image.path,), truth, words, None, image.size_wh))
+                fact = Fact(BoxesTruth(image.boxes[place]), words)
+                found.append(Item(str(number), (image.path,), fact, image.size_wh))
             number += 1
     return (one for one in found if not (suite.options.get("disjoint") and one.images[0] in seen))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,8 @@ from swath.errors import AnnotationError
 from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.suites.items import LAYOUTS, Item, Pictures, stated_truth
 from swath.evaluation.suites.table import Suite
+from swath.instructions.tasks.base import Fact
+from swath.instructions.tasks.truths import AnswerTruth
 
 _ID = ("question_id", "id", "qid", "index")
 _IMAGE = ("images", "image", "image_id", "img", "filename", "file_name", "video")
@@ -42,9 +43,8 @@ def rsvqa(folder: Path, suite: Suite) -> Iterator[Item]:
     find, kinds = Pictures(folder), suite.options.get("kinds")
     for asked, answer in joined(file):
         if not kinds or asked.type in kinds:
-            truth = {"answer": answer, "kind": asked.type}
-            picture = find(f"{asked.img_id}.tif")
-            yield Item(asked.id, (picture,), truth, {"question": asked.question})
+            fact = Fact(AnswerTruth(answer, asked.type), {"question": asked.question})
+            yield Item(asked.id, (find(f"{asked.img_id}.tif"),), fact)
 
 
 def rsivqa(folder: Path, suite: Suite) -> Iterator[Item]:
@@ -56,9 +56,9 @@ def rsivqa(folder: Path, suite: Suite) -> Iterator[Item]:
         for where, picture, one in lines(file):
             # Some lines have no answer, which nothing can be scored against.
             if one.answer:
-                truth = {"answer": one.answer, "kind": _kind_of(one.question)}
-                yield Item(f"{file.stem}:{where.rpartition(':')[2]}", (find(picture),), truth,
-                           {"question": one.question})  # fmt: skip
+                truth = AnswerTruth(one.answer, _kind_of(one.question))
+                fact = Fact(truth, {"question": one.question})
+                yield Item(f"{file.stem}:{where.rpartition(':')[2]}", (find(picture),), fact)
 
 
 def _kind_of(question: str) -> str:
@@ -97,14 +97,13 @@ def rows(folder: Path, suite: Suite) -> list[Item]:
         if side and Path(paths[0]).is_file():
             size = size_of(Path(paths[0]), where)
         given = str(first(row, ("question", "phrase", "expression", "text")) or "")
-        truth, asked = _truth(suite.task, row, said, size, where)
-        corners = truth.get("boxes") or (asked.to_rows() if asked else ())
-        if max(chain.from_iterable(corners), default=0) > 1.05 * max(size) and side:
+        fact = _fact(suite.task, row, said, given, size, where)
+        boxes = fact.truth.get("boxes") or fact.box or Boxes.empty()
+        if boxes.quads.max(initial=0) > 1.05 * max(size) and side:
             size = claimed
-            truth, asked = _truth(suite.task, row, said, size, where)
+            fact = _fact(suite.task, row, said, given, size, where)
         number = str(first(row, _ID) if first(row, _ID) is not None else len(found))
-        words = {"question": given, "phrase": given}
-        found.append(Item(number, paths, truth, words, asked, size))
+        found.append(Item(number, paths, fact, size))
     twice = Counter(item.id for item in found)
     return [
         replace(item, id=f"{Path(item.images[0]).name}/{item.id}") if twice[item.id] > 1 else item
@@ -134,16 +133,17 @@ def _listed(folder: Path, suite: Suite) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield where, row
 
 
-def _truth(
-    task: str, row: dict[str, Any], said: Any, size: tuple[int, int], where: str
-) -> tuple[dict[str, Any], Boxes | None]:
-    """The truth of a row, and the boxes that its question is about."""
+def _fact(
+    task: str, row: dict[str, Any], said: Any, question: str, size: tuple[int, int], where: str
+) -> Fact[Any]:
+    """What a row asks, with its truth and the boxes that its question is about."""
     boxed = SCORED.get(task).boxes == "alone"
     value = first(row, (*_BOX, *_SAID)) if boxed else said
     truth = stated_truth(task, value, size, where, str(first(row, _KIND) or ""))
-    if task not in ("region", "identify"):
-        return truth, None
-    return truth, boxes_of(first(row, (*_BOX, "question")), size, where)
+    box = None
+    if task in ("region", "identify"):
+        box = boxes_of(first(row, (*_BOX, "question")), size, where)
+    return Fact(truth, {"question": question, "phrase": question}, box)
 
 
 for _layout in (rsvqa, rsivqa, rows):

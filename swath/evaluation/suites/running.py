@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from swath.errors import EvaluationError, RequestError
-from swath.evaluation import baselines
 from swath.evaluation.answering import answers_from
 from swath.evaluation.metrics.base import METRICS, Score
 from swath.evaluation.metrics.statistics import RESAMPLES, Difference
 from swath.evaluation.papers.modes import MODES, measures
 from swath.evaluation.predicting import Progress
 from swath.evaluation.predictions import Prediction, read_predictions, write_predictions
-from swath.evaluation.scored_tasks import SCORED
+from swath.evaluation.scored_tasks import SCORED, guessed
 from swath.evaluation.scoring import (
     Scores,
     compare,
@@ -28,12 +27,13 @@ from swath.evaluation.scoring import (
 )
 from swath.evaluation.suites import picture_layouts as pictures
 from swath.evaluation.suites import question_layouts as questions
-from swath.evaluation.suites.items import LAYOUTS, conversations, measured
+from swath.evaluation.suites.items import LAYOUTS, conversations, measured, vocabulary
 from swath.evaluation.suites.table import Suite
 from swath.files import read_json, write_json
 from swath.instructions.builder import InstructionSet
 from swath.instructions.conversation import Conversation
 from swath.instructions.phrasing import PHRASINGS
+from swath.instructions.tasks.truths import AnswerTruth
 from swath.instructions.tasks.words import answer_for
 from swath.models.engine import Engine
 from swath.recipe import Recipe
@@ -158,16 +158,16 @@ def ask(
             f"{suite.name}: {folder} holds no question of task '{suite.task}'"
             f"{f' in the {suite.split} split' if suite.split else ''}; is it the whole data set?"
         )
-    found = {str(item.truth["label"]) for item in every if "label" in item.truth}
-    found |= {label for item in every for label in item.truth.get("labels", ())}
-    labels = [*suite.options.get("labels", sorted(found))]
+    classes, _ = vocabulary(item.fact.truth for item in every)
+    labels = list(suite.options.get("labels", classes))
     if limit and limit < len(items):
         items = [items[place * len(items) // limit] for place in range(limit)]
     wording = _wording(suite, prompt, phrasing)
     asked = conversations(suite, items, wording, labels)
-    names = sorted({str(item.truth["name"]) for item in items if suite.task == "identify"})
+    _, names = vocabulary(item.fact.truth for item in items)
     paths = {image.path for one in asked for image in one.images} if not look else ()
-    look = look or (suite.task in ("refer", "ground") and all(Path(one).is_file() for one in paths))
+    boxed = SCORED.get(suite.task).boxes == "alone"
+    look = look or (boxed and all(Path(path).is_file() for path in paths))
     return Asked(suite, measured(suite, asked, frames) if look else asked, labels, names, wording)
 
 
@@ -196,8 +196,7 @@ def _wording(suite: Suite, prompt: str, phrasing: str) -> str:
     if not prompt:
         return suite.prompt
     if prompt == OWN:
-        own = getattr(PHRASINGS.get(phrasing), suite.task, (suite.prompt,))
-        return str(own[0])
+        return PHRASINGS.get(phrasing).wordings.get(suite.task, (suite.prompt,))[0]
     if prompt not in suite.prompts:
         known = did_you_mean(prompt, [*suite.prompts, OWN])
         raise RequestError(f"{suite.name}: unknown prompt '{prompt}'{known}")
@@ -219,7 +218,7 @@ def answer(
     card = {
         "labels": asked.labels,
         "names": asked.names,
-        "choices": {"classify": classes} if asked.suite.task == "classify" else {},
+        "choices": {asked.suite.task: classes} if SCORED.get(asked.suite.task).by_class else {},
     }
     built = InstructionSet(tuple(asked.conversations), card)
     longest = max(recipe.evaluation.max_new_tokens, SCORED.get(asked.suite.task).longest)
@@ -267,8 +266,9 @@ def write_result(
     }
     known = asked.conversations
     if asked.suite.options.get("false_premise"):  # its kinds tell the answer
-        known = [replace(one, truth={**one.truth, "kind": ""}) for one in known]
-    floors = baselines.blind(known, asked.conversations)
+        unkind = {row.id: AnswerTruth(str(row.truth.get("answer"))) for row in known}
+        known = [replace(row, truth=unkind[row.id]) for row in known]
+    floors = guessed(known, asked.conversations)
     own = scores.pop(name)
     result = Result(
         asked.suite, list(predictions), own, asked.labels, notes or {}, name,

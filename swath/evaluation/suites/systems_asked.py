@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from swath.boxes import Boxes
 from swath.endpoint import is_address
 from swath.errors import EvaluationError, RequestError
 from swath.evaluation.answering import part_of
@@ -18,6 +17,8 @@ from swath.evaluation.suites.running import Asked, Result, answer, ask, write_re
 from swath.evaluation.suites.table import Suite
 from swath.evaluation.systems import Side, engine, loaded_of, side, sides
 from swath.instructions.conversation import Box, Conversation, Part, Text, assistant
+from swath.instructions.tasks.pairs import damage_text
+from swath.instructions.tasks.truths import BoxesTruth, DamageTruth, LabelsTruth
 from swath.models.loading import RUN_FILE
 from swath.recipe import Recipe
 
@@ -156,12 +157,9 @@ def shots(asked: Asked, place: Path, train: Sequence[Conversation] = ()) -> list
 
 def _said(one: Conversation) -> Part:
     """The truth as an answer."""
-    row = SCORED.get(one.task)
-    value = one.truth[row.truth]
-    if row.boxes == "alone":
-        return Box(Boxes.from_rows(value))
-    if row.truth == "counts":
-        return Text(one.truth["answer"])
-    if row.truth == "labels":
-        return Text("; ".join(value))
-    return Text(str(value[0] if isinstance(value, list) else value))
+    if isinstance(one.truth, BoxesTruth):
+        return Box(one.truth.boxes)
+    if isinstance(one.truth, DamageTruth):
+        return Text(damage_text(one.truth.counts))
+    texts = SCORED.get(one.task).texts(one.truth)
+    return Text("; ".join(texts) if isinstance(one.truth, LabelsTruth) else texts[0])

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
 
 from swath.annotations.image import AnnotatedImage
+from swath.boxes import Boxes
 from swath.instructions.attributes import Looks
-from swath.instructions.conversation import Conversation, Image, Part, Text, Turn, system
+from swath.instructions.conversation import (
+    Box,
+    Conversation,
+    Image,
+    Part,
+    Text,
+    Turn,
+    system,
+    user,
+)
+from swath.instructions.language import spoken
 from swath.instructions.phrasing import Phrasing
+from swath.instructions.tasks.truths import BoxesTruth, DescriptionTruth, Truth
 from swath.recipe import Instructions
 
 DIRECTIONS = re.compile(
@@ -18,6 +31,8 @@ DIRECTIONS = re.compile(
     r"|[左右东西南北]|[上下][方部侧边角面]|[顶底][部端]",
     re.IGNORECASE,
 )
+Kind = TypeVar("Kind", bound=Truth, covariant=True)
+_PLACE = re.compile(r"\{(\w+)\}")
 _TOKEN = re.compile(r"^\[\w+\]\s*")
 
 
@@ -46,22 +61,62 @@ class Setting:
         return text and text.replace("{labels}", ", ".join(self.labels))
 
 
-Task = Callable[[AnnotatedImage, Setting, random.Random], Iterator[Conversation]]
+Ask = Callable[[AnnotatedImage, Setting, random.Random], Iterator[Conversation]]
 """Conversations of one image; the generator is seeded by set and image."""
 
 
-def wording(wordings: tuple[str, ...], image: AnnotatedImage, rng: random.Random) -> str:
-    """Any wording in training, the first one elsewhere."""
-    return rng.choice(wordings) if image.split == "train" else wordings[0]
+@dataclass(frozen=True)
+class Fact(Generic[Kind]):
+    """Something known of an image that can be asked, before it is put in words.
+
+    Args:
+        truth: what an answer is scored against.
+        words: what fills the places of a wording, `{phrase}` and the like.
+        box: boxes that the question is about, where a wording says `{box}`; pixels.
+    """
+
+    truth: Kind
+    words: Mapping[str, str] = field(default_factory=dict)
+    box: Boxes | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A row of the table of tasks; its kind of truth is a row of `TRUTHS`.
+
+    Args:
+        ask: conversations of one image, as a set asks them.
+        facts: all that an image tells of the task, in order, as benchmarks ask it.
+    """
+
+    ask: Ask
+    facts: Callable[[AnnotatedImage], Iterable[Fact[Any]]] = lambda image: ()
+
+    def __call__(
+        self, image: AnnotatedImage, setting: Setting, rng: random.Random
+    ) -> Iterator[Conversation]:
+        """The conversations of one image."""
+        return self.ask(image, setting, rng)
+
+
+def filled(wording: str, fact: Fact[Any], **more: str) -> list[Part]:
+    """The parts of a question: a wording whose places hold a fact's words and box."""
+    words = {**fact.words, **more}
+    text = _PLACE.sub(lambda place: words.get(place[1], place[0]), wording)
+    before, place, after = text.partition("{box}")
+    if not place or fact.box is None:
+        return [Text(text)]
+    parts: list[Part] = [Text(before)] if before else []
+    return [*parts, Box(fact.box), *([Text(after)] if after else [])]
 
 
 def ask(
     image: AnnotatedImage,
     task: str,
     setting: Setting,
-    question: str | Sequence[Part | str],
+    question: str | Sequence[Part],
     answer: Turn,
-    truth: Mapping[str, object],
+    truth: Truth,
     number: int = 0,
     all_frames: bool = False,
 ) -> Conversation:
@@ -73,29 +128,47 @@ def ask(
         setting: of the set.
         question: words, or words and boxes.
         answer: the assistant's turn.
-        truth: what metrics need.
+        truth: what the answer is scored against.
         number: of this task's questions about this image.
         all_frames: show the whole sequence, where the image is one, and not only its first frame.
     """
-    given = [question] if isinstance(question, str) else question
-    parts = [Text(part) if isinstance(part, str) else part for part in given]
-    if isinstance(parts[0], Text):
-        start = parts[0].text
-        parts[0] = Text("\n" + (start if setting.section.task_tokens else _TOKEN.sub("", start)))
-    else:
-        parts.insert(0, Text("\n"))
+    first, *rest = [Text(question)] if isinstance(question, str) else question
+    start = first.text if isinstance(first, Text) else ""
+    if not setting.section.task_tokens:
+        start = _TOKEN.sub("", start)
+    parts = [Text("\n" + start), *([] if isinstance(first, Text) else [first]), *rest]
     paths = (all_frames and image.frames) or (image.path,)
-    shown = [Image(path, image.size_wh) for path in paths]
-    turns = [Turn("user", (*shown, *parts)), answer]
+    turns = [user(*(Image(path, image.size_wh) for path in paths), *parts), answer]
+    words = " ".join(part.text for turn in turns for part in turn.parts if isinstance(part, Text))
     if setting.system:
         turns.insert(0, system(setting.system))
-    words = " ".join([part.text for part in (*parts, *answer.parts) if isinstance(part, Text)])
     return Conversation(
         id=f"{image.id}#{task}{number}",
         task=task,
         turns=tuple(turns),
         split=image.split,
         scene=image.scene,
-        truth=dict(truth),
+        truth=truth,
         upright=bool(DIRECTIONS.search(words)),
     )
+
+
+def ask_fact(
+    image: AnnotatedImage,
+    task: str,
+    setting: Setting,
+    rng: random.Random,
+    fact: Fact[Any],
+    answer: Turn,
+    number: int = 0,
+    all_frames: bool = False,
+) -> Conversation:
+    """A fact put in one of the style's wordings: any in training, the first one elsewhere."""
+    wordings = setting.phrasing.wordings[task]
+    wording = rng.choice(wordings) if image.split == "train" else wordings[0]
+    truth = fact.truth
+    if isinstance(truth, BoxesTruth | DescriptionTruth):  # as files hold boxes of a set
+        truth = replace(truth, boxes=Boxes.from_rows(truth.boxes.to_rows()))
+    labels = ", ".join(spoken(label) for label in setting.labels)
+    question = filled(wording, fact, labels=labels)
+    return ask(image, task, setting, question, answer, truth, number, all_frames)

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from swath.annotations.image import AnnotatedImage
-from swath.boxes import Boxes
 from swath.instructions.attributes import shared, singling_out
 from swath.instructions.conversation import Box, Conversation, Part, assistant
-from swath.instructions.language import English, Look, spoken
-from swath.instructions.tasks.base import Setting, ask, wording
+from swath.instructions.language import ENGLISH, English, Look, spoken
+from swath.instructions.tasks.base import Fact, Setting, ask_fact
 from swath.instructions.tasks.pairs import of_both_dates
+from swath.instructions.tasks.truths import (
+    BoxesTruth,
+    CaptionsTruth,
+    DescriptionTruth,
+    NameTruth,
+)
 
 MOST_BOXES = 20
 """An answer points at so many objects at most; a class with more is a crowd."""
@@ -25,53 +30,92 @@ _SLOT = re.compile(r"\{(\d+)\}")
 
 def refer(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
     """Where the one object is that a phrase singles out."""
-    phrases = _phrases(image, setting, rng)
-    rows = [row for row, phrase in enumerate(phrases) if phrase]
-    rng.shuffle(rows)
-    for number, row in enumerate(rows[: setting.section.boxes_per_image]):
-        asked = wording(setting.phrasing.refer, image, rng).format(phrase=phrases[row])
-        box = image.boxes[row]
-        truth = {"boxes": box.to_rows(), "name": image.names[row]}
-        yield ask(image, "refer", setting, asked, assistant(Box(box)), truth, number)
+    facts = referred(image, _phrases(image, setting, rng))
+    rng.shuffle(facts)
+    for number, fact in enumerate(facts[: setting.section.boxes_per_image]):
+        answer = assistant(Box(fact.truth.boxes))
+        yield ask_fact(image, "refer", setting, rng, fact, answer, number)
+
+
+def referred(
+    image: AnnotatedImage, phrases: Sequence[str | None] | None = None
+) -> list[Fact[BoxesTruth]]:
+    """The objects that phrases single out, by default those of the source, whose class is aside."""
+    facts = []
+    for row, phrase in enumerate(phrases or image.phrases):
+        if phrase:
+            truth = BoxesTruth(image.boxes[row], image.names[row] if phrases else None)
+            facts.append(Fact(truth, {"phrase": phrase}))
+    return facts
 
 
 def ground(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
     """Where all objects of a class are; of one that is absent too, where the recipe says so."""
+    grammar = setting.phrasing.grammar
     groups = {name: rows for name, rows in _groups(image).items() if len(rows) <= MOST_BOXES}
-    names = sorted(groups)
-    rng.shuffle(names)
-    names = names[: setting.section.boxes_per_image]
+    facts = grounded(image, groups, grammar)
+    rng.shuffle(facts)
+    facts = facts[: setting.section.boxes_per_image]
     absent = [name for name in image.listed if name not in image.names]
     if setting.section.absent and absent:
-        names.append(rng.choice(absent))
-    for number, name in enumerate(names):
-        phrase = setting.phrasing.grammar.all(name)
-        asked = wording(setting.phrasing.ground, image, rng).format(phrase=phrase)
-        boxes = image.boxes[groups.get(name, [])]
-        answer = Box(boxes) if len(boxes) else setting.phrasing.grammar.none
-        truth = {"boxes": boxes.to_rows(), "name": name}
-        both = of_both_dates(name)
-        yield ask(image, "ground", setting, asked, assistant(answer), truth, number, both)
+        facts += grounded(image, {rng.choice(absent): []}, grammar)
+    for number, fact in enumerate(facts):
+        boxes = fact.truth.boxes
+        answer = assistant(Box(boxes) if len(boxes) else grammar.none)
+        both = of_both_dates(str(fact.truth.name))
+        yield ask_fact(image, "ground", setting, rng, fact, answer, number, both)
+
+
+def grounded(
+    image: AnnotatedImage,
+    groups: Mapping[str, Sequence[int]] | None = None,
+    grammar: English = ENGLISH,
+) -> list[Fact[BoxesTruth]]:
+    """The classes of some objects, by default of all, by name."""
+    if groups is None:
+        groups = _by_class(image, range(len(image.names)))
+    facts = []
+    for name in sorted(groups):
+        truth = BoxesTruth(image.boxes[groups[name]], name)
+        facts.append(Fact(truth, {"phrase": grammar.all(name)}))
+    return facts
 
 
 def identify(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
     """What class of object stands in a box."""
+    facts = identified(image)
     for number, row in enumerate(_some(image, setting, rng)):
-        name = image.names[row]
-        asked = _about(wording(setting.phrasing.identify, image, rng), image.boxes[row])
-        yield ask(
-            image, "identify", setting, asked, assistant(spoken(name)), {"name": name}, number
-        )
+        fact = facts[row]
+        answer = assistant(spoken(fact.truth.name))
+        yield ask_fact(image, "identify", setting, rng, fact, answer, number)
+
+
+def identified(image: AnnotatedImage) -> list[Fact[NameTruth]]:
+    """The class of each object."""
+    return [Fact(NameTruth(name), box=image.boxes[row]) for row, name in enumerate(image.names)]
 
 
 def region(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
     """What the object in a box looks like."""
     for number, row in enumerate(_some(image, setting, rng)):
         phrase = setting.phrasing.grammar.one(setting.looks.of(image)[row])
-        asked = _about(wording(setting.phrasing.region, image, rng), image.boxes[row])
-        given = image.phrases[row]
-        truth: dict[str, object] = {"captions": [phrase, given] if given else [phrase]}
-        yield ask(image, "region", setting, asked, assistant(phrase), truth, number)
+        captions = tuple(filter(None, (phrase, image.phrases[row])))
+        fact = Fact(CaptionsTruth(captions), box=image.boxes[row])
+        yield ask_fact(image, "region", setting, rng, fact, assistant(phrase), number)
+
+
+def described(image: AnnotatedImage) -> list[Fact[CaptionsTruth]]:
+    """The objects that the source has a phrase for."""
+    return [
+        Fact(CaptionsTruth((phrase,)), box=image.boxes[row])
+        for row, phrase in enumerate(image.phrases)
+        if phrase
+    ]
+
+
+def classes_of(image: AnnotatedImage) -> list[str]:
+    """The classes of an image's objects, sorted."""
+    return sorted(set(image.names))
 
 
 def describe(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
@@ -105,13 +149,13 @@ def describe(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Ite
         said += names
     crowds = [grammar.crowd(name) for name in sorted(groups.keys() - pointed.keys())]
     parts += [grammar.space + crowd for crowd in crowds]
-    truth: dict[str, object] = {
-        "captions": [grammar.space.join(sentences + crowds)],
-        "boxes": image.boxes[[row for name in said for row in pointed[name]]].to_rows(),
-        "phrases": [phrases[name] for name in said for _ in pointed[name]],
-    }
-    asked = wording(setting.phrasing.describe, image, rng)
-    yield ask(image, "describe", setting, asked, assistant(*_joined(parts)), truth)
+    truth = DescriptionTruth(
+        captions=(grammar.space.join(sentences + crowds),),
+        boxes=image.boxes[[row for name in said for row in pointed[name]]],
+        phrases=tuple(phrases[name] for name in said for _ in pointed[name]),
+    )
+    answer = assistant(*_joined(parts))
+    yield ask_fact(image, "describe", setting, rng, Fact(truth), answer)
 
 
 def _phrases(image: AnnotatedImage, setting: Setting, rng: random.Random) -> list[str | None]:
@@ -156,10 +200,12 @@ def _sentences(
 
 def _groups(image: AnnotatedImage) -> dict[str, list[int]]:
     """Rows of the boxes of each class of which every object has one."""
+    return _by_class(image, (row for row in _inside(image) if image.names[row] in image.listed))
+
+
+def _by_class(image: AnnotatedImage, rows: Iterable[int]) -> dict[str, list[int]]:
     groups: dict[str, list[int]] = {}
-    for row in _inside(image):
-        if image.names[row] not in image.listed:
-            continue
+    for row in rows:
         groups.setdefault(image.names[row], []).append(row)
     return groups
 
@@ -176,12 +222,6 @@ def _some(image: AnnotatedImage, setting: Setting, rng: random.Random) -> list[i
     rows = _inside(image)
     rng.shuffle(rows)
     return rows[: setting.section.boxes_per_image]
-
-
-def _about(words: str, box: Boxes) -> list[Part | str]:
-    """A wording with the box where it says {box}."""
-    before, _, after = words.partition("{box}")
-    return _joined([before, Box(box), after])
 
 
 def _joined(parts: Sequence[Part | str]) -> list[Part | str]:

@@ -10,7 +10,8 @@ from typing import Any
 from swath.annotations.formats.masks import CHANGE
 from swath.annotations.image import AnnotatedImage
 from swath.instructions.conversation import Conversation, assistant
-from swath.instructions.tasks.base import Setting, ask, wording
+from swath.instructions.tasks.base import Fact, Setting, ask_fact
+from swath.instructions.tasks.truths import DamageTruth
 
 DAMAGE = ("count_before", "no_damage", "minor_damage", "major_damage", "destroyed")
 """Keys of an answer about damage, as vleo-bench counts xBD's buildings."""
@@ -30,9 +31,9 @@ def damage(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Itera
         return
     degrees = [name.removesuffix(_BUILDING) for name in image.names]
     counts = damage_counts(degrees)
-    question = wording(setting.phrasing.damage, image, rng)
+    fact = Fact(DamageTruth(counts))
     answer = assistant(damage_text(counts))
-    yield ask(image, "damage", setting, question, answer, {"counts": counts}, all_frames=True)
+    yield ask_fact(image, "damage", setting, rng, fact, answer, all_frames=True)
 
 
 def damage_counts(degrees: Iterable[str]) -> dict[str, int]:

@@ -5,67 +5,93 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from swath.annotations.image import AnnotatedImage, Question
 from swath.instructions.conversation import Conversation, assistant
 from swath.instructions.language import plural, spoken
-from swath.instructions.tasks.base import Setting, Task, ask, wording
-from swath.instructions.tasks.boxes import describe, ground, identify, refer, region
+from swath.instructions.tasks.base import Fact, Setting, Task, ask_fact
+from swath.instructions.tasks.boxes import (
+    classes_of,
+    describe,
+    described,
+    ground,
+    grounded,
+    identified,
+    identify,
+    refer,
+    referred,
+    region,
+)
 from swath.instructions.tasks.pairs import damage, of_both_dates
+from swath.instructions.tasks.truths import AnswerTruth, CaptionsTruth, CountTruth, LabelTruth
 from swath.recipe import Instructions
 from swath.registry import Registry
 
 
 def classify(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
     """Which of the set's classes the scene is."""
-    if image.label is None:
-        return
-    worded = wording(setting.phrasing.classify, image, rng)
-    question = worded.replace("{labels}", ", ".join(spoken(label) for label in setting.labels))
-    answer = assistant(answer_for(image.label, setting.section))
-    yield ask(image, "classify", setting, question, answer, {"label": image.label}, all_frames=True)
+    for fact in _classes(image):
+        answer = assistant(answer_for(fact.truth.label, setting.section))
+        yield ask_fact(image, "classify", setting, rng, fact, answer, all_frames=True)
+
+
+def _classes(image: AnnotatedImage) -> Iterator[Fact[LabelTruth]]:
+    if image.label:
+        yield Fact(LabelTruth(image.label))
 
 
 def caption(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
     """A sentence on the whole image: in training one a caption, in a test one an image."""
-    captions = [sentence for sentence in image.captions if re.search(r"\w", sentence)]
-    if not captions:
-        return
-    truth: dict[str, object] = {"captions": captions}
-    if image.label:
-        truth["label"] = image.label
-    kept = dict.fromkeys(captions) if image.split == "train" else captions[:1]
-    for number, sentence in enumerate(list(kept)[: setting.section.captions_per_image]):
-        asked = wording(setting.phrasing.caption, image, rng)
-        answer = assistant(sentence.strip())
-        yield ask(image, "caption", setting, asked, answer, truth, number, all_frames=True)
+    for fact in _captions(image):
+        captions = fact.truth.captions
+        chosen = list(dict.fromkeys(captions)) if image.split == "train" else captions[:1]
+        for number, sentence in enumerate(chosen[: setting.section.captions_per_image]):
+            answer = assistant(sentence.strip())
+            yield ask_fact(image, "caption", setting, rng, fact, answer, number, all_frames=True)
+
+
+def _captions(image: AnnotatedImage) -> Iterator[Fact[CaptionsTruth]]:
+    captions = tuple(sentence for sentence in image.captions if re.search(r"\w", sentence))
+    if captions:
+        yield Fact(CaptionsTruth(captions, image.label or None))
 
 
 def count(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
     """How many objects of a class there are, and now and then of one that is absent."""
-    present, absent = sorted(set(image.names) & set(image.listed)), _absent(image)
+    most = setting.section.counts_per_image
+    present = sorted(set(image.names) & set(image.listed))
+    absent = _absent(image)
     rng.shuffle(present)
-    asked = present[: setting.section.counts_per_image]
-    if absent and (not asked or rng.random() < 0.3):
-        asked = [*asked[: setting.section.counts_per_image - 1], rng.choice(absent)]
-    for number, name in enumerate(asked):
-        worded = wording(setting.phrasing.count, image, rng).format(names=plural(spoken(name)))
-        total = image.names.count(name)
-        truth = {"count": total, "name": name}
+    names = present[:most]
+    if absent and (not names or rng.random() < 0.3):
+        names = [*names[: most - 1], rng.choice(absent)]
+    for number, name in enumerate(names):
+        fact = _counted(image, name)
+        answer = assistant(str(fact.truth.count))
         both = of_both_dates(name)
-        yield ask(image, "count", setting, worded, assistant(str(total)), truth, number, both)
+        yield ask_fact(image, "count", setting, rng, fact, answer, number, both)
+
+
+def _counted(image: AnnotatedImage, name: str) -> Fact[CountTruth]:
+    return Fact(CountTruth(image.names.count(name), name), {"names": plural(spoken(name))})
 
 
 def question(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
     """What the source itself asks about the image; of objects, whether there are any of a class."""
-    for number, one in enumerate(image.questions or _presence(image, setting, rng)):
-        worded = wording(setting.phrasing.question, image, rng)
-        asked = worded.replace("{question}", one.question.strip())
-        truth: dict[str, object] = {"answer": one.answer, "kind": one.kind}
-        answer = assistant(one.answer.strip())
-        yield ask(image, "question", setting, asked, answer, truth, number, all_frames=True)
+    facts = _questions(image.questions or _presence(image, setting, rng))
+    for number, fact in enumerate(facts):
+        answer = assistant(fact.truth.answer.strip())
+        yield ask_fact(image, "question", setting, rng, fact, answer, number, all_frames=True)
+
+
+def _questions(questions: Iterable[Question]) -> list[Fact[AnswerTruth]]:
+    facts = []
+    for asked in questions:
+        truth = AnswerTruth(asked.answer, asked.kind)
+        facts.append(Fact(truth, {"question": asked.question.strip()}))
+    return facts
 
 
 def _presence(image: AnnotatedImage, setting: Setting, rng: random.Random) -> list[Question]:
@@ -85,8 +111,23 @@ def _absent(image: AnnotatedImage) -> list[str]:
     return [name for name in image.listed if name not in image.names and spoken(name) not in words]
 
 
-_TASKS = (classify, caption, refer, count, ground, identify, region, describe, question, damage)
-TASKS: Registry[Task] = Registry("task", "swath.tasks", {one.__name__: one for one in _TASKS})
+TASKS: Registry[Task] = Registry(
+    "task",
+    "swath.tasks",
+    {
+        "classify": Task(classify, _classes),
+        "caption": Task(caption, _captions),
+        "refer": Task(refer, referred),
+        "count": Task(count, lambda image: [_counted(image, name) for name in classes_of(image)]),
+        "ground": Task(ground, grounded),
+        "identify": Task(identify, identified),
+        "region": Task(region, described),
+        "describe": Task(describe),
+        "question": Task(question, lambda image: _questions(image.questions)),
+        "damage": Task(damage),
+    },
+)
+"""Every task that a set can ask; a plugin adds rows through the entry point `swath.tasks`."""
 
 
 def answer_for(label: str, section: Instructions) -> str:

@@ -129,7 +129,7 @@ def test_earthdial_captions_carry_their_five_references(tmp_path):
     }
     _, given = read_answers(lines(tmp_path / "UCM_captions.jsonl", [row]))
     asked, _ = from_file(shipped()["ucm-captions"], given)
-    assert asked.conversations[0].truth == {"captions": ["a farm"] * 5}
+    assert asked.conversations[0].truth.to_row() == {"captions": ["a farm"] * 5}
 
 
 def test_rows_without_names_must_stand_in_the_suites_order(tmp_path, questions):
@@ -176,7 +176,10 @@ def test_ucm_captions_are_scored_against_their_text_alone(tmp_path, data_folder)
         shipped()["ucm-captions"], data_folder / "captions_text_only" / "UCM-en.json", look=False
     )
     assert len(asked.conversations) == 2100
-    rows = [{"image": one.id, "answer": one.truth["captions"][0]} for one in asked.conversations]
+    rows = [
+        {"image": one.id, "answer": one.truth.to_row()["captions"][0]}
+        for one in asked.conversations
+    ]
     matched = match(asked, read_answers(lines(tmp_path / "a.jsonl", rows))[1])
     assert (matched.by, matched.missing) == ("picture", [])
     found = score(matched.predictions, resamples=0)["caption"]
@@ -385,7 +388,7 @@ def test_rows_of_other_kinds_than_the_suites_are_left_out_as_they_are_of_its_dat
     rows = [{"question": f"{kind}?", "answer": "yes", "annotation": truth, name: kind}
             for kind, truth in (("presence", "yes"), ("comp", "yes"), ("count", "7"))]  # fmt: skip
     matched, found = stated(tmp_path, "rsvqa-lr", rows)
-    assert [one.truth["kind"] for one in matched.predictions] == ["presence", "comp"]
+    assert [one.truth.kind for one in matched.predictions] == ["presence", "comp"]
     assert found["average_answer"].value == 1.0
     with pytest.raises(RequestError, match="none of 1 answers is of its kinds"):
         stated(tmp_path, "rsvqa-lr", rows[2:])
@@ -430,7 +433,7 @@ def test_boxes_of_many_decimals_are_read_and_kept_in_full(tmp_path):
     matched, found = stated(tmp_path, "vrsbench-refer", rows, "teochat")
     assert found["acc@0.5"].value == 1.0
     assert matched.predictions[0].boxes[0][4:6] == [30, pytest.approx(y, abs=1e-9)]
-    assert matched.predictions[0].truth["boxes"] == matched.predictions[0].boxes
+    assert matched.predictions[0].truth.to_row()["boxes"] == matched.predictions[0].boxes
 
 
 def test_where_nothing_is_there_no_box_is_right_and_any_box_is_wrong(tmp_path):
@@ -475,8 +478,8 @@ def test_shuffled_output_of_swift_is_matched_by_picture_and_question(tmp_path, q
     for one in questions.conversations[::-1]:
         words = one.text("user").splitlines()[0]
         rows.append({
-            "response": one.truth["answer"],
-            "labels": one.truth["answer"],
+            "response": one.truth.answer,
+            "labels": one.truth.answer,
             "messages": [{"role": "user", "content": f"<image>{words}"}],
             "images": [{"bytes": None, "path": f"/data/{one.images[0].path}"}],
         })  # fmt: skip
@@ -485,7 +488,7 @@ def test_shuffled_output_of_swift_is_matched_by_picture_and_question(tmp_path, q
 
 
 def test_output_of_llama_factory_in_another_order_is_refused(tmp_path, questions):
-    rows = [{"prompt": "user", "predict": one.truth["answer"], "label": one.truth["answer"]}
+    rows = [{"prompt": "user", "predict": one.truth.answer, "label": one.truth.answer}
             for one in questions.conversations]  # fmt: skip
     matched = match(questions, read_answers(lines(tmp_path / "a.jsonl", rows))[1])
     assert (matched.by, exact(matched).value) == ("order", 1.0)

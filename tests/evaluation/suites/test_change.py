@@ -26,7 +26,7 @@ def test_change_suites_count_the_patches_that_differ_between_two_pictures(tmp_pa
                 Image.fromarray(pixels).save(file)
     found = ask(shipped()["levir-cd"], tmp_path).conversations
     drawn = [len(draw_change("meadow", seed)[2]) for seed in range(4)]
-    assert [one.truth["count"] for one in found] == drawn and len(set(drawn)) > 1
+    assert [one.truth.count for one in found] == drawn and len(set(drawn)) > 1
     assert [len(one.images) for one in found] == [2, 2, 2, 2]
     assert found[0].images[0].path.endswith(place.format("A").replace("1", "0"))
     assert "How many changed buildings are there?" in found[0].text("user")
@@ -34,9 +34,7 @@ def test_change_suites_count_the_patches_that_differ_between_two_pictures(tmp_pa
 
 def test_real_pairs_are_counted_in_the_test_split_or_all_where_none_is_told(data_folder):
     counts = {
-        name: [
-            one.truth["count"] for one in ask(shipped()[name], data_folder / place).conversations
-        ]
+        name: [one.truth.count for one in ask(shipped()[name], data_folder / place).conversations]
         for name, place in (("levir-cd", "levir_cd_samples"), ("dsifn-cd", "dsifn_cd_samples"))
     }  # the five of the test split; of the other none tells its split
     assert counts == {"levir-cd": [2, 8, 18, 15, 13], "dsifn-cd": [5, 9, 13, 8, 8]}

@@ -45,7 +45,7 @@ def test_class_folders_list_their_classes_in_the_question(tmp_path):
     found = ask(shipped()["aid"], tmp_path)
     assert found.labels == ["BareLand", "Beach"]
     assert "following classes: bare land, beach." in found.conversations[0].text("user")
-    assert found.conversations[0].truth == {"label": "BareLand"}
+    assert found.conversations[0].truth.to_row() == {"label": "BareLand"}
     assert found.conversations[0].images[0].size_wh == (32, 32)
 
 
@@ -66,7 +66,7 @@ def test_rsvqa_joins_its_three_files_by_id_and_skips_stubs_and_other_kinds(tmp_p
                                                                 *answers]})  # fmt: skip
     found = asked("rsvqa-lr", tmp_path)
     assert [one.id for one in found.conversations] == ["10", "12"]
-    assert [one.truth for one in found.conversations] == [
+    assert [one.truth.to_row() for one in found.conversations] == [
         {"answer": "yes", "kind": "presence"},
         {"answer": "no", "kind": "comp"},
     ]
@@ -80,9 +80,9 @@ def test_rsivqa_parts_lines_at_the_first_colon_and_the_last_question_mark(tmp_pa
     lines = "1.tif:what is the theme of this picture?residential\n1.tif:how many cars?are seen?2\n"
     write(tmp_path / "ucm_vqa.txt", lines)
     one, two = asked("rsivqa", tmp_path).conversations
-    assert (one.id, one.truth) == ("ucm_vqa:1", {"answer": "residential", "kind": "theme"})
+    assert (one.id, one.truth.to_row()) == ("ucm_vqa:1", {"answer": "residential", "kind": "theme"})
     assert two.text("user").startswith("how many cars?are seen?")
-    assert two.truth == {"answer": "2", "kind": "count"}
+    assert two.truth.to_row() == {"answer": "2", "kind": "count"}
     write(tmp_path / "ucm_vqa.txt", "no question\n")
     with pytest.raises(AnnotationError, match=r"ucm_vqa\.txt:1: expected picture:question"):
         asked("rsivqa", tmp_path)
@@ -94,8 +94,8 @@ def test_floodnet_numbers_its_rows_by_their_keys(tmp_path):
     write(tmp_path / "Training Question.json", {"0": row, "1": {**row, "Ground_Truth": 3}})
     one, two = asked("floodnet", tmp_path).conversations
     assert (one.id, two.id) == ("0", "1")
-    assert one.truth == {"answer": "flooded", "kind": "Condition_Recognition"}
-    assert two.truth["answer"] == "3"
+    assert one.truth.to_row() == {"answer": "flooded", "kind": "Condition_Recognition"}
+    assert two.truth.answer == "3"
 
 
 def test_vrsbench_reads_boxes_of_a_grid_and_tells_repeated_ids_apart(tmp_path):
@@ -104,7 +104,7 @@ def test_vrsbench_reads_boxes_of_a_grid_and_tells_repeated_ids_apart(tmp_path):
     other = {**row, "image_id": "P0004_0001.png"}
     write(tmp_path / "VRSBench_EVAL_referring.json", [row, other])
     one, two = asked("vrsbench-refer", tmp_path).conversations
-    assert one.truth["boxes"] == [[128, 204.8, 168.96, 204.8, 168.96, 307.2, 128, 307.2]]
+    assert one.truth.to_row()["boxes"] == [[128, 204.8, 168.96, 204.8, 168.96, 307.2, 128, 307.2]]
     assert (one.id, two.id) == ("P0003_0002.png/0", "P0004_0001.png/0")
     assert one.text("user") == "[refer] Give me the location of <p> the yellow vehicle </p>"
 
@@ -126,7 +126,7 @@ def test_geochat_bench_parts_refer_from_grounding_and_knows_its_pictures_sizes(t
     (refer,) = asked("geochat-refer", tmp_path).conversations
     (ground,) = asked("geochat-grounding", tmp_path).conversations
     assert refer.text("user") == "[refer] Give me the location of <p> 2 ships </p>"
-    assert len(refer.truth["boxes"]) == 2
+    assert len(refer.truth.to_row()["boxes"]) == 2
     assert refer.images[0].size_wh == (1024, 1024)
     assert ground.text("user") == "[grounding]a ship"
     assert ground.images[0].size_wh == (600, 600)
@@ -139,7 +139,7 @@ def test_geochat_regions_are_boxes_in_the_question(tmp_path):
     (one,) = asked("geochat-region", tmp_path).conversations
     (box,) = [part for part in one.turns[0].parts if isinstance(part, Box)]
     assert np.allclose(box.boxes.hbb, [[0, 0, 400, 400]])
-    assert one.truth == {"captions": ["a white ship"]}
+    assert one.truth.to_row() == {"captions": ["a white ship"]}
 
 
 def test_dior_rsvg_counts_objects_through_all_files_by_path(tmp_path):
@@ -148,7 +148,7 @@ def test_dior_rsvg_counts_objects_through_all_files_by_path(tmp_path):
     write(tmp_path / "train.txt", "0\n")
     write(tmp_path / "test.txt", "1\n2\n")
     one, two = asked("dior-rsvg", tmp_path).conversations
-    assert (one.id, one.truth["boxes"][0][:4]) == ("1", [20, 0, 30, 0])
+    assert (one.id, one.truth.to_row()["boxes"][0][:4]) == ("1", [20, 0, 30, 0])
     assert one.text("user").endswith("<p> the right ship </p>")
     assert one.images[0].size_wh == (800, 800)
     (alone,) = asked("dior-rsvg-disjoint", tmp_path).conversations
@@ -161,7 +161,7 @@ def test_captions_of_the_wanted_split_need_no_pictures(tmp_path):
             for n, split in enumerate(("train", "test"))]  # fmt: skip
     write(tmp_path / "dataset.json", {"images": rows})
     (one,) = asked("ucm-captions", tmp_path).conversations
-    assert one.truth == {"captions": ["a farm .", "one field"]}
+    assert one.truth.to_row() == {"captions": ["a farm .", "one field"]}
     assert one.id == "1.tif"
 
 
@@ -179,7 +179,7 @@ def test_nwpu_captions_stand_under_their_class(tmp_path):
     row = {"filename": "beach_1.jpg", "split": "test", "raw": "A beach.", "raw_1": "Sand."}
     write(tmp_path / "dataset_nwpu.json", {"beach": [row, {**row, "split": "train"}]})
     (one,) = asked("nwpu-captions", tmp_path).conversations
-    assert one.truth["captions"] == ["A beach.", "Sand."]
+    assert one.truth.to_row()["captions"] == ["A beach.", "Sand."]
 
 
 def test_capera_captions_are_of_the_test_clips(tmp_path):
@@ -192,13 +192,13 @@ def test_capera_captions_are_of_the_test_clips(tmp_path):
     (tmp_path / "Videos" / "Tra" / "Fire" / "Fire_001.mp4").unlink()
     (one,) = asked("capera", tmp_path).conversations
     assert one.images[0].path.endswith("Test/Fire/Fire_001.mp4")
-    assert one.truth["captions"] == ["A fire.", "Smoke."]
+    assert one.truth.to_row()["captions"] == ["A fire.", "Smoke."]
 
 
 def test_era_clips_are_labelled_by_their_folder(tmp_path):
     write(tmp_path / "Videos" / "Test" / "Fire" / "Fire_001.mp4", "")
     (one,) = asked("era", tmp_path / "Videos").conversations
-    assert one.truth == {"label": "Fire"}
+    assert one.truth.to_row() == {"label": "Fire"}
 
 
 def test_counting_suites_count_boxes(tmp_path):
@@ -212,7 +212,7 @@ def test_counting_suites_count_boxes(tmp_path):
     features = [{"wkt": "", "properties": {"feature_type": "building"}}] * 3
     write(xbd / "labels" / "x_pre_disaster.json", {"features": {"xy": features}})
     counts = {
-        name: [one.truth["count"] for one in asked(name, folder).conversations]
+        name: [one.truth.count for one in asked(name, folder).conversations]
         for name, folder in (("neon-tree", neon), ("cowc", cowc), ("animals", animals),
                              ("xbd-count", xbd))
     }  # fmt: skip
@@ -225,7 +225,7 @@ def test_damage_is_counted_by_degree_over_two_pictures(tmp_path):
     write(tmp_path / "labels" / "x_pre_disaster.json", {"features": {"xy": []}})
     write(tmp_path / "labels" / "x_post_disaster.json", {"features": {"xy": after}})
     (one,) = asked("xbd-change", tmp_path).conversations
-    assert one.truth["counts"] == {"count_before": 4, "no_damage": 1, "minor_damage": 0,
+    assert one.truth.to_row()["counts"] == {"count_before": 4, "no_damage": 1, "minor_damage": 0,
                                    "major_damage": 0, "destroyed": 2}  # fmt: skip
     assert len(one.images) == 2
 
@@ -236,7 +236,7 @@ def test_fmow_takes_the_test_rows_from_2016_on_by_their_number(tmp_path):
     write(tmp_path / "rgb_metadata.csv", "\n".join(rows))
     (one,) = asked("fmow-wilds", tmp_path).conversations
     assert one.images[0].path.endswith("images/rgb_img_2.png")
-    assert one.truth == {"label": "zoo"}
+    assert one.truth.to_row() == {"label": "zoo"}
 
 
 def test_bigearthnet_merges_its_43_classes_to_19_and_keeps_the_listed_patches(tmp_path):
@@ -250,7 +250,7 @@ def test_bigearthnet_merges_its_43_classes_to_19_and_keeps_the_listed_patches(tm
         rectangle(tmp_path / patch / f"{patch}.png")
     found = asked("bigearthnet", tmp_path)
     assert len(found.labels) == 19
-    assert [one.truth["labels"] for one in found.conversations] == [
+    assert [one.truth.to_row()["labels"] for one in found.conversations] == [
         ["Marine waters", "Transitional woodland, shrub"], ["Pastures"]]  # fmt: skip
     assert found.conversations[0].images[0].path.endswith("S2A_1.png")
     assert "classes does the image show? urban fabric; " in found.conversations[0].text("user")
@@ -319,7 +319,7 @@ def test_false_premise_asks_for_a_present_and_an_absent_class(tmp_path):
         write(tmp_path / "labels" / f"{name}.txt", line)
     write(tmp_path / "classes.txt", "ship\nairplane\n")
     said = {
-        (one.id[:8], one.text("user").splitlines()[0]): one.truth["answer"]
+        (one.id[:8], one.text("user").splitlines()[0]): one.truth.answer
         for one in asked("false-premise", tmp_path).conversations
     }
     assert said == {
@@ -381,4 +381,4 @@ def test_real_sets_give_their_questions(data_folder):
     }
     assert list(counts.values()) == [450, 450, 3300, 3, 90, 2]
     trees = asked("neon-tree", data_folder / "neon_trees").conversations
-    assert sorted(one.truth["count"] for one in trees) == [61, 279]
+    assert sorted(one.truth.count for one in trees) == [61, 279]

@@ -22,7 +22,7 @@ def test_own_rows_need_a_picture_and_a_truth(tmp_path):
     for key in ("ground_truth", "bbox"):
         write(tmp_path / "rows.json", [{"image": "a.png", "phrase": "ship", key: [1, 2, 3, 4]}])
         (one,) = ask(suite, tmp_path, look=False).conversations
-        assert one.truth["boxes"] == [[1, 2, 3, 2, 3, 4, 1, 4]]
+        assert one.truth.to_row()["boxes"] == [[1, 2, 3, 2, 3, 4, 1, 4]]
 
 
 def own(task, **options):
@@ -43,7 +43,7 @@ def own(task, **options):
 def test_own_rows_hold_the_truth_of_any_task(tmp_path, task, truth, held):
     write(tmp_path / "rows.json", [{"image": "a.png", "question": "?", **truth}])
     (one,) = ask(own(task), tmp_path, look=False).conversations
-    assert one.truth == held
+    assert one.truth.to_row() == held
 
 
 def test_own_rows_of_another_split_are_left_out(tmp_path):

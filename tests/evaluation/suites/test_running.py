@@ -59,7 +59,7 @@ def test_a_mode_that_cannot_run_is_named_and_stops_no_other(tmp_path):
     rows = [predicted(n, "caption", {"captions": captions[: 2 - n]}, answer=captions[0])
             for n in range(2)]  # fmt: skip
     suite = shipped()["levir-cc"].model_copy(update={"modes": ["levir-change", "meteor"]})
-    asked = Asked(suite, [conversation(n, "caption", rows[n].truth) for n in range(2)])
+    asked = Asked(suite, [conversation(n, "caption", rows[n].truth.to_row()) for n in range(2)])
     result = write_result(tmp_path / "levir", asked, rows)
     assert result.scores["caption"]["bleu4"].value == pytest.approx(1)
     reason = result.modes_not_run["levir-change"]

@@ -62,12 +62,15 @@ def shown(conversation, role):
 
 
 def test_ground_asks_for_all_objects_of_each_class(port):
-    some = {one.truth["name"]: one for one in asked("ground", port)}
+    some = {one.truth.name: one for one in asked("ground", port)}
     assert set(some) == {"ship", "storage_tank"}
     ships = some["ship"]
     assert shown(ships, "user") == "[grounding] where are all <p>ships</p>?"
     assert shown(ships, "assistant") == "[(2, 2), (20, 2)]"
-    assert ships.truth["boxes"] == [[2, 2, 12, 2, 12, 12, 2, 12], [20, 2, 30, 2, 30, 12, 20, 12]]
+    assert ships.truth.to_row()["boxes"] == [
+        [2, 2, 12, 2, 12, 12, 2, 12],
+        [20, 2, 30, 2, 30, 12, 20, 12],
+    ]
     assert len(asked("ground", port, boxes_per_image=1)) == 1
 
 
@@ -76,14 +79,14 @@ def test_a_crowd_is_not_pointed_at(port):
     crowd = replace(port, boxes=many, names=("ship",) * len(many), phrases=(None,) * len(many))
     assert asked("ground", crowd) == []
     fewer = replace(crowd, boxes=many[1:], names=crowd.names[1:], phrases=crowd.phrases[1:])
-    assert len(asked("ground", fewer)[0].truth["boxes"]) == MOST_BOXES
+    assert len(asked("ground", fewer)[0].truth.to_row()["boxes"]) == MOST_BOXES
 
 
 def test_identify_shows_a_box_and_is_answered_with_the_class(port):
     some = {shown(one, "user"): one for one in asked("identify", port)}
     tank = some["[identify] what is the object at [(70, 70)]?"]
     assert tank.text("assistant") == "storage tank"
-    assert tank.truth == {"name": "storage_tank"}
+    assert tank.truth.to_row() == {"name": "storage_tank"}
     assert len(some) == 3 and not any(one.upright for one in some.values())
 
 
@@ -91,7 +94,7 @@ def test_region_is_answered_with_what_the_object_looks_like(port):
     some = {shown(one, "user"): one for one in asked("region", port)}
     red = some["[identify] describe the object at [(2, 2)]"]
     assert red.text("assistant") == "a red ship at the top left"
-    assert red.truth == {"captions": ["a red ship at the top left"]}
+    assert red.truth.to_row() == {"captions": ["a red ship at the top left"]}
     assert red.upright
 
 
@@ -99,9 +102,12 @@ def test_a_phrase_of_the_source_is_a_second_truth_of_a_region(port):
     (named,) = [
         one
         for one in asked("region", replace(port, phrases=("the ship of the pilot", None, None)))
-        if len(one.truth["captions"]) == 2
+        if len(one.truth.to_row()["captions"]) == 2
     ]
-    assert named.truth["captions"] == ["a red ship at the top left", "the ship of the pilot"]
+    assert named.truth.to_row()["captions"] == [
+        "a red ship at the top left",
+        "the ship of the pilot",
+    ]
 
 
 def test_a_red_and_a_white_ship_are_told_apart_by_their_colours(port):
@@ -115,7 +121,7 @@ def test_a_red_and_a_white_ship_are_told_apart_by_their_colours(port):
 
 def test_two_ships_of_one_look_are_not_referred_to(port):
     alike = replace(port, boxes=Boxes.from_hbb([BOXES[0], [3, 3, 11, 11], BOXES[2]]))
-    assert {one.truth["name"] for one in asked("refer", alike, "geochat")} == {"storage_tank"}
+    assert {one.truth.name for one in asked("refer", alike, "geochat")} == {"storage_tank"}
 
 
 def test_the_source_s_own_phrase_comes_first(port):
@@ -137,11 +143,11 @@ def test_description_points_at_every_object_it_names(port):
         "<p>1 white storage tank</p> [(70, 70)] is at the bottom right. "
         "<p>2 ships</p> [(2, 2), (20, 2)] are at the top left."
     )
-    assert one.truth["captions"] == [
+    assert one.truth.to_row()["captions"] == [
         "1 white storage tank is at the bottom right. 2 ships are at the top left."
     ]
-    assert one.truth["phrases"] == ["1 white storage tank", "2 ships", "2 ships"]
-    assert [row[:2] for row in one.truth["boxes"]] == [[70, 70], [2, 2], [20, 2]]
+    assert one.truth.to_row()["phrases"] == ["1 white storage tank", "2 ships", "2 ships"]
+    assert [row[:2] for row in one.truth.to_row()["boxes"]] == [[70, 70], [2, 2], [20, 2]]
 
 
 def test_description_says_which_group_is_beside_which(port):
@@ -151,7 +157,9 @@ def test_description_says_which_group_is_beside_which(port):
     )
     (apart,), (close,) = asked("describe", near), asked("describe", beside)
     assert "next to" not in shown(apart, "assistant")
-    assert close.truth["captions"][0].startswith("1 gray storage tank is next to 2 gray ships.")
+    assert close.truth.to_row()["captions"][0].startswith(
+        "1 gray storage tank is next to 2 gray ships."
+    )
 
 
 def test_description_calls_what_it_does_not_point_at_many(port):
@@ -164,16 +172,16 @@ def test_description_calls_what_it_does_not_point_at_many(port):
         listed=("car", "storage_tank"),
     )
     (one,) = asked("describe", crowd)
-    assert one.truth["captions"] == [
+    assert one.truth.to_row()["captions"] == [
         "1 white storage tank is at the bottom right. There are many cars."
     ]
-    assert len(one.truth["boxes"]) == 1
+    assert len(one.truth.to_row()["boxes"]) == 1
 
 
 def test_boxes_beyond_the_picture_are_not_asked_about(port):
     off = replace(port, boxes=Boxes.from_hbb([BOXES[0], [200, 200, 240, 240], BOXES[2]]))
-    (ships,) = [one for one in asked("ground", off) if one.truth["name"] == "ship"]
-    assert len(ships.truth["boxes"]) == 1
+    (ships,) = [one for one in asked("ground", off) if one.truth.name == "ship"]
+    assert len(ships.truth.to_row()["boxes"]) == 1
     assert len(asked("identify", off)) == 2
 
 
@@ -202,7 +210,7 @@ def test_questions_of_the_source_are_asked_as_they_are(port):
     assert [one.text("user") for one in some] == [
         "Is it {rural}?\nAnswer the question using a single word or phrase."
     ]
-    assert some[0].truth == {"answer": "no", "kind": "rural_urban"}
+    assert some[0].truth.to_row() == {"answer": "no", "kind": "rural_urban"}
 
 
 def test_whole_image_tasks_show_every_frame_and_box_tasks_the_first(port):
@@ -234,7 +242,7 @@ def test_where_nothing_of_a_class_is_may_be_asked_too(port):
     first, second = asked("ground", without, "scenes", absent=True)
     assert shown(first, "user").endswith("every <p>ships</p>")
     assert shown(second, "user").endswith("every <p>storage tanks</p>")
-    assert shown(second, "assistant") == "none" and second.truth["boxes"] == []
+    assert shown(second, "assistant") == "none" and second.truth.to_row()["boxes"] == []
     unsure = replace(without, listed=("ship",))
     assert len(asked("ground", unsure, absent=True)) == 1  # tanks may be there without a box
     assert len(asked("ground", without)) == 1

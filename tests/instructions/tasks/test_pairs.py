@@ -43,7 +43,7 @@ def test_buildings_are_counted_by_damage_over_both_dates():
     assert row.text("assistant") == (
         '{"count_before": 4, "no_damage": 1, "minor_damage": 0, "major_damage": 0, "destroyed": 2}'
     )
-    assert row.truth["counts"]["destroyed"] == 2
+    assert row.truth.to_row()["counts"]["destroyed"] == 2
     assert [image.path for image in row.images] == ["/before.png", "/after.png"]
     assert "count_before, no_damage" in row.text("user")
 
@@ -58,7 +58,7 @@ def test_damage_is_asked_of_pairs_with_damaged_buildings_alone():
 def test_changes_and_damage_are_looked_for_on_both_dates_and_other_objects_on_the_first(task):
     shown = {}
     for row in asked(task, pair(CHANGE, "ship", "minor-damage building")):
-        shown[row.truth["name"]] = len(row.images)
+        shown[row.truth.name] = len(row.images)
     assert shown.get("ship", 1) == 1
     assert {shown[name] for name in shown if name != "ship"} == {2}
     assert of_both_dates("major-damage building") and not of_both_dates("building")

@@ -38,7 +38,7 @@ def asked(task, image=None, seed=0, **section):
 
 
 def counts(image=None, seed=0, **section):
-    return {one.truth["name"]: one.truth["count"] for one in asked("count", image, seed, **section)}
+    return {one.truth.name: one.truth.count for one in asked("count", image, seed, **section)}
 
 
 # Classes
@@ -48,7 +48,7 @@ def test_classify_asks_for_the_scene_and_answers_with_its_words():
     (one,) = asked("classify", port(label="StorageTanks"))
     assert one.text("user") == "What kind of scene is this?"
     assert one.text("assistant") == "storage tanks"
-    assert one.truth == {"label": "StorageTanks"}
+    assert one.truth.to_row() == {"label": "StorageTanks"}
     assert one.images[0].size_wh == (100, 80)
     assert (one.id, one.task, one.split, one.scene) == (
         "port-1#classify0",
@@ -88,13 +88,16 @@ def test_training_asks_once_for_each_different_caption():
     assert [one.text("assistant") for one in some] == ["A port.", "Two ships."]
     assert len({one.id for one in some}) == 2
     # All captions that hold a word are references, repeated ones too.
-    assert some[0].truth["captions"] == ["A port.", "A port.", "Two ships."]
+    assert some[0].truth.to_row()["captions"] == ["A port.", "A port.", "Two ships."]
 
 
 def test_a_test_image_is_captioned_once_against_all_its_captions():
     (one,) = asked("caption", port(split="test"))
-    assert one.truth["captions"] == ["Two ships lie in the port.", "A tank stands near two ships."]
-    assert one.truth["label"] == "Port"
+    assert one.truth.to_row()["captions"] == [
+        "Two ships lie in the port.",
+        "A tank stands near two ships.",
+    ]
+    assert one.truth.label == "Port"
 
 
 def test_captions_are_limited():
@@ -112,7 +115,10 @@ def test_refer_asks_for_phrases_and_for_names_that_occur_once():
         "[refer] where is <p>the storage tank</p>?",
     }
     tank = some["[refer] where is <p>the storage tank</p>?"]
-    assert tank.truth == {"boxes": [[50, 50, 60, 50, 60, 60, 50, 60]], "name": "storage_tank"}
+    assert tank.truth.to_row() == {
+        "boxes": [[50, 50, 60, 50, 60, 60, 50, 60]],
+        "name": "storage_tank",
+    }
     assert tank.turns[-1].parts[0].boxes.hbb.tolist() == [[50, 50, 60, 60]]
 
 
@@ -133,10 +139,10 @@ def test_counts_are_of_the_classes_there():
         {"ship": 2, "storage_tank": 1},
         {"ship": 2, "storage_tank": 1, "truck": 0},
     )
-    ship = next(one for one in asked("count", counts_per_image=3) if one.truth["name"] == "ship")
+    ship = next(one for one in asked("count", counts_per_image=3) if one.truth.name == "ship")
     assert ship.text("user") == "How many ships are there?"
     assert ship.text("assistant") == "2"
-    assert ship.truth == {"count": 2, "name": "ship"}
+    assert ship.truth.to_row() == {"count": 2, "name": "ship"}
 
 
 def test_now_and_then_an_absent_class_is_counted_as_none():
@@ -156,7 +162,7 @@ def test_a_class_the_captions_speak_of_is_not_called_absent():
 def test_an_image_without_things_is_asked_for_an_absent_class():
     empty = port(boxes=Boxes.empty(), names=(), phrases=(), captions=())
     (one,) = asked("count", empty)
-    assert one.truth["count"] == 0
+    assert one.truth.count == 0
     assert one.text("assistant") == "0"
 
 
@@ -181,8 +187,8 @@ def test_training_draws_from_all_wordings_and_a_test_asks_the_first():
         some = (asked("classify", port(split=split), seed, phrasing="varied") for seed in range(60))
         return {one.text("user") for (one,) in some}
 
-    assert wordings("train") == set(PHRASINGS.get("varied").classify)
-    assert wordings("test") == wordings("val") == {PHRASINGS.get("varied").classify[0]}
+    assert wordings("train") == set(PHRASINGS.get("varied").wordings["classify"])
+    assert wordings("test") == wordings("val") == {PHRASINGS.get("varied").wordings["classify"][0]}
 
 
 def test_words_of_direction_keep_the_image_upright():
