@@ -10,10 +10,11 @@ import numpy as np
 
 from swath.boxes import Boxes
 from swath.errors import EvaluationError
-from swath.evaluation.predictions import REFUSED, Prediction, unanswered
+from swath.evaluation.predictions import EMPTY, REFUSED, Prediction, unanswered
 from swath.evaluation.reading import Labels, Names
-from swath.evaluation.scored_tasks import SCORED, Answered, scored_task
+from swath.evaluation.scored_tasks import SCORED, scored_task
 from swath.instructions.conversation import Conversation
+from swath.instructions.tasks.truths import DECIMALS
 
 if TYPE_CHECKING:
     from swath.models.engine import Engine
@@ -116,7 +117,11 @@ def read(
         EvaluationError: the conversation is of a task that has no metric.
     """
     blank = unanswered(conversation)
-    return scored_task(blank).read(Answered(blank, answer, boxes, labels, names or Names(())))
+    row = scored_task(blank)
+    quads = boxes.to_rows(DECIMALS) if boxes is not None and row.boxes else []
+    problem = None if answer.strip() else EMPTY
+    answered = replace(blank, answer=answer, boxes=quads or None, problem=problem)
+    return row.read(answered, labels, names or Names(()))
 
 
 def _closed(

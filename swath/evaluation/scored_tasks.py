@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from swath.boxes import Boxes
 from swath.errors import EvaluationError
 from swath.evaluation import baselines as blind
 from swath.evaluation.baselines import Guess
@@ -18,7 +17,6 @@ from swath.evaluation.metrics.ngrams import Sentences, rouge_l
 from swath.evaluation.metrics.ptb import tokenise
 from swath.evaluation.papers.reading_rules import strict_damage
 from swath.evaluation.predictions import (
-    EMPTY,
     NO_BOX,
     SEVERAL_BOXES,
     UNPARSABLE,
@@ -27,7 +25,6 @@ from swath.evaluation.predictions import (
 from swath.evaluation.reading import Labels, read_count, without_boxes
 from swath.instructions.conversation import Conversation
 from swath.instructions.tasks.truths import (
-    DECIMALS,
     BoxesTruth,
     DescriptionTruth,
     LabelTruth,
@@ -39,66 +36,39 @@ from swath.registry import Registry
 Predictions = Sequence[Prediction]
 
 
-@dataclass(frozen=True)
-class Answered:
-    """An answer to be read.
-
-    Args:
-        blank: the question's prediction, nothing read yet.
-        text: the words.
-        boxes: what the family's dialect found in them, pixels; None for none.
-        labels: the classes it may name.
-        names: the objects it may name.
-    """
-
-    blank: Prediction
-    text: str
-    boxes: Boxes | None
-    labels: Labels
-    names: Labels
+def read_words(answered: Prediction, labels: Labels, names: Labels) -> Prediction:
+    """The words as they are."""
+    return answered
 
 
-def read_words(answer: Answered) -> Prediction:
-    """The words as they are; empty ones are unreadable."""
-    return replace(answer.blank, answer=answer.text, problem=None if answer.text.strip() else EMPTY)
+def _read_label(answered: Prediction, labels: Labels, names: Labels) -> Prediction:
+    label, problem = labels.read(answered.answer)
+    return replace(answered, label=label, problem=problem)
 
 
-def _read_label(answer: Answered) -> Prediction:
-    label, problem = answer.labels.read(answer.text)
-    return replace(answer.blank, answer=answer.text, label=label, problem=problem)
+def _read_name(answered: Prediction, labels: Labels, names: Labels) -> Prediction:
+    return _read_label(answered, names, names)
 
 
-def _read_name(answer: Answered) -> Prediction:
-    name, problem = answer.names.read(answer.text)
-    return replace(answer.blank, answer=answer.text, label=name, problem=problem)
+def _read_count(answered: Prediction, labels: Labels, names: Labels) -> Prediction:
+    count, problem = read_count(answered.answer)
+    return replace(answered, count=count, problem=problem)
 
 
-def _read_count(answer: Answered) -> Prediction:
-    count, problem = read_count(answer.text)
-    return replace(answer.blank, answer=answer.text, count=count, problem=problem)
+def _read_damage(answered: Prediction, labels: Labels, names: Labels) -> Prediction:
+    if answered.problem or strict_damage(answered.answer) is not None:
+        return answered
+    return replace(answered, problem=UNPARSABLE)
 
 
-def _read_damage(answer: Answered) -> Prediction:
-    read = read_words(answer)
-    if read.problem is None and strict_damage(answer.text) is None:
-        return replace(read, problem=UNPARSABLE)
-    return read
+def _read_boxes(answered: Prediction, labels: Labels, names: Labels) -> Prediction:
+    if answered.boxes or not len(answered.true(BoxesTruth).boxes):
+        return answered
+    return replace(answered, problem=answered.problem or NO_BOX)
 
 
-def _read_description(answer: Answered) -> Prediction:
-    rows = answer.boxes.to_rows(DECIMALS) if answer.boxes is not None else []
-    return replace(read_words(answer), boxes=rows or None)
-
-
-def _read_boxes(answer: Answered) -> Prediction:
-    read = _read_description(answer)
-    if read.boxes or not len(read.true(BoxesTruth).boxes):
-        return read
-    return replace(read, problem=read.problem or NO_BOX)
-
-
-def _read_box(answer: Answered) -> Prediction:
-    read = _read_boxes(answer)
+def _read_box(answered: Prediction, labels: Labels, names: Labels) -> Prediction:
+    read = _read_boxes(answered, labels, names)
     return replace(read, problem=SEVERAL_BOXES) if len(read.boxes or []) > 1 else read
 
 
@@ -201,7 +171,8 @@ class ScoredTask:
         headline: the metric it is judged by where one number must do.
         goodness: how good each answer is, 0 to 1.
         fails: whether a readable answer of that goodness counts as failed.
-        read: the prediction that an answer in free words makes.
+        read: what an answer in free words makes of a prediction that holds its words and boxes,
+            given the classes and the objects that it may name.
         check: refuses a truth that no answer could meet.
         sliced: the metric of slices, where it is not the headline.
         closed: the answer may be chosen among candidates; `read` reads the choice's name.
@@ -223,7 +194,7 @@ class ScoredTask:
     headline: str
     goodness: Callable[[Predictions], list[float]]
     fails: Callable[[Prediction, float], bool] = _below_one
-    read: Callable[[Answered], Prediction] = read_words
+    read: Callable[[Prediction, Labels, Labels], Prediction] = read_words
     check: Callable[[Prediction, Labels, Labels], None] = _no_check
     sliced: str = ""
     closed: bool = False
@@ -307,7 +278,7 @@ SCORED: Registry[ScoredTask] = Registry(
         ),
         "describe": ScoredTask(
             "Descriptions with boxes", "captions", captions.described, "f1@0.5", _likeness,
-            _nothing_found, read=_read_description, by_degree=True, boxes="among words",
+            _nothing_found, by_degree=True, boxes="among words",
             judged=True, longest=256, guesses={"commonest caption": blind.commonest_caption},
         ),
         "classes": ScoredTask(

@@ -87,7 +87,7 @@ def validate(values: dict[str, Any], where: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise RecipeError(_advice(error, where)) from None
+        raise RecipeError(advice(error, where)) from None
 
 
 def dump(recipe: Recipe) -> str:
@@ -126,13 +126,7 @@ def _section_of(annotation: Any) -> type[Section] | None:
 def _with_base(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path in seen:
         raise RecipeError(f"{path.name}: extends itself, by way of {seen[-1].name}.")
-    try:
-        if path.stat().st_size > LARGEST:
-            raise RecipeError(f"{path}: larger than {LARGEST} bytes; is this a recipe?")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: cannot be read ({error}).") from None
-    values = _yaml(text, path.name)
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise RecipeError(f"{path.name}: a recipe is a mapping of sections.")
     base = values.pop("extends", None)
@@ -142,6 +136,21 @@ def _with_base(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     return _merged(
         _with_base(beside if beside.is_file() else find_recipe(str(base)), (*seen, path)), values
     )
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file of the user's holds, however it was made.
+
+    Raises:
+        RecipeError: it cannot be read, is large or no YAML, or would unfold to something huge.
+    """
+    try:
+        if path.stat().st_size > LARGEST:
+            raise RecipeError(f"{path}: larger than {LARGEST} bytes; is this a recipe?")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read ({error}).") from None
+    return _yaml(text, path.name)
 
 
 def _merged(below: Any, above: Any) -> Any:
@@ -227,12 +236,13 @@ def _set(values: dict[str, Any], keys: list[str], value: Any, override: str) -> 
                 raise RecipeError(f"'{override}': '{key}' holds a value, not a section.")
 
 
-def _advice(error: ValidationError, where: str) -> str:
+def advice(error: ValidationError, where: str, root: type[Section] = Recipe) -> str:
+    """What is wrong with the values of a section, a misspelt key with the nearest one offered."""
     lines = []
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
-            section: Any = Recipe
+            section: Any = root
             for part in item["loc"][:-1]:
                 if isinstance(part, str):
                     section = _section_of(section.model_fields[part].annotation)

@@ -62,16 +62,20 @@ class Matched:
         notes: dict[str, Any] = {"matched_by": self.by}
         if self.dialect:
             notes["dialect"] = self.dialect
-        for name, ids in {
-            "missing": self.missing,
-            "extra": self.extra,
-            "repeated": self.repeated,
-            "not a number": self.no_number,
-            "too long": self.too_long,
-            "beyond the picture": self.outside,
-        }.items():
+        for name, field_name in _NOTED.items():
+            ids = getattr(self, field_name)
             notes[name] = {"count": len(ids), "first": ids[:20]}
         return notes
+
+
+_NOTED = {
+    "missing": "missing",
+    "extra": "extra",
+    "repeated": "repeated",
+    "not a number": "no_number",
+    "too long": "too_long",
+    "beyond the picture": "outside",
+}
 
 
 def match(asked: Asked, given: Sequence[Given], dialect: str | None = None) -> Matched:

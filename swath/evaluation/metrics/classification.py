@@ -72,11 +72,8 @@ def confusion(predictions: Sequence[Prediction], labels: Sequence[str]) -> NDArr
     Raises:
         EvaluationError: a true class is outside the labels.
     """
-    places = {label: place for place, label in enumerate(labels)}
     table = np.zeros((len(labels), len(labels) + 1), dtype=np.int64)
-    for one in predictions:
-        row = _place(one, places)
-        table[row, places[one.label] if one.label in places else len(labels)] += 1
+    np.add.at(table, _places(predictions, labels), 1)
     return table
 
 
@@ -94,15 +91,9 @@ def per_class(predictions: Sequence[Prediction], labels: Sequence[str]) -> list[
 
 
 def _f1_rows(predictions: Sequence[Prediction], labels: Sequence[str]) -> NDArray[np.float64]:
-    places = {label: place for place, label in enumerate(labels)}
-    rows = np.zeros((len(predictions), 3, len(labels)))  # right, named, true
-    for row, one in zip(rows, predictions, strict=True):
-        true = _place(one, places)
-        row[2, true] = 1
-        if one.label in places:
-            row[1, places[one.label]] = 1
-            row[0, true] = one.label == one.true(LabelTruth).label
-    return rows.reshape(len(predictions), -1)
+    """(n, 3 labels) by class: whether it was named and is true, was named, and is true."""
+    true, named = np.eye(len(labels) + 1)[:, :-1][list(_places(predictions, labels))]
+    return np.concatenate([true * named, named, true], axis=1)
 
 
 def _macro_f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -111,11 +102,19 @@ def _macro_f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     return mean
 
 
-def _place(prediction: Prediction, places: dict[str, int]) -> int:
-    label = prediction.true(LabelTruth).label
-    if label not in places:
-        raise EvaluationError(
-            f"{prediction.id}: its true class '{label}' is not among the {len(places)} labels; "
-            "score with the label set the run was evaluated with."
-        )
-    return places[label]
+def _places(
+    predictions: Sequence[Prediction], labels: Sequence[str]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Place among the labels of the true class and of the one named, that of none behind them."""
+    places = {label: place for place, label in enumerate(labels)}
+    true = []
+    for prediction in predictions:
+        label = prediction.true(LabelTruth).label
+        if label not in places:
+            raise EvaluationError(
+                f"{prediction.id}: its true class '{label}' is not among the {len(places)} labels; "
+                "score with the label set the run was evaluated with."
+            )
+        true.append(places[label])
+    named = [places.get(str(prediction.label), len(labels)) for prediction in predictions]
+    return np.array(true), np.array(named)

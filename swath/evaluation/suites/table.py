@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from swath.errors import RecipeError, RequestError
 from swath.recipe import Section
+from swath.recipes import advice, read_yaml
 from swath.registry import did_you_mean
 
 SHIPPED = Path(__file__).with_name("suites.yaml")
@@ -101,17 +102,9 @@ def read_row(path: Path) -> Suite:
         RecipeError: it is absent, no YAML, or no suite; the nearest key is offered.
     """
     try:
-        row = yaml.safe_load(path.read_text("utf-8"))
-        return Suite.model_validate(row)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"{path}: cannot be read ({' '.join(str(error).split())}).") from None
+        return Suite.model_validate(read_yaml(path))
     except ValidationError as error:
-        found = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        first = found[0]  # a misspelt key explains why another is lacking
-        key = ".".join(map(str, first["loc"]))
-        known = did_you_mean(key, Suite.model_fields) if first["type"] == "extra_forbidden" else "."
-        what = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
-        raise RecipeError(f"{path}: {key}: {what}{known}") from None
+        raise RecipeError(advice(error, path.name, Suite)) from None
 
 
 def data_of(suite: Suite, given: Path | None, root: Path | None) -> Path:

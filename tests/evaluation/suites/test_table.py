@@ -65,6 +65,12 @@ def test_own_suite_is_one_row_of_yaml(tmp_path):
     assert (suite.name, suite.status, suite.reader) == ("roofs", "own", "images")
 
 
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9)
+)
+"""A few hundred bytes that unfold to hundreds of millions of values."""
+
+
 @pytest.mark.parametrize(
     ("text", "advice"),
     [
@@ -72,7 +78,8 @@ def test_own_suite_is_one_row_of_yaml(tmp_path):
         (OWN.replace("task:", "tsk:"), "tsk: unknown key; did you mean task"),
         ("- a list\n", "roofs.yaml: .*valid dictionary"),
         ("name: Roofs!\n", "name: "),
-        ("{", "cannot be read"),
+        ("{", "not valid YAML"),
+        (BOMB, "more than .* values"),
     ],
 )
 def test_row_that_is_no_suite_is_refused(tmp_path, text, advice):
