@@ -15,6 +15,7 @@ from swath.instructions.conversation import Conversation, assistant
 from swath.instructions.phrasing import PHRASINGS
 from swath.instructions.tasks.base import Setting, ask
 from swath.instructions.tasks.pairs import of_both_dates
+from swath.instructions.tasks.truths import OtherTruth
 from swath.recipe import Instructions
 from swath.recipes import load_recipe
 
@@ -62,7 +63,8 @@ class PairQuestions:
         name = f"{pictures[0]} {question.kind} {question.name}"
         image = AnnotatedImage(name, pictures[0], size_wh, frames=pictures)
         task = "question" if question.kind == "changed" else question.kind
-        row = ask(image, task, self._setting, question.words, assistant(""), {}, all_frames=True)
+        nothing, answer = OtherTruth(), assistant("")
+        row = ask(image, task, self._setting, question.words, answer, nothing, all_frames=True)
         return row.question
 
 
@@ -113,15 +115,15 @@ def _tuned(setting: Setting, tasks: set[str]) -> Iterator[PairQuestion]:
     phrasing = setting.phrasing
     paired = [name for name in setting.names if of_both_dates(name)]
     if "question" in tasks and CHANGE in paired:
-        words = phrasing.question[0].replace("{question}", CHANGE_ASKED)
+        words = phrasing.wordings["question"][0].replace("{question}", CHANGE_ASKED)
         yield PairQuestion("changed", words)
     if "ground" in tasks:
         for name in paired:
             yield _ground(setting, name)
     if "caption" in tasks:
-        yield PairQuestion("caption", phrasing.caption[0])
+        yield PairQuestion("caption", phrasing.wordings["caption"][0])
     if "damage" in tasks:
-        yield PairQuestion("damage", phrasing.damage[0])
+        yield PairQuestion("damage", phrasing.wordings["damage"][0])
 
 
 def _untuned(setting: Setting) -> list[PairQuestion]:
@@ -133,7 +135,7 @@ def _untuned(setting: Setting) -> list[PairQuestion]:
 
 def _ground(setting: Setting, name: str) -> PairQuestion:
     phrase = setting.phrasing.grammar.all(name)
-    words = setting.phrasing.ground[0].format(phrase=phrase)
+    words = setting.phrasing.wordings["ground"][0].format(phrase=phrase)
     return PairQuestion("ground", words, name)
 
 
