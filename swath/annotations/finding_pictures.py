@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cache, cached_property, partial
 from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import Literal, TypeVar
+from typing import TypeVar
 from urllib.parse import unquote
 
 from swath.annotations.findings import Finding
@@ -33,7 +33,6 @@ SUFFIXES = frozenset(
 UNMEASURED = (0, 0)
 """Size of an image no one has looked at yet; `measured` puts the true one in its place."""
 
-Unreadable = Literal["refuse", "drop"]
 Seen = TypeVar("Seen")
 _SHOWN = 60  # signs of a refused value that an error shows
 _BATCH, _SOME = 1024, 16  # images in flight, and images a thread takes at once
@@ -131,7 +130,7 @@ class PictureFinder:
         self.root = absolute(root)
         self.source = absolute(source)
         self.unlike: list[str] = []
-        self._below = str(self.root / "_")[:-1]
+        self.below = str(self.root / "_")[:-1]
         self._by_name = cache(self._indexed)
 
     def find(self, name: object, file: Path | None = None) -> Path | None:
@@ -205,7 +204,7 @@ class PictureFinder:
             for folder in (place, place / "images"):
                 # Compared as text, not resolved: a link that the user made may lead anywhere.
                 path = os.path.normpath(folder / name)
-                if path.startswith(self._below):
+                if path.startswith(self.below):
                     inside = True
                     if _is_file(Path(path)):
                         return Path(path)
@@ -268,55 +267,47 @@ def _bare(name: str) -> str:
 
 
 def measured(
-    images: Sequence[AnnotatedImage], unreadable: Unreadable = "refuse", frames: int = 8
-) -> list[AnnotatedImage]:
-    """The images with their sizes, read from the files' headers; clips become frames.
+    images: Sequence[AnnotatedImage], frames: int = 8
+) -> tuple[list[AnnotatedImage], list[Finding]]:
+    """The images with their sizes, read from the files' headers, and what cannot be opened.
 
     Args:
         images: of any size; one that is not `UNMEASURED` is a claim that is checked if the
-            image has boxes. A path may be a clip's.
-        unreadable: "refuse" raises on a file that cannot be opened, "drop" leaves it out.
+            image has boxes. Clips become frames.
         frames: how many are taken of a clip, evenly spaced.
 
     Raises:
-        AnnotationError: a file cannot be opened, its size is not the one its boxes are for, or
-            the images of a sequence differ in size.
-    """
-    sized, findings = measured_or_not(images, frames)
-    if findings and unreadable == "refuse":
-        reasons = few([finding.what for finding in findings])
-        raise AnnotationError(
-            f"{len(findings)} of {len(images)} images cannot be opened; copy them again, remove "
-            f"them, or read with unreadable='drop': {reasons}"
-        )
-    return sized
-
-
-def measured_or_not(
-    images: Sequence[AnnotatedImage], frames: int = 8
-) -> tuple[list[AnnotatedImage], list[Finding]]:
-    """The images that can be opened, with their sizes, and a finding for each that cannot.
-
-    Raises:
-        AnnotationError: see `measured`.
+        AnnotationError: the size of a file is not the one its boxes are for, or none can be opened.
     """
     sized: list[AnnotatedImage] = []
     findings: list[Finding] = []
-    results = looked(partial(_framed_and_size, frames=frames), images, workers=4)
+    results = looked(partial(_framed_and_sized, frames=frames), images, workers=4)
     for image, result in zip(images, results, strict=True):
         if isinstance(result, str):
-            action = "copy it again, or remove it"
-            findings.append(Finding("unreadable", image.id, result, action))
+            findings.append(Finding("unreadable", image.id, result, "copy it again, or remove it"))
             continue
-        framed, size = result
-        if len(image.boxes) and image.size_wh not in (UNMEASURED, size):
+        if len(image.boxes) and image.size_wh not in (UNMEASURED, result.size_wh):
             raise AnnotationError(
-                f"{framed.path}: annotated as {image.size_wh[0]} x {image.size_wh[1]} px, the "
-                f"file has {size[0]} x {size[1]} px, so its boxes would lie elsewhere; use the "
-                f"picture that was annotated, or correct the annotation."
+                f"{result.path}: annotated as {_in_px(image.size_wh)}, the file has "
+                f"{_in_px(result.size_wh)}, so its boxes would lie elsewhere; use the picture that "
+                f"was annotated, or correct the annotation."
             )
-        sized.append(replace(framed, size_wh=size))
+        sized.append(result)
+    if findings and not sized:
+        raise unreadable(findings, len(images))
     return sized, findings
+
+
+def unreadable(findings: Sequence[Finding], total: int) -> AnnotationError:
+    """What to say of pictures that cannot be opened."""
+    return AnnotationError(
+        f"{len(findings)} of {total} images cannot be opened; copy them again, remove them, or "
+        f"read with unreadable='drop': {few([finding.what for finding in findings])}"
+    )
+
+
+def _in_px(size_wh: tuple[int, int]) -> str:
+    return f"{size_wh[0]} x {size_wh[1]} px"
 
 
 def looked(
@@ -334,10 +325,8 @@ def looked(
             )
 
 
-def _framed_and_size(
-    image: AnnotatedImage, frames: int
-) -> tuple[AnnotatedImage, tuple[int, int]] | str:
-    """The image, a clip given its frames, and its size; or why it cannot be used."""
+def _framed_and_sized(image: AnnotatedImage, frames: int) -> AnnotatedImage | str:
+    """The image with its size, a clip with its frames; or why it cannot be used."""
     try:
         if is_clip(Path(image.path)):
             names = frames_of(image.path, frames)
@@ -346,14 +335,9 @@ def _framed_and_size(
         if image.frames:
             image = replace(image, frames=coregistered(image.frames))
         for path in image.frames[1:]:
-            if is_frame(path):
-                continue
-            later = open_scene(path).size_wh
+            later = size if is_frame(path) else open_scene(path).size_wh
             if later != size:
-                return (
-                    f"{path}: has {later[0]} x {later[1]} px and the first image of its sequence "
-                    f"{size[0]} x {size[1]} px"
-                )
+                return f"{path}: has {_in_px(later)} and the first of its sequence {_in_px(size)}"
     except ImageryError as error:
         return str(error)
-    return image, size
+    return replace(image, size_wh=size)

@@ -8,14 +8,10 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
+from typing import Literal
 
-from swath.annotations.finding_pictures import (
-    Unreadable,
-    few,
-    measured,
-    measured_or_not,
-    pictures_below,
-)
+from swath.annotations.finding_pictures import few, measured, pictures_below
+from swath.annotations.finding_pictures import unreadable as refusal
 from swath.annotations.findings import Finding
 from swath.annotations.formats import (
     captions,
@@ -152,7 +148,7 @@ def recognise(path: Path | str) -> Reader:
 def read(
     path: Path | str,
     format: str = "auto",
-    unreadable: Unreadable = "refuse",
+    unreadable: Literal["refuse", "drop"] = "refuse",
     frames: int = 8,
     pictures: Path | None = None,
 ) -> list[AnnotatedImage]:
@@ -172,9 +168,11 @@ def read(
         AnnotationError: the format is not recognised, a row is wrong or a picture is missing.
         RequestError: there is no reader of that name.
     """
-    source = Source(Path(path), pictures)
-    images = unmeasured(source, format, strict=True)
-    return measured(images, unreadable, frames)
+    images = unmeasured(Source(Path(path), pictures), format)
+    sized, findings = measured(images, frames)
+    if findings and unreadable == "refuse":
+        raise refusal(findings, len(images))
+    return sized
 
 
 def read_sound(
@@ -199,10 +197,8 @@ def read_sound(
     """
     source = Source(Path(path), pictures, class_field)
     images = unmeasured(source, format, strict=False)
-    sized, unreadable = measured_or_not(images, frames)
-    if not sized:
-        sized = measured(images, "refuse", frames)  # raises, naming them
-    return Reading(sized, [*source.findings, *unreadable])
+    sized, findings = measured(images, frames)
+    return Reading(sized, [*source.findings, *findings])
 
 
 def unmeasured(source: Source, format: str, strict: bool = True) -> list[AnnotatedImage]:

@@ -53,13 +53,11 @@ class Source:
         self.files: set[Path] = set()
         self.finder = PictureFinder(self.root, self.path)
         self.findings: list[Finding] = []
+        self._file_of: dict[str, Path] = {}  # that each image is of, by its id
         self._partial: set[str] = set()  # images of which an object was left out
-        self._joins = False
-        self._repeated: list[str] = []
         self._refused: dict[Path, list[str]] = defaultdict(list)
-        self._missing: dict[Path, list[str]] = defaultdict(list)
-        self._named: Counter[Path] = Counter()  # pictures that each file names
-        self._below = str(self.root / "_")[:-1]
+        self._missing: Counter[tuple[Path, str]] = Counter()
+        self._named = 0
 
     def opens(self, file: Path) -> None:
         """Begin with a file: the rows that follow are its, and name pictures relative to it."""
@@ -120,21 +118,19 @@ class Source:
                     continue
                 image = self._image(row, paths, split_of.get(paths[0]))
                 if row.beside and image.id not in images:
-                    self._missing[self.file].append(str(row.pictures[0]))
+                    self._missing[self.file, str(row.pictures[0])] += 1
                     continue
                 before = images.setdefault(image.id, image)
                 if before is not image and row.joins:
                     images[image.id] = joined(before, image, row.where)
                 elif before is not image:
-                    self._repeated.append(f"'{image.id}' ({before.path} and {image.path})")
-                if row.partial or self.file in self._refused:
+                    raise AnnotationError(
+                        f"{self.path}: two images of the id '{image.id}' ({before.path} and "
+                        f"{image.path}); an image may be listed once: remove or rename one of them."
+                    )
+                self._file_of[image.id] = self.file
+                if row.partial:
                     self._partial.add(image.id)
-                self._joins |= row.joins
-        if self._repeated:
-            raise AnnotationError(
-                f"{self.path}: two images of the id {few(self._repeated)}; an image may be listed "
-                f"once: remove or rename one of them."
-            )
         return list(images.values())
 
     def settle(self, images: Sequence[AnnotatedImage], strict: bool) -> None:
@@ -147,38 +143,39 @@ class Source:
         Raises:
             AnnotationError: see there.
         """
-        nothing = not any(map(_says_something, images))
+        strict_rows = strict or not any(map(_says_something, images))
         for file, reasons in self._refused.items():
-            more = f" (and {len(reasons) - 1} more rows)" if len(reasons) > 1 else ""
-            if strict or nothing:
+            count = len(reasons)
+            if strict_rows:
+                more = f" (and {count - 1} more rows)" if count > 1 else ""
                 raise AnnotationError(f"{reasons[0]}{more}")
-            what = f"{len(reasons)} of its rows are wrong: {few(reasons)}"
-            self.note("bad row", what, "left out", len(reasons), "correct them", file)
+            what = f"{count} of its rows are wrong: {few(reasons)}"
+            self.note("bad row", what, "left out", count, "correct them", file)
+        lost = self._missing.total()
+        if lost and (strict or lost >= self._named):
+            names = few([shown(name) for _, name in self._missing])
+            raise AnnotationError(
+                f"{self.path}: {lost} of {self._named} pictures are not in {self.root}: {names}; "
+                f"put them beside the annotations or in a folder 'images' there."
+            )
+        for (file, name), count in self._missing.items():
+            what = f"named by {count} row{'s' * (count > 1)} of {file.name}, not in {self.root}"
+            action = "put it there, or remove the rows"
+            self.note("missing picture", what, "", count, action, name)
         unlike = self.finder.unlike
         if unlike:
             what = f"{len(unlike)} names differ from their files' in case, blanks or marks"
             effect = "taken for them"
             self.note("spelling of a name", f"{what}: {few(unlike)}", effect, len(unlike))
-        all_lost = sum(map(len, self._missing.values())) >= self._named.total()
-        for file, lost in self._missing.items():
-            if strict or all_lost:
-                raise AnnotationError(
-                    f"{file}: {len(lost)} of {self._named[file]} pictures are not in {self.root}: "
-                    f"{few([shown(name) for name in lost])}; put them beside the file or in a "
-                    f"folder 'images' there."
-                )
-            for name, count in Counter(lost).items():
-                by = f"{count} row{'s' * (count > 1)} of {file.name}"
-                what = f"named by {by}, and not in {self.root}"
-                action = "put it there, or remove the rows"
-                self.findings.append(Finding("missing picture", name, what, action, count))
 
     def with_lists(self, images: Sequence[AnnotatedImage]) -> list[AnnotatedImage]:
         """The images, each with the classes of which all objects are known to have a box."""
         # Boxes with phrases are what those phrases are about, not all there is.
-        phrased = any(phrase for image in images for phrase in image.phrases)
-        if phrased or (self._joins and self._refused):
+        if any(phrase for image in images for phrase in image.phrases):
             return list(images)
+        for name, file in self._file_of.items():
+            if file in self._refused:  # the row that was left out may be of it
+                self._partial.add(name)
         return [
             replace(image, listed=()) if image.id in self._partial else image
             for image in whole_lists(images)
@@ -206,20 +203,20 @@ class Source:
 
     def _found(self, row: Row) -> list[Path]:
         """The pictures of a row, none where one of them is missing."""
-        paths = []
+        paths: list[Path] = []
         for name in row.pictures:
             path = name if isinstance(name, Path) else self.finder.find(name, self.file)
-            self._named[self.file] += 1
+            self._named += 1
             again = path in paths and row.pictures.count(name) == 1
             if path is None or again:  # a picture found again bears the name of another date's
-                self._missing[self.file].append(str(name))
+                self._missing[self.file, str(name)] += 1
             else:
                 paths.append(path)
         return paths if len(paths) == len(row.pictures) else []
 
     def _image(self, row: Row, paths: Sequence[Path], listed: str | None) -> AnnotatedImage:
         picture = paths[0]
-        inside = str(picture).startswith(self._below)
+        inside = str(picture).startswith(self.finder.below)
         outlines = row.outlines
         try:
             if callable(outlines):

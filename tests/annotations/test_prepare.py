@@ -310,7 +310,7 @@ def test_missing_and_damaged_pictures_are_named_counted_and_left_out(folder, tmp
     assert len(gathered.images) == 48
     lost, broken = gathered.found
     assert (lost.kind, lost.where, lost.count) == ("missing picture", "7.png", 2)
-    assert lost.what.startswith("named by 2 rows of train.json, and not in ")
+    assert lost.what.startswith("named by 2 rows of train.json, not in ")
     assert (broken.kind, broken.where) == ("unreadable", "8")
     with pytest.raises(AnnotationError, match=r"2 of 50 pictures missing or not readable.*drop"):
         readable(gathered.images, gathered.found, "refuse")

@@ -24,7 +24,7 @@ def raster(path, side, x=500_000):
 
 def pair(before, after):
     image = AnnotatedImage(id="a", path=before, size_wh=UNMEASURED, frames=(before, after))
-    return measured([image])
+    return measured([image])[0]
 
 
 def test_a_pair_of_unequal_rasters_is_brought_onto_the_pixels_of_the_first(tmp_path):

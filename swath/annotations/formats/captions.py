@@ -9,9 +9,9 @@ from typing import Any
 
 from swath.annotations.finding_pictures import is_clip, shown
 from swath.annotations.formats.masks import CHANGE, CHANGE_ASKED
-from swath.annotations.formats.table import label_of, questions_of
+from swath.annotations.formats.table import Asking, label_of, questions_of
 from swath.annotations.image import Question
-from swath.annotations.parsing import Row
+from swath.annotations.parsing import Row, checked
 from swath.annotations.source import Source
 from swath.annotations.splits import SPLITS, split_in, split_named
 from swath.annotations.tables import first, matching_files
@@ -46,13 +46,12 @@ def rows(source: Source) -> Iterator[Row]:
 
 
 def _row(entry: Any, where: str, other_split: str | None) -> Row:
-    if not isinstance(entry, dict):
-        raise AnnotationError(f"{where}: expected an object, got {shown(entry)}.")
-    questions = questions_of(entry, where)
+    asked = checked(Asking, entry, where)
+    questions = questions_of([asked, *asked.questions], where)
     if "changeflag" in entry:
         answer = "yes" if entry["changeflag"] else "no"
         questions = (*questions, Question(CHANGE_ASKED, answer, CHANGE))
-    label = label_of(entry, ("scene", "label", "class"), where)
+    label = label_of(first(entry, ("scene", "label", "class")), where)
     return Row(
         where,
         names_of(entry),

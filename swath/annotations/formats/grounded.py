@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from swath.annotations.finding_pictures import UNMEASURED, absolute, few, files_below, subfolders
-from swath.annotations.formats.table import questions_of
+from swath.annotations.formats.table import Asked, questions_of
 from swath.annotations.parsing import (
     OBJECT,
     Entry,
@@ -42,7 +42,7 @@ class _VRSBench(Entry):
     image: str
     caption: str | None = None
     objects: list[Any]
-    qa_pairs: list[Any] | None = None
+    qa_pairs: list[Asked] | None = None
 
 
 class _GeoPixel(Entry):
@@ -100,7 +100,7 @@ def _vrsbench(content: Any, split: str | None, where: str, source: Source) -> Ro
         (entry.image,),
         partial(scaled, outlines) if outlines else (),
         captions=(entry.caption,) if entry.caption else (),
-        questions=questions_of({"questions": entry.qa_pairs}, where),
+        questions=questions_of(entry.qa_pairs or (), where),
         split=split,
         joins=True,
     )

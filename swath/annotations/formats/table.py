@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
 from swath.annotations.finding_pictures import UNMEASURED, shown
 from swath.annotations.image import Question
 from swath.annotations.parsing import (
     OBJECT,
+    Entry,
+    Id,
     Outline,
     Row,
     Size,
     boxes_of,
+    checked,
     class_of,
-    numbers_in,
 )
 from swath.annotations.source import Source
 from swath.annotations.splits import split_in, split_named
-from swath.annotations.tables import first, rows_of, table_files
+from swath.annotations.tables import rows_of, table_files
 from swath.errors import AnnotationError
 
 _PICTURE = ("image", "img", "filename", "file_name", "image_path", "images", "image_id", "video")
-_CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _BOX = ("boxes", "bbox", "box", "gt_bbox", "polygons", "polygon", "geometry")
 _PHRASE = ("phrase", "expression", "referring_sentence", "description")
 _CLASS = ("scene", "class_name", "classname", "label", "class")
@@ -32,6 +35,98 @@ _SAYS = {"caption", "captions", "question", "questions", "prompt", "video", "fra
 _SAYS |= {"ground_truth", "description", "xmin", "text", *_BOX}
 _ASKS = {"question", "questions", "prompt", "video", "frames"}
 _ANSWERS = {"answer", "ground_truth", "label", "questions"}
+
+
+def _in_words(value: object) -> object:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value).strip() if isinstance(value, str | int | float) else value
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _any_of(*names: str, default: Any = None) -> Any:
+    return Field(default, validation_alias=AliasChoices(*names))
+
+
+Words = Annotated[str, BeforeValidator(_in_words)]
+"""Text; a number or a truth value in words."""
+
+Texts = Annotated[list[str], BeforeValidator(_as_list)]
+"""Texts; one stands for a list of one."""
+
+
+class Asked(Entry):
+    """A question and its answer, as sets write them; what is empty is absent."""
+
+    question: Words | None = None
+    text: Words | None = None
+    prompt: Words | None = None
+    answer: Words | None = None
+    ground_truth: Any = None
+    label: Any = None
+    question_id: Any = None
+    kind: Words = _any_of("kind", "type", "question_type", default="")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _full(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        fields = ((str(key).lower(), field) for key, field in value.items())
+        return {key: field for key, field in fields if field is not None and field != ""}
+
+    def asks_by_text(self) -> bool:
+        """Whether the text is a question, and not a caption as in `metadata.jsonl`."""
+        with_it = (self.answer, self.ground_truth, self.question_id)
+        return with_it != (None, None, None) or (self.text or "").endswith("?")
+
+    def as_question(self, where: str) -> Question | None:
+        """The question, None where there is none.
+
+        Raises:
+            AnnotationError: it has no answer, or the answer no question.
+        """
+        question = self.question or (self.text if self.asks_by_text() else None)
+        answer: Any = self.answer if self.answer is not None else _in_words(self.ground_truth)
+        if question is None and self.prompt is not None:
+            question = self.prompt
+            answer = answer if answer is not None else _in_words(self.label)
+        if not question and not answer:
+            return None
+        if not question or not isinstance(answer, str) or not answer:
+            raise AnnotationError(
+                f"{where}: {'a question without an answer' if question else 'an answer alone'}; "
+                f"write both 'question' and 'answer', in words, or neither."
+            )
+        return Question(question, answer, self.kind)
+
+
+class Asking(Asked):
+    """The same, and more of it in a list."""
+
+    questions: tuple[Asked, ...] = ()
+
+
+class _Fields(Asking):
+    """All that is understood of a row."""
+
+    id: Id = ""
+    split: Any = None
+    frames: list[Any] | None = _any_of("frames", "images")
+    picture: Any = _any_of(*_PICTURE)
+    xmin: float | None = None
+    ymin: float | None = None
+    xmax: float | None = None
+    ymax: float | None = None
+    box: Any = _any_of(*_BOX)
+    phrase: Words | None = _any_of(*_PHRASE)
+    description: Words | None = None
+    scene: Any = _any_of(*_CLASS)
+    name: Words | None = _any_of(*_NAME)
+    captions: Texts | None = _any_of("captions", "caption")
 
 
 def recognises(path: Path) -> bool:
@@ -72,55 +167,49 @@ def rows(source: Source) -> Iterator[Row]:
 
 
 def _row(entry: Any, where: str, other_split: str | None) -> Row:
-    if not isinstance(entry, dict):
-        raise AnnotationError(f"{where}: expected an object, got {shown(entry)}; correct it.")
-    fields = {str(key).lower(): value for key, value in entry.items()}
-    frames = fields.get("frames") or fields.get("images")
-    names = frames or [first(fields, _PICTURE)]
-    if not isinstance(names, list):
-        raise AnnotationError(f"{where}: expected a list under 'frames'; correct it.")
-    box, phrase, fields = _box(fields, where)
-    classes = [key for key in _CLASS if key != "label" or "prompt" not in fields]
+    fields = checked(_Fields, entry, where)
+    box, phrase, asks = _box(fields)
+    texts = fields.captions or []
+    if not texts and box is None and fields.description:
+        texts = [fields.description]
+    if not texts and fields.text and not fields.asks_by_text():
+        texts = [fields.text]
+    of_scene = box is None and (fields.prompt is None or fields.scene != fields.label)
+    questions = [*([fields] if asks else []), *fields.questions]
     return Row(
         where,
-        names,
-        () if box is None else _outlines(box, phrase, first(fields, _NAME), where),
-        label=label_of(fields, classes, where) if box is None else None,
-        captions=_captions(fields, where),
-        questions=questions_of(fields, where),
-        split=split_named(fields.get("split"), where),
+        fields.frames or (fields.picture,),
+        () if box is None else _outlines(box, phrase, fields.name, where),
+        label=label_of(fields.scene, where) if of_scene else None,
+        captions=texts,
+        questions=questions_of(questions, where),
+        split=split_named(fields.split, where),
         other_split=other_split,
-        id=str(fields["id"]) if frames and fields.get("id") else "",
+        id=fields.id if fields.frames else "",
         joins=True,
     )
 
 
-def _box(fields: dict[str, Any], where: str) -> tuple[Any, str | None, dict[str, Any]]:
-    """Box of a row, the phrase about it, and the fields without what was used for them."""
-    truth, question = fields.get("ground_truth"), fields.get("question")
-    phrase = first(fields, _PHRASE)
-    corners = [fields.get(key) for key in _CORNERS]
-    without = fields | {"question": None, "ground_truth": None}
-    if not any(number in (None, "") for number in corners) and not fields.get("geometry"):
-        return numbers_in([str(number) for number in corners], where), phrase, fields
-    box = first(fields, _BOX)
-    if box is not None:
-        return box, phrase, fields
-    if isinstance(truth, list) or _is_box(truth):
-        return truth, question, without
-    if _is_box(question):
-        return question, truth, without
-    if phrase and "description" in fields:
-        fields = fields | {"captions": fields.get("captions") or phrase}
-    return None, None, fields
+def _box(fields: _Fields) -> tuple[Any, str | None, bool]:
+    """Box of a row, the phrase about it, and whether the row's question is one of its own."""
+    corners = [fields.xmin, fields.ymin, fields.xmax, fields.ymax]
+    if None not in corners and not isinstance(fields.box, str):
+        return corners, fields.phrase, True
+    if fields.box is not None:
+        return fields.box, fields.phrase, True
+    if isinstance(fields.ground_truth, list) or _is_box(fields.ground_truth):
+        return fields.ground_truth, fields.question, False
+    if _is_box(fields.question):
+        phrase = _in_words(fields.ground_truth)
+        return fields.question, phrase if isinstance(phrase, str) else None, False
+    return None, None, True
 
 
 def _outlines(
-    box: Any, phrase: Any, name: Any, where: str
+    box: Any, phrase: str | None, name: str | None, where: str
 ) -> Sequence[Outline] | Callable[[Size], Sequence[Outline]]:
     """The objects of a row; of text on a grid what gives them, told the picture's size."""
-    phrase = str(phrase).strip() or None if phrase is not None else None
-    name = str(name or (class_of(phrase) if phrase else OBJECT))
+    name = name or (class_of(phrase) if phrase else OBJECT)
 
     def within(size_wh: Size) -> list[Outline]:
         quads = boxes_of(box, size_wh, where).quads
@@ -135,37 +224,19 @@ def _is_box(value: object) -> bool:
     return isinstance(value, str) and value.lstrip().startswith("{<")
 
 
-def label_of(fields: dict[str, Any], keys: Iterable[str], where: str) -> str | None:
+def label_of(value: Any, where: str) -> str | None:
     """The scene class of a row, None where it names none.
 
     Raises:
         AnnotationError: it is no text.
     """
-    label = first(fields, keys)
-    if label is not None and not isinstance(label, str):
-        raise AnnotationError(f"{where}: expected the class as text, got {shown(label)}.")
-    return label
+    if value is not None and not isinstance(value, str):
+        raise AnnotationError(f"{where}: expected the class as text, got {shown(value)}.")
+    return value or None
 
 
-def _captions(fields: dict[str, Any], where: str) -> tuple[str, ...]:
-    captions = fields.get("captions") or fields.get("caption") or []
-    if not captions and not _asks(fields):
-        captions = fields.get("text") or []
-    if isinstance(captions, str):
-        captions = [captions]
-    if not isinstance(captions, list) or not all(isinstance(text, str) for text in captions):
-        raise AnnotationError(f"{where}: expected captions as text, got {shown(captions)}.")
-    return tuple(captions)
-
-
-def _asks(fields: dict[str, Any]) -> bool:
-    """Whether the `text` of a row is a question, and not a caption as in `metadata.jsonl`."""
-    answered = first(fields, ("answer", "ground_truth", "question_id")) is not None
-    return answered or str(fields.get("text")).rstrip().endswith("?")
-
-
-def questions_of(row: dict[str, Any], where: str) -> tuple[Question, ...]:
-    """The questions of a row: its `question` and `answer`, and those listed under `questions`.
+def questions_of(entries: Iterable[Asked], where: str) -> tuple[Question, ...]:
+    """What a row asks.
 
     `prompt` stands for the question and then `label` for the answer too; GeoChat-Bench's `text` is
     a question and `ground_truth` an answer; `type` and `question_type` stand for `kind`.
@@ -173,37 +244,8 @@ def questions_of(row: dict[str, Any], where: str) -> tuple[Question, ...]:
     Raises:
         AnnotationError: a question has no answer, or an answer no question.
     """
-    entries = row.get("questions") or []
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise AnnotationError(f"{where}: expected a list of objects under 'questions'; correct it.")
-    questions = []
-    for entry in [row, *entries]:
-        question = entry.get("question") or (entry.get("text") if _asks(entry) else None)
-        answer = entry.get("ground_truth") if entry.get("answer") is None else entry["answer"]
-        if "prompt" in entry and question is None:
-            question = entry["prompt"]
-            answer = entry.get("label") if answer is None else answer
-        asked, said = _words(question, where), _words(answer, where)
-        if bool(asked) != bool(said):
-            raise AnnotationError(
-                f"{where}: {'a question without an answer' if asked else 'an answer alone'}; "
-                f"write both 'question' and 'answer', or neither."
-            )
-        if asked:
-            kind = first(entry, ("kind", "type", "question_type"))
-            questions.append(Question(asked, said, _words(kind, where)))
-    return tuple(questions)
-
-
-def _words(value: object, where: str) -> str:
-    """A value in words, "" for none."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if not isinstance(value, str | int | float):
-        raise AnnotationError(f"{where}: expected words or a number, got {shown(value)}.")
-    return str(value).strip()
+    questions = (entry.as_question(where) for entry in entries)
+    return tuple(question for question in questions if question is not None)
 
 
 def _tables(path: Path, says: Set[str] = _SAYS) -> list[Path]:

@@ -47,7 +47,7 @@ def test_questions_about_absent_pictures_are_refused(folder):
     folder.picture("1.png")
     file = folder.text("vqa.txt", "1.png:is it big?no", "2.tif:is it big?yes")
     for path in (folder.path, file):
-        with pytest.raises(AnnotationError, match=r"vqa.txt: 1 of 2 pictures are .*: 2.tif; put"):
+        with pytest.raises(AnnotationError, match=r"1 of 2 pictures are .*: 2.tif; put"):
             read(path)
 
 
