@@ -11,6 +11,8 @@ from pathlib import Path
 import orjson
 
 from swath.annotations.image import AnnotatedImage
+from swath.annotations.tables import beginning
+from swath.errors import AnnotationError
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,22 @@ ABOUT = {"datapackage.json", "dataset_info.json", "card.json"}
 
 _FILES = ("LICENSE", "LICENCE", "COPYING")
 _LINE = re.compile(r"^[\W_]*licen[cs]e[*_\s]*[:=][*_\s]*(?P<licence>\S.*?)[\s*_|]*$", re.I | re.M)
-_READ = 8192  # characters of a file that are looked at
+_READ = 8192  # bytes of a file that are looked at
 _RANKS = {"any": 0, "research": 1, "ask": 2}
+_VERDICTS = {
+    "any": "Any use, commercial too",
+    "research": "Research only, because of {}",
+    "ask": "Not for publication before asking: no licence that is understood, or one that "
+    "forbids changes, for {}",
+}
 
 
 def named(text: str) -> str | None:
     """The licence that a text is or names, as SPDX writes it; None for one that is not known."""
-    said = " ".join(text.lower().split())
-    name, _ = _matched(said)
-    if name and name.startswith("CC-BY") and (older := re.search(r"\b[1-3]\.[05]\b", said)):
+    words = " ".join(text.lower().split())
+    name, _ = _matched(words)
+    older = re.search(r"\b[1-3]\.[05]\b", words)
+    if name and older and name.startswith("CC-BY"):
         return name.replace("4.0", older[0])
     return name
 
@@ -77,8 +86,8 @@ def terms(licence: str | None) -> Terms:
     return _matched(" ".join((licence or "").lower().split()))[1]
 
 
-def _matched(said: str) -> tuple[str | None, Terms]:
-    rows = ((name, row) for name, pattern, row in _NAMED if re.search(pattern, said))
+def _matched(words: str) -> tuple[str | None, Terms]:
+    rows = ((name, row) for name, pattern, row in _NAMED if re.search(pattern, words))
     return next(rows, (None, UNKNOWN))
 
 
@@ -94,61 +103,62 @@ def licence_of(place: Path) -> str | None:
     folder = place if place.is_dir() else place.parent
     files = sorted(path for path in folder.glob("*") if path.is_file())
     for path in files:
-        if path.stem.upper() in _FILES and (found := named(_text(path))):
-            return found
+        if path.stem.upper() in _FILES and (name := named(_text(path))):
+            return name
     for path in files:
-        if path.name in ABOUT:
-            try:
-                content = orjson.loads(path.read_bytes())
-            except (orjson.JSONDecodeError, OSError):
-                continue
-            stated = content.get("license") or content.get("licenses")
-            if isinstance(stated, list):
-                stated = " ".join(
-                    str(one.get("name", "")) for one in stated if isinstance(one, dict)
-                )
-            if isinstance(stated, str) and stated.strip():
-                return stated.strip()
+        if path.name in ABOUT and (stated := _stated(path)):
+            return stated
     for path in files:
         if path.name.lower() == "readme.md" and (line := _LINE.search(_text(path))):
             return named(line["licence"])
     return None
 
 
+def _stated(path: Path) -> str:
+    """The licence that a file on a set names, "" where it names none."""
+    try:
+        content = orjson.loads(path.read_bytes())
+    except (orjson.JSONDecodeError, OSError):
+        return ""
+    if not isinstance(content, dict):
+        return ""
+    stated = content.get("license") or content.get("licenses")
+    if isinstance(stated, list):
+        stated = " ".join(str(row.get("name", "")) for row in stated if isinstance(row, dict))
+    return stated.strip() if isinstance(stated, str) else ""
+
+
 def ledger(images: Iterable[AnnotatedImage]) -> list[dict[str, object]]:
     """A row for each source and licence in it: images, and what the licence lets one do."""
     counts = Counter((image.source or "(no source)", image.licence) for image in images)
-    rows = []
+    rows: list[dict[str, object]] = []
     for (source, licence), number in sorted(counts.items(), key=str):
-        found = terms(licence)
+        allowed = terms(licence)
         row = {"source": source, "licence": licence or "not stated", "images": number}
-        rows.append(row | {"use": found.use, "credit": found.credit, "share_alike": found.alike})
+        use = {"use": allowed.use, "credit": allowed.credit, "share_alike": allowed.alike}
+        rows.append(row | use)
     return rows
 
 
 def verdict(rows: Iterable[dict[str, object]]) -> str:
     """In words what the result may be used for: what the narrowest of the licences allows."""
     rows = list(rows)
-    worst = max((str(row["use"]) for row in rows), key=_RANKS.__getitem__, default="ask")
+    narrowest = max((str(row["use"]) for row in rows), key=_RANKS.__getitem__, default="ask")
     names = dict.fromkeys(
-        f"{row['source']} ({row['licence']})" for row in rows if row["use"] == worst
+        f"{row['source']} ({row['licence']})" for row in rows if row["use"] == narrowest
     )
-    said = {
-        "any": "Any use, commercial too",
-        "research": f"Research only, because of {', '.join(names)}",
-        "ask": f"Not for publication before asking: no licence that is understood, or one that "
-        f"forbids changes, for {', '.join(names)}",
-    }[worst]
-    if worst != "ask" and (credited := sorted({str(r["source"]) for r in rows if r["credit"]})):
-        said += f"; name the makers of {', '.join(credited)}"
-    if alike := sorted({str(row["licence"]) for row in rows if row["share_alike"]}):
-        said += f"; pass it on under {' and '.join(alike)} if it counts as made from the pictures"
-    return f"{said}. This reads the licences' names, it is no legal advice."
+    words = _VERDICTS[narrowest].format(", ".join(names))
+    credited = sorted({str(row["source"]) for row in rows if row["credit"]})
+    if credited and narrowest != "ask":
+        words += f"; name the makers of {', '.join(credited)}"
+    alike = sorted({str(row["licence"]) for row in rows if row["share_alike"]})
+    if alike:
+        words += f"; pass it on under {' and '.join(alike)} if it counts as made from the pictures"
+    return f"{words}. This reads the licences' names, it is no legal advice."
 
 
 def _text(path: Path) -> str:
     try:
-        with path.open(encoding="utf-8", errors="replace") as stream:
-            return stream.read(_READ)
-    except OSError:
+        return beginning(path, _READ)
+    except AnnotationError:
         return ""

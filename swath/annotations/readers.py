@@ -48,6 +48,8 @@ class Reader:
         rows: what each row of the format says of its picture.
         says: what the format looks like, for the error when none fits.
         partial: whether boxes may leave out objects of their classes.
+        near: what keeps a folder or file that looks like the format from being it; "" where
+            nothing looks like it.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Reader:
     rows: Callable[[Source], Iterator[Row]]
     says: str
     partial: bool = False
+    near: Callable[[Path], str] = lambda path: ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ class Reading:
 def _of(module: ModuleType, says: str, partial: bool = False) -> Reader:
     """The reader that a module is."""
     name = module.__name__.rpartition(".")[2]
-    return Reader(name, module.recognises, module.rows, says, partial)
+    near = getattr(module, "near", Reader.near)
+    return Reader(name, module.recognises, module.rows, says, partial, near)
 
 
 _ROWS = (
@@ -138,10 +142,11 @@ def recognise(path: Path | str) -> Reader:
         raise AnnotationError(
             f"{path}: holds no images, found {_found(path)}; is it the folder you meant?"
         )
+    near = [reason for _, reader in READERS.items() if (reason := reader.near(path))]
     raise AnnotationError(
         f"{path}: found {_found(path)}, which is none of the formats swath reads: "
         f"{', '.join(name for name, _ in READERS.items())}; docs/formats shows what each looks "
-        f"like. Most simply put each class's pictures in a folder of its name."
+        f"like. {'; '.join(near) or 'Most simply put each class in a folder of its name'}."
     )
 
 

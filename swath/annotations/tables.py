@@ -109,16 +109,19 @@ def read_text(file: Path) -> str:
     return text
 
 
-def first_line(file: Path) -> str:
-    """The first line of a text that is not empty, to tell the format by; words may be garbled."""
+def beginning(file: Path, size: int = 4096) -> str:
+    """The first bytes of a text, to tell by what it is; words that are not English may be garbled.
+
+    Raises:
+        AnnotationError: it cannot be read.
+    """
     try:
         with file.open("rb") as stream:
-            begin = stream.read(4096)
+            start = stream.read(size)
     except OSError as error:
         raise AnnotationError(f"{file}: cannot be read ({error.strerror}).") from None
     # Every byte is a sign of Latin-1; that the file is in UTF-8 is checked when it is read.
-    text = begin.decode("utf-16", "ignore") if begin.startswith(_WIDE) else begin.decode("latin-1")
-    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return start.decode("utf-16", "ignore") if start.startswith(_WIDE) else start.decode("latin-1")
 
 
 def loads(text: bytes | str) -> Any:

@@ -128,7 +128,7 @@ def search(
             some = list(islice((found for one in within for found in wanted(one)), limit))
     except (
         APIError, ClientTypeError, RequestException, pystac.STACError, shapely.GEOSException,
-        OSError, ValueError, TypeError, LookupError,
+        OSError, ValueError, TypeError, LookupError, OverflowError,
     ) as error:  # fmt: skip
         raise ImageryError(
             f"{catalogue}: cannot be read ({_reason(error)}); is it a STAC API or catalog.json?"
@@ -151,13 +151,16 @@ def place_of(aoi: str) -> Any:
     """
     try:
         if Path(aoi).is_file():
-            return shapely.union_all(shapely.get_parts(shapely.from_geojson(Path(aoi).read_text())))
+            shapes = shapely.get_parts(shapely.from_geojson(Path(aoi).read_text("utf-8")))
+            shape = shapely.union_all(shapes)
+            if not shape.is_empty and shapely.box(-180, -90, 180, 90).covers(shape):
+                return shape
         west, south, east, north = map(float, aoi.split(","))
     except (ValueError, OSError, shapely.GEOSException):
         west, south, east, north = 0.0, 1.0, 0.0, 0.0
     if not (max(abs(west), abs(east)) <= 180 and west != east and -90 <= south < north <= 90):
         raise RequestError(
-            f"AOI '{aoi}': expected a GeoJSON file or west,south,east,north in degrees."
+            f"AOI '{aoi[:200]}': expected a GeoJSON file or west,south,east,north in degrees."
         )
     if west > east:  # across the date line, as GeoJSON has it
         halves = shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import warnings
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
+from xml.etree.ElementTree import ParseError
 
 import numpy as np
 import rasterio
 import rasterio._env
 import rasterio._err
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterWindow
@@ -267,12 +269,13 @@ def _check_sources(vrt: Path, depth: int = 0) -> None:
     Raises:
         ImageryError: it does, or is nested without end.
     """
-    text = vrt.read_text(encoding="utf-8", errors="replace")
+    if depth > _NESTED:
+        raise ImageryError(f"{vrt}: VRTs are nested too deep; make it anew.")
     try:
-        if "<!" in text.replace("<!--", "") or depth > _NESTED:
-            raise ElementTree.ParseError("declares entities, or is nested too deep")
-        elements = list(ElementTree.fromstring(text).iter())
-    except ElementTree.ParseError as error:
+        elements = list(fromstring(vrt.read_bytes(), forbid_dtd=True).iter())
+    except DefusedXmlException:
+        raise ImageryError(f"{vrt}: declares entities, as a VRT need not; make it anew.") from None
+    except (ParseError, ValueError, LookupError) as error:
         raise ImageryError(f"{vrt}: cannot be read as VRT ({error}); make it anew.") from None
     for element in elements:
         told = element.tag in ("MDI", "SRS") and not element.get("key", "").endswith("DATASET")
@@ -291,6 +294,8 @@ def _check_sources(vrt: Path, depth: int = 0) -> None:
                 elif driver_of(file) is None:
                     with decoding(file):
                         open_picture(file)
+                else:
+                    _check_side_files(str(file))
 
 
 def _check_side_files(source: str) -> None:

@@ -143,3 +143,63 @@ def test_pictures_that_no_annotation_is_about_are_counted_whatever_the_format(fo
     assert len(alone.images) == len(reading.images) == 1
     assert not alone.findings  # a file alone was asked for
     assert [finding.count for finding in reading.findings] == [2]
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("images\\\\Capture_d%C3%A9cran%201.png", "images/Capture_d\u00e9cran 1.png"),
+        ("for\u00eat.png", "images/fore\u0302t.png"),
+        (" a.png ", "a.png"),
+        ("images/a", "images/a.png"),
+    ],
+)
+def test_names_are_found_however_they_are_written(folder, name, file):
+    path = folder.picture(file)
+    folder.json("captions.json", [{"image": name, "captions": ["a port"]}])
+    reading = read_sound(folder.path)
+    assert (reading.images[0].path, reading.findings) == (str(path), [])
+
+
+def test_a_name_in_other_case_is_found_last_and_said(folder):
+    folder.picture("images/A 1.PNG")
+    folder.json("captions.json", [{"image": "a_1.png", "captions": ["a port"]}])
+    reading = read_sound(folder.path)
+    assert reading.images[0].id == "images/A 1"
+    (finding,) = reading.findings
+    assert finding.what.endswith("case, blanks or marks: 'a_1.png' is A 1.PNG")
+    folder.picture("a_1.png")
+    assert read(folder.path)[0].id == "a_1"
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a%00.png", "\ud800.png", "../" * 300 + "a.png"])
+def test_a_name_that_no_file_can_have_is_said_in_a_line(folder, name):
+    folder.picture("b.png")
+    folder.json("captions.json", [{"image": name, "captions": ["a port"]}])
+    with pytest.raises(AnnotationError) as error:
+        read(folder.path / "captions.json")
+    assert len(str(error.value)) < 700
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "advice"),
+    [
+        ("a.json", {"images": [], "annotations": []}, r"a.json looks like COCO's, .*'categories'"),
+        ("rows.json", [{"photo": "a.png", "words": "x"}], r"entry 0 has photo, words, which do no"),
+        ("labels/a.txt", "ship 0.5 0.5 0.1 0.1", r"labels looks like .* no 'images' beside it"),
+        ("a.xml", "<rss></rss>", r"a.xml is XML of <rss>, and boxes stand in <annotation>"),
+    ],
+)
+def test_a_near_miss_is_explained(folder, file, content, advice):
+    folder.picture("a.png")
+    write = folder.text if isinstance(content, str) else folder.json
+    write(file, content)
+    with pytest.raises(AnnotationError, match=rf"none of the formats .*{advice}"):
+        read(folder.path)
+
+
+def test_the_line_that_keeps_a_folder_from_being_yolos_is_named(folder):
+    folder.picture("images/1.png")
+    folder.text("labels/1.txt", "ship 0.5 0.5 0.1 0.1")
+    with pytest.raises(AnnotationError, match=r"YOLO's, but .*1.txt:1: class number 'ship'"):
+        read(folder.path)

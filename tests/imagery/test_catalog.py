@@ -168,7 +168,9 @@ def test_an_aoi_is_four_degrees_or_a_geojson_file(tmp_path):
     path = tmp_path / "aoi.geojson"
     path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
     assert place_of(str(path)).bounds == (5, 6, 7, 8)
-    for wrong in ("1,2,3", "1,4,3,2", "200,0,210,1", "here"):
+    metres = tmp_path / "metres.geojson"
+    metres.write_text(shapely.to_geojson(shapely.box(5e5, 5e6, 6e5, 6e6)))
+    for wrong in ("1,2,3", "1,4,3,2", "200,0,210,1", "here", str(metres)):
         with pytest.raises(RequestError, match="expected a GeoJSON file or west,south,east,north"):
             place_of(wrong)
 

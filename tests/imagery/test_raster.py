@@ -120,6 +120,15 @@ def test_a_vrt_names_no_address_in_its_other_parts_either(tmp_path, more):
     assert open_scene(tmp_path / "b.vrt").size_wh == (64, 64)
 
 
+def test_a_vrts_source_with_an_overview_of_another_format_is_refused(tmp_path):
+    write(tmp_path / "a.tif", noise())
+    source = '<SourceFilename relativeToVRT="1">a.tif</SourceFilename>'
+    (tmp_path / "b.vrt").write_text(VRT.format(source=source))
+    (tmp_path / "a.tif.ovr").write_text("<MRF_META/>")
+    with pytest.raises(ImageryError, match=r"a.tif.ovr: is no TIFF"):
+        open_scene(tmp_path / "b.vrt")
+
+
 def test_a_vrt_with_entities_or_in_a_circle_is_refused(tmp_path):
     source = '<SourceFilename relativeToVRT="1">b.vrt</SourceFilename>'
     (tmp_path / "b.vrt").write_text(VRT.format(source=source))

@@ -79,6 +79,15 @@ def recognises(path: Path) -> bool:
     return bool(matching_files(path, _fits))
 
 
+def near(path: Path) -> str:
+    """What keeps a JSON file from being COCO's, "" where none looks like it."""
+    needed = {"images", "annotations", "categories"}
+    for file, content in matching_files(path, lambda content: isinstance(content, dict)):
+        if len(needed & content.keys()) == 2:
+            return f"{file} looks like COCO's, but has no '{min(needed - content.keys())}'"
+    return ""
+
+
 def rows(source: Source) -> Iterator[Row]:
     """A row an image, with an object an annotation; images without annotations are kept.
 

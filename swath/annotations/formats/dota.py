@@ -7,7 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from swath.annotations.finding_pictures import image_id
-from swath.annotations.formats.label_folders import first_fields, labelled, lines_of
+from swath.annotations.formats.label_folders import (
+    first_fields,
+    labelled,
+    lines_of,
+    without_pictures,
+)
 from swath.annotations.parsing import Outline, Row, numbers_in
 from swath.annotations.source import Source
 from swath.annotations.tables import refuse
@@ -22,6 +27,11 @@ _HEADERS = ("imagesource:", "gsd:", "acquisition")
 def recognises(path: Path) -> bool:
     """Whether a folder holds `labelTxt`, that of a set or of its splits, with label files in it."""
     return next(first_fields(path, FOLDER), None) is not None
+
+
+def near(path: Path) -> str:
+    """What keeps a folder with `labelTxt` in it from being DOTA's, "" where there is none."""
+    return without_pictures(path, FOLDER)
 
 
 def rows(source: Source) -> Iterator[Row]:

@@ -39,6 +39,14 @@ def first_fields(path: Path, folder: str) -> Iterator[tuple[str, list[str]]]:
             yield from islice(lines_of(file), _LOOKED_AT)
 
 
+def without_pictures(path: Path, folder: str) -> str:
+    """What keeps a folder of label files from being read, "" where there is none of that name."""
+    labels = next(iter(sorted(path.glob(f"**/{folder}"))), None)
+    if labels is None or (labels.parent / "images").is_dir():
+        return ""
+    return f"{labels} looks like a folder of label files, but there is no 'images' beside it"
+
+
 def labelled(source: Source, folder: str) -> Iterator[tuple[Path, Path | None, str | None]]:
     """Each picture with its label file, None where it has none, and its split where one is given.
 

@@ -10,7 +10,7 @@ from swath.annotations.finding_pictures import absolute, is_picture, shown, subf
 from swath.annotations.image import Question
 from swath.annotations.parsing import Row
 from swath.annotations.source import Source
-from swath.annotations.tables import first_line, read_text, refuse
+from swath.annotations.tables import beginning, read_text, refuse
 from swath.errors import AnnotationError
 
 _MOST = 20  # texts in a folder below the set's; more are labels, a file a picture
@@ -78,7 +78,8 @@ def _asking(source: Source) -> list[Path]:
 def _first_lines(path: Path) -> Iterator[tuple[Path, str]]:
     """Texts that begin with a line of this form, and the picture it names."""
     for file in _text_files(path):
-        if parts := _LINE.fullmatch(first_line(file)):
+        lines = (line.strip() for line in beginning(file).splitlines())
+        if parts := _LINE.fullmatch(next(filter(None, lines), "")):
             yield absolute(file), parts["picture"].strip()
 
 

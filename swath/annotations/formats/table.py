@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
-from swath.annotations.finding_pictures import UNMEASURED, shown
+from swath.annotations.finding_pictures import UNMEASURED, few, shown
 from swath.annotations.image import Question
 from swath.annotations.parsing import (
     OBJECT,
@@ -137,6 +137,18 @@ def recognises(path: Path) -> bool:
 def recognises_classes(path: Path) -> bool:
     """Whether a file is a table of pictures and scene classes alone, or a folder holds one."""
     return bool(_tables(path, {*_CLASS}))
+
+
+def near(path: Path) -> str:
+    """What keeps the first table from being understood, "" where there is none."""
+    for file in table_files(path):
+        where, row = next(rows_of(file), ("", None))
+        if isinstance(row, dict):
+            return (
+                f"{where} has {few([*map(str, row)], 9)}, which do not name a picture "
+                f"({', '.join(_PICTURE)}) and say something of it ({', '.join(sorted(_SAYS))})"
+            )
+    return ""
 
 
 def rows(source: Source) -> Iterator[Row]:

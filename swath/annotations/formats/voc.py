@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from swath.annotations.finding_pictures import UNMEASURED, files_below
+from swath.annotations.finding_pictures import UNMEASURED, files_below, shown
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.parsing import (
     OBJECT,
@@ -61,6 +61,13 @@ class Annotation:
 def recognises(path: Path) -> bool:
     """Whether a folder holds XML files of annotations, or a file is one."""
     return any(_holds(load_xml(file)) for file in xml_files(path)[:_LOOKED_AT])
+
+
+def near(path: Path) -> str:
+    """What keeps the first XML file from being one of boxes, "" where there is none."""
+    for file in xml_files(path)[:1]:
+        return f"{file} is XML of <{shown(load_xml(file).tag)}>, and boxes stand in <annotation>"
+    return ""
 
 
 def rows(source: Source) -> Iterator[Row]:

@@ -10,7 +10,12 @@ import numpy as np
 import yaml
 
 from swath.annotations.finding_pictures import shown
-from swath.annotations.formats.label_folders import first_fields, labelled, lines_of
+from swath.annotations.formats.label_folders import (
+    first_fields,
+    labelled,
+    lines_of,
+    without_pictures,
+)
 from swath.annotations.parsing import Outline, Quad, Row, corners_of, numbers_in, scaled
 from swath.annotations.source import Source
 from swath.annotations.tables import read_text
@@ -26,6 +31,16 @@ def recognises(path: Path) -> bool:
     """Whether a folder holds `labels` with lines of a class number and 4 or 8 coordinates."""
     lines = first_fields(path, "labels")
     return any(_fits(fields) and _class_number(fields[0]) is not None for _, fields in lines)
+
+
+def near(path: Path) -> str:
+    """What keeps label files in a folder from being YOLO's, "" where there are none."""
+    for where, fields in first_fields(path, "labels"):
+        try:
+            _object(fields, None, where)
+        except AnnotationError as error:
+            return f"its labels look like YOLO's, but {error}"
+    return without_pictures(path, "labels")
 
 
 def rows(source: Source) -> Iterator[Row]:

@@ -208,3 +208,55 @@ def test_four_corners_are_kept_as_they_are(folder):
     corners = [2, 2, 9, 3, 8, 7, 1, 6.5]
     folder.json("a.json", coco([{"bbox": [1, 2, 8, 5], "segmentation": [corners]}]))
     assert read(folder.path)[0].boxes.quads.ravel().tolist() == corners
+
+
+def test_a_turned_box_turns_clockwise_about_its_middle(folder):
+    folder.picture("a.png", (100, 80))
+    images = [{"id": 1, "file_name": "a.png", "width": 100, "height": 80}]
+    row = {"bbox": [30, 30, 40, 10], "segmentation": [], "attributes": {"rotation": 90.0}}
+    folder.json("a.json", coco([row], images))
+    # 40 x 10 about (50, 35) becomes 10 x 40.
+    assert read(folder.path)[0].boxes.hbb.round(6).tolist() == [[45, 15, 55, 55]]
+
+
+def test_boxes_that_all_lie_within_0_to_1_are_shares_and_said_to_be(folder):
+    folder.picture("a.png", (100, 80))
+    images = [{"id": 1, "file_name": "a.png", "width": 100, "height": 80}]
+    folder.json("a.json", coco([{"bbox": [0.2, 0, 0.5, 1.0]}, {"bbox": [0, 0, 1, 1]}], images))
+    reading = read_sound(folder.path)
+    assert reading.images[0].boxes.hbb.tolist() == [[20, 0, 70, 80], [0, 0, 100, 80]]
+    assert [(finding.kind, finding.count) for finding in reading.findings] == [("shares", 2)]
+
+
+def test_ids_are_one_as_numbers_and_as_text_and_the_text_0_is_no(folder):
+    folder.picture("a.png")
+    rows = [{"bbox": [1, 2, 3, 4], "image_id": "1", "category_id": "3", "iscrowd": "0"}]
+    folder.json("a.json", coco(rows, categories=[{"id": 3, "name": 7}]))
+    assert read(folder.path)[0].names == ("7",)
+    folder.json("a.json", coco([{**rows[0], "iscrowd": "1"}]))
+    assert read(folder.path)[0].names == ()
+
+
+def test_one_bad_annotation_leaves_the_others_and_its_image_claims_no_whole_class(folder):
+    folder.picture("a.png")
+    folder.picture("b.png")
+    images = [{"id": n, "file_name": name} for n, name in ((1, "a.png"), (2, "b.png"))]
+    rows = [{"bbox": [1, 2, 3, 4]}, {"bbox": [1, 2, 0, 4]}, {"bbox": [1, 2, 3, 4], "image_id": 9},
+            {"bbox": [5, 5, 2, 2]}]  # fmt: skip
+    folder.json("a.json", coco(rows, images))
+    reading = read_sound(folder.path)
+    assert [len(image.boxes) for image in reading.images] == [2, 0]
+    assert {image.listed for image in reading.images} == {()}
+    (finding,) = reading.findings
+    assert (finding.kind, finding.count, finding.effect) == ("bad row", 2, "left out")
+    assert "(id 101): a box without area" in finding.what
+    assert "(id 102): points to image 9" in finding.what
+    with pytest.raises(AnnotationError, match=r"\(id 101\): a box without .*\(and 1 more rows\)"):
+        read(folder.path)
+
+
+def test_a_file_of_bad_rows_alone_is_refused(folder):
+    folder.picture("a.png")
+    folder.json("a.json", coco([{"bbox": [1, 2, 0, 4]}]))
+    with pytest.raises(AnnotationError, match="a box without area"):
+        read_sound(folder.path)

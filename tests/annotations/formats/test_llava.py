@@ -215,3 +215,18 @@ def test_a_row_told_twice_is_read_once_and_named(folder):
     (image,) = reading.images
     assert [one.question for one in image.questions] == ["Is there a ship?", "A pier?"]
     assert [(one.count, one.what) for one in found] == [(1, "1 rows told before")]
+
+
+@pytest.mark.parametrize("images", ["a.png", ["a.png"], [{"path": "a.png"}]])
+@pytest.mark.parametrize("lines", [True, False])
+def test_messages_may_name_their_pictures_beside_them(folder, images, lines):
+    folder.picture("a.png")
+    said = [{"role": "user", "content": "<image>What is the land use?"},
+            {"role": "assistant", "content": "farm"}]  # fmt: skip
+    rows = [{"messages": said, "images": images}]
+    folder.text("train.jsonl", json.dumps(rows[0])) if lines else folder.json("train.json", rows)
+    (image,) = read(folder.path)
+    assert image.questions == (Question("What is the land use?", "farm"),)
+    folder.json("train.json", [{"messages": said, "images": [7]}])
+    with pytest.raises(AnnotationError, match="expected the name of a picture, got 7"):
+        read(folder.path / "train.json")

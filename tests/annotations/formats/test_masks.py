@@ -225,3 +225,33 @@ def test_a_mask_in_colours_takes_few_bytes_a_pixel(folder):
     finally:
         tracemalloc.stop()
     assert (image.names, image.boxes.hbb.tolist()) == (("ship",), [[100, 100, 300, 200]])
+
+
+def test_a_colour_counts_to_255(folder):
+    folder.picture("images/a.png")
+    mask(folder, "masks/a.png", blank())
+    folder.text("classes.txt", "background 0 0 0", "ship 256 0 0")
+    with pytest.raises(AnnotationError, match=r"classes.txt:2: .* count from 0 to 255"):
+        read(folder.path)
+
+
+def test_black_and_white_are_colours_where_the_list_says_so(folder):
+    folder.picture("images/a.png")
+    values = np.zeros((12, 16, 3), dtype=np.uint8)
+    values[1:5, 1:5] = 255
+    values[8:10, 8:10] = (9, 9, 0)
+    mask(folder, "masks/a.png", values)
+    folder.text("classes.txt", "building 255 255 255", "background 0 0 0")
+    reading = read_sound(folder.path)
+    assert reading.images[0].names == ("building",)
+    assert [finding.kind for finding in reading.findings] == ["unnamed colour"]
+
+
+def test_a_mask_of_fractions_is_refused(folder):
+    folder.picture("images/a.png")
+    (folder.path / "masks").mkdir()
+    shape = {"width": 16, "height": 12, "count": 1, "dtype": "float32"}
+    with rasterio.open(folder.path / "masks/a.tif", "w", driver="GTiff", **shape) as file:
+        file.write(np.full((1, 12, 16), 0.5, dtype=np.float32))
+    with pytest.raises(AnnotationError, match="numbers that are not whole; is it a mask"):
+        read(folder.path)

@@ -265,3 +265,37 @@ def test_numbers_as_text_are_refused(folder):
     folder.json("rsvg_test.json", [row])
     with pytest.raises(AnnotationError, match=r"entry 0: expected boxes as corners"):
         read(folder.path)
+
+
+def test_the_hubs_metadata_holds_captions_also_a_file_a_split(folder):
+    folder.picture("1.png")
+    folder.text("metadata.jsonl", json.dumps({"file_name": "1.png", "text": "An airport."}))
+    assert read(folder.path)[0].captions == ("An airport.",)
+    (folder.path / "metadata.jsonl").unlink()
+    for split in ("train", "test"):
+        folder.picture(f"{split}/2.png")
+        folder.text(f"{split}/metadata.csv", "file_name,text", "2.png,A farm.")
+    images = read(folder.path)
+    assert [(image.id, image.split) for image in images] == [
+        ("test/2", "test"),
+        ("train/2", "train"),
+    ]
+
+
+def test_a_text_that_asks_and_has_no_answer_is_no_caption(folder):
+    folder.picture("1.png")
+    for row in ({"question_id": 1, "text": "Name it."}, {"text": "Is it a farm?"}):
+        folder.text("rows.jsonl", json.dumps({"image": "1.png", **row}))
+        with pytest.raises(AnnotationError, match=r"rows.jsonl:1: a question without an answer"):
+            read(folder.path)
+
+
+def test_a_bad_row_is_left_out_with_its_line_and_no_class_of_the_table_is_whole(folder):
+    folder.picture("a.png")
+    lines = ["1,2,5,6,ship", "1,two,5,6,ship", "1,2,5,6,ship,more", "6,6,9,9,ship"]
+    folder.text("rows.csv", "image,xmin,ymin,xmax,ymax,label", *(f"a.png,{row}" for row in lines))
+    reading = read_sound(folder.path)
+    assert (len(reading.images[0].boxes), reading.images[0].listed) == (2, ())
+    (finding,) = reading.findings
+    assert (finding.kind, finding.count) == ("bad row", 2)
+    assert "rows.csv:3: ymin" in finding.what and "rows.csv:4: more fields" in finding.what

@@ -252,3 +252,49 @@ def test_a_geojson_in_metres_or_in_a_national_encoding_says_so_in_a_line(folder)
     (folder.path / "a.geojson").write_bytes(text.encode("latin-1"))
     with pytest.raises(AnnotationError, match=r"a.geojson: cannot be read .*UTF-8"):
         read(folder.path)
+
+
+def test_the_class_is_in_the_one_property_of_words_or_in_that_the_recipe_names(folder):
+    raster(folder.path / "scene.tif")
+    about = {"landuse": "farm", "owner": 7}
+    geojson(folder, "a.geojson", ("Polygon", polygon(ground(SHIP)), about))
+    reading = read_sound(folder.path)
+    assert reading.images[0].names == ("farm",)
+    assert [(one.kind, one.effect) for one in reading.findings] == [
+        ("class field", "'landuse' is taken")
+    ]
+    geojson(folder, "a.geojson", ("Polygon", polygon(ground(SHIP)), about | {"crop": "rye"}))
+    reading = read_sound(folder.path)
+    assert reading.images[0].names == ("object",)
+    assert reading.findings[0].what.endswith("there are landuse, owner, crop")
+    named = read_sound(folder.path, class_field="Crop")
+    assert (named.images[0].names, named.findings) == (("rye",), [])
+    with pytest.raises(AnnotationError, match=r"no property 'kind' \(annotations.class_field\)"):
+        read_sound(folder.path, class_field="kind")
+
+
+@pytest.mark.parametrize("rings", [[], [[[15.0, 45.0]]], [[]]])
+def test_an_empty_or_broken_outline_beside_a_sound_one_is_counted(folder, rings):
+    raster(folder.path / "scene.tif")
+    geojson(folder, "a.geojson", ("Polygon", polygon(ground(SHIP)), {"class": "ship"}))
+    content = json.loads((folder.path / "a.geojson").read_text())
+    shape = {"type": "Polygon", "coordinates": rings}
+    content["features"].append({"type": "Feature", "properties": {"class": "x"}, "geometry": shape})
+    folder.json("a.geojson", content)
+    reading = read_sound(folder.path)
+    assert reading.images[0].names == ("ship",)
+    assert [(one.kind, one.count) for one in reading.findings] == [("no area", 1)]
+
+
+def test_words_of_a_shapefile_are_utf8_or_as_it_says(folder):
+    raster(folder.path / "scene.tif")
+    shape = np.array([shapely.to_wkb(shapely.Polygon(ground(SHIP)))], dtype=object)
+    names = [np.array(["\u6c34\u7530"], dtype=object)]
+    pyogrio.raw.write(folder.path / "a.shp", shape, names, ["class"], geometry_type="Polygon",
+                      crs="EPSG:32633", encoding="GBK")  # fmt: skip
+    assert read(folder.path)[0].names == ("\u6c34\u7530",)
+    (folder.path / "a.cpg").unlink()
+    table = folder.path / "a.dbf"
+    table.write_bytes(table.read_bytes()[:29] + b"\0" + table.read_bytes()[30:])
+    with pytest.raises(AnnotationError, match=r"not UTF-8; .*encoding of a Shapefile in a .cpg"):
+        read(folder.path)

@@ -196,3 +196,25 @@ def test_a_folder_may_be_named_from_where_one_stands(folder, monkeypatch):
     monkeypatch.chdir(folder.path.parent)
     (image,) = read(Path(folder.path.name))
     assert image.path == str(folder.path / "JPEGImages/a.jpg")
+
+
+def test_rolabelimg_gives_a_middle_a_size_and_an_angle(folder):
+    folder.picture("a.jpg", (100, 100))
+    box = "<cx>50</cx><cy>40</cy><w>40</w><h>10</h><angle>1.5707963268</angle>"
+    thing = f"<object><type>robndbox</type><name>ship</name><robndbox>{box}</robndbox></object>"
+    folder.text("a.xml", xml(thing).replace("16<", "100<").replace("12<", "100<"))
+    (image,) = read(folder.path)
+    assert image.boxes.hbb.round(6).tolist() == [[45, 20, 55, 60]]
+
+
+def test_one_bad_object_leaves_the_others_and_of_expressions_their_numbers(folder):
+    rsvg(folder)
+    bad = "<object><name>ship</name><description>no box</description></object>"
+    good = thing(1, 1, 5, 5, said="ship 1 of a")
+    folder.text("Annotations/a.xml", xml(bad, good, name="a.jpg"))
+    folder.text("train.txt", "0")
+    folder.text("test.txt", "1", "2")
+    reading = read_sound(folder.path)
+    phrases = {image.id: image.phrases for image in reading.images}
+    assert phrases == {"a@train": (), "a@test": ("ship 1 of a",), "b": ("ship 0 of b",)}
+    assert [(finding.kind, finding.count) for finding in reading.findings] == [("bad row", 1)]

@@ -1,9 +1,10 @@
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
 from swath.annotations.lint import lint
-from swath.annotations.readers import read, recognise
+from swath.annotations.readers import read, read_sound, recognise
 from swath.errors import AnnotationError
 
 
@@ -168,3 +169,45 @@ def test_what_a_mac_leaves_beside_labels_is_no_label(folder):
     (folder.path / "labels/._1.txt").write_bytes(b"\0\5\x16\7")
     (folder.path / "images/._1.png").write_bytes(b"\0\5\x16\7")
     assert [image.id for image in read(folder.path)] == ["images/1"]
+
+
+def test_class_numbers_may_be_written_as_an_array_writes_them(folder):
+    (image,) = read(one_car(folder, "1.0000e+00 0.5 0.5 0.2 0.1"))
+    assert image.names == ("bus",)
+    with pytest.raises(AnnotationError, match=r"look like YOLO's, but .*a.txt:1: .* '1.5' is not"):
+        read(one_car(folder, "1.5 0.5 0.5 0.2 0.1"))
+
+
+def test_a_list_of_classes_that_unfolds_is_refused(folder):
+    one_car(folder, classes=())
+    lines = ["a: &a [x, x]", *(f"{b}: &{b} [*{a}, *{a}]" for a, b in pairwise("abcdefgh"))]
+    folder.text("data.yaml", *lines, "names: *h")
+    with pytest.raises(AnnotationError, match=r"data.yaml: repeats '\*a'; write it out"):
+        read(folder.path)
+
+
+def test_one_bad_line_leaves_the_others(folder):
+    one_car(folder, "0 0.5 0.5 0.2")
+    folder.picture("images/b.png", (100, 40))
+    folder.text("labels/b.txt", "1 0.5 0.5 0.1 0.1", "0 0.5 0.5 0.1 0.1")
+    reading = read_sound(folder.path)
+    assert [image.names for image in reading.images] == [(), ("bus", "car")]
+    assert [image.listed for image in reading.images] == [(), ("bus", "car")]
+    assert [finding.kind for finding in reading.findings] == ["bad row"]
+    assert "a.txt:1: expected a class number" in reading.findings[0].what
+
+
+def test_lists_of_another_machine_count_by_name_and_lists_in_vain_are_said(folder):
+    one_car(folder)
+    folder.picture("images/b.png")
+    folder.text("splits/train.txt", "data/obj/a.png")
+    folder.text("splits/test.txt", "b.png", "c.png")
+    reading = read_sound(folder.path)
+    assert {image.id: image.split for image in reading.images} == {
+        "images/a": "train", "images/b": "test",
+    }  # fmt: skip
+    said = {finding.where[-9:]: (finding.what, finding.effect) for finding in reading.findings}
+    assert said == {
+        "train.txt": ("its folders are not those of the set", "names alone count"),
+        "/test.txt": ("1 of its 2 lines name no picture of the set: c.png", "passed over"),
+    }
