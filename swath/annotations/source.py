@@ -108,15 +108,16 @@ class Source:
         split_of, findings = listed_splits(self.finder)
         self.findings += findings
         images: dict[str, AnnotatedImage] = {}
-        names, paths = None, list[Path]()
+        names, file, paths = None, None, list[Path]()
         for row in rows:
             with self.row():
-                if (self.file, row.pictures) != names:  # many rows in turn are about one picture
-                    names, paths = None, self._found(row)
-                    names = (self.file, row.pictures)
+                if self.file is not file or row.pictures != names:  # many in turn are about one
+                    paths = self._found(row)
+                    file, names = self.file, row.pictures
                 if not paths:
                     continue
-                image = self._image(row, paths, split_of.get(paths[0]))
+                listed = split_of.get(paths[0]) if split_of else None
+                image = self._image(row, paths, listed)
                 if row.beside and image.id not in images:
                     self._missing[self.file, str(row.pictures[0])] += 1
                     continue
