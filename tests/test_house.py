@@ -18,8 +18,8 @@ MOST_FILES = 16
 MAY_OCCUR_TWICE = {"__init__.py", "base.py"}
 
 # aim: 25,700 lines, 105,000 expressions, 5.5 a code line, 2 % vague locals
-MOST_LINES = 30_330  # until suites and detections are shorter; 30_000 again then
-MOST_EXPRESSIONS = 112_180  # until the formats of annotations are shorter; 111_000 again then
+MOST_LINES = 30_700  # aim 30_000: suites, detections and formats are still long
+MOST_EXPRESSIONS = 114_000  # aim 111_000
 MOST_A_LINE = 6.3
 MOST_VAGUE = 0.1
 
