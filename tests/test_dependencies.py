@@ -22,6 +22,7 @@ OPTIONAL = {
     "pystac_client": ("stac", "imagery/catalog.py"),
     "requests": ("stac", "imagery/catalog.py"),
     "av": ("video", "imagery/video.py"),
+    "bitsandbytes": ("qlora", "models/quantized.py"),
     "uvicorn": ("serve", "cli/serve.py"),
     "pypdf": ("rag", "inference/pdf_pages.py"),
 }

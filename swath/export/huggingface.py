@@ -55,7 +55,7 @@ def export(run: Path | str, target: Path | str, dtype: str = "float32", prove_on
         raise ExportError(
             f"{target} exists and is no export of swath; choose a folder that does not exist."
         )
-    loaded = load(run)
+    loaded = load(run, quantized=False)
     loaded.model.to(getattr(torch, dtype))
     with replacing_folder(target, MANIFEST) as folder:
         loaded.save(folder)

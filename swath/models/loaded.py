@@ -59,6 +59,8 @@ class Loaded:
         limit: tokens a row may have, where that is less than the model can read.
         system: the instruction it was tuned with, for whoever asks it.
         dtype: number format it was loaded in; while a part learns, that part is float32.
+        quantized: "4bit" or "8bit", where the language model's matrices are held so.
+        base_digest: `digest` as it was before that.
     """
 
     model: Any
@@ -71,6 +73,8 @@ class Loaded:
     limit: int | None = None
     system: str | None = None
     dtype: torch.dtype | None = None
+    quantized: str | None = None
+    base_digest: str | None = None
 
     def __post_init__(self) -> None:
         self.mean = self.mean or self.family.mean
@@ -117,6 +121,8 @@ class Loaded:
 
         It is the same in bf16 and float32, so that the base of an adapter is known again.
         """
+        if self.base_digest is not None:
+            return self.base_digest
         return self._digest_of(self.family.language)
 
     @property

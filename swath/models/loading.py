@@ -23,6 +23,7 @@ from swath.models.architectures.vocabulary import train_tokenizer
 from swath.models.family import FAMILIES
 from swath.models.hub import fetched, first_line
 from swath.models.loaded import EMBEDDED, Loaded, fitted, load_folder, number_format
+from swath.models.quantized import quantize
 from swath.recipe import Imagery, Models, Recipe
 from swath.recipes import load_recipe
 
@@ -42,18 +43,21 @@ def load_base(
         ModelError: it is not there, cannot be fetched or is of an unknown family.
     """
     imagery = imagery or Imagery()
+    loaded = fitted(_base(section, texts, seed, imagery), section, imagery)
+    return loaded if section.quantize == "none" else quantize(loaded, section.quantize)
+
+
+def _base(section: Models, texts: Iterable[str], seed: int, imagery: Imagery) -> Loaded:
     if section.weights == "tiny":
         from swath.models.tiny import tiny
 
-        loaded = _converted(tiny(section, imagery, seed), section)
-        return fitted(loaded, section, imagery)
+        return _converted(tiny(section, imagery, seed), section)
     if section.parts is not None:
         from swath.models.assembling import put_together
 
-        return fitted(put_together(section.parts, section, imagery, seed), section, imagery)
+        return put_together(section.parts, section, imagery, seed)
     if section.base == "swath-nano":
-        loaded = _converted(_nano(section, texts, seed), section)
-        return fitted(loaded, section, imagery)
+        return _converted(_nano(section, texts, seed), section)
     if section.tokenizer == "train":
         raise ModelError(
             f"models.tokenizer: train is for swath-nano alone; {section.base} brings its own."
@@ -63,7 +67,7 @@ def load_base(
         torch.manual_seed(seed)
         loaded.model = type(loaded.model)._from_config(loaded.model.config).eval()
         loaded = _converted(loaded, section)
-    return fitted(loaded, section, imagery)
+    return loaded
 
 
 def models_of(recipe: Recipe) -> Models:
@@ -76,7 +80,11 @@ def models_of(recipe: Recipe) -> Models:
 
 
 def load(
-    name: str | Path, revision: str | None = None, fetch: bool = False, dtype: str = "auto"
+    name: str | Path,
+    revision: str | None = None,
+    fetch: bool = False,
+    dtype: str = "auto",
+    quantized: bool = True,
 ) -> Loaded:
     """A model by the name of a run, a folder or "swath-nano"; a base may lie on the Hub as well.
 
@@ -85,6 +93,8 @@ def load(
         revision: commit of a Hub repository.
         fetch: ask the Hub for what is not here; a mistyped run is never sent there.
         dtype: number format of the weights, see the recipe's `models.dtype`.
+        quantized: a run of `models.quantize` stands on its quantised base, as it was tuned; else
+            its adapter is merged into the base in full.
 
     Raises:
         ModelError: it is not there, cannot be fetched or is of an unknown family.
@@ -93,7 +103,7 @@ def load(
         return load_folder(EMBEDDED, "swath-nano")
     folder = Path(name)
     if (folder / RUN_FILE).is_file():
-        return _load_run(folder)
+        return _load_run(folder, quantized)
     if folder.is_dir():
         return load_folder(folder, str(name), dtype)
     if not fetch:
@@ -124,7 +134,7 @@ def _nano(section: Models, texts: Iterable[str], seed: int) -> Loaded:
     return Loaded(model, tokenizer, FAMILIES.get("swath_nano"), "swath-nano")
 
 
-def _load_run(folder: Path) -> Loaded:
+def _load_run(folder: Path, quantized: bool) -> Loaded:
     run = read_json(folder / RUN_FILE)
     if not run.get("finished"):
         raise ModelError(
@@ -134,6 +144,8 @@ def _load_run(folder: Path) -> Loaded:
     card = folder / "set" / "card.json"
     system = read_json(card).get("system") if card.is_file() else None
     section = models_of(recipe)
+    if not quantized:
+        section = section.model_copy(update={"quantize": "none"})
     if (folder / "model" / "config.json").is_file():
         whole = load_folder(folder / "model", str(folder), section.dtype)
         return replace(fitted(whole, section, recipe.imagery), system=system)
@@ -152,5 +164,6 @@ def _load_run(folder: Path) -> Loaded:
             f"{folder}/adapter does not fit its base {run['base']} ({first_line(error)}); put "
             f"back the base it was tuned on, or tune anew."
         ) from None
-    merged = model.merge_and_unload().eval()
-    return replace(loaded, model=merged, base=str(folder), system=system)
+    # Merged into four bits, what was learnt would be rounded away.
+    tuned: Any = model.get_base_model() if loaded.quantized else model.merge_and_unload()
+    return replace(loaded, model=tuned.eval(), base=str(folder), system=system)

@@ -36,6 +36,11 @@ class Models(Section):
         description="Of frozen weights; `auto`: half precision on a GPU, else float32. "
         "What learns is float32 whatever it says.",
     )
+    quantize: Literal["none", "4bit", "8bit"] = Field(
+        "none",
+        description="The language model's frozen matrices in so many bits, while an adapter "
+        "learns (extra `qlora`).",
+    )
     longest: int | None = Field(
         None, gt=0, description="Rows of more tokens are left out; nothing: all the model can read."
     )

@@ -38,7 +38,7 @@ from swath.recipes import dump, load_recipe
 from swath.tuning import processes
 from swath.tuning.memory import can_run_out
 from swath.tuning.setup import Batches
-from swath.tuning.stages import adapter_holds, learnt
+from swath.tuning.stages import adapter_holds_all, learnt
 from swath.tuning.trainer import computes_bf16
 
 LOSSES = "losses.jsonl"
@@ -136,7 +136,7 @@ class RunFolder:
         return self.path / "stages" / str(number)
 
     def stage_file(self, number: int) -> Path:
-        """The model's weights at the end of a stage."""
+        """What a stage has learnt, once it is over."""
         return self.path / "stages" / f"{number}.safetensors"
 
     def last_checkpoint(self, number: int) -> str | None:
@@ -160,30 +160,31 @@ class RunFolder:
         model.zero_grad()
 
     def end_stage(self, number: int, model: Any, checkpoints_stay: bool) -> None:
-        """Keep the weights that a stage ended with, and its checkpoints only if they shall stay."""
+        """Keep what a stage has learnt, and its checkpoints only if they shall stay."""
         if processes.first():
             with replacing(self.stage_file(number)) as temporary:
-                save_file(state_of(model), temporary)
+                save_file(learnt(model), temporary)
             if not checkpoints_stay:
                 shutil.rmtree(self.stage_folder(number))
         processes.wait()
 
     def restore_stage(self, number: int, model: Any) -> None:
-        """Give the model the weights that a stage ended with.
+        """Give the model what a stage has learnt, which is prepared as for that stage.
 
         Raises:
-            TuningError: they are not this model's.
+            TuningError: it is not this model's.
         """
         file = self.stage_file(number)
-        missing, unexpected = model.load_state_dict(load_file(file), strict=False)
-        tied = set(model.state_dict()) - set(state_of(model))
-        if unexpected or set(missing) - tied:
+        tensors = load_file(file)
+        shapes = {name: tensor.shape for name, tensor in tensors.items()}
+        if shapes != {name: tensor.shape for name, tensor in learnt(model).items()}:
             raise TuningError(f"{file} does not fit the recipe's model; start over with --fresh.")
+        model.load_state_dict(tensors, strict=False)
 
     def finish(self, model: Any, loaded: Loaded, recipe: Recipe) -> None:
         """Write the tuned model, or its adapter where base and adapter are all of it."""
         if processes.first():
-            if isinstance(model, PeftModel) and _adapter_holds_all(recipe, loaded):
+            if isinstance(model, PeftModel) and adapter_holds_all(recipe, loaded):
                 with replacing_folder(self.path / "adapter") as temporary:
                     model.save_pretrained(str(temporary))
             else:
@@ -229,17 +230,6 @@ def another_run(folder: Path) -> TuningError:
         f"{folder} holds a run of another recipe or other data; give this one another name "
         f"(name=...) or start over with --fresh."
     )
-
-
-def state_of(model: Any) -> dict[str, torch.Tensor]:
-    """The model's tensors by name; of those that share their numbers one."""
-    shared: set[int] = set()
-    state = {}
-    for name, tensor in model.state_dict().items():
-        if tensor.data_ptr() not in shared:
-            state[name] = tensor.contiguous()
-            shared.add(tensor.data_ptr())
-    return state
 
 
 def _begin_or_check(path: Path, recipe: Recipe, digest: str) -> None:
@@ -293,16 +283,3 @@ def _remove_cut_short(folder: Path) -> None:
             states = []
         if len(states) < processes.count():
             shutil.rmtree(checkpoint)
-
-
-def _adapter_holds_all(recipe: Recipe, loaded: Loaded) -> bool:
-    """Whether base and adapter together are the tuned model, so that the base need not be saved.
-
-    The first stage decides if the adapter holds a projector; merged adapters are in none.
-    """
-    stages = [set(stage.train) for stage in recipe.tuning.stages]
-    projector_saved = "projector" not in stages[0] or adapter_holds(loaded.model, loaded)
-    adapted_only = all(
-        "lora" in parts and parts <= stages[0] & {"lora", "projector"} for parts in stages
-    )
-    return recipe.models.weights == "pretrained" and projector_saved and adapted_only

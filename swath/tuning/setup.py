@@ -30,7 +30,7 @@ from swath.tuning.checks import Checks
 from swath.tuning.losses import ImageHeads
 from swath.tuning.memory import fitting
 from swath.tuning.sampling import Groups, groups_for
-from swath.tuning.stages import check_rates, part_of
+from swath.tuning.stages import adapter_holds_all, check_rates, part_of
 from swath.tuning.tracking import check_trackers
 from swath.tuning.trainer import StageTrainer, arguments, computing_format
 
@@ -151,6 +151,11 @@ class Prepared:
         torch.manual_seed(recipe.seed)
         self.built, self.recipe, self.groups = built, recipe, groups
         self.loaded = load_base(models_of(recipe), _texts(built), recipe.seed, recipe.imagery)
+        if self.loaded.quantized and not adapter_holds_all(recipe, self.loaded):
+            raise TuningError(
+                f"models.quantize: {self.loaded.quantized} matrices cannot learn, nor take what "
+                f"was learnt; let every stage train lora, with projector if the first one does."
+            )
         self.format = computing_format(recipe.tuning.precision, self.loaded.dtype)
         self.inputs = Inputs(self.loaded)
         imagery = recipe.imagery

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from swath.errors import TuningError
 from swath.models.loaded import Loaded
-from swath.recipe import Lora, Stage
+from swath.recipe import Lora, Recipe, Stage
 
 HALF = (torch.bfloat16, torch.float16)
 
@@ -78,6 +78,19 @@ def rest(model: nn.Module) -> None:
     """Let nothing learn any more: every part is again in the format it was loaded in."""
     model.requires_grad_(False)
     learn_in_float32(model)
+
+
+def adapter_holds_all(recipe: Recipe, loaded: Loaded) -> bool:
+    """Whether base and adapter together are the tuned model, so that the base need not be saved.
+
+    The first stage decides if the adapter holds a projector; merged adapters are in none.
+    """
+    stages = [set(stage.train) for stage in recipe.tuning.stages]
+    projector_saved = "projector" not in stages[0] or adapter_holds(loaded.model, loaded)
+    adapted_only = all(
+        "lora" in parts and parts <= stages[0] & {"lora", "projector"} for parts in stages
+    )
+    return recipe.models.weights == "pretrained" and projector_saved and adapted_only
 
 
 def adapter_holds(model: nn.Module, loaded: Loaded) -> bool:
@@ -157,8 +170,11 @@ def count_parts(model: nn.Module, loaded: Loaded) -> list[PartCount]:
     total: Counter[str] = Counter()
     for name, parameter in model.named_parameters():
         part = part_of(name, loaded)
-        total[part] += parameter.numel()
-        trained[part] += parameter.numel() if parameter.requires_grad else 0
+        # Two numbers of four bits stand in a byte.
+        packed = getattr(parameter, "quant_state", None)
+        numbers = packed.shape.numel() if packed is not None else parameter.numel()
+        total[part] += numbers
+        trained[part] += numbers if parameter.requires_grad else 0
     del total["original"]
     return [PartCount(part, trained[part], number) for part, number in total.items()]
 

@@ -326,7 +326,7 @@ def test_an_interrupted_run_that_stops_early_ends_as_one_that_was_not(
             def cut(model):
                 raise KeyboardInterrupt
 
-            patched.setattr(run_folder, "state_of", cut)
+            patched.setattr(run_folder, "learnt", cut)
         tune(built, plan, again, report=stopping(("all", at)), score=worse)
     tune(built, plan, again, score=worse)
     assert without_times(read_losses(again)) == without_times(read_losses(whole))
