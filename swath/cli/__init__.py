@@ -24,6 +24,7 @@ from swath.cli.quickstart import quickstart
 from swath.cli.recipes import doctor, recipes, show
 from swath.cli.report import report
 from swath.cli.review import review
+from swath.cli.scan import scan
 from swath.cli.score import score
 from swath.cli.serve import serve
 from swath.cli.studio import studio
@@ -42,7 +43,7 @@ app = typer.Typer(
     help="Turn imagery and its annotations into a vision-language model you own.",
 )
 for verb in (
-    quickstart, recipes, show, check, build, tune, evaluate, report, score, suites, ask,
+    quickstart, recipes, show, check, build, tune, evaluate, report, score, suites, ask, scan,
     compare, index, export, review, convert, judge, doctor, serve, studio,
 ):  # fmt: skip
     app.command()(verb)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Points = NDArray[np.float64]  # (n, 2) x, y; of the ground east or longitude first
 
 _EARTH_RADII_M = 6_300_000, 6_400_000
-_EDGE = 32  # points taken along each side of a footprint
+_EDGE = 32  # points taken along the longer side of a footprint
 _GRID = 65  # and along each side of a scene whose border lies off the planet
 
 
@@ -124,11 +124,8 @@ class Georeference:
         if self.crs is None or self._geod is None:
             return None
         width, height = self.size_wh
-        share = np.arange(_EDGE) / _EDGE
-        none, one = np.zeros(_EDGE), np.ones(_EDGE)
-        across = np.concatenate([share, one, 1 - share, none])
-        down = np.concatenate([none, share, one, 1 - share])
-        ring = self.to_lonlat(np.stack([across * width, down * height], axis=1))
+        border = shapely.segmentize(shapely.box(0, 0, width, height), max(width, height) / _EDGE)
+        ring = self.to_lonlat(shapely.get_coordinates(border))
         middle = self.to_lonlat([(width / 2, height / 2)])[0]
         if not np.isfinite(ring).all():  # a full disc: the planet ends before the picture does
             steps = np.linspace(0, 1, _GRID)
@@ -139,7 +136,6 @@ class Georeference:
                 return None
             seen[:, 0] = middle[0] + (seen[:, 0] - middle[0] + 180) % 360 - 180
             return within_a_turn(shapely.convex_hull(shapely.MultiPoint(seen)))
-        ring = np.concatenate([ring, ring[:1]])
         ring[:, 0] = np.unwrap(ring[:, 0], period=360)
         if abs(ring[-1, 0] - ring[0, 0]) > 180:  # once around: a pole lies inside
             pole = math.copysign(90, middle[1])

@@ -33,8 +33,6 @@ def open_scene(path: Path | str) -> Scene:
     Raises:
         ImageryError: there is no such file, it is empty, damaged, too large or no image.
     """
-    if is_address(path):
-        return open_address(str(path))
     file, mark, rest = parts_of(path)
     if mark == FRAME:
         return open_frame(path)
@@ -44,6 +42,8 @@ def open_scene(path: Path | str) -> Scene:
         whole = Path(file)
         changed_ns = whole.stat().st_mtime_ns if whole.is_file() else 0
         return part_of(_whole(file, changed_ns), file, rest)
+    if is_address(path):
+        return open_address(str(path))
     path = Path(path)
     with decoding(path):
         driver = driver_of(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +22,11 @@ from swath.inference.context import with_context
 from swath.inference.documents import Passage
 from swath.inference.neighbours import Tower, Vectors
 from swath.inference.retrieval import Index, Labelled, Retrieved
-from swath.inference.tile_plan import TunedOn
+from swath.inference.scan import Scan, run_scan, scan_model
+from swath.inference.scenes.scan_outputs import home_of, write_scan
+from swath.inference.scenes.scan_questions import Tuning, scan_questions
+from swath.inference.scenes.scan_scene import WHOLE, ScanSettings, scenes_in
+from swath.inference.scenes.tile_plan import TunedOn
 from swath.inference.two_dates.alignment import LIMIT_PX, aligned
 from swath.inference.two_dates.pair_questions import questions_of
 from swath.instructions.conversation import (
@@ -88,6 +92,7 @@ class Assistant:
     """
 
     def __init__(self, model: str | Path, threads: int | None = None) -> None:
+        self.name = str(model)
         self.engine: LocalEngine | RemoteEngine
         self.name = str(model)
         self._imagery, self._system = Imagery(), ""
@@ -260,6 +265,48 @@ class Assistant:
             for token in self.engine.loaded.tokenizer.all_special_tokens:
                 text = text.replace(token, " ")
         return text
+
+    def scan(
+        self,
+        scenes: str | Path | Sequence[str | Path],
+        *questions: str,
+        to: str | Path | None = None,
+        settings: ScanSettings = WHOLE,
+        classify: bool = False,
+        choices: Sequence[str] = (),
+        shard: str | None = None,
+        fresh: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Scan:
+        """What a whole scene answers, asked tile by tile; objects are in the scene's pixels.
+
+        Args:
+            scenes: rasters or pictures of any size, or folders of them.
+            questions: such as "[refer] every <p>ship</p>", "How many ships are there?" or
+                "Describe the image."; several are asked in one pass.
+            to: a .gpkg or .geojson for the objects, or a folder for everything; a scan that was
+                stopped goes on there. Nothing is written without it.
+            settings: how scenes are looked at.
+            classify: ask for the scene class of each tile.
+            choices: the only answers to questions in words, or the classes.
+            shard: "2/8" asks the second eighth; without it, later, all are put together.
+            fresh: forget what `to` holds.
+            progress: called with groups of tiles finished and in all.
+
+        Raises:
+            RequestError: nothing is asked that the model can answer, or `to` holds something else.
+            ImageryError: a scene cannot be opened, or changed while it was scanned.
+        """
+        paths = [scenes] if isinstance(scenes, str | Path) else scenes
+        tuning = Tuning.of_run(self.name)
+        asks = scan_questions(questions, tuning, classify, choices)
+        model = scan_model(self.name, self.engine, asks, self._system, self.rendering)
+        found = scenes_in([str(path) for path in paths])
+        home = None if to is None else home_of(Path(to))
+        scan = run_scan(model, found, settings, home, shard, fresh, progress)
+        if to is not None and not any(scene.tally.waiting for scene in scan.scenes):
+            write_scan(scan, Path(to))
+        return scan
 
     def _shares(self, conversation: Conversation, choices: Sequence[str]) -> dict[str, float]:
         """Each choice's share of the probability that they have together."""

@@ -11,8 +11,8 @@ import numpy as np
 
 from swath.boxes import Boxes
 from swath.imagery.tiling import Tile, starts
-from swath.inference.merging import TileBoxes, merge
-from swath.inference.tile_plan import TilePlan, TunedOn, tile_plan
+from swath.inference.scenes.merging import TileBoxes, merge
+from swath.inference.scenes.tile_plan import TilePlan, TunedOn, tile_plan
 from swath.inference.two_dates.alignment import Pair
 from swath.inference.two_dates.damage_counts import DamageCounts, summed
 from swath.inference.two_dates.pair_asking import PairAsker, PairTile

@@ -27,8 +27,8 @@ class Phrasing:
 
     Args:
         wordings: of each task. Places are filled: {labels} lists the classes, {phrase} names one
-            object or all of a class, {names} is a class in the plural, {box} stands for boxes and
-            {question} for the source's own words.
+            object or all of a class, {names} is a class in the plural and {name} in the singular,
+            {box} stands for boxes and {question} for the source's own words.
         grammar: words of phrases and descriptions.
         attributes: whether objects are singled out by colour, size and place as well.
         prepare: what is done to an image before anything is asked, such as translating its classes.

@@ -20,6 +20,7 @@ from swath.models.encoding import Encoded, batches
 from swath.models.generating.choosing import Wishes
 from swath.models.generating.growing import Prompt
 from swath.models.generating.image_prefix import Seen
+from swath.models.generating.likelihood import Likelihoods
 from swath.models.generating.rows import Rows
 from swath.models.generating.schema import Grammar, Schema
 from swath.models.inputs import Inputs, to_device
@@ -45,11 +46,13 @@ class Answer:
         text: its words, special tokens left out.
         boxes: boxes it named, pixels of the question's image; None where none was readable.
         refused: it, or a filter before it, would not answer.
+        confidence: how sure it is of each box, 0 to 1; empty where that is not known.
     """
 
     text: str
     boxes: Boxes | None = None
     refused: bool = False
+    confidence: tuple[float, ...] = ()
 
 
 class Engine(Protocol):
@@ -147,10 +150,14 @@ class LocalEngine:
                 asked = {i: self._encoded(ask, seen.views, ask=True) for i, ask in asks}
                 for like in self._together(asked):
                     given = seen.of([_paths(questions[i]) for i in like])
-                    texts = self._generate([asked[i] for i in like], given, max_new_tokens, grammar)
-                    for i, text in zip(like, texts, strict=True):
+                    likely = Likelihoods(self.loaded.tokenizer, self._dialect)
+                    encoded = [asked[i] for i in like]
+                    texts = self._generate(encoded, given, max_new_tokens, grammar, likely)
+                    for row, (i, text) in enumerate(zip(like, texts, strict=True)):
                         image = questions[i].images[questions[i].frame]
-                        answers[i] = self._read(text, seen.views[image.path])
+                        answer = self._read(text, seen.views[image.path])
+                        sure = likely.of_boxes(row, answer.boxes)
+                        answers[i] = replace(answer, confidence=sure)
                         if keep:
                             keep(i, answers[i])
                 if progress:
@@ -279,18 +286,20 @@ class LocalEngine:
         given: Mapping[str, Any],
         max_new_tokens: int,
         grammar: Grammar | None,
+        likely: Likelihoods,
     ) -> list[str]:
         tokenizer, model = self.loaded.tokenizer, self.loaded.model
         held = grammar.hold(len(asked), max_new_tokens) if grammar else None
         output = model.generate(
             **to_device({**self.inputs.asking(asked), **given}, model.device),
             max_new_tokens=held.most if held else max_new_tokens,
-            logits_processor=[held] if held else None,
+            logits_processor=[held, likely] if held else [likely],
             do_sample=False,
             pad_token_id=tokenizer.pad_token_id,
             eos_token_id=tokenizer.convert_tokens_to_ids(self.loaded.end),
         )
         longest = max(len(one.ids) for one in asked)
+        likely.finish(output[:, longest:])
         texts = tokenizer.batch_decode(output[:, longest:], skip_special_tokens=True)
         return [text.strip() for text in texts]
 

@@ -15,7 +15,7 @@ from swath.files import write_json
 from swath.imagery.opening import open_scene
 from swath.imagery.synthetic import draw
 from swath.inference.compare import compare
-from swath.inference.tile_plan import TunedOn
+from swath.inference.scenes.tile_plan import TunedOn
 from swath.inference.two_dates.alignment import aligned
 from swath.inference.two_dates.change_outputs import check_outputs, write_outputs
 from swath.inference.two_dates.damage_counts import DamageCounts, summed

@@ -93,7 +93,7 @@ def _laid_over(
     taken = np.zeros(len(shapes), dtype=bool)
     for picture in rasters:
         try:
-            placed = _placed(shapes, features.crs, scenes[picture], file)
+            placed = placed_in(shapes, features.crs, scenes[picture], file)
         except AnnotationError:
             if len(rasters) == 1:
                 raise
@@ -128,7 +128,7 @@ def _features(file: Path, source: Source) -> _Features:
     from pyogrio.errors import DataLayerError, DataSourceError
 
     keep_safe_drivers(pyogrio._ogr)
-    _check_crs(file)
+    check_crs(file)
     features = _Features()
     encoding = _encoding(file)
     try:
@@ -184,7 +184,7 @@ def _append(
         features.phrases.append(str(phrases[row]) if _says(phrases[row]) else None)
 
 
-def _check_crs(file: Path) -> None:
+def check_crs(file: Path) -> None:
     """Refuse GeoJSON whose CRS is an address, which GDAL would ask.
 
     Raises:
@@ -265,7 +265,9 @@ def _is_word(value: Any) -> bool:
     return isinstance(value, str) and any(sign.isalpha() for sign in value)
 
 
-def _placed(shapes: NDArray[np.object_], crs: str, scene: Scene, file: Path) -> NDArray[np.object_]:
+def placed_in(
+    shapes: NDArray[np.object_], crs: str, scene: Scene, file: Path
+) -> NDArray[np.object_]:
     """The shapes in pixels of a scene; what lies beyond its projection has no finite middle."""
     from pyproj import Transformer
     from pyproj.exceptions import CRSError, ProjError

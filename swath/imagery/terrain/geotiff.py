@@ -22,6 +22,7 @@ _BLOCK_PX = 512
 _COLOURS = ("red", "green", "blue")
 _GSD_M = 0.5
 _CORNER_M = (500_000.0, 5_300_000.0)
+_CROWDED = 0.6  # share of the room that objects take where a model is to learn them
 _DRAWN = "drawn.json"
 
 
@@ -99,7 +100,7 @@ def draw_places(
     places = []
     for number in range(count):
         path = folder / f"{number:04d}.tif"
-        place = lay_out((size_px, size_px), 10_000 * seed + number)
+        place = lay_out((size_px, size_px), 10_000 * seed + number, _CROWDED)
         if not kept or not path.is_file():
             east = _CORNER_M[0] + _GSD_M * size_px * number
             write_geotiff(place, path, transform=_grid(east))

@@ -77,7 +77,7 @@ def grounded(
     facts = []
     for name in sorted(groups):
         truth = BoxesTruth(image.boxes[groups[name]], name)
-        facts.append(Fact(truth, {"phrase": grammar.all(name)}))
+        facts.append(Fact(truth, {"phrase": grammar.all(name), "name": spoken(name)}))
     return facts
 
 

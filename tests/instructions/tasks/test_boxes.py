@@ -240,8 +240,8 @@ def test_scene_classes_are_listed_where_the_wording_asks_for_them(port):
 def test_where_nothing_of_a_class_is_may_be_asked_too(port):
     without = replace(port, boxes=port.boxes[:2], names=("ship", "ship"), phrases=())
     first, second = asked("ground", without, "scenes", absent=True)
-    assert shown(first, "user").endswith("every <p>ships</p>")
-    assert shown(second, "user").endswith("every <p>storage tanks</p>")
+    assert shown(first, "user").endswith("every <p>ship</p>")
+    assert shown(second, "user").endswith("every <p>storage tank</p>")
     assert shown(second, "assistant") == "none" and second.truth.to_row()["boxes"] == []
     unsure = replace(without, listed=("ship",))
     assert len(asked("ground", unsure, absent=True)) == 1  # tanks may be there without a box

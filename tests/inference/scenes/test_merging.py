@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from swath.boxes import Boxes, iou
-from swath.inference.merging import TileBoxes, merge, suppressed_by
+from swath.inference.scenes.merging import TileBoxes, merge, suppressed_by
 
 FRAME = (0, 0, 200, 100)
 LEFT, RIGHT = (0, 0, 100, 100), (100, 0, 200, 100)

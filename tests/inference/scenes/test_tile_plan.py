@@ -7,7 +7,7 @@ from swath.errors import TilingError
 from swath.imagery.opening import open_scene
 from swath.imagery.terrain.geotiff import write_geotiff
 from swath.imagery.terrain.place import lay_out
-from swath.inference.tile_plan import TilePlan, TunedOn, tile_plan
+from swath.inference.scenes.tile_plan import TilePlan, TunedOn, tile_plan
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def scene(tmp_path_factory):
 
 
 @pytest.mark.parametrize("size_wh", [(1000, 1000), (1024, 1024), (1100, 700), (60, 500), (96, 96)])
-@pytest.mark.parametrize("overlap_px", [0, 24, 95])
+@pytest.mark.parametrize("overlap_px", [None, 0, 24, 95])
 def test_every_pixel_is_covered_and_no_tile_leaves_the_scene(size_wh, overlap_px):
     plan = TilePlan("scene", (0, 0, *size_wh), 96, overlap_px)
     looked_at = np.zeros(size_wh[::-1], dtype=bool)
@@ -30,8 +30,14 @@ def test_every_pixel_is_covered_and_no_tile_leaves_the_scene(size_wh, overlap_px
 
 def test_the_last_tile_slides_back_to_the_edge_of_the_region():
     plan = TilePlan("scene", (100, 200, 300, 96), 96, 16)
-    assert plan.columns == [100, 180, 260, 304] and plan.rows == [200]
+    assert plan.columns == [(100, 96), (180, 96), (260, 96), (304, 96)]
+    assert plan.rows == [(200, 96)]
     assert plan[3].origin_xy == (304, 200) and len(plan) == 4
+
+
+def test_tiles_whose_counts_are_summed_share_no_pixel():
+    plan = TilePlan("scene", (0, 0, 250, 96), 96, None)
+    assert plan.columns == [(0, 83), (83, 83), (166, 84)] and plan.rows == [(0, 96)]
 
 
 def test_a_tile_shows_as_much_ground_as_a_picture_of_the_set(scene):

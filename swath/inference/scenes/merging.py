@@ -7,7 +7,7 @@ is the same in whatever order the boxes come.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
@@ -16,10 +16,13 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from swath.boxes import Boxes, rectangle_around
-from swath.inference.box_overlaps import around_pairs, shared_areas
+from swath.inference.scenes.box_overlaps import around_pairs, shared_areas
 
 SAME = 0.5
 """Least share of the smaller of two boxes that the other covers, if both show one object."""
+
+SAME_PART = 0.25
+"""The same where one of the two is a part that a border cuts: its corners are guessed."""
 
 SAME_IN_TILE = 0.5
 """Least IoU of two boxes of one tile that show one object."""
@@ -32,6 +35,8 @@ GROWTH = 1.1
 
 NEAR = 0.03
 """How near to its tile's border, in sides of the tile, a box is taken to be cut by it."""
+
+_WHOLE, _JOINED, _A_PART = range(3)  # the less, the more a box is trusted
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -94,6 +99,16 @@ class SceneObjects:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    def of(self, rows: Numbers) -> SceneObjects:
+        """Those of some rows, in that order."""
+        return SceneObjects(
+            boxes=self.boxes[rows],
+            labels=self.labels[rows],
+            confidence=self.confidence[rows],
+            tile_ids=self.tile_ids[rows],
+            sightings=self.sightings[rows],
+        )
+
 
 def merge(found: TileBoxes) -> SceneObjects:
     """The objects that the boxes of all tiles show, each once.
@@ -107,18 +122,13 @@ def merge(found: TileBoxes) -> SceneObjects:
     objects, trust, sources = _objects_of(found, cut, groups)
     # What a tile shows whole is trusted first, then what parts were joined to, then a part alone.
     order = np.lexsort((np.arange(len(objects)), -objects.confidence, trust))
-    owner = suppressed_by(objects.boxes, objects.labels, sources, order)
+    parts = trust == _A_PART
+    owner = suppressed_by(objects.boxes, objects.labels, sources, order, parts)
     rows = np.flatnonzero(owner == np.arange(len(owner)))
     sightings = np.bincount(owner, weights=objects.sightings, minlength=len(owner))
     x, y = objects.boxes.quads[rows].mean(axis=1).T
     rows = rows[np.lexsort((objects.labels[rows], x, y))]
-    return SceneObjects(
-        boxes=objects.boxes[rows],
-        labels=objects.labels[rows],
-        confidence=objects.confidence[rows],
-        tile_ids=objects.tile_ids[rows],
-        sightings=sightings[rows].astype(np.int64),
-    )
+    return replace(objects, sightings=sightings.astype(np.int64)).of(rows)
 
 
 def suppressed_by(
@@ -126,19 +136,21 @@ def suppressed_by(
     labels: Numbers,
     tile_ids: Numbers,
     order: Numbers,
-    same: float = SAME,
+    parts: Flags | None = None,
     same_in_tile: float = SAME_IN_TILE,
 ) -> Numbers:
     """(n,) the row whose object each box shows; its own where it is the first that shows it.
 
     Going through `order`, each box that no earlier one has taken takes the later ones of its class
-    that it covers: of other tiles by `same` of the smaller box, of its own tile by an IoU of
-    `same_in_tile`. With one tile this is greedy non-maximum suppression.
+    that it covers: of other tiles by `SAME` of the smaller box, or `SAME_PART` where one is of
+    `parts`; of its own tile by an IoU of `same_in_tile`. With one tile this is greedy non-maximum
+    suppression.
     """
     count = len(boxes)
     rank = np.empty(count, dtype=np.int64)
     rank[order] = np.arange(count)
-    pairs = _alike(boxes, labels, tile_ids, same, same_in_tile)
+    shares = np.full(count, SAME) if parts is None else np.where(parts, SAME_PART, SAME)
+    pairs = _alike(boxes, labels, tile_ids, shares, same_in_tile)
     ranks = np.sort(rank[pairs], axis=1)  # the earlier of each pair first
     ranks = ranks[np.lexsort(ranks.T[::-1])]
     begins = np.searchsorted(ranks[:, 0], np.arange(count + 1))
@@ -156,7 +168,7 @@ def suppressed_by(
 
 
 def _alike(
-    boxes: Boxes, labels: Numbers, tile_ids: Numbers, same: float, same_in_tile: float
+    boxes: Boxes, labels: Numbers, tile_ids: Numbers, shares: Floats, same_in_tile: float
 ) -> Numbers:
     """(pairs, 2) rows that show one object."""
     outlines = shapely.polygons(boxes.quads)
@@ -166,10 +178,11 @@ def _alike(
     first, second = first[one_class], second[one_class]
     areas = boxes.areas
     smaller = np.minimum(areas[first], areas[second])
-    shared = shared_areas(boxes, first, second, smaller * min(same, same_in_tile))
+    least_share = np.minimum(shares[first], shares[second])
+    shared = shared_areas(boxes, first, second, smaller * np.minimum(least_share, same_in_tile))
     union = areas[first] + areas[second] - shared
     one_tile = tile_ids[first] == tile_ids[second]
-    least = np.where(one_tile, same_in_tile * union, same * smaller)
+    least = np.where(one_tile, same_in_tile * union, least_share * smaller)
     alike = (shared >= least) & (shared > 0)
     return np.stack([first[alike], second[alike]], axis=1)
 
@@ -214,8 +227,8 @@ def _objects_of(
         tile_ids=found.tile_ids[first],
         sightings=np.array([1] * len(singles) + [len(rows) for rows in groups], dtype=np.int64),
     )
-    trust = np.ones(len(first), dtype=np.int64)
-    trust[: len(singles)] = 2 * cut[singles].any(axis=1)
+    trust = np.full(len(first), _JOINED)
+    trust[: len(singles)] = np.where(cut[singles].any(axis=1), _A_PART, _WHOLE)
     sources = objects.tile_ids.copy()
     sources[len(singles) :] = -1 - np.arange(len(groups))
     return objects, trust, sources

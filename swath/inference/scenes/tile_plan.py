@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -77,6 +79,9 @@ def _lengths(image: AnnotatedImage) -> list[float]:
     return lengths.tolist()
 
 
+Span = tuple[int, int]  # start, length
+
+
 @dataclass(frozen=True)
 class TilePlan:
     """Which windows of a scene are asked about, row by row.
@@ -85,23 +90,32 @@ class TilePlan:
         scene_id: the scene.
         region: x, y, width and height of the part that is covered, scene pixels.
         tile_px: side of a tile in scene pixels.
-        overlap_px: scene pixels that neighbours share at least.
+        overlap_px: scene pixels that neighbours share at least; None: none, and tiles are as equal
+            as can be and at most of that side, so that what they count can be summed.
     """
 
     scene_id: str
     region: tuple[int, int, int, int]
     tile_px: int
-    overlap_px: int
+    overlap_px: int | None
 
     @cached_property
-    def columns(self) -> list[int]:
-        """Where tiles begin from left to right."""
-        return [self.region[0] + x for x in starts(self.region[2], self.tile_px, self.overlap_px)]
+    def columns(self) -> list[Span]:
+        """Where tiles begin from left to right, and their widths."""
+        return self._spans(self.region[0], self.region[2])
 
     @cached_property
-    def rows(self) -> list[int]:
-        """Where tiles begin from top to bottom."""
-        return [self.region[1] + y for y in starts(self.region[3], self.tile_px, self.overlap_px)]
+    def rows(self) -> list[Span]:
+        """Where tiles begin from top to bottom, and their heights."""
+        return self._spans(self.region[1], self.region[3])
+
+    def _spans(self, begin: int, length: int) -> list[Span]:
+        if self.overlap_px is not None:
+            size = min(self.tile_px, length)
+            return [(begin + x, size) for x in starts(length, self.tile_px, self.overlap_px)]
+        count = math.ceil(length / self.tile_px)
+        edges = [begin + length * place // count for place in range(count + 1)]
+        return [(start, end - start) for start, end in pairwise(edges)]
 
     def __len__(self) -> int:
         return len(self.columns) * len(self.rows)
@@ -110,8 +124,19 @@ class TilePlan:
         if not 0 <= number < len(self):
             raise IndexError(number)
         row, column = divmod(number, len(self.columns))
-        size_wh = (min(self.tile_px, self.region[2]), min(self.tile_px, self.region[3]))
-        return Tile(self.scene_id, (self.columns[column], self.rows[row]), size_wh)
+        x, width = self.columns[column]
+        y, height = self.rows[row]
+        return Tile(self.scene_id, (x, y), (width, height))
+
+    def to_row(self) -> dict[str, Any]:
+        """As `scan.json` holds it."""
+        return {
+            "tile_px": self.tile_px,
+            "overlap_px": self.overlap_px,
+            "region": list(self.region),
+            "columns": len(self.columns),
+            "rows": len(self.rows),
+        }
 
     def __iter__(self) -> Iterator[Tile]:
         return (self[number] for number in range(len(self)))
@@ -122,6 +147,7 @@ def tile_plan(
     tuned: TunedOn,
     gsd_m: float | None = None,
     overlap: float | None = None,
+    tile_px: int | None = None,
     region: tuple[int, int, int, int] | None = None,
 ) -> TilePlan:
     """The tiles of a scene.
@@ -132,20 +158,22 @@ def tile_plan(
         gsd_m: metres of ground a pixel of theirs measured, where they do not say or are wrong.
         overlap: share of a tile's side that neighbours have in common at least; nothing: a long
             object's length, half a tile at most.
+        tile_px: side of a tile in scene pixels, whatever the ground resolution.
         region: x, y, width and height of the part that is asked about; all of it if None.
 
     Raises:
         TilingError: a tile would be of less than 8 pixels, or the overlap leaves no advance.
     """
     tuned_gsd = gsd_m or tuned.gsd_m
-    tile_px = tuned.side_px
-    if tuned_gsd and scene.gsd_m:
-        tile_px = round(tuned.side_px * tuned_gsd / scene.gsd_m)
+    if tile_px is None:
+        tile_px = tuned.side_px
+        if tuned_gsd and scene.gsd_m:
+            tile_px = round(tuned.side_px * tuned_gsd / scene.gsd_m)
     if tile_px < SMALLEST_PX:
         raise TilingError(
-            f"{scene.path}: its pixels measure {scene.gsd_m:.3g} m, and the model was tuned on "
-            f"pictures of {tuned.side_px} px at {tuned_gsd:.3g} m, so a tile would have {tile_px} "
-            f"px; take a sharper scene, or say --gsd if the model reads coarser ones."
+            f"{scene.path}: its pixels measure {_metres(scene.gsd_m)}, and the model was tuned on "
+            f"pictures of {tuned.side_px} px at {_metres(tuned_gsd)}, so a tile would have "
+            f"{tile_px} px; take a sharper scene, or say --gsd if the model reads coarser ones."
         )
     if overlap is None:
         overlap = min(tuned.object_share or _OVERLAP, 0.5)
@@ -153,3 +181,7 @@ def tile_plan(
         raise TilingError(f"--overlap {overlap}: say a share of the tile from 0 to less than 1.")
     overlap_px = min(math.ceil(overlap * tile_px), tile_px - 1)
     return TilePlan(scene.id, region or (0, 0, *scene.size_wh), tile_px, overlap_px)
+
+
+def _metres(gsd_m: float | None) -> str:
+    return "an unknown length" if gsd_m is None else f"{gsd_m:.3g} m"

@@ -1,0 +1,159 @@
+"""Layers that other programs open: GeoJSON by RFC 7946 and GeoPackage, its style inside.
+
+The same features give the same bytes, whenever and wherever they are written.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyogrio
+import pyogrio._io
+import pyogrio.raw
+import shapely
+from numpy.typing import NDArray
+
+from swath.errors import RequestError
+from swath.files import refuse_foreign_file, replacing
+from swath.imagery.drivers import keep_safe_drivers
+from swath.inference.scenes.qgis_style import layer_style
+
+WRITTEN = "written by swath"
+"""Stands in every layer, so that no file of someone else is replaced."""
+
+SUFFIXES = (".geojson", ".gpkg")
+
+_DATED = {"OGR_CURRENT_DATE": "2026-01-01T00:00:00.000Z"}  # else each file holds its hour
+_DECIMALS = 8  # of degrees: a millimetre
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """Features of one kind.
+
+    Args:
+        name: of the layer, and of its table.
+        shapes: polygons in `crs`; None for one that lies nowhere on Earth.
+        world: the same in degrees as RFC 7946 has them; None for one that lies nowhere.
+        columns: a value of each feature, by name.
+        crs: authority code or WKT; None: pixels, y upwards.
+    """
+
+    name: str
+    shapes: Sequence[shapely.Geometry | None]
+    world: Sequence[shapely.Geometry | None]
+    columns: Mapping[str, Sequence[Any]]
+    crs: str | None
+
+
+def write_layer(path: Path | str, layer: Layer) -> None:
+    """Write a layer, as its suffix says; a file that swath wrote before is replaced.
+
+    Raises:
+        RequestError: the suffix is neither .geojson nor .gpkg, or the file is someone else's.
+    """
+    path = Path(path)
+    check_layer_path(path)
+    if path.suffix.lower() == ".gpkg":
+        _write_geopackage(path, layer)
+    else:
+        _write_geojson(path, layer)
+
+
+def check_layer_path(path: Path) -> None:
+    """Refuse a path before anything is asked.
+
+    Raises:
+        RequestError: see `write_layer`.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise RequestError(
+            f"{path}: boxes are written as {' or '.join(SUFFIXES)}; give it one of these endings, "
+            f"or none for a folder of everything."
+        )
+    refuse_foreign_file(path, WRITTEN.encode())
+
+
+def _write_geojson(path: Path, layer: Layer) -> None:
+    head = {"type": "FeatureCollection", "name": layer.name, "about": WRITTEN}
+    with replacing(path) as temporary, temporary.open("wb") as stream:
+        stream.write(orjson.dumps(head)[:-1] + b',"features":[')
+        separator = b"\n"
+        for feature in _features(layer):
+            stream.write(separator + orjson.dumps(feature, option=orjson.OPT_SERIALIZE_NUMPY))
+            separator = b",\n"
+        stream.write(b"\n]}\n")
+
+
+def _features(layer: Layer) -> Iterator[dict[str, Any]]:
+    names = list(layer.columns)
+    rows = zip(*layer.columns.values(), strict=True)
+    for shape, values in zip(layer.world, rows, strict=True):
+        geometry = None if shape is None else _coordinates(shape)
+        properties = dict(zip(names, values, strict=True))
+        yield {"type": "Feature", "geometry": geometry, "properties": properties}
+
+
+def _coordinates(shape: shapely.Geometry) -> dict[str, Any]:
+    rounded = shapely.transform(shape, lambda points: points.round(_DECIMALS))
+    written: dict[str, Any] = orjson.loads(shapely.to_geojson(rounded))
+    return written
+
+
+def _write_geopackage(path: Path, layer: Layer) -> None:
+    style = layer_style(layer.name)
+    with replacing(path) as temporary, _same_every_time():
+        pyogrio.raw.write(
+            temporary,
+            geometry=shapely.to_wkb(np.array(layer.shapes, dtype=object)),
+            field_data=[_column(values) for values in layer.columns.values()],
+            fields=list(layer.columns),
+            layer=layer.name,
+            crs=layer.crs,
+            geometry_type="Polygon",
+            driver="GPKG",
+            dataset_options={"VERSION": "1.2"},  # older QGIS warns of newer ones
+            layer_options={"GEOMETRY_NAME": "geom", "DESCRIPTION": WRITTEN},
+        )
+        pyogrio.raw.write(
+            temporary,
+            geometry=None,
+            field_data=[_column([value]) for value in style.values()],
+            fields=list(style),
+            layer="layer_styles",
+            geometry_type=None,
+            crs=None,
+            driver="GPKG",
+            append=True,
+        )
+
+
+def _column(values: Sequence[Any]) -> NDArray[Any]:
+    """A column as pyogrio takes it: numbers as they are, NaN where one is missing, words."""
+    if all(value is None or isinstance(value, float) for value in values):
+        return np.array(values, dtype=np.float64)
+    column = np.array(values)
+    return column.astype(object) if column.dtype.kind in "US" else column
+
+
+@contextmanager
+def _same_every_time() -> Iterator[None]:
+    """GDAL of pyogrio without formats that swath does not use, and without a clock."""
+    keep_safe_drivers(pyogrio._io)
+    before = {name: pyogrio.get_gdal_config_option(name) for name in _DATED}
+    pyogrio.set_gdal_config_options(_DATED)
+    try:
+        with warnings.catch_warnings():
+            # The file has its own name only once it is whole.
+            warnings.filterwarnings("ignore", "(?s).*extension", RuntimeWarning)
+            warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
+            yield
+    finally:
+        pyogrio.set_gdal_config_options(before)

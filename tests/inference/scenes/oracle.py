@@ -1,0 +1,57 @@
+"""An engine that knows a drawn place, to test scans apart from what a model has learnt."""
+
+import numpy as np
+import shapely
+
+from swath.boxes import Boxes, rectangle_around
+from swath.imagery.rendering import PLAIN
+from swath.imagery.scene import parts_of
+from swath.imagery.terrain.place import Place
+from swath.inference.scan import ScanModel
+from swath.inference.scenes.scan_questions import Tuning, scan_questions
+from swath.inference.scenes.tile_asking import TileAsker
+from swath.inference.scenes.tile_plan import TunedOn
+from swath.models.engine import Answer
+
+LEAST = 0.1
+"""Share of an object that a tile must show for the oracle to see it."""
+
+
+class Oracle:
+    """Answers with the boxes that a tile shows, cut at its border as a model would.
+
+    Args:
+        place: what lies where.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place, self.asked = place, []
+        self.outlines = shapely.polygons(place.boxes.quads)
+
+    def answer(self, questions, max_new_tokens=64, progress=None, schema=None):
+        self.asked += [question.images[0].path for question in questions]
+        return [self._answer(question) for question in questions]
+
+    def score(self, questions, candidates, progress=None):
+        return [np.log(np.full(len(texts), 1 / len(texts))) for texts in candidates]
+
+    def _answer(self, question):
+        x, y, width, height = map(int, parts_of(question.images[0].path)[2].split(","))
+        window = shapely.box(x, y, x + width, y + height)
+        quads = []
+        for outline, name in zip(self.outlines, self.place.names, strict=True):
+            piece = outline.intersection(window)
+            if name in question.text("user") and piece.area > LEAST * outline.area:
+                quads.append(rectangle_around(shapely.get_coordinates(piece)))
+        if "How many" in question.text("user"):
+            return Answer(str(len(quads)))
+        if not quads:
+            return Answer("none")
+        boxes = Boxes(np.array(quads)).shifted((-x, -y))
+        return Answer("boxes", boxes, confidence=(0.9,) * len(quads))
+
+
+def oracle_model(place, *questions, side_px=96, tuning=None, **how) -> ScanModel:
+    asks = scan_questions(questions, tuning or Tuning(), **how)
+    tuned = TunedOn(side_px, object_share=0.5)
+    return ScanModel("oracle", "of a test", tuned, PLAIN, TileAsker(Oracle(place), asks))

@@ -1,0 +1,159 @@
+import json
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pyogrio
+import pytest
+import shapely
+from affine import Affine
+
+from swath.boxes import Boxes
+from swath.errors import RequestError
+from swath.imagery.opening import open_scene
+from swath.imagery.terrain.geotiff import write_geotiff
+from swath.imagery.terrain.place import lay_out
+from swath.inference.scenes.ground import on_ground, world_shapes
+from swath.inference.scenes.layers import Layer, write_layer
+
+
+def boxes_in(size_wh, count=20):
+    rng = np.random.default_rng(0)
+    middles = rng.uniform(0.1, 0.9, (count, 2)) * size_wh
+    side = np.full(count, min(size_wh) / 20)
+    return Boxes.from_rotated(
+        np.column_stack([middles, side, side / 2, rng.uniform(0, 180, count)])
+    )
+
+
+def layer_of(scene, boxes) -> Layer:
+    ground = on_ground(scene, boxes)
+    shapes = list(shapely.polygons(ground.corners))
+    columns = {"id": list(range(len(boxes))), "label": ["ship"] * len(boxes)}
+    return Layer("objects", shapes, world_shapes(ground.lonlat), columns, scene.crs)
+
+
+def test_lengths_areas_and_directions_are_measured_on_the_ground(tmp_path):
+    scene = open_scene(write_geotiff(lay_out((200, 100), 0), tmp_path / "a.tif"))
+    ground = on_ground(scene, Boxes.from_hbb([[20, 20, 60, 30]]))
+    assert ground.length_m[0] == pytest.approx(20, rel=1e-3)  # 40 px of half a metre
+    assert ground.width_m[0] == pytest.approx(5, rel=1e-3)
+    assert ground.area_m2[0] == pytest.approx(100, rel=1e-3)
+    assert ground.azimuth_deg[0] == pytest.approx(90, abs=0.5)
+
+
+def test_the_same_boxes_give_the_same_bytes_and_the_style_lies_inside(tmp_path):
+    scene = open_scene(write_geotiff(lay_out((200, 100), 0), tmp_path / "a.tif"))
+    layer = layer_of(scene, boxes_in(scene.size_wh))
+    for name in ("one.gpkg", "two.gpkg", "one.geojson", "two.geojson"):
+        write_layer(tmp_path / name, layer)
+    for suffix in (".gpkg", ".geojson"):
+        assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
+    with sqlite3.connect(tmp_path / "one.gpkg") as file:
+        assert file.execute("pragma user_version").fetchone() == (10200,)
+        style = "select f_table_name, useAsDefault, styleQML from layer_styles"
+        table, default, qml = file.execute(style).fetchone()
+    assert (table, default) == ("objects", 1) and "renderer-v2" in qml
+
+
+def test_geojson_is_in_degrees_counter_clockwise_and_says_no_crs(tmp_path):
+    scene = open_scene(write_geotiff(lay_out((200, 100), 0), tmp_path / "a.tif"))
+    write_layer(tmp_path / "a.geojson", layer_of(scene, boxes_in(scene.size_wh)))
+    written = json.loads((tmp_path / "a.geojson").read_text())
+    assert "crs" not in written and len(written["features"]) == 20
+    for feature in written["features"]:
+        shape = shapely.geometry.shape(feature["geometry"])
+        assert shape.exterior.is_ccw and abs(shape.centroid.x - 9) < 0.01
+
+
+def test_what_crosses_the_180th_meridian_is_cut_there(tmp_path):
+    grid = Affine(0.001, 0, 179.95, 0, -0.001, 10.05)  # of degrees
+    path = write_geotiff(lay_out((100, 100), 0), tmp_path / "date.tif", "EPSG:4326", grid)
+    scene = open_scene(path)
+    ground = on_ground(scene, Boxes.from_hbb([[40, 40, 60, 50], [10, 10, 20, 20]]))
+    across, west = world_shapes(ground.lonlat)
+    assert across.geom_type == "MultiPolygon" and west.geom_type == "Polygon"
+    assert across.bounds[0] == -180 and across.bounds[2] == 180
+    assert ground.length_m[0] == pytest.approx(2190, rel=0.02)
+
+
+def test_a_file_of_someone_else_is_not_replaced(tmp_path):
+    scene = open_scene(write_geotiff(lay_out((200, 100), 0), tmp_path / "a.tif"))
+    layer = layer_of(scene, boxes_in(scene.size_wh))
+    (tmp_path / "mine.geojson").write_text('{"type": "FeatureCollection", "features": []}')
+    with pytest.raises(RequestError, match="was not written by swath"):
+        write_layer(tmp_path / "mine.geojson", layer)
+    write_layer(tmp_path / "ours.gpkg", layer)
+    write_layer(tmp_path / "ours.gpkg", layer)
+    with pytest.raises(RequestError, match=r"written as \.geojson or \.gpkg"):
+        write_layer(tmp_path / "a.shp", layer)
+
+
+def test_middles_come_back_within_a_pixel_of_every_raster_that_has_a_place(data_folder, tmp_path):
+    files = sorted((data_folder / "geotiffs").rglob("*.tif"))
+    files += sorted((data_folder / "geotiffs").rglob("*.vrt"))
+    placed = 0
+    for file in files:
+        scene = open_scene(file)
+        if scene.crs is None:
+            continue
+        boxes = boxes_in(scene.size_wh)
+        for suffix in (".gpkg", ".geojson"):
+            write_layer(tmp_path / f"a{suffix}", layer_of(scene, boxes))
+        truth = boxes.quads.mean(axis=1)
+        _, _, shapes, _ = pyogrio.raw.read(tmp_path / "a.gpkg", layer="objects")
+        corners = [shapely.get_coordinates(shapely.from_wkb(shape))[:4] for shape in shapes]
+        back = scene.georeference.to_pixels(np.mean(corners, axis=1))
+        assert np.abs(back - truth).max() < 1, file
+        _, _, shapes, _ = pyogrio.raw.read(tmp_path / "a.geojson")
+        for shape, middle in zip(shapes, truth, strict=True):
+            outline = None if shape is None else shapely.from_wkb(shape)
+            if outline is None or outline.geom_type != "Polygon":
+                continue  # off the planet, or cut at the date line
+            corners = scene.georeference.from_lonlat(shapely.get_coordinates(outline)[:4])
+            assert np.abs(corners.mean(axis=0) - middle).max() < 1, file
+        placed += 1
+    assert placed > 45
+
+
+_IN_QGIS = """
+import sys
+from qgis.core import QgsApplication, QgsVectorLayer
+application = QgsApplication([], False)
+application.initQgis()
+layer = QgsVectorLayer(sys.argv[1] + "|layername=objects", "objects", "ogr")
+outline = layer.renderer().symbol().symbolLayer(0).strokeColor().name()
+middle = [feature.geometry().centroid().asPoint() for feature in layer.getFeatures()][0]
+print(layer.isValid(), layer.crs().authid(), layer.featureCount(), outline, *middle, flush=True)
+del layer, middle
+application.exitQgis()
+"""
+
+
+def test_qgis_opens_the_geopackage_styled_and_in_its_place(tmp_path):
+    """Run by Debian's own Python, for which `python3-qgis` is made."""
+    python = "/usr/bin/python3"
+    known = (
+        Path(python).exists()
+        and not subprocess.run(
+            [python, "-c", "import qgis.core"], capture_output=True, check=False
+        ).returncode
+    )
+    if not known:
+        pytest.skip("needs QGIS: apt-get install python3-qgis")
+    scene = open_scene(write_geotiff(lay_out((200, 100), 0), tmp_path / "a.tif"))
+    boxes = boxes_in(scene.size_wh)
+    write_layer(tmp_path / "a.gpkg", layer_of(scene, boxes))
+    environment = {"QT_QPA_PLATFORM": "offscreen", "PATH": "/usr/bin", "HOME": str(tmp_path)}
+    run = subprocess.run(
+        [python, "-c", _IN_QGIS, str(tmp_path / "a.gpkg")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    valid, crs, count, outline, x, y = run.stdout.split()
+    assert (valid, crs, count, outline) == ("True", "EPSG:32632", "20", "#ff4081")
+    truth = scene.georeference.to_ground(boxes.quads.mean(axis=1))[0]
+    assert np.allclose((float(x), float(y)), truth, atol=0.01)
