@@ -45,11 +45,17 @@ class Checked:
         images: split to number of images.
         findings: of lint and leakage.
         leaks: how many of them put what is tested into what is trained on.
+        shown: of images that findings name, path and boxes.
+        licences: a row a source and licence, see `swath.annotations.licences.ledger`.
+        use: what the result may be used for.
     """
 
     images: dict[str, int]
     findings: tuple[Finding, ...]
     leaks: int
+    shown: dict[str, dict[str, Any]]
+    licences: list[dict[str, object]]
+    use: str
 
 
 def _linted(
@@ -88,10 +94,16 @@ class Building:
         gathered = conversing.gathered if conversing else self._gather(None)
         images, found = _linted(gathered, progress, self.folder)
         findings = [*found, *gathered.found]
+        places = {finding.where for finding in findings}
+        shown = [image for image in images if image.id in places]
+        licences = ledger(images)
         return Checked(
             dict(Counter(str(image.split) for image in images)),
             tuple(findings),
             sum(finding.kind in LEAKS for finding in findings),
+            {one.id: {"path": one.path, "boxes": one.boxes.to_rows()} for one in shown},
+            licences,
+            verdict(licences),
         )
 
     def build(self, progress: Progress | None = None) -> InstructionSet:

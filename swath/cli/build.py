@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -36,6 +36,7 @@ def check(
     overrides: Overrides = None,
     home: Home = RUNS,
     tiny: Tiny = False,
+    plan: Annotated[bool, typer.Option(help="Try a few steps for time and memory.")] = True,
     json: Json = False,
 ) -> None:
     """Check recipe and data for bad rows and leaks, then plan: time, memory, disk."""
@@ -44,22 +45,17 @@ def check(
         checked = experiment.check(progress("check"))
     if not json:
         _print_findings(checked)
-    plan = refusal = None
-    try:
-        with bars() as progress:
-            plan = experiment.plan(progress("build"))
-    except AnnotationError as error:  # told after the findings
-        refusal = error
+    planned = refusal = None
+    if plan:
+        try:
+            with bars() as progress:
+                planned = experiment.plan(progress("build"))
+        except AnnotationError as error:  # told after the findings
+            refusal = error
     if json:
-        emit(
-            {
-                "images": checked.images,
-                "findings": [asdict(finding) for finding in checked.findings],
-                "plan": asdict(plan) if plan else None,
-            }
-        )
-    elif plan:
-        _print_plan(plan)
+        emit(asdict(checked) | {"plan": asdict(planned) if planned else None})
+    elif planned:
+        _print_plan(planned)
     if refusal:
         complain(str(refusal))
         raise typer.Exit(1)

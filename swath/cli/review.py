@@ -1,4 +1,4 @@
-"""`swath review`: accept, reject or correct the rows of a set, on a page or in the terminal."""
+"""`swath review`: accept, reject or correct the rows of a set, in the terminal or on a page."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swath.cli.console import say
+from swath.cli.studio import serve_page
 from swath.errors import FormatError, InstructionError, RequestError
 
 if TYPE_CHECKING:
     from swath.instructions.conversation import Conversation
     from swath.instructions.review import Review
-    from swath.recipe import Rendering
 
 
 def review(
@@ -25,14 +25,24 @@ def review(
     port: Annotated[int, typer.Option(help="Of the page; 0 takes a free one.")] = 0,
 ) -> None:
     """Look through the rows of a set; verdicts are replayed whenever it is built."""
-    from swath.instructions.builder import read_set
-    from swath.instructions.review import FILE, Review
-    from swath.instructions.turns import CONVERSE
-    from swath.recipe import Rendering
-
     home = folder.parent if (folder / "card.json").is_file() else folder
     if not (home / "set" / "card.json").is_file():
         raise FormatError(f"{folder}: no set here; `swath build RECIPE` makes one.")
+    if terminal:
+        _ask_here(folder, home, task, split)
+    elif task or split:
+        raise RequestError("--task and --split are chosen on the page, or go with --terminal.")
+    else:
+        home = home.absolute()
+        serve_page(home.parent, port, first=home.name)
+
+
+def _ask_here(folder: Path, home: Path, task: str | None, split: str | None) -> None:
+    """Ask about the rows in the terminal."""
+    from swath.instructions.builder import read_set
+    from swath.instructions.review import FILE, Review
+    from swath.instructions.turns import CONVERSE
+
     built = read_set(home / "set")
     rows = [
         row
@@ -48,10 +58,7 @@ def review(
         )
     verdicts = Review(home / FILE, built.choices.get("classify"))
     try:
-        if terminal:
-            ask(rows, verdicts, _prompt)
-        else:
-            _serve(rows, verdicts, port, Rendering(**built.card.get("rendering", {})))
+        ask(rows, verdicts, _prompt)
     except (KeyboardInterrupt, typer.Abort):
         say("")
     finally:
@@ -63,15 +70,6 @@ def review(
 
 def _prompt(words: str) -> str:
     return str(typer.prompt(words, default="", show_default=False))
-
-
-def _serve(rows: Sequence[Conversation], verdicts: Review, port: int, rendering: Rendering) -> None:
-    """Serve the page until interrupted."""
-    from swath.cli.reviewpage import ReviewServer
-
-    with ReviewServer(rows, verdicts, port, rendering) as server:
-        say(f"Review {len(rows)} rows at {server.address} (Ctrl-C ends).")
-        server.serve_forever()
 
 
 def ask(rows: Sequence[Conversation], verdicts: Review, prompt: Callable[[str], str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -22,6 +23,18 @@ def studio(
     ] = None,
 ) -> None:
     """Open a page on this machine: feed, tune, compare and ask a model."""
+    serve_page(home, port, language)
+
+
+def serve_page(home: Path, port: int, language: str | None = None, first: str = "") -> None:
+    """Serve the studio until interrupted.
+
+    Args:
+        home: folder of the experiments.
+        port: 0 takes a free one.
+        language: of the page; None: the browser's.
+        first: the experiment whose set is shown first.
+    """
     try:
         from swath.serving.studio.application import studio as create_app
     except ModuleNotFoundError as error:
@@ -31,7 +44,7 @@ def studio(
     with listening(HOST, port) as door:
         port = door.getsockname()[1]
         secret = secrets.token_urlsafe(16)
-        app = create_app(home, port, secret, language)
+        app = create_app(home, port, secret, language, first)
         say(
             f"Studio at http://{HOST}:{port}/?secret={secret} (Ctrl-C ends; what it began goes on)."
         )

@@ -62,6 +62,13 @@ class Review:
         verdict: Verdict = given["verdict"]
         return verdict
 
+    def standing(self, row: Conversation) -> Conversation:
+        """A row as it will be built: with its answer corrected, if it was."""
+        given = self._journal.get(row.id)
+        if given is None or given["verdict"] != "correct" or digest(row) != given["of"]:
+            return row
+        return self.corrected(row, given["parts"])
+
     def give(
         self, row: Conversation, verdict: Verdict, parts: Sequence[Mapping[str, Any]] = ()
     ) -> Conversation:
@@ -101,10 +108,8 @@ class Review:
                 said = "changed"
             if said:
                 self.counts[said] = self.counts.get(said, 0) + 1
-            if said == "corrected" and given is not None:
-                row = self.corrected(row, given["parts"])
             if said != "rejected":
-                kept.append(row)
+                kept.append(self.standing(row))
         return kept
 
     def corrected(self, row: Conversation, parts: Sequence[Mapping[str, Any]]) -> Conversation:

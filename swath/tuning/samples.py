@@ -6,6 +6,7 @@ the true ones beside them; a continued run writes the same line again.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,7 @@ def sampler(built: InstructionSet, tuning: Tuning, folder: Path) -> Probe | None
     splits = [built.split(name) for name in _SPLITS]
     rows = next(filter(None, splits), [])
     single = [row for row in rows if row.task != CONVERSE]
+    random.Random(0).shuffle(single)  # of several pictures
     questions = proof_questions(single, QUESTIONS)
     return partial(_sample, folder / SAMPLES, tuning.sample_every, questions)
 

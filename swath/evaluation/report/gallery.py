@@ -103,13 +103,13 @@ class Gallery:
             "height": height,
             "boxes": boxes,
             "question": _cut(last.question),
-            "truth": _truth(last.truth, last.task),
+            "truth": truth_words(last.truth, last.task),
             "answers": [
                 {
                     "series": series,
                     "failed": answer.failed,
-                    "words": _words(answer.prediction),
-                    "notes": _notes(answer),
+                    "words": answer_words(answer.prediction),
+                    "notes": answer_notes(answer),
                 }
                 for series, answer in answers
             ],
@@ -141,7 +141,8 @@ def rendered(path: str, rendering: Rendering, longest: int = 2 * _THUMBNAIL_PX) 
     return Image.fromarray(scene.read_rgb(size_wh=(width, height), rendering=rendering))
 
 
-def _truth(truth: Truth, task: str) -> str:
+def truth_words(truth: Truth, task: str) -> str:
+    """A question's truth, as a report says it."""
     row = SCORED.get(task)
     if isinstance(truth, BoxesTruth):
         count = len(truth.boxes)
@@ -150,13 +151,14 @@ def _truth(truth: Truth, task: str) -> str:
     return texts[0] if row.by_degree else ", ".join(texts)
 
 
-def _words(prediction: Prediction) -> str:
+def answer_words(prediction: Prediction) -> str:
+    """What was answered: the class that was chosen, or the words, cut short."""
     if prediction.closed and prediction.label is not None:
         return prediction.label
     return _cut(prediction.answer) if prediction.answer.strip() else "—"
 
 
-def _notes(answer: Judged) -> list[str]:
+def answer_notes(answer: Judged) -> list[str]:
     """What stands small behind an answer: its problem, confidence and overlap."""
     prediction = answer.prediction
     notes = [prediction.problem] if prediction.problem else []

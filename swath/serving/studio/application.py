@@ -16,12 +16,15 @@ from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 
 from swath.serving.access import Access, Doorman
-from swath.serving.studio.chat_tab import chat_tab
 from swath.serving.studio.components import STYLE, head
 from swath.serving.studio.desk import Desk
 from swath.serving.studio.guard import Guard
 from swath.serving.studio.page_words import LANGUAGES, Words
 from swath.serving.studio.pictures import ROUTE
+from swath.serving.studio.tabs.chat_tab import chat_tab
+from swath.serving.studio.tabs.compare_tab import compare_tab
+from swath.serving.studio.tabs.data_tab import data_tab
+from swath.serving.studio.tabs.tune_tab import tune_tab
 
 LARGEST_UPLOAD = 256 << 20
 """Bytes of a file that is handed to the page; larger ones are named by their path."""
@@ -29,12 +32,19 @@ LARGEST_UPLOAD = 256 << 20
 _FORGET_S = 3600
 _LOOK_S = 600
 
-Tab = Callable[[Desk, Words], None]
-TABS: dict[str, Tab] = {"chat": chat_tab}
+Tab = Callable[[Desk, Words, gr.Blocks], None]
+TABS: dict[str, Tab] = {
+    "data": data_tab,
+    "tune": tune_tab,
+    "compare": compare_tab,
+    "chat": chat_tab,
+}
 """The tabs from left to right; further ones add a row."""
 
 
-def studio(home: Path, port: int, secret: str, language: str | None = None) -> Doorman:
+def studio(
+    home: Path, port: int, secret: str, language: str | None = None, first: str = ""
+) -> Doorman:
     """The studio as an application.
 
     Args:
@@ -42,10 +52,11 @@ def studio(home: Path, port: int, secret: str, language: str | None = None) -> D
         port: the one it is served at.
         secret: what its address brings.
         language: "en" or "zh"; None: what the browser prefers.
+        first: the experiment whose set is shown first; "" for the one last built.
     """
     uploads = tempfile.mkdtemp(prefix="swath-studio-")
     os.environ["GRADIO_TEMP_DIR"] = uploads
-    desk = Desk.of(home)
+    desk = Desk.of(home, first)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -101,15 +112,15 @@ def _blocks(desk: Desk, words: Words) -> gr.Blocks:
         with gr.Tabs():
             for name, build in TABS.items():
                 with gr.Tab(words(f"{name}.tab"), elem_id=f"tab-{name}"):
-                    build(desk, words)
+                    build(desk, words, blocks)
     return blocks
 
 
 def _head(desk: Desk, words: Words) -> None:
     """The page's name, its folder, and the way to the other language."""
-    (other,) = set(LANGUAGES) - {words.language}
+    (second,) = set(LANGUAGES) - {words.language}
     about = words("page.home", home=desk.home)
-    head(words("page.title"), about, words("page.other"), f"/{other}/")
+    head(words("page.title"), about, words("page.other"), f"/{second}/")
 
 
 def _theme() -> gr.themes.Base:

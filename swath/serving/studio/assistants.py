@@ -30,8 +30,12 @@ class Assistants:
 
     def names(self) -> list[str]:
         """What can be asked: finished runs, the latest first, and the embedded model."""
-        runs = sorted(self.home.glob(f"*/{RUN_FILE}"), key=_changed_ns, reverse=True)
-        return [*(str(run.parent) for run in runs if _is_finished(run)), NANO]
+        return [*self.runs(), NANO]
+
+    def runs(self) -> list[str]:
+        """Finished runs, the latest first."""
+        files = sorted(self.home.glob(f"*/{RUN_FILE}"), key=_changed_ns, reverse=True)
+        return [str(file.parent) for file in files if _is_finished(file)]
 
     def get(self, name: str) -> Assistant:
         """The model of a name, loaded if it is not, or has been tuned anew.

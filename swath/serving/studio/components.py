@@ -53,6 +53,22 @@ def command(label: str, elem_id: str) -> gr.HTML:
     return _component("command", elem_id, "", title=label)
 
 
+def facts(elem_id: str) -> gr.HTML:
+    """Rows of a label and what is to be said of it."""
+    return _component("facts", elem_id, [])
+
+
+def form(words: Words, elem_id: str) -> gr.HTML:
+    """A recipe's keys, see `recipe_form.form_of`; each change is an `input`."""
+    empty: dict[str, Any] = {"rows": [], "changes": {}}
+    return _component("form", elem_id, empty, words=words.group("form"))
+
+
+def curve(words: Words, elem_id: str) -> gr.HTML:
+    """A curve of losses, see `LossFile.curve`."""
+    return _component("curve", elem_id, {}, words=words.group("curve"))
+
+
 def _component(name: str, elem_id: str, value: Any, **props: Any) -> gr.HTML:
     script = (_SCRIPTS / f"{name}.js").read_text("utf-8")
     return gr.HTML(

@@ -12,7 +12,10 @@ import gradio as gr
 
 from swath.errors import SwathError
 from swath.serving.studio.assistants import Assistants
+from swath.serving.studio.failure_desk import FailureDesk
 from swath.serving.studio.pictures import Pictures
+from swath.serving.studio.review_desk import ReviewDesk
+from swath.serving.studio.run_desk import RunDesk
 
 
 @dataclass(frozen=True)
@@ -22,17 +25,28 @@ class Desk:
     Args:
         home: folder of the experiments.
         assistants: the models.
+        runs: the experiments.
+        reviews: their sets, to be judged.
+        failures: their answers, as evaluated.
+        first: the experiment whose set is shown first; "" for the one last built.
         pictures: what the page may show.
     """
 
     home: Path
     assistants: Assistants
+    runs: RunDesk
+    reviews: ReviewDesk
+    failures: FailureDesk
+    first: str = ""
     pictures: Pictures = field(default_factory=Pictures)
 
     @classmethod
-    def of(cls, home: Path) -> Desk:
+    def of(cls, home: Path, first: str = "") -> Desk:
         """The desk of a folder of experiments."""
-        return cls(home, Assistants(home))
+        home = home.absolute()
+        return cls(
+            home, Assistants(home), RunDesk(home), ReviewDesk(home), FailureDesk(home), first
+        )
 
 
 def listen(
@@ -41,7 +55,7 @@ def listen(
     inputs: Sequence[Any] = (),
     outputs: Sequence[Any] = (),
     notice: Any = None,
-    **options: Any,
+    waiting: Any = None,
 ) -> None:
     """Let a function answer events of the page, and nobody else.
 
@@ -51,7 +65,7 @@ def listen(
         inputs: components whose values it is given.
         outputs: components that it changes.
         notice: says what it refuses; the outputs then stay as they are.
-        options: further ones of Gradio's.
+        waiting: the component that shows that the function is at work.
     """
     targets = list(outputs)
     if notice is not None:
@@ -63,7 +77,8 @@ def listen(
             inputs=list(inputs),
             outputs=targets,
             api_visibility="private",  # else it would be a public endpoint
-            **options,
+            show_progress="hidden" if waiting is None else "full",
+            show_progress_on=waiting,
         )
 
 

@@ -54,11 +54,11 @@ class Pictures:
     def jpeg(self, name: str) -> bytes | None:
         """The picture of a name; None where there is none of that name, or it cannot be opened."""
         with self._lock:
-            known = self._known.get(name)
-        if known is None:
+            entry = self._known.get(name)
+        if entry is None:
             return None
         try:
-            return _jpeg(*known)
+            return _jpeg(*entry)
         except ImageryError:
             return None
 

@@ -107,6 +107,12 @@ def page(chromium, studio):
         yield page
 
 
+def go_to(page, tab, waited):
+    """Open a tab by its name, once it shows what is waited for."""
+    page.get_by_role("tab", name=tab, exact=True).click()
+    page.wait_for_selector(waited)
+
+
 class opened:  # noqa: N801 (reads as a function)
     """The studio's page as a context; `language` is the browser's."""
 
@@ -125,7 +131,7 @@ class opened:  # noqa: N801 (reads as a function)
 
     def __enter__(self):
         self.page.goto(self.studio.address)
-        self.page.wait_for_selector("#chat-canvas .swath-canvas")
+        self.page.wait_for_selector("#head .swath-head h1")
         return self.page
 
     def __exit__(self, *failure):

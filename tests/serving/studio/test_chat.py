@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from tests.serving.studio.conftest import opened
+from tests.serving.studio.conftest import go_to, opened
 
 SIZE_WH = (300, 200)
 CORNERS = [(130, 84), (171, 74), (180, 110), (139, 120)]  # of a turned rectangle, near the middle
@@ -25,6 +25,7 @@ def marked(tmp_path_factory):
 
 
 def shows(page, *paths):
+    go_to(page, "Chat", "#chat-canvas .swath-canvas")
     page.fill("#chat-choices textarea", "")
     page.fill("#chat-paths textarea", "\n".join(map(str, paths)))
     page.click("#chat-show")
@@ -47,7 +48,7 @@ def asks(page, question):
 
 def marks_on_screen(page):
     """Where the white marks lie on the screen, found in a picture of it, in the corners' order."""
-    place = page.locator("#chat-canvas svg").bounding_box()
+    place = page.locator("#chat-canvas .swath-canvas svg").bounding_box()
     screen = Image.open(io.BytesIO(page.screenshot(clip=place))).convert("L")
     bright = np.asarray(screen) > 140
     bright[:8] = bright[-8:] = bright[:, :8] = bright[:, -8:] = False  # the frame's round corners
@@ -83,7 +84,9 @@ def test_a_region_drawn_at_known_corners_comes_back_within_a_pixel(page, marked,
         assert min(np.hypot(x + 0.5 - u, y + 0.5 - v) for u, v in drawn) <= 1
     # and what is drawn over the picture lies where it was clicked
     polygon = page.locator("#chat-canvas polygon.asked").bounding_box()
-    pixels_a_picture_pixel = page.locator("#chat-canvas svg").bounding_box()["width"] / SIZE_WH[0]
+    pixels_a_picture_pixel = (
+        page.locator("#chat-canvas .swath-canvas svg").bounding_box()["width"] / SIZE_WH[0]
+    )
     clicked = np.array(places)
     shown = [
         polygon["x"],
@@ -100,7 +103,7 @@ def test_a_region_drawn_at_known_corners_comes_back_within_a_pixel(page, marked,
 
 def test_a_region_dragged_and_turned_stays_a_rectangle(page, marked):
     shows(page, marked)
-    svg = page.locator("#chat-canvas svg").bounding_box()
+    svg = page.locator("#chat-canvas .swath-canvas svg").bounding_box()
     scale = svg["width"] / SIZE_WH[0]
 
     def screen(x, y):
@@ -169,8 +172,9 @@ def test_what_is_refused_is_said_in_one_line_and_changes_nothing(page, marked):
 
 
 def test_an_uploaded_picture_is_asked_about_and_deleted_at_the_end(page, marked, studio):
+    go_to(page, "Chat", "#chat-canvas .swath-canvas")
     page.set_input_files("input[type=file]", str(marked))
-    page.wait_for_selector("#chat-canvas svg image[href]")
+    page.wait_for_selector("#chat-canvas .swath-canvas svg image[href]")
     asks(page, "what kind of scene is this?")
     assert "swath-studio-" in page.inner_text("#chat-command code")
 
@@ -178,8 +182,9 @@ def test_an_uploaded_picture_is_asked_about_and_deleted_at_the_end(page, marked,
 def test_the_page_speaks_chinese_where_the_browser_does(chromium, studio):
     with opened(chromium, studio, "zh-CN") as page:
         assert page.url == f"{studio.origin}/zh/"
+        go_to(page, "对话", "#chat-ask")
         assert page.inner_text("#chat-ask") == "提问"
         page.click("#language")
         page.wait_for_url(f"{studio.origin}/en/")
-        page.wait_for_selector("#chat-ask")
+        go_to(page, "Chat", "#chat-ask")
         assert page.inner_text("#chat-ask") == "Ask"

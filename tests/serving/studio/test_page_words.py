@@ -21,7 +21,7 @@ def test_every_key_has_its_words_in_each_language_with_the_same_fields():
 
 
 def test_every_word_that_the_page_asks_for_is_there_and_none_is_idle():
-    code = "\n".join(path.read_text("utf-8") for path in ROOM.glob("*.py"))
+    code = "\n".join(path.read_text("utf-8") for path in ROOM.rglob("*.py"))
     asked = set(re.findall(r"""words\(\s*["']([a-z_.]+)["']""", code))
     asked |= {f"{name}.tab" for name in TABS}
     groups = set(re.findall(r'words\.group\("([a-z_.]+)"\)', code))

@@ -74,7 +74,7 @@ function place(event) {
 function keep(drawn) {
   props.value = { ...state(), drawn };
   draw();
-  trigger("change");
+  trigger("input");
 }
 
 function zoom(factor, at) {
@@ -142,7 +142,7 @@ function replace(number, box, done) {
 function follow(event, move, end) {
   event.preventDefault();
   event.stopPropagation();
-  svg.focus();
+  svg.focus({ preventScroll: true });
   const up = (last) => {
     window.removeEventListener("pointermove", move);
     window.removeEventListener("pointerup", up);
@@ -279,7 +279,7 @@ function thumbnails() {
     small.src = shown.src;
     small.alt = shown.name;
     html("span", node, String(number + 1));
-    node.onclick = () => { props.value = { ...state(), at: number }; all(); trigger("change"); };
+    node.onclick = () => { props.value = { ...state(), at: number }; all(); trigger("input"); };
   });
 }
 function tools() {

@@ -11,12 +11,13 @@ from swath.errors import RequestError
 from swath.serving.studio.components import canvas, canvas_of, command, conversation, notice
 from swath.serving.studio.desk import Desk, listen
 from swath.serving.studio.page_words import Words
+from swath.serving.studio.recipe_form import lines_of
 from swath.serving.studio.talk import Talk
 
 ONE_REGION = 1
 
 
-def chat_tab(desk: Desk, words: Words) -> None:
+def chat_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
     """Lay out the tab and let it answer."""
     names = desk.assistants.names()
     talk = gr.State(Talk())
@@ -64,7 +65,7 @@ def chat_tab(desk: Desk, words: Words) -> None:
                 ask = gr.Button(words("chat.ask"), variant="primary", elem_id="chat-ask")
                 again = gr.Button(words("chat.again"), elem_id="chat-again")
             problem = notice("chat-notice")
-            line = command(words("chat.command"), "chat-command")
+            line = command(words("page.command"), "chat-command")
 
     def begin(sources: Sequence[str], name: str) -> tuple[Any, ...]:
         if not sources:
@@ -102,23 +103,23 @@ def chat_tab(desk: Desk, words: Words) -> None:
     def look_back(talk: Talk, drawing: dict[str, Any], event: gr.EventData) -> dict[str, Any]:
         return _with_boxes(drawing, talk, event.number // 2, words)
 
+    def known() -> gr.Dropdown:
+        return gr.Dropdown(choices=desk.assistants.names())
+
+    listen([page.load, model.focus], known, [], [model])
     fresh = [talk, view, turns, line]
-    listen([files.upload], begin, [files, model], fresh, problem)
-    listen([show.click, paths.submit], begin_typed, [paths, model], fresh, problem)
-    listen([again.click, model.change], begin_again, [talk, model], fresh, problem)
+    listen([files.upload], begin, [files, model], fresh, problem, view)
+    listen([show.click, paths.submit], begin_typed, [paths, model], fresh, problem, view)
+    listen([again.click, model.change], begin_again, [talk, model], fresh, problem, view)
     listen(
         [ask.click, question.submit],
         answer,
         [talk, view, model, question, choices],
         [talk, view, turns, line, question],
         problem,
+        waiting=turns,
     )
     listen([turns.select], look_back, [talk, view], [view])
-
-
-def lines_of(text: str) -> list[str]:
-    """The lines of a box of text that say something."""
-    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _with_boxes(drawing: dict[str, Any], talk: Talk, number: int, words: Words) -> dict[str, Any]:

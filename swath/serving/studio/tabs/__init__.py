@@ -1,0 +1,1 @@
+"""The tabs of the studio, and the panels in them."""

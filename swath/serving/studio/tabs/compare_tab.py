@@ -1,0 +1,137 @@
+"""The tab Compare: base and tuned on one picture, and a run's failures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from swath.errors import RequestError
+from swath.files import RUN_FILE, read_json
+from swath.serving.studio.components import canvas, canvas_of, command, conversation, notice
+from swath.serving.studio.desk import Desk, listen
+from swath.serving.studio.page_words import Words
+from swath.serving.studio.recipe_form import lines_of
+from swath.serving.studio.tabs.failures_panel import failures_panel
+from swath.serving.studio.talk import Talk
+
+STYLES = ("earlier", "answered")
+"""Outlines of the boxes of base and tuned."""
+
+
+def compare_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
+    """Lay out the tab and let it answer."""
+    with gr.Row():
+        with gr.Column(scale=3):
+            with gr.Row(equal_height=True):
+                files = gr.UploadButton(
+                    words("chat.upload"), file_count="multiple", elem_id="compare-files", scale=1
+                )
+                paths = gr.Textbox(
+                    show_label=False,
+                    placeholder=words("chat.paths"),
+                    lines=1,
+                    max_lines=6,
+                    container=False,
+                    elem_id="compare-paths",
+                    scale=4,
+                )
+            view = canvas(words, "compare-canvas")
+        with gr.Column(scale=2):
+            run = gr.Dropdown(
+                [], label=words("watch.run"), allow_custom_value=True, elem_id="compare-run"
+            )
+            question = gr.Textbox(
+                label=words("chat.question"),
+                info=words("chat.question_about"),
+                lines=2,
+                elem_id="compare-question",
+            )
+            choices = gr.Textbox(
+                label=words("chat.choices"),
+                info=words("chat.choices_about"),
+                lines=2,
+                elem_id="compare-choices",
+            )
+            ask = gr.Button(words("compare.ask"), variant="primary", elem_id="compare-ask")
+            problem = notice("compare-notice")
+            answers = conversation("compare-answers")
+            line = command(words("page.command"), "compare-command")
+    failures_panel(desk, words, page)
+    sources = gr.State([])
+
+    def newest() -> gr.Dropdown:
+        names = desk.assistants.runs()
+        return gr.Dropdown(choices=names, value=names[0] if names else None)
+
+    def known() -> gr.Dropdown:
+        return gr.Dropdown(choices=desk.assistants.runs())
+
+    def begin(chosen: list[str], name: str | None) -> tuple[Any, ...]:
+        with desk.assistants.lock:
+            assistant = desk.assistants.get(_chosen(name, words))
+            talk = Talk.about(chosen, assistant)
+        rows = [desk.pictures.row(path, assistant.rendering) for path in talk.pictures]
+        return chosen, canvas_of(rows, 1), [], ""
+
+    def begin_typed(typed: str, name: str | None) -> tuple[Any, ...]:
+        return begin(lines_of(typed), name)
+
+    def answer(
+        chosen: list[str], drawing: dict[str, Any], name: str | None, text: str, possible: str
+    ) -> tuple[Any, ...]:
+        if not chosen:
+            raise RequestError(words("chat.no_picture"))
+        tuned = _chosen(name, words)
+        systems = {words("compare.base"): _base_of(tuned), words("compare.tuned"): tuned}
+        rows: list[dict[str, Any]] = []
+        boxes: list[dict[str, Any]] = []
+        commands = []
+        with desk.assistants.lock:
+            for style, (title, system) in zip(STYLES, systems.items(), strict=True):
+                assistant = desk.assistants.get(system)
+                talk = Talk.about(chosen, assistant)
+                talk = talk.asked(assistant, text, drawing["drawn"], lines_of(possible))
+                asked_row, answer_row = talk.rows(words)
+                rows += [asked_row] if not rows else []
+                notes = [f"{title}: {system}", *answer_row["notes"]]
+                rows.append({**answer_row, "notes": notes})
+                boxes += _styled(talk.boxes(0, words), style)
+                commands.append(talk.command(system, words))
+        first, *later = drawing["pictures"]
+        pictures = [{**first, "boxes": boxes}, *later]
+        return {**drawing, "pictures": pictures}, rows, "\n".join(commands)
+
+    listen([page.load], newest, [], [run])
+    listen([run.focus], known, [], [run])
+    fresh = [sources, view, answers, line]
+    listen([files.upload], begin, [files, run], fresh, problem)
+    listen([paths.submit, paths.blur], begin_typed, [paths, run], fresh, problem)
+    listen(
+        [ask.click, question.submit],
+        answer,
+        [sources, view, run, question, choices],
+        [view, answers, line],
+        problem,
+        waiting=answers,
+    )
+
+
+def _styled(boxes: list[dict[str, Any]], style: str) -> list[dict[str, Any]]:
+    """Boxes of an answer in a system's style; what was asked about keeps its own."""
+    return [box if box["style"] == "asked" else {**box, "style": style} for box in boxes]
+
+
+def _chosen(name: str | None, words: Words) -> str:
+    if not name:
+        raise RequestError(words("compare.none"))
+    return name
+
+
+def _base_of(run: str) -> str:
+    """What a run was tuned from.
+
+    Raises:
+        FormatError: there is no run.
+    """
+    return str(read_json(f"{run}/{RUN_FILE}")["base"])
