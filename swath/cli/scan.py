@@ -25,10 +25,6 @@ def scan(
     to: Annotated[
         Path | None, typer.Option(help="A .gpkg or .geojson for boxes, or a folder for everything.")
     ] = None,
-    classify: Annotated[bool, typer.Option("--classify", help="A map of scene classes.")] = False,
-    choice: Annotated[
-        list[str] | None, typer.Option(help="A possible answer, or class; repeat it.")
-    ] = None,
     aoi: Annotated[
         str | None, typer.Option(help="Polygons (GeoJSON, GeoPackage) outside which none is asked.")
     ] = None,
@@ -67,8 +63,6 @@ def scan(
             *(question or []),
             to=to,
             settings=settings,
-            classify=classify,
-            choices=choice or (),
             shard=shard,
             fresh=fresh,
             progress=progress("scan"),

@@ -272,8 +272,6 @@ class Assistant:
         *questions: str,
         to: str | Path | None = None,
         settings: ScanSettings = WHOLE,
-        classify: bool = False,
-        choices: Sequence[str] = (),
         shard: str | None = None,
         fresh: bool = False,
         progress: Callable[[int, int], None] | None = None,
@@ -287,8 +285,6 @@ class Assistant:
             to: a .gpkg or .geojson for the objects, or a folder for everything; a scan that was
                 stopped goes on there. Nothing is written without it.
             settings: how scenes are looked at.
-            classify: ask for the scene class of each tile.
-            choices: the only answers to questions in words, or the classes.
             shard: "2/8" asks the second eighth; without it, later, all are put together.
             fresh: forget what `to` holds.
             progress: called with groups of tiles finished and in all.
@@ -299,7 +295,7 @@ class Assistant:
         """
         paths = [scenes] if isinstance(scenes, str | Path) else scenes
         tuning = Tuning.of_run(self.name)
-        asks = scan_questions(questions, tuning, classify, choices)
+        asks = scan_questions(questions, tuning)
         model = scan_model(self.name, self.engine, asks, self._system, self.rendering)
         found = scenes_in([str(path) for path in paths])
         home = None if to is None else home_of(Path(to))

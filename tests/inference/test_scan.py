@@ -220,7 +220,6 @@ def test_the_command_line_scans_with_a_model_and_says_what_was_wrong(
         ([tiny_base, tmp_path / "gone.tif", SHIPS], "gone.tif: no such file"),
         ([tiny_base, small, SHIPS, "--to", tmp_path / "a.shp"], "written as .geojson or .gpkg"),
         ([tiny_base, small, SHIPS, "--overlap", 1], "--overlap 1"),
-        ([tiny_base, small, "--classify"], "names no classes"),
     ]:
         code, printed = command(*words)
         assert code and problem in printed and printed.count("\n") == 1, words

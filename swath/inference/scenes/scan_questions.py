@@ -14,7 +14,7 @@ from swath.instructions.language import spoken
 from swath.instructions.phrasing import PHRASINGS, Phrasing
 from swath.recipes import load_recipe
 
-Kind = Literal["boxes", "count", "number", "classes", "words"]
+Kind = Literal["boxes", "count", "number", "words"]
 """Boxes become objects, which `count` also counts; `number` is summed over tiles that do not
 overlap; `classes` become a map; `words` stay with their tile."""
 
@@ -65,7 +65,7 @@ class ScanQuestion:
         """The row of the task table whose answers it gets."""
         if self.boxed:
             return "ground"
-        return {"number": "count", "classes": "classify", "words": "question"}[self.kind]
+        return {"number": "count", "words": "question"}[self.kind]
 
     def to_row(self) -> dict[str, Any]:
         """The question as `scan.json` holds it."""
@@ -118,52 +118,31 @@ class Tuning:
         return self.tasks is None or not self.tasks.isdisjoint(tasks)
 
 
-def scan_questions(
-    texts: Sequence[str], tuning: Tuning, classify: bool = False, choices: Sequence[str] = ()
-) -> list[ScanQuestion]:
+def scan_questions(texts: Sequence[str], tuning: Tuning) -> list[ScanQuestion]:
     """The questions of a scan.
 
     Args:
         texts: as the user puts them; a box question names its objects as `<p>ships</p>`.
         tuning: what the model can answer.
-        classify: ask for the scene class of each tile too, in the run's own words.
-        choices: the only answers to questions in words, or the classes.
 
     Raises:
         RequestError: nothing is asked, a question names no object, or the model was not tuned to
             answer it.
     """
     questions = []
-    if classify:
-        questions.append(_class_question(tuning, choices))
     for text in texts:
         if not text.strip():
             raise RequestError("a question is empty; say what you want to know.")
-        questions.append(_question(text.strip(), tuning, () if classify else choices))
+        questions.append(_question(text.strip(), tuning))
     if not questions:
         raise RequestError(
             "nothing is asked: put a question such as '[refer] every <p>ship</p>' or 'How many "
-            "ships are there?', or say --classify."
+            "ships are there?'."
         )
     return questions
 
 
-def _class_question(tuning: Tuning, choices: Sequence[str]) -> ScanQuestion:
-    answers = {choice: choice for choice in choices} or tuning.choices
-    if not answers:
-        raise RequestError(
-            "--classify: the model's run names no classes; name them with --choice, one each."
-        )
-    if not tuning.answers("classify"):
-        raise RequestError(f"--classify: {_tuned_on(tuning)}")
-    labels = ", ".join(answers.values())
-    text = tuning.phrasing.wordings["classify"][0].replace("{labels}", labels)
-    return ScanQuestion(text, "classes", "class", answers, "--classify")
-
-
-def _question(text: str, tuning: Tuning, choices: Sequence[str]) -> ScanQuestion:
-    if choices:
-        return ScanQuestion(text, "classes", text, {name: name for name in choices}, text)
+def _question(text: str, tuning: Tuning) -> ScanQuestion:
     if _PHRASE.search(text) or _BOX_TOKEN.match(text):
         if not tuning.answers(*_BOX_TASKS):
             raise RequestError(f"'{text}': {_tuned_on(tuning)}")

@@ -13,7 +13,7 @@ from swath.inference.scenes.tile_reading import TileRead
 from swath.instructions.conversation import Conversation, Image, system, user
 from swath.models.engine import Answer, Engine
 
-LONGEST = {"boxes": 256, "count": 256, "number": 16, "classes": 1, "words": 128}
+LONGEST = {"boxes": 256, "count": 256, "number": 16, "words": 128}
 """Tokens that an answer may take."""
 
 _DECIMALS = 3  # of pixels
