@@ -30,6 +30,8 @@ WRITING = {
     "convert": "convert HERE/boxed --to HERE/photos --labels coco",
     "index": "index HERE/boxed --to HERE/photos",
     "serve": "serve swath-nano --home HERE/photos",
+    "scan": "scan swath-nano HERE/boxed/x.png describe --to HERE/photos",
+    "compare": "compare HERE/one HERE/boxed/x.png HERE/boxed/x.png --to HERE/page.geojson",
     "data stac": "data stac HERE/catalog.json --aoi HERE/aoi.geojson --to HERE",
 }
 """Each verb with `--to`, `--out`, `--home` or `--sheet`, told to write where others' files lie."""
@@ -58,6 +60,7 @@ def here(tmp_path):
         (folder / "run.json").write_text('{"km": 12}')
         (folder / "scores.json").write_text('{"team": 3}')
     (tmp_path / "page.html").write_text("<p>mine</p>")
+    (tmp_path / "page.geojson").write_text('{"type": "FeatureCollection", "features": []}')
     Image.new("RGB", (40, 40)).save(tmp_path / "sheet.png")
     (tmp_path / "answers.jsonl").write_text('{"question_id": "a0", "answer": "a"}\n')
     rows = [named(1, "a", "a")]

@@ -242,7 +242,7 @@ def grounding_single(file, check):
         predicted(
             i,
             "refer",
-            one.truth,
+            one.truth.to_row(),
             boxes=hbb([c["expected"]["box"]]) if c["expected"]["box"] else None,
         )
         for i, (one, c) in enumerate(zip(some, cases, strict=True))
