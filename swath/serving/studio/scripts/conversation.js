@@ -17,7 +17,8 @@ function show() {
     for (const note of row.notes || []) add(turn, "small", note);
     turn.onclick = () => trigger("select", { number });
   });
-  root.scrollTop = root.scrollHeight;
+  const talk = (props.value || []).some((row) => row.who === "you");
+  root.scrollTop = talk ? root.scrollHeight : 0;   // the newest turn, or the first of a list
 }
 watch("value", show);
 show();
