@@ -20,6 +20,7 @@ from swath.cli.evaluate import evaluate
 from swath.cli.export import export
 from swath.cli.index import index
 from swath.cli.judge import judge
+from swath.cli.push import push
 from swath.cli.quickstart import quickstart
 from swath.cli.recipes import doctor, recipes, show
 from swath.cli.report import report
@@ -44,7 +45,7 @@ app = typer.Typer(
 )
 for verb in (
     quickstart, recipes, show, check, build, tune, evaluate, report, score, suites, ask, scan,
-    compare, index, export, review, convert, judge, doctor, serve, studio,
+    compare, index, export, push, review, convert, judge, doctor, serve, studio,
 ):  # fmt: skip
     app.command()(verb)
 app.add_typer(data, name="data")
