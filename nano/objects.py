@@ -24,7 +24,7 @@ def plane(c: Canvas, at: At, angle: float, size: float, colour: str) -> None:
     """An airliner or a small propeller plane."""
     rgb = paint(c.rng, colour)
     dark = shade(rgb, 0.82)
-    jet = c.rng.random() < 0.75
+    jet = c.chance(0.75)
     sweep, span = (0.24, 0.47) if jet else (0.05, 0.5)
     wing = outline((0.1, 0.04), (0.08 - sweep, span), (0.0 - sweep, span), (-0.08, 0.04))
     tail = outline((-0.38, 0.02), (-0.46, 0.17), (-0.5, 0.17), (-0.46, 0.02))
@@ -36,21 +36,21 @@ def plane(c: Canvas, at: At, angle: float, size: float, colour: str) -> None:
         for side in (-1, 1):
             parts.append((rectangle(0.1, 0.045, 0.03, side * 0.17), shade(rgb, 0.55)))
     parts.append((outline((0.46, 0.0), (0.44, 0.025), (0.4, 0.025)), GLASS))
-    if c.rng.random() < 0.4:
-        parts.append((rectangle(0.1, 0.03, -0.44), PAINTS[str(c.rng.choice(["red", "blue"]))]))
+    if c.chance(0.4):
+        parts.append((rectangle(0.1, 0.03, -0.44), PAINTS[c.pick("red", "blue")]))
     c.stamp(parts, at, angle, size, 0.09, 3, "plane", colour)
 
 
 def ship(c: Canvas, at: At, angle: float, size: float, colour: str) -> None:
     """A ship with a pointed bow, hatches or a deckhouse; its hull carries the colour."""
     rgb = paint(c.rng, colour)
-    w = c.rng.uniform(0.1, 0.16)
+    w = c.between(0.1, 0.16)
     hull = outline((0.5, 0.0), (0.4, w * 0.6), (0.28, w), (-0.46, w), (-0.5, w * 0.75))
     deck = outline((0.42, 0.0), (0.26, w * 0.68), (-0.44, w * 0.68))
     parts: list[Part] = [(hull, rgb), (deck, shade(rgb, 1.12 if colour != "black" else 1.6))]
     form = c.rng.random()
     if form < 0.45:
-        for i in range(int(c.rng.integers(2, 5))):
+        for i in range(c.whole(2, 5)):
             parts.append((rectangle(0.1, w * 1.0, 0.2 - i * 0.14), shade(rgb, 0.68)))
     elif form < 0.7:
         parts.append((rectangle(0.5, w * 0.2, 0.02), shade(rgb, 0.6)))
@@ -62,7 +62,7 @@ def ship(c: Canvas, at: At, angle: float, size: float, colour: str) -> None:
 def truck(c: Canvas, at: At, angle: float, size: float, colour: str) -> None:
     """A lorry: cab and a long load."""
     rgb = paint(c.rng, colour)
-    cab = paint(c.rng, str(c.rng.choice(["white", "red", "blue", "yellow"])))
+    cab = paint(c.rng, c.pick("white", "red", "blue", "yellow"))
     parts: list[Part] = [
         (rectangle(0.78, 0.26, -0.11), rgb),
         (rectangle(0.18, 0.24, 0.41), cab),
@@ -76,7 +76,7 @@ def train(c: Canvas, at: At, angle: float, size: float, colour: str, width: floa
     """A train: equal cars in a row, `width` wide on the sheet."""
     rgb = paint(c.rng, colour)
     w = width / size
-    cars = int(c.rng.integers(3, 7))
+    cars = c.whole(3, 7)
     parts: list[Part] = [(rectangle(1, w), shade(rgb, 0.45))]
     for i in range(cars):
         middle = -0.5 + (i + 0.5) / cars
@@ -89,13 +89,13 @@ def tank(c: Canvas, at: At, angle: float, size: float, colour: str) -> None:
     """A round storage tank with a rim, a stair and a lit roof."""
     rgb = paint(c.rng, colour)
     parts: list[Part] = [(disc(0.5, corners=28), shade(rgb, 0.72)), (disc(0.46), rgb)]
-    if c.rng.random() < 0.5:
+    if c.chance(0.5):
         lit = disc(0.3, 0.1 * c.sun[0], 0.1 * c.sun[1])
         parts.append((lit, shade(rgb, 1.1)))
     else:
         stair = turned(rectangle(0.9, 0.03), (0, 0), angle)
         parts += [(stair, shade(rgb, 0.75)), (disc(0.08), shade(rgb, 0.6))]
-    c.stamp(parts, at, 0.0, size, c.rng.uniform(0.2, 0.45), 1, "storage tank", colour)
+    c.stamp(parts, at, 0.0, size, c.between(0.2, 0.45), 1, "storage tank", colour)
 
 
 def hall(
@@ -104,13 +104,13 @@ def hall(
     """A long works hall: parallel sheds with ribs and skylights."""
     rgb = paint(c.rng, colour)
     w, h = wh
-    sheds = int(c.rng.integers(1, 5))
+    sheds = c.whole(1, 5)
     parts: list[Part] = [(rectangle(w, h), rgb)]
     for i in range(sheds):
         y = -h / 2 + (i + 0.5) * h / sheds
         parts += gable(c, w, h / sheds, rgb, angle, 0, y) if w > h / sheds else []
-        if c.rng.random() < 0.5:
-            for x in np.linspace(-0.4, 0.4, int(c.rng.integers(4, 8))) * w:
+        if c.chance(0.5):
+            for x in np.linspace(-0.4, 0.4, c.whole(4, 8)) * w:
                 parts.append((rectangle(w * 0.03, h / sheds * 0.7, x, y), shade(rgb, 1.25)))
     c.stamp(parts, at, angle, 1.0, min(w, h) * 0.15, 1, name, colour)
 
@@ -118,13 +118,13 @@ def hall(
 def church(c: Canvas, at: At, angle: float, size: float, colour: str) -> None:
     """A cross-shaped church with an apse and a tower."""
     rgb = paint(c.rng, colour)
-    nave, arm = c.rng.uniform(0.2, 0.28), c.rng.uniform(0.5, 0.62)
+    nave, arm = c.between(0.2, 0.28), c.between(0.5, 0.62)
     parts: list[Part] = [(disc(nave / 2, 0.37, 0), shade(rgb, 0.9))]
     parts += gable(c, 0.84, nave, rgb, angle)
     parts += gable(c, nave * 0.9, arm, rgb, angle, 0.14)
     tower = nave * 0.95
     x = -0.5 + tower / 2
-    top = shade(paint(c.rng, str(c.rng.choice(["gray", "brown", "green", "white"]))), 0.9)
+    top = shade(paint(c.rng, c.pick("gray", "brown", "green", "white")), 0.9)
     parts.append((rectangle(tower, tower, x), top))
     for k, light in enumerate((1.2, 0.7, 0.85, 1.05)):
         wedge = np.array([[0, 0], [-0.5, -0.5], [0.5, -0.5]]) * tower
@@ -136,9 +136,9 @@ def dome(c: Canvas, at: At, angle: float, size: float, colour: str) -> None:
     """A great round hall: wedges of roof about a crown, light following the sun."""
     rgb = paint(c.rng, colour)
     wedges = int(c.rng.choice([6, 8, 12, 16, 24]))
-    squash = c.rng.uniform(0.75, 1.0)
+    squash = c.between(0.75, 1.0)
     parts: list[Part] = [(disc(0.5, corners=32) * (1, squash), shade(rgb, 0.6))]
-    ring = c.rng.uniform(0.1, 0.28)
+    ring = c.between(0.1, 0.28)
     for i in range(wedges):
         a, b = 2 * np.pi * i / wedges, 2 * np.pi * (i + 1) / wedges
         middle = (a + b) / 2 + angle
@@ -146,7 +146,7 @@ def dome(c: Canvas, at: At, angle: float, size: float, colour: str) -> None:
         wedge = np.array([[0, 0], [np.cos(a), np.sin(a)], [np.cos(b), np.sin(b)]]) * 0.46
         parts.append((wedge * (1, squash), shade(rgb, light - 0.06 * (i % 2))))
     parts.append((disc(ring, corners=24) * (1, squash), shade(rgb, c.rng.choice([0.65, 1.25]))))
-    if c.rng.random() < 0.5:
+    if c.chance(0.5):
         parts.append((disc(ring * 0.6) * (1, squash), paint(c.rng, "gray")))
     c.stamp(parts, at, angle, size, 0.14, 1, "dome", colour)
 
@@ -161,7 +161,7 @@ def oval(a: float, b: float, straight: float) -> Points:
 def pitch_parts(c: Canvas, w: float, h: float, rgb: Rgb) -> list[Part]:
     """A football pitch with mown stripes and white lines, in the frame of the thing it lies in."""
     parts: list[Part] = [(rectangle(w, h), rgb)]
-    bands = int(c.rng.integers(6, 10))
+    bands = c.whole(6, 10)
     for i in range(0, bands, 2):
         parts.append((rectangle(w / bands, h, -w / 2 + (i + 0.5) * w / bands), shade(rgb, 1.12)))
     line = mix(rgb, (255, 255, 255), 0.6)
@@ -179,7 +179,7 @@ def pitch_parts(c: Canvas, w: float, h: float, rgb: Rgb) -> list[Part]:
 
 def turf(c: Canvas) -> Rgb:
     """The colour of a mown pitch."""
-    return mix(c.palette.rgb["grass"], (70, 130, 60), c.rng.uniform(0.1, 0.7))
+    return mix(c.rgb["grass"], (70, 130, 60), c.between(0.1, 0.7))
 
 
 def track(c: Canvas, at: At, angle: float, size: float, colour: str) -> None:
@@ -199,7 +199,7 @@ def track(c: Canvas, at: At, angle: float, size: float, colour: str) -> None:
 def court(c: Canvas, at: At, angle: float, size: float, colour: str, name: str) -> None:
     """A tennis or basketball court: an inner field in another paint, white lines."""
     rgb = paint(c.rng, colour)
-    inner = shade(rgb, 1.22) if c.rng.random() < 0.5 else mix(rgb, PAINTS["red"], 0.25)
+    inner = shade(rgb, 1.22) if c.chance(0.5) else mix(rgb, PAINTS["red"], 0.25)
     white: Rgb = (232, 232, 228)
     parts: list[Part] = [(rectangle(1, 0.54), rgb), (rectangle(0.82, 0.4), white)]
     parts += [(rectangle(0.79, 0.37), inner), (rectangle(0.02, 0.4), white)]
@@ -217,7 +217,7 @@ def court(c: Canvas, at: At, angle: float, size: float, colour: str, name: str) 
 def diamond(c: Canvas, at: At, angle: float, size: float) -> None:
     """A baseball diamond: a quarter of a disc about the home plate, its infield of bare dirt."""
     grass = turf(c)
-    dirt = mix(c.palette.rgb["soil"], (176, 120, 80), c.rng.uniform(0.2, 0.8))
+    dirt = mix(c.rgb["soil"], (176, 120, 80), c.between(0.2, 0.8))
     home = np.array([-0.5, -0.5])
 
     def quarter(radius: float, back: float = 0.0) -> Points:
@@ -242,9 +242,9 @@ def diamond(c: Canvas, at: At, angle: float, size: float) -> None:
 def stadium(c: Canvas, at: At, angle: float, size: float, colour: str) -> None:
     """A stadium: stands in sectors about a pitch, some of them roofed."""
     rgb = paint(c.rng, colour)
-    b = c.rng.uniform(0.36, 0.45)
+    b = c.between(0.36, 0.45)
     parts: list[Part] = [(oval(0.3, b, 0.4), shade(rgb, 0.8))]
-    seats = [rgb, shade(rgb, 0.86), paint(c.rng, str(c.rng.choice(["blue", "red", "gray"])))]
+    seats = [rgb, shade(rgb, 0.86), paint(c.rng, c.pick("blue", "red", "gray"))]
     outer, inner = oval(0.285, b - 0.015, 0.4), oval(0.12, b - 0.17, 0.4)
     count = len(outer)
     for i in range(count):
@@ -254,9 +254,9 @@ def stadium(c: Canvas, at: At, angle: float, size: float, colour: str) -> None:
         turn = np.arctan2(middle[1], middle[0]) + angle
         light = 0.95 - 0.22 * (np.cos(turn) * c.sun[0] + np.sin(turn) * c.sun[1])
         parts.append((wedge, shade(seats[(i // 2) % len(seats)], light)))
-    parts.append((inner, shade(paint(c.rng, str(c.rng.choice(["red", "green", "gray"]))), 0.8)))
+    parts.append((inner, shade(paint(c.rng, c.pick("red", "green", "gray")), 0.8)))
     parts += pitch_parts(c, 0.46, (b - 0.2) * 1.7, turf(c))
-    if c.rng.random() < 0.5:
+    if c.chance(0.5):
         for side in (-1, 1):
             roof = np.array([[-0.3, b], [0.3, b], [0.25, b - 0.12], [-0.25, b - 0.12]]) * (1, side)
             parts.append((roof, paint(c.rng, "white")))
@@ -273,7 +273,7 @@ def blob(c: Canvas, radius: float, rough: float = 0.25) -> Points:
     turn = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     out = np.ones(40)
     for k in (2, 3, 4, 5):
-        out += rough / k * c.rng.normal() * np.cos(k * turn + c.rng.uniform(0, 6.3))
+        out += rough / k * c.rng.normal() * np.cos(k * turn + c.between(0, 6.3))
     out = np.clip(out, 0.45, 1.6) * radius
     return np.stack([np.cos(turn) * out, np.sin(turn) * out], axis=1)
 
@@ -284,3 +284,20 @@ def remember(c: Canvas, name: str, colour: str | None, middle: ArrayLike, size: 
     x, y = np.asarray(middle, float)
     box = rectangle(wide, high, x, y)
     c.things.append(Thing(name, colour, box, box))
+
+
+def pool(c: Canvas, at: At, angle: float, size: float) -> None:
+    """A swimming pool with a pale rim: a rectangle, or two round basins run together."""
+    blue = mix((60, 170, 205), (40, 120, 200), c.rng.random())
+    rim: Rgb = (226, 218, 200)
+    if c.chance(0.5):
+        h = c.between(0.4, 0.6)
+        parts: list[Part] = [(rectangle(1, h), rim), (rectangle(0.9, h - 0.1), blue)]
+        parts.append((rectangle(0.9, h * 0.1, 0, h * 0.3), shade(blue, 1.2)))
+    else:
+        small = c.between(0.16, 0.22)
+        x = 0.5 - small
+        parts = [(disc(0.32, -0.18), rim), (disc(small, x), rim), (rectangle(0.5, 0.26, 0.08), rim)]
+        parts += [(disc(0.28, -0.18), blue), (disc(small - 0.04, x), blue)]
+        parts.append((rectangle(0.5, 0.18, 0.08), blue))
+    c.stamp(parts, at, angle, size, name="swimming pool")

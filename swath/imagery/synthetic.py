@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from swath.boxes import Boxes
 from swath.errors import ImageryError
-from swath.imagery.drawing.canvas import Canvas, Thing, disc, rectangle
+from swath.imagery.drawing.canvas import Canvas, Thing
 from swath.imagery.drawing.demo import DEMO
-from swath.imagery.drawing.palette import PAINTS, paint, shade
+from swath.imagery.drawing.objects import parts_of
+from swath.imagery.drawing.palette import PAINTS, paint
 from swath.imagery.drawing.wording import captions, changes, movements, phrases
 from swath.registry import Registry, did_you_mean
 
@@ -92,26 +93,23 @@ def draw_sequence(
     Raises:
         ImageryError: there is no such kind.
     """
-    rng = np.random.default_rng((zlib.crc32(kind.encode()), seed % 2**64, frames))
+    rng = np.random.default_rng((*_key(kind, seed), frames))
     colour = str(rng.choice(list(PAINTS)))
-    rgb, radius = paint(rng, colour), float(rng.uniform(6, 10))
-    eighth = int(rng.integers(8)) if rng.random() < 0.75 else None
+    rgb = paint(rng, colour)
+    radius = float(rng.uniform(6, 10))
+    eighth = None
     way = np.zeros(2)
-    if eighth is not None:
-        way = np.array([np.cos(eighth * np.pi / 4), np.sin(eighth * np.pi / 4)])
-        way *= rng.uniform(25, 50)
+    if rng.random() < 0.75:
+        eighth = int(rng.integers(8))
+        angle = eighth * np.pi / 4
+        way = np.array([np.cos(angle), np.sin(angle)]) * rng.uniform(25, 50)
     room = 100 - 2 * radius - np.abs(way)  # for the start, so that the end is inside too
     start = radius + np.maximum(0, -way) + rng.uniform(0, 1, 2) * room
     scenes = []
     for step in range(frames):
-        x, y = start + way * (step / (frames - 1))
-        parts = [
-            (disc(1.0), rgb),
-            (rectangle(0.5, 1.8), shade(rgb, 0.8)),
-            (disc(0.2), (70, 50, 40)),
-        ]
         canvas = _painted(kind, seed, size_px)
-        canvas.stamp(parts, (x, y), 0.0, radius, 1.5, 1, "balloon", colour)
+        at = start + way * (step / (frames - 1))
+        canvas.stamp(parts_of("balloon", rgb), at, 0.0, radius, 1.5, 1, "balloon", colour)
         scenes.append(_described(kind, canvas, seed))
     return scenes, movements(kind, f"{colour} balloon", eighth)
 
@@ -128,31 +126,40 @@ def draw_change(
     Raises:
         ImageryError: there is no such kind.
     """
-    rng = np.random.default_rng((zlib.crc32(kind.encode()), seed % 2**64, 0))
+    rng = np.random.default_rng((*_key(kind, seed), 0))
     colour = str(rng.choice(list(PAINTS)))
-    rgb, count, radius = paint(rng, colour), int(rng.integers(1, 4)), float(rng.uniform(6.5, 8))
-    turn = int(rng.integers(8))
-    shown = ((False, True), (True, False))[turn % 2] if turn < 6 else (turn == 6, turn == 6)
+    rgb = paint(rng, colour)
+    count = int(rng.integers(1, 4))
+    radius = float(rng.uniform(6.5, 8))
+    before, after = _STANDING[int(rng.integers(8))]
     # Each in a column of its own, so that they do not overlap.
-    columns, angle = rng.permutation(3)[:count], float(rng.uniform(0, np.pi))
-    places = [
-        ((100 * column + rng.uniform(30, 70)) / 3, float(rng.uniform(12, 88))) for column in columns
-    ]
-    parts = [
-        (rectangle(2.0, 1.4), rgb),
-        (rectangle(2.0, 0.7, 0, 0.35), shade(rgb, 0.7)),
-        (rectangle(2.0, 0.12), shade(rgb, 1.3)),
-    ]
+    columns = rng.permutation(3)[:count]
+    angle = float(rng.uniform(0, np.pi))
+    places = []
+    for column in columns:
+        x = (100 * column + rng.uniform(30, 70)) / 3
+        places.append((x, float(rng.uniform(12, 88))))
     scenes = []
-    for standing in shown:
+    for standing in (before, after):
         canvas = _painted(kind, seed, size_px)
         for at in places if standing else ():
-            canvas.stamp(parts, at, angle, radius, 0.6, 1, "tent", colour)
+            canvas.stamp(parts_of("tent", rgb), at, angle, radius, 0.6, 1, "tent", colour)
         scenes.append(_described(kind, canvas, seed))
-    sides = [scene.boxes.quads[[name == "tent" for name in scene.names]] for scene in scenes]
-    changed = sides[shown.index(True)] if shown[0] != shown[1] else np.zeros((0, 4, 2))
-    put_up = None if shown[0] == shown[1] else shown[1]
-    return scenes, changes(kind, f"{colour} tent", count, put_up), Boxes(changed)
+    noun = f"{colour} tent"
+    if before == after:
+        return scenes, changes(kind, noun, count, None), Boxes.empty()
+    with_tents = scenes[1] if after else scenes[0]
+    tents = np.array([name == "tent" for name in with_tents.names], dtype=bool)
+    return scenes, changes(kind, noun, count, after), with_tents.boxes[tents]
+
+
+# Of eight pairs: whether the tents stand before and after.
+_STANDING = (*((False, True), (True, False)) * 3, (True, True), (False, False))
+
+
+def _key(kind: str, seed: int) -> tuple[int, int]:
+    """What the dice of a scene are cast by."""
+    return zlib.crc32(kind.encode()), seed % 2**64
 
 
 def _painted(kind: str, seed: int, size_px: int) -> Canvas:
@@ -162,23 +169,22 @@ def _painted(kind: str, seed: int, size_px: int) -> Canvas:
         painters |= kinds
     if kind not in painters:
         raise ImageryError(f"unknown scene kind '{kind}'{did_you_mean(kind, painters)}")
-    canvas = Canvas(np.random.default_rng((zlib.crc32(kind.encode()), seed % 2**64)), size_px)
+    canvas = Canvas(np.random.default_rng(_key(kind, seed)), size_px)
     painters[kind](canvas)
     return canvas
 
 
 def _described(kind: str, canvas: Canvas, seed: int) -> DrawnScene:
     """The picture of a sheet and what is true of it."""
-    rng, size_px = canvas.rng, canvas.size
-    key = (zlib.crc32(kind.encode()), seed % 2**64, size_px)
-    pixels = canvas.finish(np.random.default_rng(key))
+    grain = np.random.default_rng((*_key(kind, seed), canvas.size))
+    pixels = canvas.finish(grain)
     things = _listed(canvas)
     names = [thing.name for thing in things]
     colours = [thing.colour for thing in things]
-    quads = np.array([thing.quad for thing in things]).reshape(-1, 4, 2) * (size_px / 100)
-    boxes = Boxes(quads)
-    kept = set(names)
-    crowds = [name for name in canvas.crowds if name not in kept]
+    quads = np.array([thing.quad for thing in things]).reshape(-1, 4, 2)
+    boxes = Boxes(quads * (canvas.size / 100))
+    crowds = [name for name in canvas.crowds if name not in names]
+    rng = canvas.rng
     return DrawnScene(
         pixels=pixels,
         label=kind,
@@ -186,7 +192,7 @@ def _described(kind: str, canvas: Canvas, seed: int) -> DrawnScene:
         names=tuple(names),
         phrases=phrases(rng, names, colours, boxes.areas.tolist()),
         captions=captions(rng, kind, names, colours, crowds, canvas.notes, canvas.sayings),
-        gsd_m=float(canvas.extent_m / size_px),
+        gsd_m=float(canvas.extent_m / canvas.size),
     )
 
 
@@ -194,31 +200,32 @@ def _listed(canvas: Canvas) -> list[Thing]:
     """The things to box: whole classes, without those that cannot be counted by looking."""
     groups: dict[str, list[Thing]] = {}
     uncountable = set(canvas.crowds)
-    for thing in canvas.things:
-        shown = _visible(thing)
-        if shown is None:
+    for drawn in canvas.things:
+        thing = _visible(drawn)
+        if thing is None:
             continue
-        edges = np.hypot(*(shown.quad[:2] - shown.quad[1:3]).T) * (canvas.size / 100)
-        if edges.min() < LEAST_SIDE_PX:
+        edges = np.hypot(*(thing.quad[:2] - thing.quad[1:3]).T)
+        if edges.min() * (canvas.size / 100) < LEAST_SIDE_PX:
             uncountable.add(thing.name)
-        groups.setdefault(thing.name, []).append(shown)
-    out = []
+        groups.setdefault(thing.name, []).append(thing)
+    listed = []
     for name, group in groups.items():
-        whole = all(_share_inside(thing) >= 0.6 for thing in group)
-        if len(group) > MOST_LISTED or not whole:
+        cut = any(_share_inside(thing) < 0.6 for thing in group)
+        if len(group) > MOST_LISTED or cut:
             uncountable.add(name)
         if name not in uncountable:
-            out += group
+            listed += group
         elif len(group) > 5:
             canvas.crowds[name] = None
-    return out
+    return listed
 
 
 def _share_inside(thing: Thing) -> float:
     if thing.quad.min() >= 0 and thing.quad.max() <= 100:
         return 1.0
     quad = shapely.Polygon(thing.quad)
-    return float(quad.intersection(shapely.box(0, 0, 100, 100)).area / max(quad.area, 1e-9))
+    inside = quad.intersection(shapely.box(0, 0, 100, 100))
+    return float(inside.area / max(quad.area, 1e-9))
 
 
 def _visible(thing: Thing) -> Thing | None:
@@ -233,5 +240,5 @@ def _visible(thing: Thing) -> Thing | None:
         return None
     if share < 0.6:
         return thing
-    seen = np.clip(thing.reach, 0, 100)
-    return Thing(thing.name, thing.colour, seen, seen)
+    inside = np.clip(thing.reach, 0, 100)
+    return Thing(thing.name, thing.colour, inside, inside)

@@ -70,19 +70,40 @@ class Canvas:
         self.rng = rng
         self.size = size_px
         self.scale = 2 * size_px / 100
-        self.palette = Palette.draw(rng)
+        palette = Palette.draw(rng)
+        self.rgb = palette.rgb
+        self.word = palette.word
+        self.roofs = palette.roofs
         self.things: list[Thing] = []
         self.crowds: dict[str, None] = {}
         self.notes: list[str] = []
         self.sayings: list[str] = []
         self.extent_m = 200.0
-        turn = rng.uniform(0, 2 * np.pi)
+        turn = self.between(0, 2 * np.pi)
         self.sun = (float(np.cos(turn)), float(np.sin(turn)))
-        self.low_sun = float(rng.uniform(0.4, 1.3))
-        self.darkness = int(rng.uniform(70, 140))
+        self.low_sun = self.between(0.4, 1.3)
+        self.darkness = int(self.between(70, 140))
         self.land = "grass"
         self.ground: Field = np.zeros((size_px, size_px, 3), np.float32)
         self.blocked = np.zeros((size_px, size_px), bool)
+
+    # Dice: every drawing takes its numbers from the scene's own generator.
+
+    def between(self, low: float, high: float) -> float:
+        """A number from `low` to `high`."""
+        return float(self.rng.uniform(low, high))
+
+    def whole(self, low: int, high: int) -> int:
+        """A whole number from `low` to below `high`."""
+        return int(self.rng.integers(low, high))
+
+    def chance(self, share: float) -> bool:
+        """True in that share of all cases."""
+        return bool(self.rng.random() < share)
+
+    def pick(self, *names: str) -> str:
+        """One of some names."""
+        return str(self.rng.choice(names))
 
     # Grounds: blended into a float picture at the asked size.
 
@@ -105,7 +126,7 @@ class Canvas:
         mask = Image.new("L", (2 * self.size, 2 * self.size))
         pen = ImageDraw.Draw(mask)
         for points in shapes:
-            pen.polygon((points * self.scale).ravel().tolist(), fill=255)
+            pen.polygon(_flat(points, self.scale), fill=255)
         return np.asarray(mask.reduce(2), np.float32) / np.float32(255)
 
     # Things: drawn with a pen at twice the size.
@@ -123,19 +144,17 @@ class Canvas:
 
     def polygon(self, points: Points, rgb: Ink) -> None:
         """A filled outline."""
-        self.pen.polygon((points * self.scale).ravel().tolist(), fill=rgb)
+        self.pen.polygon(_flat(points, self.scale), fill=rgb)
 
     def line(self, points: Points, width: float, rgb: Ink) -> None:
         """A line of the given width with rounded bends."""
         px = max(1, round(width * self.scale))
-        self.pen.line((points * self.scale).ravel().tolist(), fill=rgb, width=px, joint="curve")
+        self.pen.line(_flat(points, self.scale), fill=rgb, width=px, joint="curve")
 
     def circle(self, x: float, y: float, radius: float, rgb: Ink) -> None:
         """A filled circle."""
-        k = self.scale
-        self.pen.ellipse(
-            ((x - radius) * k, (y - radius) * k, (x + radius) * k, (y + radius) * k), fill=rgb
-        )
+        corners = np.array([[x - radius, y - radius], [x + radius, y + radius]])
+        self.pen.ellipse(_flat(corners, self.scale), fill=rgb)
 
     def shadow(self, points: Points, height: float) -> None:
         """The shadow an outline of that height throws, to be covered by the thing itself."""
@@ -175,26 +194,25 @@ class Canvas:
         for points, rgb in placed:
             self.polygon(points, rgb)
         if name is not None:
-            corners = np.concatenate([points for points, _ in parts])
-            low, high = corners.min(axis=0), corners.max(axis=0)
-            box = rectangle(*(high - low), *((high + low) / 2))
-            drawn = np.concatenate([points for points, _ in placed])
-            low, high = drawn.min(axis=0), drawn.max(axis=0)
-            reach = rectangle(*(high - low), *((high + low) / 2))
-            self.things.append(Thing(name, colour, turned(box, at, angle, size), reach))
+            box = turned(_around(parts), at, angle, size)
+            self.things.append(Thing(name, colour, box, _around(placed)))
 
-    def say(self, kind: str, **told: str) -> None:
+    def note(self, words: str) -> None:
+        """Remember what lies around, with its article or amount, for captions."""
+        self.notes.append(words)
+
+    def say(self, kind: str, **drawn: str) -> None:
         """Add the kind's own sentences, of `sayings.yaml`.
 
         Args:
             kind: of scene, and where it has several forms, which.
-            told: what stands in braces there, beside `near`, the first of the notes, and the
+            drawn: what stands in braces there, beside `near`, the first of the notes, and the
                 word of each material; `be_near` and its like are "is" or "are" after it.
         """
         near = self.notes[0] if self.notes else ""
-        words = {**self.palette.word, "near": near, **told}
-        verbs = {f"be_{name}": be(said) for name, said in words.items()}
-        self.sayings += [one.format(**words, **verbs) for one in SAYINGS[kind]]
+        words = {**self.word, "near": near, **drawn}
+        verbs = {f"be_{name}": be(text) for name, text in words.items()}
+        self.sayings += [sentence.format(**words, **verbs) for sentence in SAYINGS[kind]]
 
     # Room: where the next thing may go.
 
@@ -210,10 +228,9 @@ class Canvas:
     def take_line(self, points: Points, width: float) -> None:
         """Keep a line of that width free of later things."""
         mask = Image.new("L", (self.size, self.size))
-        k = self.size / 100
-        ImageDraw.Draw(mask).line(
-            (points * k).ravel().tolist(), fill=1, width=max(1, round(width * k)), joint="curve"
-        )
+        scale = self.size / 100
+        px = max(1, round(width * scale))
+        ImageDraw.Draw(mask).line(_flat(points, scale), fill=1, width=px, joint="curve")
         self.blocked |= np.asarray(mask, bool)
 
     def free(self, points: Points, radius: float) -> NDArray[np.bool_]:
@@ -246,19 +263,30 @@ class Canvas:
     def finish(self, grain_rng: np.random.Generator) -> NDArray[np.uint8]:
         """The picture at the asked size, as a sensor would deliver it."""
         pixels = np.asarray(self.image.reduce(2), np.float32)
-        n = self.size
-        light = noise(self.rng, n, 2, 1)
-        pixels = pixels * (1 + np.float32(self.rng.uniform(0.01, 0.06)) * light[..., None])
+        light = self.noise(2, 1)
+        pixels = pixels * (1 + self.between(0.01, 0.06) * light[..., None])
         pixels = develop(self.rng, pixels)
-        fine = grain_rng.standard_normal((n, n), dtype=np.float32)
-        blur = self.rng.random()
-        if blur < 0.5:
-            pixels[1:-1, 1:-1] = (
-                pixels[1:-1, 1:-1] * 2
-                + pixels[:-2, 1:-1]
-                + pixels[2:, 1:-1]
-                + pixels[1:-1, :-2]
-                + pixels[1:-1, 2:]
-            ) / 6
-        pixels += np.float32(self.rng.uniform(1, 7)) * fine[..., None]
+        if self.chance(0.5):
+            pixels[1:-1, 1:-1] = _blurred(pixels)
+        grain = grain_rng.standard_normal((self.size, self.size), dtype=np.float32)
+        pixels += self.between(1, 7) * grain[..., None]
         return np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
+
+
+def _flat(points: Points, scale: float) -> list[float]:
+    """Coordinates one after the other, as the pen takes them."""
+    return (points * scale).ravel().tolist()
+
+
+def _around(parts: Sequence[Part]) -> Points:
+    """The upright rectangle around all outlines."""
+    corners = np.concatenate([points for points, _ in parts])
+    low = corners.min(axis=0)
+    high = corners.max(axis=0)
+    return rectangle(*(high - low), *((high + low) / 2))
+
+
+def _blurred(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """All pixels but those of the border, each mixed with its four neighbours."""
+    upright = pixels[1:-1, 1:-1] * 2 + pixels[:-2, 1:-1] + pixels[2:, 1:-1]
+    return (upright + pixels[1:-1, :-2] + pixels[1:-1, 2:]) / np.float32(6)

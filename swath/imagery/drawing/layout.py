@@ -18,9 +18,9 @@ def by_name(*kinds: Callable[[Canvas], None]) -> dict[str, Callable[[Canvas], No
     return {kind.__name__.replace("_", " "): kind for kind in kinds}
 
 
-def number(c: Canvas, high: int, few: float = 0.5) -> int:
+def number(c: Canvas, high: int, share_of_one: float = 0.5) -> int:
     """How many: 1 to `high`, small numbers more often."""
-    return min(int(c.rng.geometric(few)), high)
+    return min(int(c.rng.geometric(share_of_one)), high)
 
 
 def plan(
@@ -33,27 +33,29 @@ def plan(
     """
     low, high = sizes
     names = [str(name) for name in c.rng.permutation(paints)]
-    size = c.rng.uniform(low, high)
+    first = c.between(low, high)
     if count == 1:
-        return [(size, names[0])]
-    others = min(size, 58.0 / (count - 1) ** 0.6)
+        return [(first, names[0])]
+    size = min(first, 58.0 / (count - 1) ** 0.6)
     style = c.rng.random()
     apart = [name for name in names if not alike(names[0], name)]
-    least = 0.7
+    smallest = 0.7
     if style < 0.45 and apart:
-        rest = apart[:1] * (count - 1)
+        colours = apart[:1] * (count - 1)
     elif style < 0.65 and len(apart) >= count - 1:
-        rest = apart[: count - 1]
+        colours = apart[: count - 1]
     else:
-        others, least = min(others, size * 0.62), 0.75
-        rest = [names[0 if c.rng.random() < 0.7 or len(names) < 2 else 1]] * (count - 1)
-    return [(size, names[0])] + [(others * c.rng.uniform(least, 1.0), paint) for paint in rest]
+        size = min(size, first * 0.62)
+        smallest = 0.75
+        same = c.chance(0.7) or len(names) < 2
+        colours = [names[0 if same else 1]] * (count - 1)
+    return [(first, names[0])] + [(size * c.between(smallest, 1.0), name) for name in colours]
 
 
 def put(
     c: Canvas,
     draw: Put,
-    wanted: list[tuple[float, str]],
+    planned: list[tuple[float, str]],
     reach: float = 0.54,
     angle: float | None = None,
     spread: float = np.pi,
@@ -64,27 +66,27 @@ def put(
     Args:
         c: the sheet.
         draw: draws one thing.
-        wanted: what `plan` gave.
+        planned: what `plan` gave.
         reach: radius of the circle a thing needs, in its sizes.
         angle: the way they lie, drawn at random by default.
         spread: how far each may turn from that.
         off_centre: least distance of the first from the picture's middle, where there is room.
     """
     largest = 100.0
-    angle = c.rng.uniform(0, 2 * np.pi) if angle is None else angle
-    for i, (size, colour) in enumerate(wanted):
+    angle = c.between(0, 2 * np.pi) if angle is None else angle
+    for i, (size, colour) in enumerate(planned):
         at = None
         size = min(size, largest)
         for _ in range(4):
-            at = c.spot(size * reach, off_centre if i == 0 and c.rng.random() < 0.85 else 0.0)
+            at = c.spot(size * reach, off_centre if i == 0 and c.chance(0.85) else 0.0)
             if at is not None:
                 break
             size *= 0.85
         if at is None:
             break
         if i == 0:
-            largest = size * (0.68 / 0.95 if size < wanted[0][0] else 1.0)
-        draw(at, angle + c.rng.uniform(-spread, spread), size, colour)
+            largest = size * (0.68 / 0.95 if size < planned[0][0] else 1.0)
+        draw(at, angle + c.between(-spread, spread), size, colour)
 
 
 def those(c: Canvas, name: str) -> str:

@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import yaml
 
 from swath.imagery.drawing.canvas import At, Canvas, Part, Points, disc, rectangle
-from swath.imagery.drawing.palette import Rgb, mix, paint, shade
+from swath.imagery.drawing.palette import Rgb, paint, shade
 
 GLASS: Rgb = (44, 54, 70)
+_PARTS = yaml.safe_load(Path(__file__).with_name("parts.yaml").read_text("utf-8"))
 
 
 def outline(*pairs: tuple[float, float]) -> Points:
@@ -19,19 +23,25 @@ def outline(*pairs: tuple[float, float]) -> Points:
     return np.concatenate([half, half[::-1] * (1, -1)])
 
 
+def parts_of(name: str, rgb: Rgb) -> list[Part]:
+    """The parts of a thing of `parts.yaml`, in that paint."""
+    parts: list[Part] = []
+    for row in _PARTS[name]:
+        if "outline" in row:
+            shape = outline(*row["outline"])
+        elif "disc" in row:
+            shape = disc(*row["disc"])
+        else:
+            shape = rectangle(*row["rectangle"])
+        colour: Rgb = tuple(row["rgb"]) if "rgb" in row else shade(rgb, row["paint"])
+        parts.append((shape, colour))
+    return parts
+
+
 def car(c: Canvas, at: At, angle: float, size: float, colour: str, named: bool = True) -> None:
     """A passenger car."""
-    rgb = paint(c.rng, colour)
-    if size * c.scale < 14:
-        parts: list[Part] = [(rectangle(1, 0.46), rgb), (rectangle(0.3, 0.36, 0.08), GLASS)]
-    else:
-        body = outline((0.5, 0.12), (0.46, 0.2), (0.3, 0.23), (-0.44, 0.23), (-0.5, 0.16))
-        parts = [
-            (body, rgb),
-            (outline((0.22, 0.15), (0.1, 0.19), (0.08, 0.14)), GLASS),
-            (outline((-0.28, 0.14), (-0.36, 0.19), (-0.38, 0.14)), GLASS),
-            (rectangle(0.34, 0.3, -0.1), shade(rgb, 1.1)),
-        ]
+    form = "small car" if size * c.scale < 14 else "car"
+    parts = parts_of(form, paint(c.rng, colour))
     c.stamp(parts, at, angle, size, 0.2, 1, "car" if named else None, colour)
 
 
@@ -39,17 +49,20 @@ def gable(
     c: Canvas, w: float, h: float, rgb: Rgb, angle: float, x: float = 0, y: float = 0
 ) -> list[Part]:
     """The two slopes of a roof whose ridge runs along the longer side, one lit."""
-    lit = 1.13 if w >= h else 1.1
-    if w >= h:
+    across = w >= h
+    if across:
         facing = -np.sin(angle) * c.sun[0] + np.cos(angle) * c.sun[1]
-        one = rectangle(w, h / 2, x, y + h / 4)
-        two = rectangle(w, h / 2, x, y - h / 4)
+        lower = rectangle(w, h / 2, x, y + h / 4)
+        upper = rectangle(w, h / 2, x, y - h / 4)
     else:
         facing = np.cos(angle) * c.sun[0] + np.sin(angle) * c.sun[1]
-        one = rectangle(w / 2, h, x + w / 4, y)
-        two = rectangle(w / 2, h, x - w / 4, y)
-    bright, dull = shade(rgb, lit), shade(rgb, 0.74)
-    return [(one, bright if facing > 0 else dull), (two, dull if facing > 0 else bright)]
+        lower = rectangle(w / 2, h, x + w / 4, y)
+        upper = rectangle(w / 2, h, x - w / 4, y)
+    bright = shade(rgb, 1.13 if across else 1.1)
+    dull = shade(rgb, 0.74)
+    if facing > 0:
+        return [(lower, bright), (upper, dull)]
+    return [(lower, dull), (upper, bright)]
 
 
 def house(
@@ -57,25 +70,18 @@ def house(
 ) -> None:
     """A house with a gabled roof, now and then with a wing."""
     rgb = paint(c.rng, colour)
-    w, h = 1.0, c.rng.uniform(0.55, 0.85)
-    parts = gable(c, w, h, rgb, angle)
+    depth = c.between(0.55, 0.85)
+    parts = gable(c, 1.0, depth, rgb, angle)
+    solid = 2
     if size > 8:
-        if c.rng.random() < 0.5:
+        if c.chance(0.5):
             side = c.rng.choice([-1, 1])
-            parts = (
-                gable(c, w * 0.36, h * 0.5, shade(rgb, 0.95), angle, side * 0.24, h * 0.62) + parts
-            )
-        parts.append((rectangle(0.07, 0.07, 0.25, 0.12), shade(rgb, 0.5)))
-    c.stamp(
-        parts,
-        at,
-        angle,
-        size,
-        c.rng.uniform(0.2, 0.35),
-        len(parts) if size > 8 else 2,
-        named,
-        colour,
-    )
+            wing = shade(rgb, 0.95)
+            parts = gable(c, 0.36, depth * 0.5, wing, angle, side * 0.24, depth * 0.62) + parts
+        chimney = rectangle(0.07, 0.07, 0.25, 0.12)
+        parts.append((chimney, shade(rgb, 0.5)))
+        solid = len(parts)
+    c.stamp(parts, at, angle, size, c.between(0.2, 0.35), solid, named, colour)
 
 
 def block(
@@ -95,28 +101,11 @@ def block(
     parts: list[Part] = [(rectangle(w, h), shade(rgb, 0.78))]
     parts.append((rectangle(w - 2 * edge, h - 2 * edge), rgb))
     if detail:
-        for _ in range(int(c.rng.integers(1, 4))):
+        for _ in range(c.whole(1, 4)):
             x, y = c.rng.uniform(-0.3, 0.3, 2) * (w, h)
-            part = rectangle(w * c.rng.uniform(0.1, 0.25), h * c.rng.uniform(0.1, 0.25), x, y)
+            part = rectangle(w * c.between(0.1, 0.25), h * c.between(0.1, 0.25), x, y)
             parts.append((part, shade(rgb, c.rng.choice([0.6, 0.8, 1.2]))))
     c.stamp(parts, at, angle, 1.0, height, 1, name, colour)
-
-
-def pool(c: Canvas, at: At, angle: float, size: float) -> None:
-    """A swimming pool with a pale rim: a rectangle, or two round basins run together."""
-    blue = mix((60, 170, 205), (40, 120, 200), c.rng.random())
-    rim: Rgb = (226, 218, 200)
-    if c.rng.random() < 0.5:
-        h = c.rng.uniform(0.4, 0.6)
-        parts: list[Part] = [(rectangle(1, h), rim), (rectangle(0.9, h - 0.1), blue)]
-        parts.append((rectangle(0.9, h * 0.1, 0, h * 0.3), shade(blue, 1.2)))
-    else:
-        small = c.rng.uniform(0.16, 0.22)
-        x = 0.5 - small
-        parts = [(disc(0.32, -0.18), rim), (disc(small, x), rim), (rectangle(0.5, 0.26, 0.08), rim)]
-        parts += [(disc(0.28, -0.18), blue), (disc(small - 0.04, x), blue)]
-        parts.append((rectangle(0.5, 0.18, 0.08), blue))
-    c.stamp(parts, at, angle, size, name="swimming pool")
 
 
 def tree(c: Canvas, x: float, y: float, radius: float, rgb: Rgb) -> None:

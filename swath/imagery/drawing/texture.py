@@ -36,7 +36,7 @@ def noise(
         side = cells * 2**octave + 2
         lattice = Image.fromarray(rng.standard_normal((side, side), dtype=np.float32))
         smooth = lattice.resize((size_px, size_px), Image.Resampling.BICUBIC)
-        total += np.float32(weight) * np.asarray(smooth)
+        total += weight * np.asarray(smooth)
         weight *= fade
     return unit(total)
 
@@ -44,18 +44,18 @@ def noise(
 def unit(field: Field) -> Field:
     """The field with mean 0 and deviation 1."""
     centred: Field = field - field.mean()
-    scaled: Field = centred / np.float32(max(float(np.sqrt(np.mean(centred * centred))), 1e-6))
-    return scaled
+    deviation = float(np.sqrt(np.mean(centred * centred)))
+    return centred / np.float32(max(deviation, 1e-6))
 
 
 def hillshade(height: Field, sun_xy: tuple[float, float]) -> Field:
     """Brightness of a relief lit from the side the sun stands on, deviation 1."""
-    slope_x, slope_y = np.empty_like(height), np.empty_like(height)
-    slope_x[:, 1:] = height[:, 1:] - height[:, :-1]
-    slope_x[:, 0] = slope_x[:, 1]
-    slope_y[1:] = height[1:] - height[:-1]
-    slope_y[0] = slope_y[1]
-    return unit(slope_x * np.float32(sun_xy[0]) + slope_y * np.float32(sun_xy[1]))
+    sun_x, sun_y = np.array(sun_xy, np.float32)
+    slope_x = np.diff(height, axis=1)
+    slope_y = np.diff(height, axis=0)
+    slope_x = np.concatenate([slope_x[:, :1], slope_x], axis=1)
+    slope_y = np.concatenate([slope_y[:1], slope_y], axis=0)
+    return unit(slope_x * sun_x + slope_y * sun_y)
 
 
 def crowns(rng: np.random.Generator, size_px: int, cells: int) -> Field:
@@ -64,15 +64,18 @@ def crowns(rng: np.random.Generator, size_px: int, cells: int) -> Field:
     jitter = rng.uniform(-0.42, 0.42, (2, side, side)).astype(np.float32)
     radius = rng.uniform(0.55, 0.95, (side, side)).astype(np.float32)
     x, y = grid(size_px)
-    u, v = x * np.float32(cells / 100), y * np.float32(cells / 100)
-    column, row = u.astype(np.int32), v.astype(np.int32)
-    u, v = u - column - 0.5, v - row - 0.5
+    u = x * (cells / 100)
+    v = y * (cells / 100)
+    column = u.astype(np.int32)
+    row = v.astype(np.int32)
+    u = u - column - 0.5
+    v = v - row - 0.5
     height = np.zeros_like(u)
     for down in (-1, 0, 1):
         for over in (-1, 0, 1):
             cell = (row + (down + 2)) * side + column + (over + 2)
-            away_x = u - np.take(jitter[0], cell) - np.float32(over)
-            away_y = v - np.take(jitter[1], cell) - np.float32(down)
+            away_x = u - np.take(jitter[0], cell) - over
+            away_y = v - np.take(jitter[1], cell) - down
             crown = np.take(radius, cell) - (away_x * away_x + away_y * away_y)
             np.maximum(height, crown, out=height)
     return np.sqrt(height)
@@ -81,23 +84,21 @@ def crowns(rng: np.random.Generator, size_px: int, cells: int) -> Field:
 def across(size_px: int, angle: float) -> Field:
     """Distance from the picture's middle measured along `angle` (radians), in hundredths."""
     x, y = grid(size_px)
-    field: Field = (x - 50) * np.float32(np.cos(angle)) + (y - 50) * np.float32(np.sin(angle))
-    return field
+    return (x - 50) * np.float32(np.cos(angle)) + (y - 50) * np.float32(np.sin(angle))
 
 
 def stripes(size_px: int, angle: float, period: float, wobble: Field | float = 0.0) -> Field:
     """Waves -1 to 1 with the given period in hundredths, bent by `wobble` (hundredths)."""
-    field: Field = np.sin((across(size_px, angle) + wobble) * np.float32(2 * np.pi / period))
-    return field
+    return np.sin((across(size_px, angle) + wobble) * (2 * np.pi / float(period)))
 
 
 def band(distance: Field, half_width: Field | float, size_px: int) -> Field:
     """Cover 0 to 1 of the places closer to zero than `half_width`, soft over one pixel."""
-    cover: Field = np.clip((half_width - np.abs(distance)) * (size_px / 100) + 0.5, 0, 1)
+    cover = np.clip((half_width - np.abs(distance)) * (size_px / 100) + 0.5, 0, 1)
     return cover.astype(np.float32, copy=False)
 
 
 def above(field: Field, level: float, size_px: int, softness: float = 1.0) -> Field:
     """Cover 0 to 1 of the places where `field` (hundredths) exceeds `level`."""
-    cover: Field = np.clip((field - level) * (size_px / 100 / softness) + 0.5, 0, 1)
+    cover = np.clip((field - level) * (size_px / 100 / softness) + 0.5, 0, 1)
     return cover.astype(np.float32, copy=False)

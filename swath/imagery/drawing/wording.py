@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,11 @@ import yaml
 
 from swath.imagery.drawing.palette import alike
 
-SAYINGS: dict[str, list[str]] = yaml.safe_load(
-    Path(__file__).with_name("sayings.yaml").read_text("utf-8")
-)
+_FOLDER = Path(__file__).parent
+SAYINGS: dict[str, list[str]] = yaml.safe_load((_FOLDER / "sayings.yaml").read_text("utf-8"))
 """Sentences by kind of scene, see `Canvas.say`."""
+
+_CAPTIONS: dict[str, list[str]] = yaml.safe_load((_FOLDER / "captions.yaml").read_text("utf-8"))
 
 _TO_TWELVE = "no one two three four five six seven eight nine ten eleven twelve"
 NUMBERS = tuple(_TO_TWELVE.split())  # by their value
@@ -36,7 +37,7 @@ _WAYS = (
 
 _CROWDS = ("many", "many", "lots of", "plenty of")
 _STUFF = ("grass", "land", "sand", "cement ground", "snow", "farmland", "water")
-_OWN = ("dunes", "ridges", "lines", "tracks", "steps", "paths", "snow", "path", "ground", "cars")
+_WITHIN = ("dunes", "ridges", "lines", "tracks", "steps", "paths", "snow", "path", "ground", "cars")
 
 
 def with_article(noun: str) -> str:
@@ -51,10 +52,6 @@ def plural(noun: str) -> str:
     return f"{noun}s"
 
 
-def _paint_stands_out(colour: str | None, others: Sequence[str | None]) -> bool:
-    return colour is not None and not any(other is None or alike(colour, other) for other in others)
-
-
 def phrases(
     rng: np.random.Generator,
     names: Sequence[str],
@@ -66,23 +63,25 @@ def phrases(
     A thing is singled out as the only one of its name, by a paint no other of its name comes
     near, or as the largest or smallest by more than half; never by where it lies.
     """
-    said: list[str | None] = []
-    for i, name in enumerate(names):
-        others = [k for k, other in enumerate(names) if other == name and k != i]
+    chosen: list[str | None] = []
+    for place, name in enumerate(names):
+        peers = [peer for peer, label in enumerate(names) if label == name and peer != place]
+        colour = colours[place]
         ways: list[str] = []
-        if not others:
+        if not peers:
             ways = [f"the {name}", f"the {name}", name]
-            if colours[i] is not None:
-                ways.append(f"the {colours[i]} {name}")
-        else:
-            if _paint_stands_out(colours[i], [colours[k] for k in others]):
-                ways += [f"the {colours[i]} {name}"]
-            if areas[i] > 1.5 * max(areas[k] for k in others):
-                ways.append(f"the largest {name}")
-            if areas[i] * 1.5 < min(areas[k] for k in others):
-                ways.append(f"the smallest {name}")
-        said.append(str(rng.choice(ways)) if ways else None)
-    return tuple(said)
+        if colour is not None and _stands_out(colour, [colours[peer] for peer in peers]):
+            ways.append(f"the {colour} {name}")
+        if peers and areas[place] > 1.5 * max(areas[peer] for peer in peers):
+            ways.append(f"the largest {name}")
+        if peers and areas[place] * 1.5 < min(areas[peer] for peer in peers):
+            ways.append(f"the smallest {name}")
+        chosen.append(str(rng.choice(ways)) if ways else None)
+    return tuple(chosen)
+
+
+def _stands_out(colour: str, peers: Sequence[str | None]) -> bool:
+    return not any(peer is None or alike(colour, peer) for peer in peers)
 
 
 def captions(
@@ -105,45 +104,44 @@ def captions(
         notes: what lies around, each with its article or amount.
         sayings: sentences only this kind of scene calls for.
     """
-    place = PLACES.get(label, with_article(label))
-    things = _counted(rng, [(n, c) for n, c in zip(names, colours, strict=True) if n != label])
+    place = _place(label)
+    pairs = zip(names, colours, strict=True)
+    things = _counted(rng, [(name, colour) for name, colour in pairs if name != label])
     inside = [name for name in crowds if name in INSIDE.get(label, ("ship", "plane"))]
     things += [f"{rng.choice(_CROWDS)} {plural(name)}" for name in inside]
-    notes = [note for note in dict.fromkeys(notes) if not _told(note, inside)]
-    near = notes[int(rng.integers(len(notes)))] if notes else None
-    sentences = [str(s) for s in rng.permutation(sorted(set(sayings)))[:3]]
-    yard = YARDS.get(label, f"the {label}")
-    made: list[str] = []
+    crowded = {f"many {plural(name)}" for name in inside}
+    notes = [note for note in dict.fromkeys(notes) if note not in crowded]
+    near = notes[int(rng.integers(len(notes)))] if notes else ""
+    special = [str(sentence) for sentence in rng.permutation(sorted(set(sayings)))[:3]]
+
+    words = {"place": place, "yard": YARDS.get(label, f"the {label}"), "near": near}
+    words["near_be"] = be(near)
+    patterns: list[str] = []
     if things:
-        what = " and ".join(things[:2])
-        verb = "are" if len(things) > 1 else be(what)
-        made += [
-            f"{what} {verb} in {place}.",
-            f"there {be(things[0])} {what} in {yard}.",
-            f"we can see {what} in {place}.",
-        ]
-        if near is not None:
-            made += [
-                f"{what} {verb} near {near} in {place}.",
-                f"{place} with {what} is next to {near}.",
-                f"{place} has {what} and {near}.",
-            ]
-    if near is not None and (near.split()[-1] in _OWN or label in ("forest", "orchard")):
-        made += [f"{near} {be(near)} in {place}.", f"{place} has {near}."]
-    elif near is not None:
-        made += [f"{near} {be(near)} near {place}.", f"{place} is next to {near}."]
+        words["things"] = " and ".join(things[:2])
+        words["things_be"] = "are" if len(things) > 1 else be(things[0])
+        words["first_be"] = be(things[0])
+        patterns += _CAPTIONS["things"]
+    if things and near:
+        patterns += _CAPTIONS["things near"]
+    if near and (near.split()[-1] in _WITHIN or label in ("forest", "orchard")):
+        patterns += _CAPTIONS["within"]
+    elif near:
+        patterns += _CAPTIONS["beside"]
         if be(near) == "are":
-            made += [f"{near} are around {place}.", f"{place} is surrounded by {near}."]
+            patterns += _CAPTIONS["all around"]
         if len(notes) > 1:
-            made.append(f"{notes[0]} and {notes[1]} are near {place}.")
+            words |= {"first_note": notes[0], "second_note": notes[1]}
+            patterns += _CAPTIONS["two beside"]
+    sentences = _filled(patterns, words)
     wanted = int(rng.integers(3, 6))
-    counted = [made.pop(int(rng.integers(min(3, len(made)))))] if things else []
-    pool = [str(s) for s in rng.permutation(sorted(set(made)))] if made else []
+    counted = [sentences.pop(int(rng.integers(3)))] if things else []
+    general = rng.permutation(sorted(set(sentences))).tolist() if sentences else []
     share = max(1, wanted // 2)
-    chosen = counted + sentences[:share] + pool + sentences[share:]
-    chosen += [f"it is {place}.", f"this is a picture of {place}.", f"{place} can be seen."]
-    chosen = [re.sub(r"\ba (?=[aeio])", "an ", sentence) for sentence in chosen]
-    return tuple(list(dict.fromkeys(chosen))[:wanted])
+    ordered = counted + special[:share] + general + special[share:]
+    ordered += _filled(_CAPTIONS["plain"], words)
+    ordered = [re.sub(r"\ba (?=[aeio])", "an ", sentence) for sentence in ordered]
+    return tuple(list(dict.fromkeys(ordered))[:wanted])
 
 
 def movements(label: str, noun: str, eighth: int | None) -> tuple[str, ...]:
@@ -154,9 +152,9 @@ def movements(label: str, noun: str, eighth: int | None) -> tuple[str, ...]:
         noun: the thing.
         eighth: which way it moves, in eighths of a turn clockwise from the right; None: it stays.
     """
-    place, thing = PLACES.get(label, with_article(label)), with_article(noun)
     does = "stands still" if eighth is None else f"moves {_WAYS[eighth]}"
-    return (f"{thing} {does}.", f"over {place} {thing} {does}.", f"{thing} {does} over {place}.")
+    words = {"place": _place(label), "thing": with_article(noun), "does": does}
+    return tuple(_filled(_CAPTIONS["movement"], words))
 
 
 def changes(label: str, noun: str, count: int, put_up: bool | None) -> tuple[str, ...]:
@@ -168,17 +166,25 @@ def changes(label: str, noun: str, count: int, put_up: bool | None) -> tuple[str
         count: how many.
         put_up: whether the later picture shows them; None: both or neither does.
     """
-    place = PLACES.get(label, with_article(label))
+    words = {"place": _place(label)}
     if put_up is None:
-        return ("nothing has changed.", f"{place} looks the same.", f"{place} has not changed.")
-    things = with_article(noun) if count == 1 else f"{NUMBERS[count]} {plural(noun)}"
-    verb, gone = ("was", "has") if count == 1 else ("were", "have")
-    done, seen = ("put up", "appeared") if put_up else ("taken down", "disappeared")
-    return (
-        f"{things} {verb} {done}.",
-        f"{things} {verb} {done} in {place}.",
-        f"in {place} {things} {gone} {seen}.",
-    )
+        return tuple(_filled(_CAPTIONS["no change"], words))
+    words["things"] = with_article(noun) if count == 1 else f"{NUMBERS[count]} {plural(noun)}"
+    words["was"] = "was" if count == 1 else "were"
+    words["has"] = "has" if count == 1 else "have"
+    words["done"] = "put up" if put_up else "taken down"
+    words["appeared"] = "appeared" if put_up else "disappeared"
+    return tuple(_filled(_CAPTIONS["change"], words))
+
+
+def _place(label: str) -> str:
+    """What a scene of a kind is called."""
+    return PLACES.get(label, with_article(label))
+
+
+def _filled(patterns: Sequence[str], words: Mapping[str, str]) -> list[str]:
+    """Sentences with the words in their places."""
+    return [pattern.format(**words) for pattern in patterns]
 
 
 def be(words: str) -> str:
@@ -186,20 +192,17 @@ def be(words: str) -> str:
     return "is" if words.startswith(("a ", "an ", "one ")) or words.endswith(_STUFF) else "are"
 
 
-def _told(note: str, crowds: Sequence[str]) -> bool:
-    return any(note == f"many {plural(name)}" for name in crowds)
-
-
 def _counted(rng: np.random.Generator, things: Sequence[tuple[str, str | None]]) -> list[str]:
     """Entries like "two white ships" or "a plane", one a class, the rarest first."""
-    out = []
+    entries = []
     counts = Counter(name for name, _ in things)
     for name, count in sorted(counts.items(), key=lambda pair: pair[1]):
-        paints = {colour for other, colour in things if other == name}
-        paint = next(iter(paints)) if len(paints) == 1 else None
-        noun = f"{paint} {name}" if paint and rng.random() < 0.6 else name
-        if count == 1:
-            out.append(with_article(noun) if rng.random() < 0.8 else f"one {noun}")
+        paints = {colour for label, colour in things if label == name}
+        noun = name
+        if len(paints) == 1 and None not in paints and rng.random() < 0.6:
+            noun = f"{paints.pop()} {name}"
+        if count > 1:
+            entries.append(f"{NUMBERS[count]} {plural(noun)}")
         else:
-            out.append(f"{NUMBERS[count]} {plural(noun)}")
-    return out
+            entries.append(with_article(noun) if rng.random() < 0.8 else f"one {noun}")
+    return entries
