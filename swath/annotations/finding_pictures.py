@@ -132,6 +132,7 @@ class PictureFinder:
         self.unlike: list[str] = []
         self.below = str(self.root / "_")[:-1]
         self._by_name = cache(self._indexed)
+        self._folders = cache(self._searched)
 
     def find(self, name: object, file: Path | None = None) -> Path | None:
         """The picture of that name, None where there is none.
@@ -197,17 +198,22 @@ class PictureFinder:
         """Every picture and clip in the set's folder."""
         return [path for path in files_below(self.root) if is_picture(path) or is_clip(path)]
 
+    def _searched(self, parent: Path) -> list[str]:
+        """Folders that names in a file of this folder may be relative to."""
+        places = dict.fromkeys((parent, self.root))
+        return [str(folder) for place in places for folder in (place, place / "images")]
+
     def _at(self, name: str, file: Path) -> Path | None:
         """The file at a path relative to the annotations or the set, None where there is none."""
         inside = False
-        for place in dict.fromkeys((file.parent, self.root)):
-            for folder in (place, place / "images"):
-                # Compared as text, not resolved: a link that the user made may lead anywhere.
-                path = os.path.normpath(folder / name)
-                if path.startswith(self.below):
-                    inside = True
-                    if _is_file(Path(path)):
-                        return Path(path)
+        for folder in self._folders(file.parent):
+            # Compared as text, not resolved: a link that the user made may lead anywhere. And no
+            # Path for each place, which takes a quarter of the time that a caption set is read in.
+            path = os.path.normpath(os.path.join(folder, name))  # noqa: PTH118
+            if path.startswith(self.below):
+                inside = True
+                if os.path.isfile(path):  # noqa: PTH113
+                    return Path(path)
         if not inside:
             raise AnnotationError(
                 f"{file}: '{name[:200]}' lies outside {self.root}; "
@@ -232,13 +238,6 @@ class PictureFinder:
             for name in {path.name, _bare(path.name)}:
                 index[fold(name)].append(path)
         return index
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name that no file can have
-        return False
 
 
 def _composed(name: str) -> str:
