@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from swath.evaluation.reading import Labels
 from swath.files import RUN_FILE, read_json
 from swath.inference.context import Documented
 from swath.instructions import review
-from swath.instructions.builder import InstructionSet, build_into, read_set
+from swath.instructions.builder import InstructionSet, build_into, read_set, same_pictures
 from swath.instructions.conversation import Conversation
 from swath.recipe import Recipe
 from swath.serving.jobs.training_files import Conversing
@@ -83,6 +83,8 @@ class Building:
     def __init__(self, recipe: Recipe, folder: Path | str) -> None:
         self.recipe = recipe
         self.folder = Path(folder)
+        self.notes: list[str] = []
+        """What could not be checked; for whoever reads the result."""
 
     def check(self, progress: Progress | None = None) -> Checked:
         """Lint and leakage of the recipe's images.
@@ -176,7 +178,11 @@ class Building:
         return built
 
     def set(self, progress: Progress | None = None) -> InstructionSet:
-        """The set as it was built, built now if it was not or the recipe asks for another."""
+        """The set as it was built, built now if it was not or the recipe asks for another.
+
+        Raises:
+            AnnotationError: its pictures have changed since; `build` begins anew with them.
+        """
         if (self.folder / "set" / "card.json").is_file():
             built = read_set(self.folder / "set")
             asked = self.recipe.model_dump(mode="json")
@@ -187,8 +193,19 @@ class Building:
                 built.card.get(key) == asked[key]
                 for key in ("annotations", "instructions", "rendering", "seed", "documents")
             ):
+                self.same_pictures(built.conversations)
                 return built
         return self.build(progress)
+
+    def same_pictures(self, conversations: Iterable[Conversation]) -> None:
+        """Refuse pictures that changed since the set was built; note what could not be compared.
+
+        Raises:
+            AnnotationError: some were replaced, changed places, or are gone.
+        """
+        note = same_pictures(self.folder / "set", conversations)
+        if note and note not in self.notes:
+            self.notes.append(note)
 
     def _run_of_another(self, built: InstructionSet) -> bool:
         if not (self.folder / RUN_FILE).is_file():

@@ -209,6 +209,8 @@ class Experiment(Building):
         self.refuse_unnamed(name)
         recipe, section, built = self.recipe, self.recipe.evaluation, self.tuned_set()
         asked = self.questions(built)
+        read = {section.split, "train" if side(name).how == "few-shot" else "val"}
+        self.same_pictures(row for row in built.conversations if row.split in read)
         folder = self.folder / "evaluation" / side(name).folder
         replies = folder / (
             f"replies-{shard.replace('/', '-of-')}.jsonl" if shard else "replies.jsonl"
@@ -319,6 +321,7 @@ class Experiment(Building):
         from swath.evaluation.report.page import Report, write_report  # brings matplotlib
 
         built = self.tuned_set()
+        self.same_pictures(self.questions(built))
         path = to or self.folder / "report.html"
         report = Report(
             title=self.recipe.name,
@@ -333,7 +336,7 @@ class Experiment(Building):
             resamples=self.recipe.evaluation.resamples,
             suites=read_results(self.folder / "evaluation" / "suites"),
             gsd_of=gsd_of,
-            notes=unmeasured(self.recipe, self.folder),
+            notes=[*unmeasured(self.recipe, self.folder), *self.notes],
         )
         write_report(path, report)
         return path

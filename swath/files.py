@@ -20,6 +20,9 @@ from swath.errors import FormatError, RequestError
 FORMAT = 1
 """Number every file between stages carries; a file with a larger one is refused."""
 
+FORMATS = {"images": 2}
+"""The same of kinds that have changed: 2 keeps what each picture's file held."""
+
 RUN_FILE = "run.json"
 """Marks a folder as a run; names the base its adapter stands on."""
 
@@ -239,7 +242,7 @@ def write_jsonl(path: Path | str, kind: str, rows: Iterable[dict[str, Any]]) -> 
     """Write a header line and one row a line; return the number of rows."""
     count = 0
     with replacing(path) as temporary, temporary.open("wb") as stream:
-        stream.write(orjson.dumps({"format": FORMAT, "kind": kind}) + b"\n")
+        stream.write(orjson.dumps({"format": FORMATS.get(kind, FORMAT), "kind": kind}) + b"\n")
         for row in rows:
             stream.write(orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
             count += 1
@@ -287,7 +290,7 @@ def read_lines(
             continue
         if row.get("kind") != kind:
             raise FormatError(f"{path}:1: expected a header of kind '{kind}'.")
-        _refuse_newer(row, f"{path}:1")
+        _refuse_newer(row, f"{path}:1", FORMATS.get(kind, FORMAT))
     if number == 0:
         raise FormatError(f"{path}: empty; expected a header of kind '{kind}'.")
 
@@ -346,11 +349,11 @@ class Journal:
             self._stream.close()
 
 
-def _refuse_newer(value: dict[str, Any], where: str) -> None:
+def _refuse_newer(value: dict[str, Any], where: str, newest: int = FORMAT) -> None:
     number = value.get("format")
     if not isinstance(number, int):
         raise FormatError(f"{where}: no format number; this is not a file swath wrote.")
-    if number > FORMAT:
+    if number > newest:
         raise FormatError(
-            f"{where}: format {number}, and this swath reads up to {FORMAT}; update swath."
+            f"{where}: format {number}, and this swath reads up to {newest}; update swath."
         )

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Picture
 
-from swath.annotations.image import AnnotatedImage, whole_lists, write_images
+from swath.annotations.contents import write_with_contents
+from swath.annotations.image import AnnotatedImage, whole_lists
 from swath.boxes import Boxes
 from swath.files import write_json
 from swath.instructions.builder import InstructionSet, build
@@ -146,6 +147,6 @@ def write_tiny_model(folder: Path, image_size=32, longest=256) -> Path:
 
 def write_set(folder, images, built: InstructionSet) -> None:
     """A set made by hand, as `build_into` would write it."""
-    write_images(folder / "images.jsonl", images)
+    write_with_contents(folder / "images.jsonl", images)
     write_conversations(folder / "conversations.jsonl", built.conversations)
     write_json(folder / "card.json", built.card)

@@ -429,3 +429,27 @@ def test_leakage_that_was_allowed_stands_on_top_of_the_report(tiny_base, source,
         experiment.evaluate(side)
     text = experiment.report("swath report leaky").read_text("utf-8")
     assert "Leakage was allowed</b> (allow_leakage): 12 findings" in text
+
+
+def test_a_picture_replaced_after_build_stops_tune_evaluate_and_report(experiment):
+    built = experiment.build()
+    first = {split: built.split(split)[0].images[0].path for split in ("train", "test")}
+
+    def swapped():
+        for name in (first["test"], first["train"]):
+            Path(name).rename(f"{name}.old")
+        Path(f"{first['train']}.old").rename(first["test"])
+        Path(f"{first['test']}.old").rename(first["train"])
+
+    swapped()
+    with pytest.raises(AnnotationError, match=r"2 of 12 pictures .* holds what .* held"):
+        experiment.tune()
+    swapped()
+    experiment.tune()
+    for side in experiment.sides:
+        experiment.evaluate(side)
+    swapped()
+    for step in (lambda: experiment.evaluate("tuned"), lambda: experiment.report("report")):
+        with pytest.raises(AnnotationError, match=r"1 of 6 pictures .* put them back"):
+            step()
+    assert not (experiment.folder / "report.html").exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -70,6 +70,12 @@ def say(*lines: str) -> None:
 def complain(words: str) -> None:
     """Print an error as one line."""
     typer.echo(f"swath: {words}", err=True)
+
+
+def warn(notes: Iterable[str]) -> None:
+    """Print what could not be checked, a line each, beside the result."""
+    for note in notes:
+        typer.echo(f"warning: {note}", err=True)
 
 
 def emit(value: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from swath.cli.console import Json, bars, claimed, emit, score_table, scores_of
+from swath.cli.console import Json, bars, claimed, emit, score_table, scores_of, warn
 from swath.cli.score import Data, Every, show_results
 from swath.errors import RequestError
 
@@ -66,6 +66,7 @@ def evaluate_systems(experiment: Experiment, shard: str | None = None) -> None:
     with bars() as progress:
         for system in experiment.sides:
             experiment.evaluate(system, progress(f"evaluate {system}"), shard)
+    warn(experiment.notes)
 
 
 def _asked_with(model: str, overrides: list[str], out: Path | None) -> tuple[Any, Any]:

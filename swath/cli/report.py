@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swath.cli.console import Json, command, emit, print_table, say
+from swath.cli.console import Json, command, emit, print_table, say, warn
 from swath.errors import EvaluationError
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ def report(
     if len(runs) > 1:
         _compare(runs, to, json)
         return
-    page = Experiment.of_run(runs[0]).report(command(), to)
+    experiment = Experiment.of_run(runs[0])
+    page = experiment.report(command(), to)
+    warn(experiment.notes)
     if json:
         emit(read_json(page.with_suffix(".json")))
     else:

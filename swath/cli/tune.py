@@ -18,6 +18,7 @@ from swath.cli.console import (
     bars,
     experiment_of,
     say,
+    warn,
 )
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def tune_experiment(experiment: Experiment, fresh: bool) -> None:
                     typer.echo(f"{kind}: {row[kind]}", err=True)
 
         experiment.tune(step, announce, progress("build"), fresh)
+    warn(experiment.notes)
     if os.environ.get("RANK", "0") == "0":  # of processes that torchrun started, the first
         _print_run(experiment)
 

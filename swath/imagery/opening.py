@@ -15,8 +15,10 @@ from swath.imagery.scene import (
     Scene,
     decoding,
     driver_of,
+    files_of,
     is_address,
     parts_of,
+    stamp_of,
 )
 from swath.imagery.video import open_frame
 from swath.imagery.windows import part_of
@@ -39,9 +41,7 @@ def open_scene(path: Path | str) -> Scene:
     if mark == GRID:
         return open_on_grid(open_scene(file), open_scene(rest))
     if mark == TILE:
-        whole = Path(file)
-        changed_ns = whole.stat().st_mtime_ns if whole.is_file() else 0
-        return part_of(_whole(file, changed_ns), file, rest)
+        return part_of(_whole(file, *map(stamp_of, files_of(file))), file, rest)
     if is_address(path):
         return open_address(str(path))
     path = Path(path)
@@ -53,6 +53,6 @@ def open_scene(path: Path | str) -> Scene:
 
 
 @lru_cache(maxsize=4)
-def _whole(path: str, changed_ns: int) -> Scene:
-    """Neighbouring tiles are read from the same picture, which a scene decodes once."""
+def _whole(path: str, *stamps: tuple[int, ...]) -> Scene:
+    """Neighbouring tiles are read from the same picture, decoded once until its file changes."""
     return open_scene(path)

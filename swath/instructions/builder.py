@@ -11,7 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from swath.annotations.image import AnnotatedImage, write_images
+from swath.annotations.contents import refuse_changed, write_with_contents
+from swath.annotations.image import AnnotatedImage
 from swath.errors import InstructionError
 from swath.files import read_json, read_lines, replacing_folder, write_json
 from swath.imagery.rendering import PLAIN
@@ -30,6 +31,7 @@ from swath.recipe import Instructions, Rendering
 Review = Callable[[list[Conversation]], list[Conversation]]
 Rows = Callable[[AnnotatedImage], list[Conversation]]
 ROWS = "conversations.jsonl"
+IMAGES = "images.jsonl"
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def build_into(
     """
     asking = _Asking(images, section, seed, review, rendering, rows)
     with replacing_folder(folder, "card.json") as temporary:
-        write_images(temporary / "images.jsonl", images)
+        write_with_contents(temporary / IMAGES, images)
         write_conversations(temporary / ROWS, asking)
         built = InstructionSet(
             Kept(temporary / ROWS, Path(folder) / ROWS), asking.card(notes or {})
@@ -156,6 +158,21 @@ def read_set(folder: Path | str) -> InstructionSet:
     folder = Path(folder)
     card = read_json(folder / "card.json")
     return InstructionSet(tuple(read_conversations(folder / ROWS)), card)
+
+
+def same_pictures(folder: Path | str, conversations: Iterable[Conversation]) -> str:
+    """Refuse pictures that changed since the set was built; return what could not be compared.
+
+    Args:
+        folder: of the set.
+        conversations: whose pictures are about to be read.
+
+    Raises:
+        AnnotationError: some were replaced, changed places, or are gone.
+        FormatError: `images.jsonl` is absent or damaged.
+    """
+    pictures = {image.path for row in conversations for image in row.images}
+    return refuse_changed(Path(folder) / IMAGES, pictures)
 
 
 class _Asking:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from PIL import Image
 from swath.boxes import Boxes
 from swath.imagery.opening import open_scene
 from swath.imagery.rendering import PLAIN
+from swath.imagery.scene import files_of, stamp_of
 from swath.recipe import Augment, Rendering
 
 Matrix = NDArray[np.float64]
@@ -63,7 +65,7 @@ class PixelStore:
         self.fit, self.rendering = fit, rendering
         self.cache_px = max(cache_px, image_size)
         self._capacity = capacity
-        self._held: OrderedDict[str, tuple[Image.Image, Matrix]] = OrderedDict()
+        self._held: OrderedDict[tuple[Any, ...], tuple[Image.Image, Matrix]] = OrderedDict()
 
     def plain(self, path: str, orientation: int = 0) -> View:
         """The whole image, unchanged but for its size; `orientation` 0 to 7 turns and flips it."""
@@ -90,9 +92,11 @@ class PixelStore:
         return self._view(square, matrix, window, int(rng.integers(8)) if turned else 0)
 
     def _square(self, path: str) -> tuple[Image.Image, Matrix]:
-        if path in self._held:
-            self._held.move_to_end(path)
-            return self._held[path]
+        # A file may be replaced while a server runs.
+        key = (path, *map(stamp_of, files_of(path)))
+        if key in self._held:
+            self._held.move_to_end(key)
+            return self._held[key]
         scene = open_scene(path)
         width, height = scene.size_wh
         crops = self.fit == "centre_crop"
@@ -110,7 +114,7 @@ class PixelStore:
         matrix = np.array(
             [[size[0] / width, 0, left], [0, size[1] / height, top]], dtype=np.float64
         )
-        self._held[path] = (picture, matrix)
+        self._held[key] = (picture, matrix)
         if len(self._held) > self._capacity:
             self._held.popitem(last=False)
         return picture, matrix
