@@ -40,7 +40,8 @@ def put_together(parts: Parts, section: Models, imagery: Imagery, seed: int) -> 
         ModelError: a part is not there, cannot be fetched, or does not go with the others.
     """
     torch.manual_seed(seed)
-    vision, language = _folder(parts.vision), _folder(parts.language)
+    vision = _folder(parts.vision, parts.vision_revision)
+    language = _folder(parts.language, parts.language_revision)
     with reading(language):
         tokenizer = AutoTokenizer.from_pretrained(language, trust_remote_code=False)
     base = section.name
@@ -91,6 +92,6 @@ def start_words(model: Any, tokenizer: Any) -> None:
         config.eos_token_id = tokenizer.eos_token_id
 
 
-def _folder(name: str) -> Path:
+def _folder(name: str, revision: str | None) -> Path:
     folder = Path(name)
-    return folder if folder.is_dir() else fetched(name, None, any_kind=True)
+    return folder if folder.is_dir() else fetched(name, revision, any_kind=True)

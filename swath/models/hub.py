@@ -10,6 +10,7 @@ from pathlib import Path
 from huggingface_hub import constants
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError
+from torch._weights_only_unpickler import UnpicklingError  # type: ignore[attr-defined]
 from transformers import AutoConfig, dynamic_module_utils
 
 from swath.errors import ModelError
@@ -33,11 +34,10 @@ def fetched(name: str, revision: str | None, any_kind: bool = False) -> Path:
     """
     if name.count("/") != 1 or Path(name).parent.is_dir():
         raise ModelError(f"'{name}': there is no such run or folder, and it is no Hub name either.")
-    from huggingface_hub import hf_hub_download, snapshot_download
+    from huggingface_hub import hf_hub_download
 
     # The variable of this name was read when huggingface_hub was imported.
     constants.HF_HUB_DISABLE_TELEMETRY = True
-    patterns = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
     try:
         # The small file first: a family that swath cannot encode is refused before gigabytes.
         file = hf_hub_download(name, "config.json", revision=revision)
@@ -45,7 +45,7 @@ def fetched(name: str, revision: str | None, any_kind: bool = False) -> Path:
             with reading(name, "its config.json"):
                 config = AutoConfig.from_pretrained(file, trust_remote_code=False)
             family_row(config, name)
-        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+        return _downloaded(name, revision)
     except HFValidationError:
         raise ModelError(
             f"'{name}': there is no such folder or run, and it is no Hub name either."
@@ -57,9 +57,30 @@ def fetched(name: str, revision: str | None, any_kind: bool = False) -> Path:
         ) from None
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise ModelError(
-            f"'{name}' is no folder here and cannot be fetched from the Hub "
-            f"({first_line(error)}); with no network, use models.base=swath-nano or a folder."
+            f"'{name}' is no folder here and cannot be fetched from the Hub at "
+            f"{constants.ENDPOINT} ({first_line(error)}); with no network, use "
+            f"models.base=swath-nano or a folder."
         ) from None
+
+
+def _downloaded(name: str, revision: str | None) -> Path:
+    """A repository's files; its pickled weights only where it holds no others."""
+    from huggingface_hub import snapshot_download
+
+    def download(*weights: str) -> Path:
+        patterns = ["*.json", "*.txt", "*.jinja", "*.model", *weights]
+        # Folders and `consolidated` files hold the same weights in other forms.
+        forms = ["*/*", "consolidated*"]
+        return Path(
+            snapshot_download(
+                name, revision=revision, allow_patterns=patterns, ignore_patterns=forms
+            )
+        )
+
+    folder = download("*.safetensors")
+    if any(folder.glob("*.safetensors")):
+        return folder
+    return download("pytorch_model*.bin")
 
 
 @contextmanager
@@ -67,6 +88,11 @@ def reading(folder: Path | str, what: str = "it") -> Iterator[None]:
     """What `transformers` raises on damaged files, or for want of a package, becomes one error."""
     try:
         yield
+    except UnpicklingError:
+        raise ModelError(
+            f"{folder}: {what} holds pickled objects other than weights, and swath runs no code of "
+            f"a file; use a model that is saved as safetensors."
+        ) from None
     except (OSError, ValueError, LookupError, RuntimeError, ImportError, SafetensorError) as error:
         text = str(error)
         if "custom code" in text:

@@ -217,6 +217,7 @@ def read_weights(
         dtype=number_format(dtype),
         output_loading_info=True,
         trust_remote_code=False,
+        weights_only=True,  # of a .bin file, which is a pickle, no code is run
         ignore_mismatched_sizes=True,  # they are refused here
     )
     lost = sorted(key for key in report["missing_keys"] if new is None or new not in key)

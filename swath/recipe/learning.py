@@ -19,6 +19,10 @@ class Parts(Section):
     ] = Field(
         "mlp2x_gelu", description="Between them; `cross-attention` makes a vision encoder-decoder."
     )
+    vision_revision: str | None = Field(None, description="Commit of the tower's repository.")
+    language_revision: str | None = Field(
+        None, description="Commit of the language model's repository."
+    )
 
 
 class Models(Section):
@@ -53,6 +57,14 @@ class Models(Section):
     tokenizer: Literal["base", "train"] = Field(
         "base", description="`train` makes a new one from the set's own words (swath-nano only)."
     )
+
+    @model_validator(mode="after")
+    def _one_revision_each(self) -> Models:
+        if self.parts is not None and self.revision is not None:
+            raise ValueError(
+                "revision is of a base; parts have vision_revision and language_revision"
+            )
+        return self
 
     @property
     def name(self) -> str:

@@ -1,13 +1,13 @@
 """Model folders that bring code, want packages or are gated."""
 
+import io
 import json
 import shutil
 from importlib.metadata import PackageNotFoundError
 
-import httpx
-import huggingface_hub
 import pytest
-from huggingface_hub.errors import GatedRepoError
+import torch
+from safetensors.torch import load_file
 from transformers import AutoModel, PretrainedConfig
 from transformers.utils import import_utils
 
@@ -17,6 +17,7 @@ from swath.models import hub
 from swath.models.loaded import EMBEDDED, load_folder
 from swath.models.loading import load_base
 from swath.recipe import Models
+from tests.hub import Repository, hub_for
 
 
 @pytest.fixture
@@ -105,11 +106,80 @@ def test_a_missing_tokenizer_package_is_named_with_its_extra(monkeypatch, packag
         import_utils.requires_backends("LlamaConverter", [package])
 
 
-def test_a_gated_model_says_where_its_licence_is_accepted(monkeypatch):
-    def gated(name, file, **_):
-        response = httpx.Response(403, request=httpx.Request("GET", "https://huggingface.co"))
-        raise GatedRepoError("403 Client Error.", response=response)
+@pytest.fixture
+def mirror(monkeypatch, tmp_path):
+    """A Hub on this machine that HF_ENDPOINT would name."""
+    with hub_for(monkeypatch, tmp_path) as mirror:
+        yield mirror
 
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", gated)
-    with pytest.raises(ModelError, match=r"huggingface\.co/owner/gated, then run `hf auth login`"):
-        hub.fetched("owner/gated", None)
+
+def repository(folder, **more):
+    """The files of a folder, as the Hub holds them."""
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    return Repository(files=files | more)
+
+
+def pickled(files, content):
+    """The same repository with weights as `torch.save` writes them."""
+    stream = io.BytesIO()
+    torch.save(content, stream)
+    del files["model.safetensors"]
+    files["pytorch_model.bin"] = stream.getvalue()
+
+
+def test_a_model_is_fetched_from_a_mirror_without_what_swath_does_not_read(mirror, tiny_base):
+    mirror.repositories["me/tiny"] = repository(
+        tiny_base, **{"pytorch_model.bin": b"old", "onnx/model.safetensors": b"other"}
+    )
+    loaded = load_base(Models(base="me/tiny"))
+    assert loaded.digest == load_folder(tiny_base, "tiny").digest
+    fetched = {line.rpartition("/")[2] for line in mirror.log if line.startswith("GET")}
+    assert "model.safetensors" in fetched and "pytorch_model.bin" not in fetched
+    assert not any("onnx" in line for line in mirror.log)
+
+
+def test_pickled_weights_are_fetched_where_there_are_no_others(mirror, tiny_base):
+    mirror.repositories["me/old"] = repository(tiny_base)
+    state = load_file(tiny_base / "model.safetensors")
+    pickled(mirror.repositories["me/old"].files, state)
+    loaded = load_base(Models(base="me/old"))
+    assert loaded.digest == load_folder(tiny_base, "tiny").digest
+
+
+class Acting:
+    """An object that writes a file when it is unpickled."""
+
+    def __init__(self, place):
+        self.place = place
+
+    def __reduce__(self):
+        return (open, (self.place, "w"))
+
+
+def test_pickled_code_is_never_run(mirror, tiny_base, tmp_path):
+    mirror.repositories["me/bad"] = repository(tiny_base)
+    pickled(mirror.repositories["me/bad"].files, {"weight": Acting(str(tmp_path / "done"))})
+    with pytest.raises(ModelError, match="holds pickled objects other than weights"):
+        load_base(Models(base="me/bad"))
+    assert not (tmp_path / "done").exists()
+
+
+def test_parts_are_fetched_at_their_own_revisions(mirror, tiny_base):
+    mirror.repositories["me/tower"] = mirror.repositories["me/words"] = repository(tiny_base)
+    parts = {"vision": "me/tower", "language": "me/words", "connector": "linear"}
+    commits = {"vision_revision": "a" * 40, "language_revision": "b" * 40}
+    with pytest.raises(ModelError):  # a swath-nano is no tower; its files have been asked for
+        load_base(Models(parts=parts | commits))
+    fetches = "\n".join(mirror.log)
+    assert f"/me/tower/resolve/{'a' * 40}/config.json" in fetches
+    assert f"/me/words/resolve/{'b' * 40}/config.json" in fetches
+    with pytest.raises(ValueError, match="parts have vision_revision and language_revision"):
+        Models(parts=parts, revision="a" * 40)
+
+
+def test_a_gated_model_says_where_its_licence_is_accepted(mirror, tiny_base):
+    mirror.repositories["owner/gated"] = repository(tiny_base)
+    mirror.repositories["owner/gated"].gated = True
+    words = rf"accept its licence; do so at {mirror.address}/owner/gated, then run `hf auth login`"
+    with pytest.raises(ModelError, match=words):
+        load_base(Models(base="owner/gated"))
