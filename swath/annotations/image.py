@@ -51,6 +51,8 @@ class AnnotatedImage:
         faults: kind and words of what the reader found wrong in the source, for lint.
         listed: classes of which every object has a box; only of these is it known how many there
             are, and that there is none.
+        gsd_m: metres of ground a pixel measures, as the source says; None where it does not.
+        sensor: what took the image, as the source says; "" where it does not.
 
     Raises:
         ShapeError: boxes, names and phrases differ in length, or `path` is not the first frame.
@@ -72,6 +74,8 @@ class AnnotatedImage:
     questions: tuple[Question, ...] = ()
     faults: tuple[tuple[str, str], ...] = ()
     listed: tuple[str, ...] = ()
+    gsd_m: float | None = None
+    sensor: str = ""
 
     def __post_init__(self) -> None:
         if not self.phrases:

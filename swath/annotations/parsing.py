@@ -63,6 +63,8 @@ class Row:
         joins: whether other rows may speak of the same picture.
         beside: whether it only adds to what other rows say.
         partial: whether its outlines leave out objects that are there.
+        gsd_m: metres of ground a pixel measures.
+        sensor: what took the picture.
     """
 
     where: str
@@ -81,6 +83,8 @@ class Row:
     joins: bool = False
     beside: bool = False
     partial: bool = False
+    gsd_m: float | None = None
+    sensor: str = ""
 
 
 def objects(outlines: Sequence[Outline]) -> dict[str, Any]:

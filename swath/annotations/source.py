@@ -240,6 +240,8 @@ class Source:
             licence=row.licence,
             frames=tuple(map(str, paths)) if len(paths) > 1 else (),
             faults=tuple(row.faults),
+            gsd_m=row.gsd_m,
+            sensor=row.sensor,
             **fields,
         )
 

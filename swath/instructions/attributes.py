@@ -1,17 +1,18 @@
-"""What objects look like: colour, size, place and neighbours, measured in the image and its boxes.
+"""What objects look like: colour, size, place, direction, length, neighbours; each if it is plain.
 
-Source: attributes of GeoChat's data (arXiv:2311.15826): the largest K-means cluster of a box gives
-the colour, the 20th and 80th percentile of a class's areas bound "normal" size, a 3 x 3 grid the
-place, distance and containment the relation.
+Source: attributes of GeoChat's data (arXiv:2311.15826): the largest cluster of a box gives the
+colour, the 20th and 80th percentile of a class's areas bound "normal" size, a 3 x 3 grid the place,
+distance and containment the relation.
 """
 
 from __future__ import annotations
 
-import colorsys
+import re
 from array import array
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,23 +22,49 @@ from swath.boxes import Boxes
 from swath.errors import ShapeError
 from swath.imagery.opening import open_scene
 from swath.imagery.rendering import PLAIN
-from swath.instructions.language import Look
+from swath.instructions.colours import A_COLOUR, Colours, colours_of
+from swath.instructions.language import Look, spoken
+from swath.instructions.relations import BESIDE, INSIDE, Layout
 from swath.recipe import Rendering
 
 LEAST_OBJECTS = 5
 """Classes with fewer training objects have no sizes."""
 
-_LONGEST_PX = 2048  # side at which an image is read for its colours
-_GRID = 16  # samples along each side of a box
-_CLUSTERS = 3
-_ROUNDS = 6
+MOST_RELATED = 400
+"""A picture with more objects is a crowd, in which nothing is said of neighbours."""
 
-# Attributes that may single an object out, the shortest phrase first.
-_WAYS: tuple[tuple[str, ...], ...] = (
-    *((), ("colour",), ("size",), ("place",)),
-    *(("size", "colour"), ("colour", "place"), ("size", "place"), ("size", "colour", "place")),
-    *(("relation",), ("colour", "relation"), ("size", "relation")),
-)
+DIRECTIONS = ("horizontal", "diagonal", "vertical")  # 0, 45 and 90 degrees off the picture's width
+_A_SIZE = re.compile(r"\b(?:small|large|big|mini|tiny|huge|medium)", re.IGNORECASE)
+_NEAR_LINE = 0.04  # of the picture, how far from a line of the grid an object's place is plain
+_LONG = 2.0  # sides of an object that has a direction
+_UPRIGHT_LONG = 3.0  # of one whose box cannot turn
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The n objects of an image as they are called, and as somebody else could call them.
+
+    Args:
+        looks: what is plain of each.
+        layout: how they stand to one another.
+        areas: pixels.
+        limits: (n, 2) areas below and above which one of its class is small or large; 0 and
+            infinity where that is not known.
+        colours: and the names that each could be given.
+        cells: (n, 9) whether somebody could see it in that cell of the grid.
+        directions: (n, 3) whether somebody could say it lies so.
+    """
+
+    looks: tuple[Look, ...]
+    layout: Layout
+    areas: Floats
+    limits: Floats
+    colours: Colours
+    cells: Flags
+    directions: Flags
 
 
 class Looks:
@@ -46,12 +73,17 @@ class Looks:
     Args:
         training: images that say which size is normal.
         rendering: how rasters become the colours that are named.
+        colours: whether images are read for the colours of their objects.
     """
 
     def __init__(
-        self, training: Iterable[AnnotatedImage] = (), rendering: Rendering = PLAIN
+        self,
+        training: Iterable[AnnotatedImage] = (),
+        rendering: Rendering = PLAIN,
+        colours: bool = True,
     ) -> None:
         self._rendering = rendering
+        self._reads = colours
         areas: dict[str, array[float]] = defaultdict(lambda: array("d"))
         for image in training:
             for name, area in zip(
@@ -62,12 +94,16 @@ class Looks:
         for name, values in areas.items():
             low, high = np.percentile(values, (20, 80))
             # Where all are alike, the smaller half of a hair's breadth is not "small".
-            if len(values) >= LEAST_OBJECTS and high >= 1.5 * low:
+            if len(values) >= LEAST_OBJECTS and high >= 1.5 * low and not _A_SIZE.search(name):
                 self._normal[name] = (float(low), float(high))
-        self._last: tuple[AnnotatedImage, tuple[Look, ...]] | None = None
+        self._last: tuple[AnnotatedImage, Objects] | None = None
 
     def of(self, image: AnnotatedImage) -> tuple[Look, ...]:
-        """The look of each of the image's boxes; the image is read once.
+        """The look of each of the image's boxes; see `objects`."""
+        return self.objects(image).looks
+
+    def objects(self, image: AnnotatedImage) -> Objects:
+        """The image's boxes with all that can be said of them; the image is read once.
 
         Raises:
             ImageryError: the image cannot be read.
@@ -76,39 +112,44 @@ class Looks:
             self._last = (image, self._measured(image))
         return self._last[1]
 
-    def _measured(self, image: AnnotatedImage) -> tuple[Look, ...]:
-        if not len(image.boxes):
-            return ()
-        centres = image.boxes.quads.mean(axis=1) / image.size_wh
-        cells = np.clip(np.floor(centres * 3), 0, 2).astype(int)
-        rows = zip(
-            image.names,
-            colours(image, self._rendering),
-            image.boxes.areas,
-            cells[:, 0] + 3 * cells[:, 1],
-            relations(image.boxes, image.names),
-            strict=True,
-        )
-        return tuple(
-            Look(name, colour, self._size(name, area), int(place), relation)
-            for name, colour, area, place, relation in rows
-        )
+    def _measured(self, image: AnnotatedImage) -> Objects:
+        boxes = image.boxes
+        count = len(boxes)
+        reads = self._reads and count > 0
+        colours = colours_of(image, self._rendering) if reads else Colours.unknown(count)
+        layout = Layout(boxes)
+        limits = np.array([self._normal.get(name, (0.0, np.inf)) for name in image.names])
+        limits = limits.reshape(-1, 2)
+        places, cells = _places(layout, image.size_wh)
+        lying, directions, lengths = _lie_of(boxes)
+        gsd_m = ground_m(image) if reads else image.gsd_m
+        related = relations(layout, image.names)
+        areas = boxes.areas
+        looks = []
+        for row, name in enumerate(image.names):
+            length = lengths[row]
+            look = Look(
+                name,
+                None if has_colour(name) else colours.names[row],
+                _size(areas[row], limits[row]),
+                places[row],
+                related[row],
+                lying[row],
+                None if gsd_m is None or length is None else length * gsd_m,
+            )
+            looks.append(look)
+        return Objects(tuple(looks), layout, areas, limits, colours, cells, directions)
 
-    def _size(self, name: str, area: float) -> str | None:
-        low, high = self._normal.get(name, (0.0, np.inf))
-        return "small" if area < low else "large" if area > high else None
+
+def ground_m(image: AnnotatedImage) -> float | None:
+    """Metres of ground a pixel of an image measures: as its source says, else as its file does."""
+    return image.gsd_m or open_scene(image.path).gsd_m
 
 
-def singling_out(looks: tuple[Look, ...]) -> list[list[Look]]:
-    """For each object the looks that only it answers to, the shortest first; none for some."""
-    found: list[list[Look]] = [[] for _ in looks]
-    for way in _WAYS:
-        short = [_only(look, way) for look in looks]
-        counts = Counter(short)
-        for row, look in enumerate(short):
-            if counts[look] == 1 and all(getattr(look, name) is not None for name in way):
-                found[row].append(look)
-    return found
+@lru_cache(maxsize=4096)
+def has_colour(name: str) -> bool:
+    """Whether a class says a colour already."""
+    return bool(A_COLOUR.search(spoken(name)))
 
 
 def shared(looks: Iterable[Look]) -> Look:
@@ -123,82 +164,85 @@ def shared(looks: Iterable[Look]) -> Look:
     first = looks[0]
     same = [
         name
-        for name in ("colour", "size", "place", "relation")
+        for name in ("colour", "size", "place", "relation", "direction")
         if all(getattr(look, name) == getattr(first, name) for look in looks)
     ]
-    return _only(first, tuple(same))
+    return only(first, tuple(same))
 
 
-def _only(look: Look, kept: tuple[str, ...]) -> Look:
-    return replace(Look(look.name), **{name: getattr(look, name) for name in kept})
+def only(look: Look, fields: tuple[str, ...]) -> Look:
+    """A look of which nothing but some fields is said."""
+    return replace(Look(look.name), **{name: getattr(look, name) for name in fields})
 
 
-def relations(boxes: Boxes, names: tuple[str, ...]) -> list[tuple[str, str] | None]:
-    """For each box the object of another class that it lies in, else the nearest one beside it.
-
-    Beside means a gap of at most half the mean side of the smaller of the two; all in horizontal
-    boxes.
-    """
-    low, high = boxes.hbb[:, :2], boxes.hbb[:, 2:]
-    sides = high - low
-    areas, mean = np.maximum(sides.prod(axis=1), 1e-9), sides.mean(axis=1)
-    overlap = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)  # (n, n, 2)
-    inside = np.clip(overlap, 0, None).prod(axis=-1) / areas[:, None]
-    gaps = np.hypot(*np.moveaxis(np.clip(-overlap, 0, None), -1, 0))
-    others = np.array(names)[:, None] != np.array(names)
-    holds = others & (inside >= 0.9) & (areas > areas[:, None])
-    beside = others & (gaps <= 0.5 * np.minimum(mean, mean[:, None])) & (inside < 0.9)
-    beside &= inside.T < 0.9
-    found: list[tuple[str, str] | None] = []
-    for row in range(len(boxes)):
-        if holds[row].any():
-            found.append(("inside", names[int(np.where(holds[row], areas, np.inf).argmin())]))
-        elif beside[row].any():
-            found.append(("next to", names[int(np.where(beside[row], gaps[row], np.inf).argmin())]))
+def relations(layout: Layout, names: tuple[str, ...]) -> list[tuple[str, str] | None]:
+    """For each box the object of another class that it lies in, else the nearest one beside it."""
+    count = len(names)
+    if len(set(names)) < 2 or count > MOST_RELATED:
+        return [None] * count
+    labels = np.array(names)
+    differs = labels[:, None] != labels
+    holds = differs & layout.inside(plain=True)
+    beside = differs & layout.beside(plain=True)
+    areas = layout.sides.prod(axis=1)
+    holder = np.where(holds, areas, np.inf).argmin(axis=1)
+    neighbour = np.where(beside, layout.gaps, np.inf).argmin(axis=1)
+    related: list[tuple[str, str] | None] = []
+    for row in range(count):
+        if holds[row, holder[row]]:
+            related.append((INSIDE, names[holder[row]]))
+        elif beside[row, neighbour[row]]:
+            related.append((BESIDE, names[neighbour[row]]))
         else:
-            found.append(None)
-    return found
+            related.append(None)
+    return related
 
 
-def colours(image: AnnotatedImage, rendering: Rendering = PLAIN) -> list[str]:
-    """The name of the commonest colour in each of the image's boxes."""
-    scene = open_scene(image.path)
-    scale = min(1.0, _LONGEST_PX / max(scene.size_wh))
-    width, height = (max(1, round(side * scale)) for side in scene.size_wh)
-    pixels = scene.read_rgb(size_wh=(width, height), rendering=rendering)
-    # A grid inside each box, as it lies, without its rim.
-    across, down = np.meshgrid(*[np.linspace(0.1, 0.9, _GRID)] * 2)
-    corner, right, below = (image.boxes.quads[:, place, None] for place in (0, 1, 3))
-    points = corner + across.reshape(1, -1, 1) * (right - corner)
-    points = points + down.reshape(1, -1, 1) * (below - corner)  # (boxes, samples, 2)
-    places = np.floor(points * (np.array([width, height]) / image.size_wh)).astype(int)
-    x, y = (np.clip(places[..., axis], 0, side - 1) for axis, side in ((0, width), (1, height)))
-    return [colour_name(*rgb) for rgb in _commonest(pixels[y, x].astype(np.float64))]
+def _size(area: float, limits: Floats) -> str | None:
+    low, high = limits
+    return "small" if area < 0.9 * low else "large" if area > 1.1 * high else None
 
 
-def _commonest(samples: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(boxes, 3) centre of the largest of a few K-means clusters of (boxes, samples, 3) colours."""
-    order = samples.sum(axis=2).argsort(axis=1, kind="stable")
-    starts = (np.arange(_CLUSTERS) * 2 + 1) * samples.shape[1] // (2 * _CLUSTERS)
-    centres = np.take_along_axis(samples, order[:, starts, None], axis=1)
-    for _ in range(_ROUNDS):
-        apart = ((samples[:, :, None] - centres[:, None]) ** 2).sum(axis=-1)
-        member = apart.argmin(axis=2)[..., None] == np.arange(_CLUSTERS)  # (boxes, samples, k)
-        counts = member.sum(axis=1)[..., None]
-        sums = member.transpose(0, 2, 1).astype(np.float64) @ samples
-        centres = np.where(counts > 0, sums / np.maximum(counts, 1), centres)
-    largest = counts[..., 0].argmax(axis=1)
-    return centres[np.arange(len(samples)), largest]
+def _places(layout: Layout, size_wh: tuple[int, int]) -> tuple[list[int | None], Flags]:
+    """The cell of each box, None near a line of the grid; and all that it could be seen in."""
+    centres = layout.centres / size_wh
+    steps = np.clip(np.floor(centres * 3), 0, 2).astype(int)
+    lines = np.abs(centres[:, :, None] - (1 / 3, 2 / 3)).min(axis=(1, 2)) if len(steps) else []
+    cells = steps[:, 0] + 3 * steps[:, 1]
+    places = [
+        int(cell) if line >= _NEAR_LINE else None for cell, line in zip(cells, lines, strict=True)
+    ]
+    reach = np.maximum(_NEAR_LINE, layout.sides / size_wh / 4)
+    first = np.clip(np.floor((centres - reach) * 3), 0, 2)[:, :, None]
+    last = np.clip(np.floor((centres + reach) * 3), 0, 2)[:, :, None]
+    thirds = (first <= np.arange(3)) & (np.arange(3) <= last)  # (n, 2, 3): columns and rows
+    possible = thirds[:, 1, :, None] & thirds[:, 0, None, :]
+    return places, possible.reshape(-1, 9)
 
 
-def colour_name(red: float, green: float, blue: float) -> str:
-    """One of ten names for a colour of 0 to 255."""
-    hue, saturation, value = colorsys.rgb_to_hsv(red / 255, green / 255, blue / 255)
-    degrees = hue * 360
-    # Of dark paint the hue is mostly that of its shadow, so colour is judged by chroma as well.
-    if saturation < 0.2 or saturation * value < 0.13:
-        return "white" if value > 0.78 else "gray" if value > 0.28 else "black"
-    if 15 <= degrees < 45 or (degrees < 15 and saturation < 0.65 and value < 0.6):
-        return "orange" if value > 0.8 and saturation > 0.6 else "brown"
-    bounds = ((15, "red"), (70, "yellow"), (165, "green"), (255, "blue"), (330, "purple"))
-    return next((name for bound, name in bounds if degrees < bound), "red")
+def _lie_of(boxes: Boxes) -> tuple[list[str | None], Flags, list[float | None]]:
+    """How each box lies, how it could be said to lie, and the length of its longer side in pixels.
+
+    A box that lies upright among boxes that all do may hold an object that does not: only one much
+    longer than wide tells the direction and the length of what is in it.
+    """
+    edges = boxes.quads[:, 1:3] - boxes.quads[:, 0:2]  # (n, 2 edges, xy)
+    lengths = np.hypot(edges[..., 0], edges[..., 1])
+    rows = np.arange(len(boxes))
+    longer = lengths.argmax(axis=1)
+    along = edges[rows, longer]
+    length = lengths[rows, longer]
+    shares = length / np.maximum(lengths[rows, 1 - longer], 1e-9)
+    off = np.degrees(np.arctan2(np.abs(along[:, 1]), np.abs(along[:, 0])))  # 0 to 90
+    turned = bool((np.minimum(off, 90 - off) > 1).any())
+    least = _LONG if turned else _UPRIGHT_LONG
+    apart = np.abs(off[:, None] - (0, 45, 90))
+    lying: list[str | None] = []
+    for row in rows:
+        nearest = int(apart[row].argmin())
+        plain = shares[row] >= least and apart[row, nearest] <= 12
+        lying.append(DIRECTIONS[nearest] if plain else None)
+    possible = (apart <= 40) | (shares < least)[:, None]
+    measured = turned | (shares >= _UPRIGHT_LONG)
+    pairs = zip(length, measured, strict=True)
+    return lying, possible, [float(pixels) if sure else None for pixels, sure in pairs]

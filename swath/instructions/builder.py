@@ -198,7 +198,11 @@ class _Asking:
             phrasing,
             labels=tuple(sorted(labels)),
             names=tuple(sorted({name for image in self.images for name in image.names})),
-            looks=Looks((one for one in self.images if one.split == "train"), rendering),
+            looks=Looks(
+                (image for image in self.images if image.split == "train"),
+                rendering,
+                section.colours,
+            ),
         )
 
     def __iter__(self) -> Iterator[Conversation]:

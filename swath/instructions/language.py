@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
+
+from swath.instructions.relations import BESIDE, INSIDE
 
 if TYPE_CHECKING:
     import inflect
@@ -21,7 +23,11 @@ class Look:
         colour: English name of its main colour.
         size: "small" or "large" among its class.
         place: cell of a 3 x 3 grid over the image, 0 to 8, row by row.
-        relation: ("inside" or "next to", class of the other object).
+        relation: how it stands to another object, in the words of `relations`, and that one's
+            class; of "inside" and "next to" there may be several such objects, else one.
+        direction: how a long object lies in the picture: "horizontal", "vertical" or "diagonal".
+        length_m: its longer side in metres of ground.
+        row: several such objects stand in a row.
     """
 
     name: str
@@ -29,6 +35,9 @@ class Look:
     size: str | None = None
     place: int | None = None
     relation: tuple[str, str] | None = None
+    direction: str | None = None
+    length_m: float | None = None
+    row: bool = False
 
 
 class English:
@@ -64,6 +73,11 @@ class English:
         name = spoken(look.name)
         return f"{count} {self._words(look, name if count == 1 else plural(name))}"
 
+    def together(self, look: Look, count: int) -> str:
+        """The objects of that look that stand together: "the group of 4 planes at the top"."""
+        kind = "row" if look.row else "group"
+        return f"the {kind} of {self.group(replace(look, row=False), count)}"
+
     def all(self, name: str) -> str:
         """The class as what all boxes are asked of: "planes"."""
         return plural(spoken(name))
@@ -92,14 +106,36 @@ class English:
 
     def _words(self, look: Look, noun: str) -> str:
         words = [look.size, look.colour, noun]
+        if look.row:
+            words.append("in a row")
+        if look.direction is not None:
+            words.append(_LYING[look.direction])
         if look.place is not None:
             words.append(self.places[look.place])
         if look.relation is not None:
-            words += [look.relation[0], with_article(spoken(look.relation[1]))]
-        return " ".join(word for word in words if word)
+            relation, other = look.relation
+            several = relation in (INSIDE, BESIDE)
+            other = spoken(other)
+            words += [relation, with_article(other) if several else f"the {other}"]
+        phrase = " ".join(word for word in words if word)
+        length = look.length_m
+        return phrase if length is None else f"{phrase}, about {metres(length)} m long"
 
+
+_LYING = {
+    "horizontal": "lying horizontally",
+    "vertical": "lying vertically",
+    "diagonal": "lying diagonally",
+}
 
 ENGLISH = English()
+
+
+def metres(length_m: float) -> str:
+    """A length as people say it: two digits, and half a metre at the finest."""
+    if length_m < 10:
+        return f"{round(length_m * 2) / 2:g}"
+    return f"{float(f'{length_m:.2g}'):.0f}"
 
 
 @lru_cache(maxsize=4096)

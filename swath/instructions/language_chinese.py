@@ -12,7 +12,8 @@ import yaml
 
 from swath.annotations.drawn import SOURCE as DRAWN
 from swath.annotations.image import AnnotatedImage
-from swath.instructions.language import English, Look, is_chinese, spoken
+from swath.instructions.language import English, Look, is_chinese, metres, spoken
+from swath.instructions.relations import BESIDE, INSIDE, NEAREST, SIDES
 
 _TABLE = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
 _COLOURS: dict[str, str] = _TABLE["colours"]
@@ -44,7 +45,13 @@ class Chinese(English):
 
     def group(self, look: Look, count: int) -> str:
         """So many objects of that look, with their counter."""
-        return f"{count}{_counter(look.name)}{self._words(look, spoken(look.name))}"
+        row = "排成一行的" if look.row else ""
+        return f"{count}{_counter(look.name)}{row}{self._words(look, spoken(look.name))}"
+
+    def together(self, look: Look, count: int) -> str:
+        """The objects of that look that stand together."""
+        kind = "排成一行" if look.row else "聚在一起"
+        return f"{self._where(look)}{kind}的{self.group(Look(look.name, look.colour), count)}"
 
     def all(self, name: str) -> str:
         """The class as what all boxes are asked of."""
@@ -71,15 +78,27 @@ class Chinese(English):
         return f"图中有许多{spoken(name)}。"
 
     def _words(self, look: Look, noun: str) -> str:
-        return _SIZES.get(look.size or "", "") + _COLOURS.get(look.colour or "", "") + noun
+        words = _SIZES.get(look.size or "", "") + _COLOURS.get(look.colour or "", "") + noun
+        length = look.length_m
+        return words if length is None else f"{words}（长约{metres(length)}米）"
 
     def _where(self, look: Look) -> str:
         where = f"{self.places[look.place]}的" if look.place is not None else ""
-        if look.relation is None:
-            return where
-        how, other = look.relation
-        return f"{where}{spoken(other)}{'里' if how == 'inside' else '旁边'}的"
+        if look.relation is not None:
+            relation, other = look.relation
+            where += _RELATED[relation].format(spoken(other))
+        if look.direction is not None:
+            where += _LYING[look.direction]
+        return where
 
+
+_LYING = {"horizontal": "横向的", "vertical": "纵向的", "diagonal": "斜向的"}
+_RELATED = {
+    INSIDE: "{}里的",
+    BESIDE: "{}旁边的",
+    NEAREST: "离{}最近的",
+    **dict(zip(SIDES, ("{}左边的", "{}右边的", "{}上方的", "{}下方的"), strict=True)),
+}
 
 CHINESE = Chinese()
 

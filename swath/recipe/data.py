@@ -207,6 +207,10 @@ class Instructions(Section):
     turns: int = Field(
         1, gt=0, description="Join training rows of one image into conversations of so many turns."
     )
+    colours: bool = Field(
+        True,
+        description="Whether phrases may name colours, for which every picture is read once.",
+    )
     task_tokens: bool = Field(
         True, description="Whether questions carry task tokens such as [refer]."
     )

@@ -1,5 +1,3 @@
-from collections import Counter
-
 import numpy as np
 import pytest
 import rasterio
@@ -8,15 +6,10 @@ from PIL import Image as Picture
 from swath.annotations.image import AnnotatedImage
 from swath.boxes import Boxes
 from swath.errors import ImageryError, ShapeError
-from swath.instructions.attributes import (
-    Looks,
-    colour_name,
-    colours,
-    relations,
-    shared,
-    singling_out,
-)
+from swath.instructions.attributes import Looks, relations, shared
+from swath.instructions.colours import NAMES, colour_name, colours_of
 from swath.instructions.language import ENGLISH, Look
+from swath.instructions.relations import Layout
 from swath.recipe import Rendering
 
 
@@ -49,8 +42,11 @@ def test_the_largest_part_of_a_box_gives_its_colour(tmp_path):
     Picture.fromarray(pixels).save(path)
     boxes = Boxes.from_hbb([[10, 10, 30, 30], [0, 0, 8, 8]])
     image = AnnotatedImage("a", str(path), (40, 40), boxes=boxes, names=("car", "tree"))
-    assert colours(image) == ["red", "green"]
-    assert colours(image) == colours(image)
+    colours = colours_of(image)
+    assert colours.names == ("red", "green")
+    called = [{NAMES[n] for n in np.flatnonzero(row)} for row in colours.possible]
+    assert called == [{"red", "white"}, {"green"}]  # black is 3 rows of 20
+    assert colours_of(image).names == colours.names
 
 
 def test_colours_are_those_of_the_rendering(tmp_path):
@@ -77,8 +73,32 @@ def test_an_oriented_box_is_sampled_as_it_lies(tmp_path):
     upright = AnnotatedImage(
         "b", str(path), (60, 60), boxes=Boxes.from_hbb(bar.hbb), names=("bridge",)
     )
-    assert colours(lying) == ["white"]
-    assert colours(upright) == ["black"]
+    assert colours_of(lying).names == ("white",)
+    assert colours_of(upright).names == ("black",)
+
+
+def test_what_was_never_observed_has_no_colour_and_could_have_any(tmp_path):
+    pixels = np.zeros((40, 40, 3), dtype=np.uint8)  # nodata is shown black
+    pixels[:, :20] = (200, 40, 40)
+    path = tmp_path / "edge.png"
+    Picture.fromarray(pixels).save(path)
+    boxes = Boxes.from_hbb([[2, 2, 12, 12], [16, 2, 25, 12], [24, 2, 36, 12], [2, 20, 12, 21]])
+    image = AnnotatedImage("a", str(path), (40, 40), boxes=boxes, names=("car",) * 4)
+    colours = colours_of(image)
+    # Outside; mostly outside; and a box of one row of pixels, which is all rim.
+    assert colours.names == ("red", None, None, None)
+    assert colours.possible[1:].all() and colours.possible[0].sum() == 1
+
+
+def test_a_colour_between_two_names_is_none_and_could_be_either(tmp_path):
+    path = tmp_path / "between.png"
+    Picture.new("RGB", (20, 20), (200, 200, 200)).save(path)  # 78 % bright: white or gray
+    image = AnnotatedImage(
+        "a", str(path), (20, 20), boxes=Boxes.from_hbb([2, 2, 18, 18]), names=("car",)
+    )
+    colours = colours_of(image)
+    assert colours.names == (None,)
+    assert {NAMES[n] for n in np.flatnonzero(colours.possible[0])} == {"white", "gray"}
 
 
 def test_sizes_are_judged_within_the_class_by_its_training_objects(tmp_path):
@@ -97,10 +117,11 @@ def test_sizes_are_judged_within_the_class_by_its_training_objects(tmp_path):
 def test_places_are_the_cells_of_a_grid(tmp_path):
     path = tmp_path / "a.png"
     Picture.new("RGB", (90, 60)).save(path)
-    centres = [(10, 10), (80, 10), (45, 30), (10, 59), (95, 65)]
+    centres = [(10, 10), (80, 10), (45, 30), (10, 59), (95, 65), (31, 10)]
     boxes = Boxes.from_hbb([[x - 1, y - 1, x + 1, y + 1] for x, y in centres])
-    image = AnnotatedImage("a", str(path), (90, 60), boxes=boxes, names=("car",) * 5)
-    assert [look.place for look in Looks().of(image)] == [0, 2, 4, 6, 8]
+    image = AnnotatedImage("a", str(path), (90, 60), boxes=boxes, names=("car",) * 6)
+    # The last is 1 px from a line of the grid.
+    assert [look.place for look in Looks().of(image)] == [0, 2, 4, 6, 8, None]
     assert [ENGLISH.places[place] for place in (0, 2, 4, 6, 8)] == [
         "at the top left", "at the top right", "in the center", "at the bottom left",
         "at the bottom right",
@@ -112,48 +133,13 @@ def test_relations_are_containment_and_nearness_to_another_class():
         [[0, 0, 40, 40], [5, 5, 15, 15], [44, 0, 54, 10], [80, 80, 90, 90], [91, 80, 99, 90]]
     )
     names = ("field", "car", "truck", "car", "car")
-    assert relations(boxes, names) == [
+    assert relations(Layout(boxes), names) == [
         ("next to", "truck"),  # the car is inside it, not beside it
         ("inside", "field"),
         ("next to", "field"),  # a gap of 4, half of its side is 5
         None,
         None,  # a car beside a car
     ]
-
-
-def test_the_shortest_words_that_single_an_object_out_come_first():
-    looks = (
-        Look("car", "red", None, 0, None),
-        Look("car", "white", None, 0, None),
-        Look("car", "white", None, 8, None),
-        Look("bus", "white", None, 8, None),
-    )
-    said = [[ENGLISH.the(look) for look in ways] for ways in singling_out(looks)]
-    assert said[0] == ["the red car", "the red car at the top left"]
-    assert said[1] == ["the white car at the top left"]
-    assert said[2] == ["the car at the bottom right", "the white car at the bottom right"]
-    assert said[3][0] == "the bus"
-
-
-def test_no_way_of_singling_out_fits_two_objects():
-    rng = np.random.default_rng(0)
-    colours, sizes = ["red", "white"], [None, "small"]
-    for _ in range(50):
-        looks = tuple(
-            Look("car", str(rng.choice(colours)), rng.choice(sizes), int(rng.integers(3)))
-            for _ in range(6)
-        )
-        said = Counter(way for ways in singling_out(looks) for way in ways)
-        assert all(count == 1 for count in said.values())
-        for way in said:
-            fits = [
-                all(
-                    getattr(way, field) in (None, getattr(look, field))
-                    for field in ("colour", "size", "place")
-                )
-                for look in looks
-            ]
-            assert sum(fits) == 1
 
 
 def test_a_group_is_described_by_what_all_of_it_share():

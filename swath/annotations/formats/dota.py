@@ -22,6 +22,7 @@ FOLDER = "labelTxt"
 """Where DOTA keeps its label files."""
 
 _HEADERS = ("imagesource:", "gsd:", "acquisition")
+_COARSEST_M = 10_000.0
 
 
 def recognises(path: Path) -> bool:
@@ -37,19 +38,27 @@ def near(path: Path) -> str:
 def rows(source: Source) -> Iterator[Row]:
     """A row a picture; one without a label file has no objects.
 
-    Lines are `x1 y1 x2 y2 x3 y3 x4 y4 class difficult` in pixels, after header lines on source
-    and resolution that may be missing. Difficult objects are kept like the others, corners that
-    lie outside the picture too: `lint` finds them.
+    Lines are `x1 y1 x2 y2 x3 y3 x4 y4 class difficult` in pixels, after header lines on source and
+    resolution in metres, which may be missing or `null`. Difficult objects are kept like the
+    others, corners that lie outside the picture too: `lint` finds them.
     """
     hard = 0
     for picture, file, split in labelled(source, FOLDER):
         outlines = []
+        headers: dict[str, str] = {}
         if file is not None:
             source.file = file
-            for outline, difficult in _objects(file, source.refuse):
+            for outline, difficult in _objects(file, source.refuse, headers):
                 outlines.append(outline)
                 hard += difficult
-        yield Row(str(file or picture), (picture,), outlines, split=split)
+        yield Row(
+            str(file or picture),
+            (picture,),
+            outlines,
+            split=split,
+            gsd_m=_metres(headers.get("gsd", "")),
+            sensor=headers.get("imagesource", "").replace("null", ""),
+        )
     if hard:
         what = f"{hard} objects are marked difficult"
         source.note("difficult", what, "kept like the others", hard, where=source.root)
@@ -69,11 +78,16 @@ def difficult(path: Path) -> dict[str, list[bool]]:
 
 
 def _objects(
-    file: Path, refuse: Callable[[AnnotationError], None] = refuse
+    file: Path,
+    refuse: Callable[[AnnotationError], None] = refuse,
+    headers: dict[str, str] | None = None,
 ) -> Iterator[tuple[Outline, bool]]:
-    """Each object in a label file, and whether it is marked difficult."""
+    """Each object in a label file, and whether it is marked difficult; headers are entered."""
     for where, fields in lines_of(file):
         if fields[0].lower().startswith(_HEADERS):
+            name, _, value = " ".join(fields).partition(":")
+            if headers is not None:
+                headers[name.lower()] = value.strip()
             continue
         try:
             if len(fields) not in (9, 10):
@@ -86,3 +100,12 @@ def _objects(
             refuse(error)
         else:
             yield Outline(corners, sys.intern(fields[8])), fields[9:] not in ([], ["0"])
+
+
+def _metres(gsd: str) -> float | None:
+    """A resolution in metres, None where it is none."""
+    try:
+        metres = float(gsd)
+    except ValueError:
+        return None
+    return metres if 0 < metres < _COARSEST_M else None

@@ -28,7 +28,7 @@ from swath.recipe import Instructions
 
 DIRECTIONS = re.compile(
     r"\b(left|right|top|bottom|upper|lower|north|south|east|west|above|below|vertical|horizontal)"
-    r"|[左右东西南北]|[上下][方部侧边角面]|[顶底][部端]",
+    r"|[左右东西南北]|[横纵]向|[上下][方部侧边角面]|[顶底][部端]",
     re.IGNORECASE,
 )
 Kind = TypeVar("Kind", bound=Truth, covariant=True)
@@ -87,16 +87,19 @@ class Task:
     Args:
         ask: conversations of one image, as a set asks them.
         facts: all that an image tells of the task, in order, as benchmarks ask it.
+        counts_as: the task that its rows are tuned, scored and counted as; "" for its own.
     """
 
     ask: Ask
     facts: Callable[[AnnotatedImage], Iterable[Fact[Any]]] = lambda image: ()
+    counts_as: str = ""
 
     def __call__(
         self, image: AnnotatedImage, setting: Setting, rng: random.Random
     ) -> Iterator[Conversation]:
         """The conversations of one image."""
-        return self.ask(image, setting, rng)
+        for conversation in self.ask(image, setting, rng):
+            yield replace(conversation, task=self.counts_as or conversation.task)
 
 
 def filled(wording: str, fact: Fact[Any], **more: str) -> list[Part]:

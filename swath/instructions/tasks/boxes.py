@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from swath.annotations.image import AnnotatedImage
-from swath.instructions.attributes import shared, singling_out
+from swath.instructions.attributes import shared
 from swath.instructions.conversation import Box, Conversation, Part, assistant
+from swath.instructions.expressions import could_mean, singling_out, together
 from swath.instructions.language import ENGLISH, English, Look, spoken
 from swath.instructions.tasks.base import Fact, Setting, ask_fact
 from swath.instructions.tasks.pairs import of_both_dates
@@ -81,6 +83,23 @@ def grounded(
     return facts
 
 
+def group(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
+    """Where the objects are that stand together in the one group, or row, that a phrase tells."""
+    if not setting.phrasing.attributes:
+        return
+    proven = set(proven_rows(image, setting))
+    grammar = setting.phrasing.grammar
+    facts = []
+    for look, rows in together(setting.looks.objects(image)):
+        if proven.issuperset(rows) and len(rows) <= MOST_BOXES:
+            truth = BoxesTruth(image.boxes[rows], look.name)
+            facts.append(Fact(truth, {"phrase": grammar.together(look, len(rows))}))
+    rng.shuffle(facts)
+    for number, fact in enumerate(facts[: setting.section.boxes_per_image]):
+        answer = assistant(Box(fact.truth.boxes))
+        yield ask_fact(image, "group", setting, rng, fact, answer, number)
+
+
 def identify(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
     """What class of object stands in a box."""
     facts = identified(image)
@@ -129,6 +148,9 @@ def describe(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Ite
         return
     looks = setting.looks.of(image)
     common = {name: shared([looks[row] for row in rows]) for name, rows in pointed.items()}
+    for look, rows in together(setting.looks.objects(image)):
+        if look.row and pointed.get(look.name) == rows:
+            common[look.name] = replace(common[look.name], row=True)
     counts = {name: len(rows) for name, rows in pointed.items()}
     phrases = {
         name: grammar.group(replace(common[name], place=None, relation=None), count)
@@ -161,20 +183,39 @@ def describe(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Ite
 def _phrases(image: AnnotatedImage, setting: Setting, rng: random.Random) -> list[str | None]:
     """A phrase for each box that only it answers to: the source's own, else one of ours."""
     grammar = setting.phrasing.grammar
-    proven = {row for row in _inside(image) if image.names[row] in image.listed}
-    by_look = setting.phrasing.attributes
-    if by_look:
-        choices = singling_out(setting.looks.of(image))
-    else:
-        choices = [[Look(name)] if image.names.count(name) == 1 else [] for name in image.names]
-    phrases: list[str | None] = []
-    for row, looks in enumerate(choices):
-        look = None
-        if looks:
-            look = rng.choice(looks) if by_look and image.split == "train" else looks[0]
-        ours = grammar.the(look) if look and row in proven else None
-        phrases.append(image.phrases[row] or ours)
+    draws = setting.phrasing.attributes and image.split == "train"
+    phrases: list[str | None] = list(image.phrases)
+    for row, looks in expressions(image, setting).items():
+        look = rng.choice(looks) if draws else looks[0]
+        phrases[row] = phrases[row] or grammar.the(look)
     return phrases
+
+
+def expressions(image: AnnotatedImage, setting: Setting) -> dict[int, list[Look]]:
+    """Rows of the boxes that can be singled out, with the looks that do it, the shortest first."""
+    rows = proven_rows(image, setting)
+    if setting.phrasing.attributes and rows:
+        looks = singling_out(setting.looks.objects(image))
+        return {row: looks[row] for row in rows if looks[row]}
+    alone = {}
+    counts = Counter(image.names)
+    for row in rows:
+        name = image.names[row]
+        others = [other for other in counts if other != name and could_mean(name, other)]
+        if counts[name] == 1 and not others:
+            alone[row] = [Look(name)]
+    return alone
+
+
+def proven_rows(image: AnnotatedImage, setting: Setting) -> list[int]:
+    """Rows of the boxes in the picture of which it is known that no object of the name has none."""
+    listed = set(image.listed)
+    whole = set()
+    for name in dict.fromkeys(image.names):
+        meant = [other for other in setting.names if could_mean(name, other)]
+        if name in listed and listed.issuperset(meant):
+            whole.add(name)
+    return [row for row in _inside(image) if image.names[row] in whole]
 
 
 def _sentences(

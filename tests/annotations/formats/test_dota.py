@@ -13,6 +13,7 @@ def test_corners_and_classes_are_read_after_the_header(folder):
     (image,) = read(folder.path)
     assert recognise(folder.path).name == "dota"
     assert (image.id, image.names) == ("images/P1", ("ship", "ship"))
+    assert (image.sensor, image.gsd_m) == ("GoogleEarth", None)
     assert image.boxes.quads[0].tolist() == [[10, 10], [30, 10], [30, 20], [10, 20]]
 
 
@@ -23,6 +24,7 @@ def test_header_and_difficulty_may_be_missing_and_splits_are_folders(folder):
     folder.text("val/labelTxt/P2.txt", "imagesource:GoogleEarth", "gsd:0.3")
     one, two = read(folder.path)
     assert (one.split, one.names, two.split, two.names) == ("train", ("ship",), "val", ())
+    assert (one.gsd_m, two.gsd_m, one.sensor) == (None, 0.3, "")
 
 
 def test_a_wrong_line_is_named(folder):

@@ -120,7 +120,7 @@ def test_a_red_and_a_white_ship_are_told_apart_by_their_colours(port):
 
 
 def test_two_ships_of_one_look_are_not_referred_to(port):
-    alike = replace(port, boxes=Boxes.from_hbb([BOXES[0], [3, 3, 11, 11], BOXES[2]]))
+    alike = replace(port, boxes=Boxes.from_hbb([BOXES[0], [3, 3, 12, 12], BOXES[2]]))
     assert {one.truth.name for one in asked("refer", alike, "geochat")} == {"storage_tank"}
 
 
