@@ -18,6 +18,7 @@ from swath.imagery.opening import open_scene
 from tests.evaluation.making import named
 
 WRITING = {
+    "ablate": "ablate quickstart seed=1,2 name=mine --home HERE/home",
     "quickstart": "quickstart --home HERE/home name=mine",
     "show": "show quickstart --home HERE/new --sheet HERE/sheet.png",
     "check": "check quickstart name=mine --home HERE/home",
@@ -53,7 +54,7 @@ def swath(monkeypatch, capsys):
 @pytest.fixture
 def here(tmp_path):
     """Somebody's photos, also where an experiment would lie; a page; and what verbs read."""
-    for name in ("photos", "home/mine"):
+    for name in ("photos", "home/mine", "home/mine-ablation"):
         folder = tmp_path / name
         (folder / "model").mkdir(parents=True)
         (folder / "model" / "thesis.txt").write_text("three years")

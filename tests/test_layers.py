@@ -31,7 +31,7 @@ STAGES = (
     "serving",
     "export",
 )
-TOP = ("cli", "building", "experiment", "__init__", "__main__")
+TOP = ("cli", "ablation", "building", "experiment", "grid", "__init__", "__main__")
 LONGEST = 500
 NEVER_IMPORTED = {
     "torchvision": "one built for another torch breaks transformers; compute with torch",

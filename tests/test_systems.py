@@ -37,7 +37,7 @@ SYSTEMS = {
     ),
     "skyeyegpt": (
         (60, 8, 8),
-        {"classify", "caption", "question", "refer", "identify", "count"},
+        {"classify", "caption", "question", "refer", "ground", "identify", "region", "count"},
         "[caption] describe this image briefly.",
     ),
     "remoteglm": ((60, 8), {"caption", "classify", "count"}, "请描述这张遥感图像。"),
@@ -105,4 +105,6 @@ def test_pixtral_answers_with_valid_labels_by_construction(tmp_path):
     answers = experiment.evaluate("tuned")
     assert {one.label for one in answers} <= {"red land", "green land", "blue land"}
     assert not any(one.unreadable for one in answers)
-    assert all(one.answer.startswith('{"image_description": "An aerial') for one in answers)
+    assert all(
+        one.answer.startswith('```json\n{"image_description": "An aerial') for one in answers
+    )

@@ -3,10 +3,15 @@
 None stands where a paper or post says nothing; docs/systems says where each number was read.
 """
 
+import json
+
 import pytest
 
+from swath.evaluation.reading import Labels
+from swath.instructions.builder import build
 from swath.models.published import published_names
 from swath.recipes import load_recipe, shipped_recipes
+from tests.making import annotated
 
 SYSTEMS = ("satgpt", "pixtral-aid", "geochat", "skyeyegpt", "remoteglm")
 
@@ -97,9 +102,34 @@ def test_satgpt_has_a_loss_on_the_image_too_and_the_trainers_own_settings():
 def test_pixtral_aid_trains_on_four_of_five_images_and_answers_in_json():
     recipe = load_recipe("pixtral-aid")
     assert recipe.annotations.split == {"train": 0.8, "test": 0.2}  # 8,000 and 2,000
-    assert "{labels}" in recipe.instructions.system
-    assert all(key in recipe.instructions.system for key in ('"image_description"', '"label"'))
-    assert (recipe.instructions.answer, recipe.evaluation.closed) == ("json", True)
+    assert (recipe.instructions.answer, recipe.evaluation.closed) == ("fenced", True)
+
+
+def test_pixtral_aid_asks_with_the_posts_instruction_and_answers_in_its_fence(tmp_path):
+    section = load_recipe("pixtral-aid").instructions
+    built = build(annotated(tmp_path, 3), section, seed=0)
+    row = built.conversations[0]
+    answer = row.text("assistant")
+    # Its words are those of mistral.ai's post on Pixtral and satellite imagery.
+    assert row.text("system") == (
+        "Classify the following image into the category it belongs to.\n"
+        "- These category labels are blue land; green land; red land.\n"
+        "- Output your result using exclusively the following schema: "
+        "{'image_description': FieldInfo(annotation=str, required=True), "
+        "'label': FieldInfo(annotation=str, required=True)}\n"
+        "- Put your results between a json tag\n"
+        "```json ```"
+    )
+    label = row.truth.label
+    values = {"image_description": f"An aerial view of a {label}", "label": label}
+    assert answer == f"```json\n{json.dumps(values)}\n```"
+    assert Labels(built.labels).read(answer) == (label, None)
+    assert built.choices["classify"][label] == answer
+
+
+def test_the_nano_form_of_pixtral_aid_asks_as_it_was_measured():
+    section = load_recipe("pixtral-aid-nano").instructions
+    assert section.answer == "json" and section.system.startswith("You are an expert in aerial")
 
 
 def test_geochat_reads_2048_tokens_and_grounds_in_its_second_stage():
@@ -122,6 +152,7 @@ def test_skyeyegpt_learns_single_tasks_then_mostly_conversations():
     assert (first.lora.alpha, first.lora.dropout) == (16, 0.05)
     assert first.lora.targets == ["q_proj", "v_proj"]
     assert "converse" not in first.tasks
+    assert {"ground", "region"} <= {*first.tasks} & {*recipe.instructions.tasks}
     single = sum(share for task, share in second.mix.items() if task != "converse")
     assert second.mix["converse"] > single
     assert recipe.instructions.turns > 1

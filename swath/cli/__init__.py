@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from swath import __version__
+from swath.cli.ablate import ablate
 from swath.cli.ask import ask
 from swath.cli.build import build, check
 from swath.cli.compare import compare
@@ -44,8 +45,8 @@ app = typer.Typer(
     help="Turn imagery and its annotations into a vision-language model you own.",
 )
 for verb in (
-    quickstart, recipes, show, check, build, tune, evaluate, report, score, suites, ask, scan,
-    compare, index, export, push, review, convert, judge, doctor, serve, studio,
+    quickstart, recipes, show, check, build, tune, ablate, evaluate, report, score, suites, ask,
+    scan, compare, index, export, push, review, convert, judge, doctor, serve, studio,
 ):  # fmt: skip
     app.command()(verb)
 app.add_typer(data, name="data")

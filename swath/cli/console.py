@@ -159,7 +159,7 @@ def score_table(experiment: Experiment) -> None:
     table = Table("task", "metric", *(run.name for run in runs), "n", title=experiment.recipe.name)
     for task, scores in last.scores.items():
         for metric, score in scores.items():
-            cells = [_cell(run.scores.get(task, {}).get(metric)) for run in runs]
+            cells = [score_cell(run.scores.get(task, {}).get(metric)) for run in runs]
             table.add_row(task, metric, *cells, str(score.n))
     print_table(table)
     labels = experiment.tuned_set().labels
@@ -171,9 +171,19 @@ def score_table(experiment: Experiment) -> None:
             say(f"{last.name}, {task}, thresholds of {sure.chosen_on}: {words(aim)}")
 
 
-def _cell(score: Any) -> str:
+def score_cell(score: Any) -> str:
+    """A score with its interval, as tables hold it."""
     if score is None or score.value is None:
         return "undefined"
     if score.low is None:
         return f"{score.value:.3f}"
     return f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})"
+
+
+def difference_cell(gap: Any) -> str:
+    """A paired difference with its interval and how probable it were without one."""
+    if gap is None:
+        return ""
+    p = f"p {gap.p:.2g}" if gap.p >= 0.001 else "p < 0.001"
+    exact = f", McNemar {gap.p_mcnemar:.2g}" if gap.p_mcnemar is not None else ""
+    return f"{gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f}), {p}{exact}"

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swath.cli.console import Json, command, emit, print_table, say, warn
+from swath.cli.console import Json, command, difference_cell, emit, print_table, say, warn
 from swath.errors import EvaluationError
 
 if TYPE_CHECKING:
-    from swath.evaluation.metrics.statistics import Difference
     from swath.evaluation.report.record import Record
 
 
@@ -89,17 +88,9 @@ def _print_comparison(record: Record) -> None:
             for run in record.runs:
                 known = metric in run.scores[task]
                 cells.append(f"{run.scores[task][metric].value:.3f}" if known else "")
-            gaps = [_gap(gaps[task].get(metric)) for gaps in record.gaps.values()]
+            gaps = [difference_cell(gaps[task].get(metric)) for gaps in record.gaps.values()]
             table.add_row(task, metric, f"{score.n:,}", *cells, *gaps)
     print_table(table)
-
-
-def _gap(gap: Difference | None) -> str:
-    if gap is None:
-        return ""
-    p = f"p {gap.p:.2g}" if gap.p >= 0.001 else "p < 0.001"
-    exact = f", McNemar {gap.p_mcnemar:.2g}" if gap.p_mcnemar is not None else ""
-    return f"{gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f}), {p}{exact}"
 
 
 def _place(folder: Path) -> Path:

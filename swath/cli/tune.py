@@ -36,8 +36,8 @@ def tune(
     tune_experiment(experiment_of(recipe, overrides, home, tiny), fresh)
 
 
-def tune_experiment(experiment: Experiment, fresh: bool) -> None:
-    """Tune with a bar a stage, and print what the run has to say of itself."""
+def tune_experiment(experiment: Experiment, fresh: bool, quiet: bool = False) -> None:
+    """Tune with a bar a stage, and print what the run has to say of itself, unless `quiet`."""
     with bars() as progress:
         stages: dict[str, Advance] = {}
 
@@ -55,7 +55,8 @@ def tune_experiment(experiment: Experiment, fresh: bool) -> None:
 
         experiment.tune(step, announce, progress("build"), fresh)
     warn(experiment.notes)
-    if os.environ.get("RANK", "0") == "0":  # of processes that torchrun started, the first
+    first = os.environ.get("RANK", "0") == "0"  # of processes that torchrun started
+    if first and not quiet:
         _print_run(experiment)
 
 

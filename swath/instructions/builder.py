@@ -189,6 +189,8 @@ class _Asking:
     ) -> None:
         phrasing = PHRASINGS.get(section.phrasing)
         self.images = [phrasing.prepare(image) for image in images]
+        if "caption" in section.tasks:
+            _refuse_other_languages(self.images, section.phrasing)
         self.seed, self.review, self.rows = seed, review, rows or self._ask
         self.tasks = {name: TASKS.get(name) for name in section.tasks}
         self.counts: Counter[tuple[str, str]] = Counter()
@@ -250,6 +252,27 @@ class _Asking:
             "seed": self.seed,
             **notes,
         }
+
+
+def _refuse_other_languages(images: Sequence[AnnotatedImage], phrasing: str) -> None:
+    """Refuse captions that would answer in another language than they are asked for in.
+
+    Raises:
+        InstructionError: there are some.
+    """
+    speaks = PHRASINGS.get(phrasing).grammar.speaks
+    foreign = []
+    for image in images:
+        foreign += [
+            (image.id, text) for text in image.captions if text.strip() and not speaks(text)
+        ]
+    if foreign:
+        where, text = foreign[0]
+        raise InstructionError(
+            f"{where}: '{text[:80]}' is not in the language that phrasing '{phrasing}' asks in "
+            f"({len(foreign)} captions in all); have captions translated (instructions.writer), "
+            f"or choose another instructions.phrasing."
+        )
 
 
 def common_words(images: Iterable[AnnotatedImage], most: int = 300) -> list[str]:

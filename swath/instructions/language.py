@@ -60,6 +60,10 @@ class English:
         *("at the bottom left", "at the bottom", "at the bottom right"),
     )
 
+    def speaks(self, text: str) -> bool:
+        """Whether a text may be the answer to a question in this language."""
+        return True
+
     def the(self, look: Look) -> str:
         """The one object of that look: "the large white plane at the top right"."""
         return f"the {self._words(look, spoken(look.name))}"

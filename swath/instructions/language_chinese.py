@@ -34,6 +34,10 @@ class Chinese(English):
     none = "无"
     places = ("左上角", "上方", "右上角", "左侧", "中央", "右侧", "左下角", "下方", "右下角")
 
+    def speaks(self, text: str) -> bool:
+        """Whether a text is in Chinese."""
+        return is_chinese(text)
+
     def the(self, look: Look) -> str:
         """The one object of that look, which needs no article."""
         return self._where(look) + self._words(look, spoken(look.name))

@@ -6,6 +6,7 @@ none asks for the same twice.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -71,9 +72,13 @@ def note(section: Writer) -> str:
 
 def _written(image: AnnotatedImage, section: Writer, endpoint: Endpoint) -> tuple[str, ...]:
     texts = [caption.strip() for caption in image.captions if caption.strip()]
+    missing = max(0, (section.captions or 0) - len(texts))
+    texts += itertools.islice(itertools.cycle(tuple(texts)), missing)
     for step in section.steps:
         if step == "join":
             texts = [_ask(endpoint, _JOIN.replace("{text}", "\n".join(texts)), image.id)]
+        elif step == "concatenate":
+            texts = [" ".join(texts)]
         elif step == "rewrite":
             prompt = section.prompt or _REWRITE
             prompt = prompt if "{text}" in prompt else prompt + "\n\n{text}"

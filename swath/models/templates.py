@@ -103,13 +103,16 @@ _TEMPLATES = {
         ),
         ("[INST]", "[/INST]"),
     ),
-    # MiniGPT-v2 and SkyEyeGPT.
+    # MiniGPT-v2 and SkyEyeGPT: every question begins anew, and all its pictures stand in one <Img>.
     "minigpt": Template(
         _turns(
             "{{ bos_token }}",
             "{{ said.text + ' ' }}",
-            "{{ '[INST] ' + (said.text | replace('<image>\n', '<Img><image></Img> ')) "
-            "+ ' [/INST]' }}",
+            "{% set pictures = '<image>' * said.text.count('<image>') %}"
+            "{% set first = 1 if messages[0]['role'] == 'system' else 0 %}"
+            "{{ (bos_token if loop.index0 > first else '') + '[INST] ' "
+            "+ ('<Img>' + pictures + '</Img> ' if pictures else '') "
+            "+ (said.text | replace('<image>\n', '') | replace('<image>', '')) + ' [/INST]' }}",
             " ",
             "",
         )

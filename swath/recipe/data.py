@@ -146,10 +146,14 @@ class Writer(Section):
 
     endpoint: str = Field(description="Its address, as in http://127.0.0.1:8000/v1.")
     model: str = Field(description="Name of the model there.")
-    steps: tuple[Literal["join", "rewrite", "translate"], ...] = Field(
+    steps: tuple[Literal["join", "concatenate", "rewrite", "translate"], ...] = Field(
         ("join", "translate"),
         min_length=1,
-        description="`join` makes one text of an image's captions, `rewrite` varies each.",
+        description="`join` has one text made of an image's captions, `concatenate` puts them one "
+        "after the other, `rewrite` varies each.",
+    )
+    captions: int | None = Field(
+        None, gt=0, description="Images of fewer captions repeat theirs until they have so many."
     )
     language: str = Field("Chinese", description="What `translate` writes.")
     prompt: str | None = Field(
@@ -193,10 +197,14 @@ class Instructions(Section):
     )
     phrasing: str = Field("plain", description="Row of the phrasing table: how questions are put.")
     system: str | None = Field(
-        None, description="Instruction before the first question; {labels} lists the classes."
+        None,
+        description="Instruction before the first question; {labels} lists the classes, "
+        "{labels;} with semicolons.",
     )
-    answer: Literal["text", "json"] = Field(
-        "text", description="`json`: classify answers with `image_description` and `label`."
+    answer: Literal["text", "json", "fenced"] = Field(
+        "text",
+        description="`json`: classify answers with `image_description` and `label`; `fenced`: the "
+        "same within ```json and ```.",
     )
     captions_per_image: int = Field(5, gt=0, description="At most so many captions an image.")
     boxes_per_image: int = Field(4, gt=0, description="At most so many refer questions an image.")

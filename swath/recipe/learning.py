@@ -134,12 +134,17 @@ class Stage(Section):
 
     name: str = Field("tune", description="As shown in the loss curve.")
     train: list[Part] = Field(default_factory=_adapter, min_length=1, description="What learns.")
-    epochs: float = Field(1.0, gt=0, description="Passes over the training images.")
+    epochs: float = Field(1.0, gt=0, description="Passes over what `epoch_of` says.")
+    epoch_of: Literal["rows", "images"] = Field(
+        "rows",
+        description="What an epoch shows once: `rows` every question, `images` every image with "
+        "`rows_per_image` of its questions, chosen anew each time. Without text loss: images.",
+    )
     steps: int | None = Field(None, gt=0, description="Exactly so many steps, whatever `epochs`.")
     tasks: list[str] | None = Field(None, description="Tasks asked here; nothing: all of the set.")
     mix: dict[str, float] = Field(
         default_factory=dict,
-        description="Share of the rows each task gets; nothing: every image in turn.",
+        description="Share of the batch each task gets; nothing: all in turn.",
     )
     balance: Literal["none", "sampling", "loss"] = Field(
         "none", description="Rare classes: drawn more often, or weighing more in the loss."
@@ -161,7 +166,7 @@ class Stage(Section):
         False, description="Compute activations twice instead of holding them."
     )
     rows_per_image: int = Field(
-        3, gt=0, description="Questions asked of one image in one step, on one shared prefix."
+        3, gt=0, description="Questions asked of one image at once, at most, on one shared prefix."
     )
     weight_decay: float = Field(0.05, ge=0, description="AdamW decay of matrices.")
     warmup: float = Field(0.04, ge=0, lt=1, description="Share of the steps to reach the peak.")

@@ -41,8 +41,8 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = (), tiny: bool = Fa
     values = _with_base(path, seen=())
     values.setdefault("name", path.stem)
     if tiny:
-        values = _merged(values, values.pop("tiny", {}))
-        values = _merged(values, {"name": f"{values['name']}-tiny", "models": {"weights": "tiny"}})
+        values = merged(values, values.pop("tiny", {}))
+        values = merged(values, {"name": f"{values['name']}-tiny", "models": {"weights": "tiny"}})
     return overridden(values, overrides, path.name)
 
 
@@ -56,7 +56,7 @@ def overridden(values: dict[str, Any], overrides: Sequence[str], where: str) -> 
         key, sign, value = override.partition("=")
         if not sign:
             raise RecipeError(f"'{override}': an override has the form section.key=value.")
-        _set(values, key.split("."), _yaml(value, f"override {key}"), override)
+        _set(values, key.split("."), yaml_value(value, f"override {key}"), override)
         if key == "annotations.source":  # one's own images instead of drawn ones
             values["annotations"].pop("drawn", None)
     return validate(values, where)
@@ -133,7 +133,7 @@ def _with_base(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if base is None:
         return values
     beside = path.parent / f"{base}.yaml"
-    return _merged(
+    return merged(
         _with_base(beside if beside.is_file() else find_recipe(str(base)), (*seen, path)), values
     )
 
@@ -150,13 +150,14 @@ def read_yaml(path: Path) -> Any:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: cannot be read ({error}).") from None
-    return _yaml(text, path.name)
+    return yaml_value(text, path.name)
 
 
-def _merged(below: Any, above: Any) -> Any:
+def merged(below: Any, above: Any) -> Any:
+    """A mapping with another laid over it, section by section; anything else is replaced."""
     if isinstance(below, dict) and isinstance(above, dict):
         return {
-            key: _merged(below[key], above[key])
+            key: merged(below[key], above[key])
             if key in below and key in above
             else copy.deepcopy(above.get(key, below.get(key)))
             for key in {**below, **above}
@@ -164,7 +165,12 @@ def _merged(below: Any, above: Any) -> Any:
     return copy.deepcopy(above)
 
 
-def _yaml(text: str, where: str) -> Any:
+def yaml_value(text: str, where: str) -> Any:
+    """What a YAML text means, within the bounds of a recipe.
+
+    Raises:
+        RecipeError: it is no YAML, or would unfold to something huge.
+    """
     try:
         return _apart(yaml.load(text, Loader=_BoundedLoader))
     except yaml.YAMLError as error:
@@ -214,26 +220,50 @@ def _apart(value: Any) -> Any:
     return [_apart(one) for one in value] if isinstance(value, list) else value
 
 
-def _set(values: dict[str, Any], keys: list[str], value: Any, override: str) -> None:
-    place: Any = values
-    for depth, key in enumerate(keys):
-        last = depth == len(keys) - 1
-        if isinstance(place, list):
-            if not key.isdecimal() or int(key) >= len(place):
-                raise RecipeError(
-                    f"'{override}': '{key}' is no item; it counts from 0 to {len(place) - 1}."
-                )
-            if last:
-                place[int(key)] = value
-            place = place[int(key)]
-        elif last:
-            place[key] = value
-        else:
-            if place.get(key) is None:
-                place[key] = {}
-            place = place[key]
-            if not isinstance(place, dict | list):
-                raise RecipeError(f"'{override}': '{key}' holds a value, not a section.")
+def _set(values: Any, keys: list[str], value: Any, override: str) -> None:
+    """Replace what dotted keys lead to; an item of a list is its number, its name or `*`, each.
+
+    A named item that becomes null goes out of its list.
+    """
+    key, *deeper = keys
+    if isinstance(values, list):
+        numbers = _items(values, key, override)
+        if value is None and not deeper:
+            values[:] = [item for number, item in enumerate(values) if number not in numbers]
+            return
+        for number in numbers:
+            if deeper:
+                _set(_section(values[number], key, override), deeper, value, override)
+            else:
+                values[number] = copy.deepcopy(value)
+    elif deeper:
+        if values.get(key) is None:
+            values[key] = {}
+        _set(_section(values[key], key, override), deeper, value, override)
+    else:
+        values[key] = value
+
+
+def _section(value: Any, key: str, override: str) -> Any:
+    if not isinstance(value, dict | list):
+        raise RecipeError(f"'{override}': '{key}' holds a value, not a section.")
+    return value
+
+
+def _items(items: list[Any], key: str, override: str) -> list[int]:
+    """Numbers of the items of a list that a key means."""
+    if key == "*":
+        return list(range(len(items)))
+    names = [item.get("name") if isinstance(item, dict) else None for item in items]
+    if key in names:
+        return [names.index(key)]
+    if key.isdecimal() and int(key) < len(items):
+        return [int(key)]
+    called = [str(name) for name in names if name is not None]
+    raise RecipeError(
+        f"'{override}': '{key}' is no item; it counts from 0 to {len(items) - 1}"
+        f"{', or is one of ' + ', '.join(called) if called else ''}."
+    )
 
 
 def advice(error: ValidationError, where: str, root: type[Section] = Recipe) -> str:

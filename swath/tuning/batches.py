@@ -22,7 +22,7 @@ from swath.models.encoding import Row, join
 from swath.models.inputs import Inputs
 from swath.models.pixels import PixelStore, View
 from swath.recipe import Stage
-from swath.tuning.sampling import Order, class_weights, label_of
+from swath.tuning.sampling import Dealt, Order, class_weights, label_of
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,9 @@ class Batcher:
     def _draw(self, row: int, drawn: _Drawn) -> None:
         """Add what a row number stands for."""
         rng = np.random.default_rng((self.seed, row))
-        group, task = self.order(row)
-        questions = self._questions(group, task, rng) if self.stage.text_loss else []
+        dealt = self.order(row)
+        group = dealt.group
+        questions = self._questions(dealt, rng) if self.stage.text_loss else []
         views = self._views(group, questions, rng)
         # A family that cannot share an image's tokens reads it again for every question.
         if self.inputs.loaded.family.shared_prefix or not questions:
@@ -137,11 +138,11 @@ class Batcher:
             views.append(self.store.augmented(image.path, augment, upright, whole_picture, rng))
         return views
 
-    def _questions(
-        self, group: Sequence[Conversation], task: str | None, rng: np.random.Generator
-    ) -> list[Conversation]:
-        """As many questions as a row may hold: other tasks first, then more of the same."""
-        of_task = [question for question in group if task in (None, question.task)]
+    def _questions(self, dealt: Dealt, rng: np.random.Generator) -> Sequence[Conversation]:
+        """Those dealt, or as many as a row may hold: other tasks first, then more of the same."""
+        if dealt.questions is not None:
+            return dealt.questions
+        of_task = [question for question in dealt.group if dealt.task in (None, question.task)]
         shuffled = [of_task[place] for place in rng.permutation(len(of_task))]
         return tasks_in_turn(shuffled)[: self.stage.rows_per_image]
 

@@ -1,4 +1,4 @@
-"""Which conversations a stage learns from, and in which order their images come.
+"""Which conversations a stage learns from, and in which order they come, image by image.
 
 Nothing here has state: what comes in row v depends on the seed, the stage and v alone.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,13 +16,28 @@ from swath.errors import TuningError
 from swath.instructions.conversation import Conversation
 from swath.instructions.tasks.truths import LabelTruth
 from swath.instructions.tasks.words import TASKS
-from swath.instructions.turns import CONVERSE
+from swath.instructions.turns import CONVERSE, tasks_in_turn
 from swath.models.encoding import by_image
 from swath.recipe import Stage
 from swath.registry import did_you_mean
 
 Groups = list[list[Conversation]]
 """Conversations by image; a row of a batch is some of one group."""
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """What comes in a row of a batch.
+
+    Args:
+        group: all that the stage may ask of the row's image.
+        task: the task to ask; None: any.
+        questions: what is asked; None: any of the group, as many as a row may hold.
+    """
+
+    group: Sequence[Conversation]
+    task: str | None
+    questions: Sequence[Conversation] | None = None
 
 
 def groups_for(stage: Stage, conversations: Sequence[Conversation]) -> Groups:
@@ -82,47 +98,67 @@ def class_weights(groups: Sequence[Sequence[Conversation]]) -> dict[str, float]:
     return {label: counts.total() / (len(counts) * count) for label, count in counts.items()}
 
 
-class Order:
-    """Row number to the image that comes there, and with `mix` the task it is asked.
+def epoch_length(groups: Sequence[Sequence[Conversation]], stage: Stage) -> int:
+    """Rows of batches that an epoch of a stage takes: see `Order`."""
+    if not _by_rows(stage):
+        return len(groups)
+    length = 0
+    for task in _mixed(groups, stage):
+        length += sum(_parts(group, task, stage) for group in groups)
+    return length
 
-    Every image comes once in an epoch, each epoch in another order. With `mix` each task has
-    such epochs of its own over the images it can be asked of; with `balance: sampling` each
-    class has, and all classes come equally often.
+
+class Order:
+    """Row number of a batch to the image that comes there, and what is asked of it.
+
+    With `epoch_of: rows` an image comes as often in an epoch as its questions need, at most
+    `rows_per_image` at a time, so that each is asked once; with `images` it comes once, whatever
+    is asked. Every epoch has another order. With `mix` each task has such epochs of its own over
+    the images it can be asked of; with `balance: sampling` each class has, and all classes come
+    equally often.
 
     Args:
         groups: from `groups_for`.
-        stage: its mix and balance.
+        stage: its mix, balance and what an epoch is.
         seed: of this stage.
     """
 
     def __init__(self, groups: Sequence[Sequence[Conversation]], stage: Stage, seed: int) -> None:
-        self.groups = groups
+        self.groups, self._stage, self._seed = groups, stage, seed
         self._balance = stage.balance == "sampling"
-        held_tasks: set[str] = set().union(*map(_tasks, groups))
-        mix = {task: share for task, share in stage.mix.items() if task in held_tasks}
-        self._tasks: list[str | None] = [*mix] or [None]
-        self._deal = _Deal(list(mix.values()) or [1.0])
+        self._tasks = _mixed(groups, stage)
+        shares = [stage.mix[task] for task in self._tasks if task is not None]
+        self._deal = _Deal(shares or [1.0])
+        self._places: list[list[tuple[int, int]]] = []
         self._walks = []
         for number, task in enumerate(self._tasks):
             key = (seed, number) if number or self._balance else (seed,)
-            self._walks.append(self._walk(self._places(task), key))
+            places = []
+            for place, group in enumerate(groups):
+                places += [(place, part) for part in range(_parts(group, task, stage))]
+            self._places.append(places)
+            self._walks.append(self._walk(places, key))
 
-    def __call__(self, row: int) -> tuple[Sequence[Conversation], str | None]:
-        """The image of a row as its conversations, and the task to ask; None: any."""
+    def __call__(self, row: int) -> Dealt:
+        """What comes in a row."""
         hand, turn = self._deal(row)
-        return self.groups[self._walks[hand](turn)], self._tasks[hand]
+        epoch, number = self._walks[hand](turn)
+        place, part = self._places[hand][number]
+        group, task = self.groups[place], self._tasks[hand]
+        if not _by_rows(self._stage):
+            return Dealt(group, task)
+        rng = np.random.default_rng((self._seed, epoch, 3, hand, place))
+        questions = _of_task(group, task)
+        shuffled = tasks_in_turn([questions[turn] for turn in rng.permutation(len(questions))])
+        size = self._stage.rows_per_image
+        return Dealt(group, task, shuffled[part * size : (part + 1) * size])
 
-    def _places(self, task: str | None) -> list[int]:
-        """Of the images that can be asked a task; None: of all."""
-        groups = enumerate(self.groups)
-        return [place for place, group in groups if task is None or task in _tasks(group)]
-
-    def _walk(self, places: list[int], key: tuple[int, ...]) -> _Walk | _Balanced:
+    def _walk(self, places: list[tuple[int, int]], key: tuple[int, ...]) -> _Walk | _Balanced:
         if not self._balance:
-            return _Walk(places, key)
+            return _Walk(range(len(places)), key)
         classes: dict[str, list[int]] = {}
-        for place in places:
-            classes.setdefault(label_of(self.groups[place]) or "", []).append(place)
+        for number, (place, _) in enumerate(places):
+            classes.setdefault(label_of(self.groups[place]) or "", []).append(number)
         labels = len(classes) - ("" in classes)
         # Images without a class keep their share.
         unlabelled = len(classes.get("", [])) / len(places)
@@ -133,20 +169,41 @@ class Order:
         return _Balanced(walks, shares)
 
 
+def _by_rows(stage: Stage) -> bool:
+    """Whether an epoch is of rows; where no words are learnt there are images alone."""
+    return stage.epoch_of == "rows" and stage.text_loss > 0
+
+
+def _mixed(groups: Sequence[Sequence[Conversation]], stage: Stage) -> list[str | None]:
+    """The tasks that are dealt apart, those of the mix that are there; None: all together."""
+    held_tasks = {conversation.task for group in groups for conversation in group}
+    return [task for task in stage.mix if task in held_tasks] or [None]
+
+
+def _of_task(group: Sequence[Conversation], task: str | None) -> list[Conversation]:
+    return [question for question in group if task in (None, question.task)]
+
+
+def _parts(group: Sequence[Conversation], task: str | None, stage: Stage) -> int:
+    """How often an image comes in an epoch."""
+    questions = len(_of_task(group, task))
+    return math.ceil(questions / stage.rows_per_image) if _by_rows(stage) else min(questions, 1)
+
+
 class _Walk:
-    """Shuffled epochs over some images."""
+    """Shuffled epochs over some places: a turn to its epoch and what comes in it."""
 
     def __init__(self, places: Sequence[int], key: tuple[int, ...]) -> None:
         self._places = np.asarray(places)
         self._key = key
         self._epoch, self._order = -1, self._places
 
-    def __call__(self, turn: int) -> int:
+    def __call__(self, turn: int) -> tuple[int, int]:
         epoch, place = divmod(turn, len(self._places))
         if self._epoch != epoch:
             rng = np.random.default_rng((self._key[0], epoch, 2, *self._key[1:]))
             self._epoch, self._order = epoch, rng.permutation(self._places)
-        return int(self._order[place])
+        return epoch, int(self._order[place])
 
 
 class _Balanced:
@@ -155,7 +212,7 @@ class _Balanced:
     def __init__(self, walks: Sequence[_Walk], shares: Sequence[float]) -> None:
         self._walks, self._deal = walks, _Deal(shares)
 
-    def __call__(self, turn: int) -> int:
+    def __call__(self, turn: int) -> tuple[int, int]:
         hand, own_turn = self._deal(turn)
         return self._walks[hand](own_turn)
 
@@ -188,7 +245,3 @@ class _Deal:
         order = np.argsort(np.concatenate(times), kind="stable")[:turns]
         self._hands = np.concatenate(hands)[order]
         self._turns = np.concatenate(own_turns)[order]
-
-
-def _tasks(group: Sequence[Conversation]) -> set[str]:
-    return {conversation.task for conversation in group}

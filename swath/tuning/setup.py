@@ -29,7 +29,7 @@ from swath.tuning.batches import Batcher, Targets
 from swath.tuning.checks import Checks
 from swath.tuning.losses import ImageHeads
 from swath.tuning.memory import fitting
-from swath.tuning.sampling import Groups, groups_for
+from swath.tuning.sampling import Groups, epoch_length, groups_for
 from swath.tuning.stages import adapter_holds_all, check_rates, part_of
 from swath.tuning.tracking import check_trackers
 from swath.tuning.trainer import StageTrainer, arguments, computing_format
@@ -225,8 +225,8 @@ class Prepared:
     def steps(self, number: int, batches: Batches) -> int:
         """Steps of stage `number`."""
         stage = self.recipe.tuning.stages[number]
-        images = stage.epochs * len(self.groups[number])
-        return stage.steps or max(1, round(images / (batches.share * processes.count())))
+        rows = stage.epochs * epoch_length(self.groups[number], stage)
+        return stage.steps or max(1, round(rows / (batches.share * processes.count())))
 
     def batches(self, model: Any, number: int) -> Batches:
         """How stage `number` learns a step's rows; `auto` is tried here, which leaves no trace.
@@ -312,7 +312,7 @@ class Prepared:
         groups = by_image(held_out)
         count = min(len(groups), VALIDATED)
         groups = [groups[place * len(groups) // count] for place in range(count)]
-        plain = {"mix": {}, "balance": "none", "image_loss": ImageLoss()}
+        plain = {"mix": {}, "balance": "none", "epoch_of": "images", "image_loss": ImageLoss()}
         plain["augment"] = Augment(turn=False, crop=1, colour=0)
         batcher = self._batcher(number, stage.model_copy(update=plain), groups)
 

@@ -7,6 +7,7 @@ from nano import BASE_KINDS
 from swath.annotations.drawn import SOURCE
 from swath.annotations.image import AnnotatedImage
 from swath.boxes import Boxes
+from swath.errors import InstructionError
 from swath.imagery.synthetic import QUICKSTART_KINDS, draw
 from swath.instructions.builder import build
 from swath.instructions.language import Look
@@ -101,3 +102,13 @@ def test_a_set_of_drawn_scenes_holds_no_english(tmp_path, phrasing):
         for role in ("user", "assistant"):
             words = one.text(role).replace("<p>", "").replace("</p>", "")
             assert not LATIN.search(words), words
+
+
+@pytest.mark.parametrize("phrasing", ["remoteglm", "chinese-short"])
+def test_chinese_questions_get_no_english_answers(phrasing):
+    english = AnnotatedImage("a", "/a.png", (9, 9), captions=("停机坪。", "Planes."), split="train")
+    section = Instructions(tasks=["caption"], phrasing=phrasing)
+    with pytest.raises(InstructionError, match=r"a: 'Planes\.' is not in .*instructions\.writer"):
+        build([english], section, seed=0)
+    built = build([replace(english, captions=("停机坪。", " "))], section, seed=0)
+    assert built.conversations[0].text("assistant") == "停机坪。"

@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -51,6 +52,16 @@ def test_five_captions_are_joined_and_translated(tmp_path):
     path, body = stand.bodies[0]
     assert path == "/v1/chat/completions"
     assert (body["model"], body["temperature"]) == ("qwen", 0)
+
+
+def test_captions_are_put_one_after_the_other_and_missing_ones_repeated(tmp_path):
+    (image,) = images(1)
+    three = replace(image, captions=("A.", "B.", " ", "C."))
+    with endpoint(lambda prompt: "飞机：" + prompt.rpartition("\n")[2]) as stand:
+        steps = section(stand, steps=["concatenate", "translate"], captions=5)
+        (written,) = rewrite_captions([three], steps, tmp_path / "w.jsonl")
+    assert written.captions == ("飞机：A. B. C. A. B.",)
+    assert len(stand.prompts) == 1  # no model is asked to join
 
 
 def test_rewriting_keeps_each_caption_and_takes_the_recipe_s_prompt(tmp_path):

@@ -7,6 +7,7 @@ from swath.models.inputs import Inputs
 from swath.models.pixels import PixelStore
 from swath.recipe import Stage
 from swath.tuning.batches import Batcher, Targets
+from swath.tuning.sampling import Dealt
 from tests.making import small_set
 
 LABELS = ("blue land", "green land", "red land")
@@ -34,8 +35,8 @@ def said(tiny, batch):
 
 
 def test_every_epoch_shows_every_picture_once_in_another_order(batcher, groups):
-    some = batcher()
-    shown = [some.order(row)[0][0].scene for row in range(24)]
+    some = batcher(epoch_of="images")
+    shown = [some.order(row).group[0].scene for row in range(24)]
     first, second = shown[:12], shown[12:]
     assert sorted(first) == sorted(second) == sorted(group[0].scene for group in groups)
     assert first != second
@@ -58,7 +59,7 @@ def test_a_row_asks_different_tasks_before_more_of_the_same(tiny, batcher):
     assert said(tiny, four)[0].count("</s>") == 4
     assert "{<" in said(tiny, four)[0]
     many = batcher(rows_per_image=9)
-    assert int(many([0])["segments"].max()) == len(many.order(0)[0]) > 4  # there are two captions
+    assert int(many([0])["segments"].max()) == len(many.order(0).group) > 4  # there are two captions
 
 
 def test_boxes_and_counts_are_asked_of_whole_pictures(batcher, groups, monkeypatch):
@@ -73,7 +74,7 @@ def test_boxes_and_counts_are_asked_of_whole_pictures(batcher, groups, monkeypat
     some([0])
     assert asked == [True]
     some.stage = some.stage.model_copy(update={"rows_per_image": 1})
-    monkeypatch.setattr(some, "order", lambda row: (groups[0], "caption"))
+    monkeypatch.setattr(some, "order", lambda row: Dealt(groups[0], "caption"))
     some([0])
     assert asked == [True, False]
 
@@ -98,7 +99,7 @@ def test_one_question_with_directions_keeps_the_picture_upright(batcher, groups,
 def test_scene_and_words_are_targets_of_the_tower(batcher, groups):
     some = batcher(image_loss={"label": 1, "words": 1})
     batch = some([0])
-    label = some.order(0)[0][0].truth.label
+    label = some.order(0).group[0].truth.label
     assert batch["scenes"].tolist() == [[float(one == label) for one in LABELS]]
     # "One red field lies on grey land. A red field is seen."
     assert batch["words"].tolist() == [[1.0, float(label == "red land"), 1.0]]
@@ -137,7 +138,7 @@ def test_a_picture_without_class_teaches_no_class(batcher, tmp_path):
 def test_a_row_of_a_mix_asks_its_own_task_only(tiny, batcher):
     some = batcher(rows_per_image=9, mix={"caption": 1, "refer": 1})
     for row in range(4):
-        _, task = some.order(row)
+        task = some.order(row).task
         answers = said(tiny, some([row]))[0].split("</s>")[:-1]
         assert len(answers) == {"caption": 2, "refer": 1}[task]
         assert all(("{<" in one) == (task == "refer") for one in answers)
@@ -155,7 +156,7 @@ def test_balanced_loss_weighs_classify_answers_of_rare_classes_more(tiny, groups
     some = batcher(groups=four, balance="loss", rows_per_image=9)
     # Three red and one green: 4 / (2 * 3) and 4 / (2 * 1); other tasks weigh 1.
     for row, number in zip(some([0, 1, 2, 3])["weights"].tolist(), range(4), strict=True):
-        group, _ = some.order(number)
+        group = some.order(number).group
         weight = 2 / 3 if group in red else 2.0
         assert row[0] == 1
         assert sorted(row) == pytest.approx(sorted([1.0] * len(group) + [weight]))

@@ -61,7 +61,9 @@ def test_batches_of_a_step_have_the_gradient_of_one_large_batch(
 
 def test_steps_count_what_the_optimiser_does(tiny_base, built, tmp_path):
     # 12 pictures, 2 batches of 3 a step: 2 steps an epoch.
-    plan = recipe(tiny_base, stage(steps=None, epochs=3, batch_size=3, accumulate=2))
+    plan = recipe(
+        tiny_base, stage(steps=None, epochs=3, epoch_of="images", batch_size=3, accumulate=2)
+    )
     losses = read_losses(tune(built, plan, tmp_path / "run"))
     assert [(row["step"], row["steps"]) for row in losses] == [(n, 6) for n in range(1, 7)]
 

@@ -126,7 +126,9 @@ def test_tuning_prints_nothing(tiny_base, built, tmp_path, capsys):
 
 def test_steps_follow_from_epochs_and_are_announced(tiny_base, built, tmp_path):
     told = []
-    plan = recipe(tiny_base, stage(steps=None, epochs=1.5))  # 12 pictures, 4 a step: 4.5
+    plan = recipe(
+        tiny_base, stage(steps=None, epochs=1.5, epoch_of="images")
+    )  # 12 pictures, 4 a step: 4.5
     tune(built, plan, tmp_path / "run", parts=lambda one, steps, parts: told.append((one, steps)))
     assert [(one.name, steps) for one, steps in told] == [("all", 4)]
 

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,8 @@ from swath.errors import TuningError
 from swath.instructions.conversation import Conversation, Image, assistant, user
 from swath.instructions.tasks.truths import OtherTruth, truth_of
 from swath.recipe import Stage
-from swath.tuning.sampling import Order, class_weights, groups_for, label_of
+from swath.recipes import load_recipe
+from swath.tuning.sampling import Order, class_weights, epoch_length, groups_for, label_of
 
 
 def row(image, task, label=None):
@@ -24,7 +26,12 @@ def pictures(*labels, tasks=("classify",)):
 
 
 def dealt(order, rows):
-    return [order(number) for number in range(rows)]
+    return [(one.group, one.task) for one in map(order, range(rows))]
+
+
+def by_images(**values):
+    """A stage whose epochs are of images."""
+    return Stage(epoch_of="images", **values)
 
 
 # What is asked
@@ -66,15 +73,15 @@ def test_tasks_that_the_data_cannot_answer_are_passed_over():
     rows = [row(0, "classify", "a"), row(1, "caption")]
     stage = Stage(mix={"caption": 1, "refer": 3})
     assert [[one.task for one in group] for group in groups_for(stage, rows)] == [["caption"]]
-    assert Order(groups_for(stage, rows), stage, seed=0)(5)[1] == "caption"
+    assert Order(groups_for(stage, rows), stage, seed=0)(5).task == "caption"
 
 
 # In which order
 
 
 def test_without_a_mix_every_epoch_is_one_permutation_of_all_images():
-    groups = groups_for(Stage(), pictures(*"abcdefg"))
-    order = Order(groups, Stage(), seed=5)
+    groups = groups_for(by_images(), pictures(*"abcdefg"))
+    order = Order(groups, by_images(), seed=5)
     wanted = [
         groups[place]
         for epoch in (0, 1)
@@ -85,7 +92,7 @@ def test_without_a_mix_every_epoch_is_one_permutation_of_all_images():
 
 def test_a_mix_deals_rows_in_its_proportions_from_the_first_on():
     rows = pictures(*"abcde", tasks=("classify", "caption"))
-    stage = Stage(mix={"caption": 1, "classify": 3})  # shares 1/4 and 3/4
+    stage = by_images(mix={"caption": 1, "classify": 3})  # shares 1/4 and 3/4
     order = Order(groups_for(stage, rows), stage, seed=0)
     tasks = [task for _, task in dealt(order, 4000)]
     # Times of caption: 2, 6, ..; of classify: 0.67, 2, 3.33, 4.67, ..; caption is named first.
@@ -96,7 +103,7 @@ def test_a_mix_deals_rows_in_its_proportions_from_the_first_on():
 
 def test_each_task_of_a_mix_walks_its_own_epochs():
     rows = [*pictures(*"abc"), *(row(number, "caption") for number in (2, 3, 4, 5, 6))]
-    stage = Stage(mix={"classify": 0.5, "caption": 0.5})
+    stage = by_images(mix={"classify": 0.5, "caption": 0.5})
     shown = dealt(Order(groups_for(stage, rows), stage, seed=0), 30)
     asked = {
         name: [group[0].images[0].path for group, task in shown if task == name]
@@ -112,8 +119,8 @@ def test_each_task_of_a_mix_walks_its_own_epochs():
 
 
 def test_balanced_sampling_shows_all_classes_equally_often():
-    groups = groups_for(Stage(), pictures(*"aaaaaaaab", "c"))
-    stage = Stage(balance="sampling")
+    groups = groups_for(by_images(), pictures(*"aaaaaaaab", "c"))
+    stage = by_images(balance="sampling")
     shown = [group for group, _ in dealt(Order(groups, stage, seed=0), 24)]
     assert Counter(label_of(group) for group in shown) == {"a": 8, "b": 8, "c": 8}
     times = Counter(map(id, shown))
@@ -121,14 +128,14 @@ def test_balanced_sampling_shows_all_classes_equally_often():
 
 
 def test_images_without_a_class_keep_their_share_when_classes_are_balanced():
-    groups = groups_for(Stage(), [*pictures(*"aaaaab"), row(8, "caption"), row(9, "caption")])
-    shown = [group for group, _ in dealt(Order(groups, Stage(balance="sampling"), 0), 80)]
+    groups = groups_for(by_images(), [*pictures(*"aaaaab"), row(8, "caption"), row(9, "caption")])
+    shown = [group for group, _ in dealt(Order(groups, by_images(balance="sampling"), 0), 80)]
     assert Counter(label_of(group) for group in shown) == {"a": 30, "b": 30, None: 20}
 
 
 def test_classes_are_balanced_within_a_task_of_a_mix():
     rows = pictures(*"aaaaaab", tasks=("classify", "caption"))
-    stage = Stage(mix={"classify": 3, "caption": 1}, balance="sampling")
+    stage = by_images(mix={"classify": 3, "caption": 1}, balance="sampling")
     shown = dealt(Order(groups_for(stage, rows), stage, seed=0), 80)
     assert Counter((task, label_of(group)) for group, task in shown) == {
         ("classify", "a"): 30,
@@ -142,6 +149,7 @@ def test_classes_are_balanced_within_a_task_of_a_mix():
     "values",
     [
         {},
+        {"epoch_of": "images"},
         {"mix": {"classify": 0.7, "caption": 0.3}},
         {"mix": {"classify": 0.7, "caption": 0.3}, "balance": "sampling"},
     ],
@@ -149,10 +157,74 @@ def test_classes_are_balanced_within_a_task_of_a_mix():
 def test_what_comes_in_a_row_depends_on_seed_and_number_alone(values):
     rows, stage = pictures(*"aaabbc", tasks=("classify", "caption")), Stage(**values)
     groups = groups_for(stage, rows)
-    whole = dealt(Order(groups, stage, seed=3), 3000)
+    order = Order(groups, stage, seed=3)
+    whole = [order(number) for number in range(3000)]
     for number in (2999, 1500, 0):  # asked at once, backwards, of an order nobody walked
         assert Order(groups, stage, seed=3)(number) == whole[number]
-    assert dealt(Order(groups, stage, seed=4), 3000) != whole
+    assert [Order(groups, stage, seed=4)(number) for number in range(3000)] != whole
+
+
+# How long an epoch is
+
+
+def questions(counts):
+    """Images that so many questions are asked of, the last of each a caption."""
+    rows = []
+    for image, count in enumerate(counts):
+        for number in range(count):
+            task = "caption" if number == count - 1 else "question"
+            rows.append(replace(row(image, task), id=f"{image}#{number}"))
+    return rows
+
+
+@pytest.mark.parametrize("values", [{}, {"mix": {"caption": 1, "question": 2}}])
+def test_an_epoch_of_rows_asks_every_question_once(values):
+    rows = questions([1, 2, 7, 7])
+    stage = Stage(rows_per_image=3, **values)
+    groups = groups_for(stage, rows)
+    length = epoch_length(groups, stage)
+    # 1 + 1 + 3 + 3 in all; in the mix 4 captions and 0 + 1 + 2 + 2 times some questions.
+    assert length == (9 if values else 8)
+    order = Order(groups, stage, seed=0)
+    if not values:
+        for epoch in range(3):
+            times = Counter(
+                question.id
+                for number in range(epoch * length, (epoch + 1) * length)
+                for question in order(number).questions
+            )
+            assert times == {one.id: 1 for one in rows}
+    captions = [order(number) for number in range(300)]
+    asked = Counter(question.task for one in captions for question in one.questions)
+    assert all(len(one.questions) <= 3 for one in captions)
+    assert asked.keys() == {"caption", "question"}
+
+
+def test_an_epoch_of_images_leaves_questions_unasked():
+    rows = questions([1, 2, 7, 7])
+    stage = by_images(rows_per_image=3)
+    groups = groups_for(stage, rows)
+    assert epoch_length(groups, stage) == 4
+    assert [Order(groups, stage, 0)(number).questions for number in range(4)] == [None] * 4
+
+
+def test_a_stage_that_learns_no_words_passes_over_images():
+    stage = Stage(text_loss=0, image_loss={"label": 1}, rows_per_image=1)
+    assert epoch_length(groups_for(stage, questions([1, 9])), stage) == 2
+
+
+@pytest.mark.parametrize(("name", "stage"), [("satgpt", 0), ("skyeyegpt", 0), ("pixtral-aid", 0)])
+def test_a_systems_epochs_ask_every_row_as_often_as_it_says(name, stage):
+    chosen = load_recipe(name).tuning.stages[stage]
+    rows = questions([1, 2, 7]) if name != "pixtral-aid" else pictures(*"abc")
+    groups = groups_for(chosen, rows)
+    order = Order(groups, chosen, seed=0)
+    times = Counter(
+        question.id
+        for number in range(round(chosen.epochs * epoch_length(groups, chosen)))
+        for question in order(number).questions
+    )
+    assert times == {one.id: chosen.epochs for one in rows}  # 3, 35 and 2
 
 
 # What weighs how much

@@ -274,6 +274,25 @@ def coverage(curves: Sequence[tuple[Series, Any]]) -> Markup:
     return chart.svg()
 
 
+def stacked(charts: Sequence[tuple[str, Markup]]) -> Markup:
+    """Charts one below the other, each under its head, as one chart."""
+    head_px = 30
+    whole = ElementTree.Element("svg", {"class": "chart", "role": "img"})
+    width, top = 0.0, 0.0
+    for head, chart in charts:
+        part = ElementTree.fromstring(chart)
+        _, _, part_width, part_height = map(float, part.attrib["viewBox"].split())
+        place = {"x": "8", "y": f"{top + 20}", "font-size": f"{_FONT_PX}"}
+        ElementTree.SubElement(whole, "text", place).text = head
+        size = {"y": f"{top + head_px}", "width": f"{part_width}", "height": f"{part_height}"}
+        part.attrib.update(size)
+        whole.append(part)
+        width = max(width, part_width)
+        top += head_px + part_height
+    whole.set("viewBox", f"0 0 {width:g} {top:g}")
+    return Markup(ElementTree.tostring(whole, encoding="unicode", short_empty_elements=False))
+
+
 def as_file(chart: str) -> str:
     """A chart as an SVG file of its own, which has no page to take colours from."""
     colours = ";".join(f"--{name}:{colour}" for name, colour in _LIGHT.items())

@@ -58,7 +58,8 @@ class Setting:
     def system(self) -> str | None:
         """The instruction before the first question, its classes listed."""
         text = self.section.system
-        return text and text.replace("{labels}", ", ".join(self.labels))
+        text = text and text.replace("{labels}", ", ".join(self.labels))
+        return text and text.replace("{labels;}", "; ".join(self.labels))
 
 
 Ask = Callable[[AnnotatedImage, Setting, random.Random], Iterator[Conversation]]

@@ -133,11 +133,16 @@ TASKS: Registry[Task] = Registry(
 
 
 def answer_for(label: str, section: Instructions) -> str:
-    """The answer that names a class: its words, or JSON of `image_description` and `label`."""
+    """The answer that names a class: its words, or JSON of `image_description` and `label`.
+
+    JSON stands bare, or in a fence as `fenced` has it.
+    """
     if section.answer == "text":
         return spoken(label)
     description = f"An aerial view of a {spoken(label)}"
-    return json.dumps({"image_description": description, "label": label}, ensure_ascii=False)
+    values = {"image_description": description, "label": label}
+    text = json.dumps(values, ensure_ascii=False)
+    return f"```json\n{text}\n```" if section.answer == "fenced" else text
 
 
 def answer_schema(labels: Sequence[str], section: Instructions) -> dict[str, Any] | None:
