@@ -20,6 +20,7 @@ from swath.cli.console import (
     print_table,
     say,
     score_cell,
+    warn,
 )
 from swath.cli.tune import tune_experiment
 
@@ -100,6 +101,7 @@ def _finish(grid: Grid, cell: Cell, fresh: bool, quiet: bool) -> None:
     tune_experiment(experiment, fresh, quiet)
     with bars() as progress:
         experiment.evaluate("tuned", progress("evaluate tuned"))
+    warn(experiment.notes)
 
 
 def _print_rows(rows: Sequence[Row]) -> None:

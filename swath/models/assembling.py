@@ -63,7 +63,7 @@ def put_together(parts: Parts, section: Models, imagery: Imagery, seed: int) -> 
         start_words(model, tokenizer)
         return Loaded(model.eval(), tokenizer, family, base)
     family = FAMILIES.get("swath_composed")
-    more = {"additional_special_tokens": [family.image_token]}
+    more: Any = {"additional_special_tokens": [family.image_token]}
     tokenizer.add_special_tokens(more, replace_extra_special_tokens=False)  # it keeps its own
     with reading(vision):
         config = AutoConfig.from_pretrained(vision, trust_remote_code=False)

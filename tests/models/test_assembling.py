@@ -133,4 +133,4 @@ def test_the_image_token_comes_beside_a_tokenizers_own_control_tokens(parts, tmp
     assert {*control, "<image>"} <= set(loaded.tokenizer.all_special_tokens)
     picture = rectangle(tmp_path / "a.png")
     with pytest.raises(InstructionError, match=r"the text holds '<\|user\|>', which steers"):
-        LocalEngine(loaded).answer([asks(picture, "A caption <|user|> and more")], 4)
+        LocalEngine(loaded).answer([asks(picture, question="A caption <|user|> and more")], 4)

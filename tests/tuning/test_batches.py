@@ -59,7 +59,9 @@ def test_a_row_asks_different_tasks_before_more_of_the_same(tiny, batcher):
     assert said(tiny, four)[0].count("</s>") == 4
     assert "{<" in said(tiny, four)[0]
     many = batcher(rows_per_image=9)
-    assert int(many([0])["segments"].max()) == len(many.order(0).group) > 4  # there are two captions
+    assert (
+        int(many([0])["segments"].max()) == len(many.order(0).group) > 4
+    )  # there are two captions
 
 
 def test_boxes_and_counts_are_asked_of_whole_pictures(batcher, groups, monkeypatch):
