@@ -36,6 +36,7 @@ NEW_ROOMS = (
     "instructions/colours.py",
     "instructions/expressions.py",
     "instructions/relations.py",
+    "instructions/tasks/dialogues.py",
     "instructions/tasks/pairs.py",
     "instructions/tasks/truths.py",
     "ablation.py",

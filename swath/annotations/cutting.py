@@ -23,7 +23,8 @@ def cut(
 
     A tile keeps the split, the scene, the class and the licence of its image, and the objects of
     which it shows enough, in its own pixels and whole: a box may reach beyond it. Captions,
-    questions and expressions speak of the whole image and are left behind. Sequences stay whole.
+    questions, dialogues and expressions speak of the whole image and are left behind. Sequences
+    stay whole.
 
     Args:
         images: split already, because neighbouring tiles share pixels and ground.
@@ -49,6 +50,7 @@ def cut(
                 captions=(),
                 questions=(),
                 faults=(),
+                dialogues=(),
             )
 
 

@@ -28,6 +28,10 @@ class Question:
     kind: str = ""
 
 
+Dialogue = tuple[tuple[str, str], ...]
+"""Questions about an image with their answers, in turn."""
+
+
 @dataclass(frozen=True, slots=True)
 class AnnotatedImage:
     """One image, or a sequence of them, and its annotations.
@@ -49,6 +53,8 @@ class AnnotatedImage:
             boxes lie in that one. Empty for one image.
         questions: what is asked about the image, with the answers.
         faults: kind and words of what the reader found wrong in the source, for lint.
+        dialogues: conversations about it as the source has them, word for word: questions with
+            their answers.
         listed: classes of which every object has a box; only of these is it known how many there
             are, and that there is none.
         gsd_m: metres of ground a pixel measures, as the source says; None where it does not.
@@ -74,6 +80,7 @@ class AnnotatedImage:
     questions: tuple[Question, ...] = ()
     faults: tuple[tuple[str, str], ...] = ()
     listed: tuple[str, ...] = ()
+    dialogues: tuple[Dialogue, ...] = ()
     gsd_m: float | None = None
     sensor: str = ""
 
@@ -114,6 +121,7 @@ class AnnotatedImage:
                 "boxes": Boxes.from_rows(row["boxes"]),
                 "questions": tuple(Question(*texts) for texts in row.get("questions", ())),
                 "faults": tuple((kind, what) for kind, what in row.get("faults", ())),
+                "dialogues": tuple(map(_dialogue, row.get("dialogues", ()))),
             }
             return cls(**values)
         except ShapeError as error:
@@ -127,6 +135,10 @@ _FIELDS = tuple(spec.name for spec in fields(AnnotatedImage))
 
 def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+def _dialogue(row: Any) -> Dialogue:
+    return tuple((question, answer) for question, answer in row)
 
 
 def whole_lists(images: Sequence[AnnotatedImage]) -> list[AnnotatedImage]:

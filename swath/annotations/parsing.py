@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from swath.annotations.finding_pictures import UNMEASURED, shown
-from swath.annotations.image import AnnotatedImage, Question
+from swath.annotations.image import AnnotatedImage, Dialogue, Question
 from swath.boxes import Boxes, rectangle_around
 from swath.dialect import BRACKETED, ORIENTED, from_grid, numbers
 from swath.errors import AnnotationError, ImageryError
@@ -59,6 +59,7 @@ class Row:
         scene: that it is of; "" for its own.
         size_wh: for which its boxes are said to be.
         licence: of the picture.
+        dialogues: conversations about it, word for word.
         faults: kind and words of what is wrong with it, for lint.
         joins: whether other rows may speak of the same picture.
         beside: whether it only adds to what other rows say.
@@ -80,6 +81,7 @@ class Row:
     size_wh: Size = UNMEASURED
     licence: str | None = None
     faults: Sequence[tuple[str, str]] = ()
+    dialogues: Sequence[Dialogue] = ()
     joins: bool = False
     beside: bool = False
     partial: bool = False

@@ -240,6 +240,7 @@ class Source:
             licence=row.licence,
             frames=tuple(map(str, paths)) if len(paths) > 1 else (),
             faults=tuple(row.faults),
+            dialogues=tuple(row.dialogues),
             gsd_m=row.gsd_m,
             sensor=row.sensor,
             **fields,
@@ -247,7 +248,8 @@ class Source:
 
 
 def _says_something(image: AnnotatedImage) -> bool:
-    return bool(image.label or image.captions or image.questions or len(image.boxes))
+    words = image.label or image.captions or image.questions or image.dialogues
+    return bool(words or len(image.boxes))
 
 
 def _size(picture: Path) -> tuple[int, int]:
@@ -279,6 +281,7 @@ def joined(before: AnnotatedImage, image: AnnotatedImage, where: str) -> Annotat
         captions=_added(before.captions, image.captions),
         questions=_added(before.questions, image.questions),
         faults=(*before.faults, *image.faults),
+        dialogues=_added(before.dialogues, image.dialogues),
         **objects([*outlines.values()]),
     )
 

@@ -31,6 +31,8 @@ from swath.recipe import Instructions, Rendering
 Review = Callable[[list[Conversation]], list[Conversation]]
 Rows = Callable[[AnnotatedImage], list[Conversation]]
 ROWS = "conversations.jsonl"
+DIALOGUE = "dialogue"
+"""The task of a source's own conversations."""
 IMAGES = "images.jsonl"
 
 
@@ -211,7 +213,7 @@ class _Asking:
         section, seed = self.setting.section, self.seed
         for image in self.images:
             rows = self.review(self.rows(image))
-            if section.turns > 1:
+            if section.turns > 1 and not self._told(image):
                 rows = [*rows, *join_turns(rows, section.turns, seed)]
             self.counts.update((one.split or "none", one.task) for one in rows)
             yield from rows
@@ -225,8 +227,14 @@ class _Asking:
         """What the tasks ask about an image."""
         rows: list[Conversation] = []
         for name, task in self.tasks.items():
+            if self._told(image) and name != DIALOGUE:
+                continue
             rows += task(image, self.setting, random.Random(f"{self.seed}/{image.id}/{name}"))
         return rows
+
+    def _told(self, image: AnnotatedImage) -> bool:
+        """Whether its source's own conversations are learnt, and nothing is asked anew."""
+        return DIALOGUE in self.tasks and bool(image.dialogues)
 
     def card(self, notes: dict[str, Any]) -> dict[str, Any]:
         """What is known of the set once all rows are made."""

@@ -43,6 +43,8 @@ _WHOLE = re.compile(
     r"(?:caption|description))",
     re.IGNORECASE,
 )
+_NAME_WORDS = 3
+"""An answer on a region of at most so many words names it; a longer one describes it."""
 _SUFFIX = {"jpeg": ".jpg", "jpg": ".jpg", "png": ".png", "webp": ".webp", "gif": ".gif"}
 
 
@@ -94,6 +96,8 @@ def rows(source: Source) -> Iterator[Row]:
     - a request to describe the image: a caption;
     - anything else: a question.
 
+    The turns are kept word for word as well, for the task `dialogue`.
+
     Box text is `{<x1><y1><x2><y2>}` with or without `|<angle>`, on a grid of 0 to 100.
     """
     unsaid: Counter[str] = Counter()
@@ -115,6 +119,23 @@ def rows(source: Source) -> Iterator[Row]:
     for reason, count in unsaid.items():
         what = f"{count} rows {reason}"
         source.note("conversation left out", what, count=count, where=source.path)
+
+
+def task_of(question: str, answer: str) -> str:
+    """The task that a question with its answer is of, whatever the style it is put in."""
+    asked = _MARKS.sub(" ", question).strip()
+    match = _TOKEN.match(asked)
+    token = match[1].lower() if match else ""
+    asked = _TOKEN.sub("", asked)
+    boxes = len(ORIENTED.findall(answer))
+    words = _MARKS.sub(" ", ORIENTED.sub(" ", answer)).replace("<delim>", " ").split()
+    if boxes and words:
+        return "describe"
+    if boxes:
+        return "ground" if boxes > 1 else "refer"
+    if ORIENTED.search(question):
+        return "identify" if len(words) <= _NAME_WORDS else "region"
+    return "caption" if token == "caption" or _WHOLE.search(asked) else "question"
 
 
 def _files(path: Path) -> list[Path]:
@@ -254,6 +275,7 @@ def _row(
         captions=dict.fromkeys(taught.captions),
         questions=dict.fromkeys(taught.questions),
         faults=taught.faults,
+        dialogues=[tuple(turns)],
         other_split=split,
         id=str(name or ""),
         joins=True,

@@ -33,7 +33,8 @@ DIRECTIONS = re.compile(
 )
 Kind = TypeVar("Kind", bound=Truth, covariant=True)
 _PLACE = re.compile(r"\{(\w+)\}")
-_TOKEN = re.compile(r"^\[\w+\]\s*")
+TOKEN = re.compile(r"^\[\w+\]\s*")
+"""A task token before a question, such as [refer]."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def ask(
     first, *rest = [Text(question)] if isinstance(question, str) else question
     start = first.text if isinstance(first, Text) else ""
     if not setting.section.task_tokens:
-        start = _TOKEN.sub("", start)
+        start = TOKEN.sub("", start)
     parts = [Text("\n" + start), *([] if isinstance(first, Text) else [first]), *rest]
     paths = (all_frames and image.frames) or (image.path,)
     turns = [user(*(Image(path, image.size_wh) for path in paths), *parts), answer]

@@ -25,6 +25,7 @@ from swath.instructions.tasks.boxes import (
     referred,
     region,
 )
+from swath.instructions.tasks.dialogues import dialogue
 from swath.instructions.tasks.pairs import damage, of_both_dates
 from swath.instructions.tasks.truths import AnswerTruth, CaptionsTruth, CountTruth, LabelTruth
 from swath.recipe import Instructions
@@ -127,6 +128,7 @@ TASKS: Registry[Task] = Registry(
         "describe": Task(describe),
         "question": Task(question, lambda image: _questions(image.questions)),
         "damage": Task(damage),
+        "dialogue": Task(dialogue),
     },
 )
 """Every task that a set can ask; a plugin adds rows through the entry point `swath.tasks`."""
