@@ -66,8 +66,8 @@ def ask(
     if index is not None:
         from swath.inference.retrieval import open_index, passages_of
 
-        shown = passages_of(model) if passages is None else passages
-        documents = open_index(index, shown, embedder)
+        passages_shown = passages_of(model) if passages is None else passages
+        documents = open_index(index, passages_shown, embedder)
     if neighbours:
         if documents is None or choice or then:
             raise RequestError("--neighbours asks about one picture and needs --with INDEX alone.")

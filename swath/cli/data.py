@@ -81,7 +81,7 @@ def _sets() -> dict[str, dict[str, Any]]:
 
 def _suite_row(suite: Suite) -> dict[str, Any]:
     """What is said of a suite's set."""
-    asked = f"{suite.n:,} asked" if suite.n else ""
+    questions = f"{suite.n:,} asked" if suite.n else ""
     folder = f"FOLDER/{suite.folder or suite.name}"
     use = f"swath evaluate RUN --suite {suite.name} --data FOLDER"
     if suite.reader == "images" or suite.reader in _formats():
@@ -92,7 +92,7 @@ def _suite_row(suite: Suite) -> dict[str, Any]:
         "task": suite.task,
         "source": suite.source,
         "licence": suite.licence,
-        "size": "; ".join(filter(None, (suite.size, asked))),
+        "size": "; ".join(filter(None, (suite.size, questions))),
         "where": suite.where,
         "note": suite.version,
         "steps": _steps(suite.where, folder, suite.layout, use),

@@ -86,8 +86,8 @@ def _print_comparison(record: Record) -> None:
         for metric, score in scores.items():
             cells = []
             for run in record.runs:
-                known = metric in run.scores[task]
-                cells.append(f"{run.scores[task][metric].value:.3f}" if known else "")
+                measured = metric in run.scores[task]
+                cells.append(f"{run.scores[task][metric].value:.3f}" if measured else "")
             gaps = [difference_cell(gaps[task].get(metric)) for gaps in record.gaps.values()]
             table.add_row(task, metric, f"{score.n:,}", *cells, *gaps)
     print_table(table)

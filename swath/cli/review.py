@@ -63,9 +63,11 @@ def _ask_here(folder: Path, home: Path, task: str | None, split: str | None) -> 
         say("")
     finally:
         verdicts.close()
-    given = [verdicts.verdict(row) for row in rows]
-    counts = ", ".join(f"{given.count(word)} {word}ed" for word in ("accept", "reject", "correct"))
-    say(f"{home / FILE}: {counts}, {given.count(None)} to do; the next build replays them.")
+    answers = [verdicts.verdict(row) for row in rows]
+    counts = ", ".join(
+        f"{answers.count(word)} {word}ed" for word in ("accept", "reject", "correct")
+    )
+    say(f"{home / FILE}: {counts}, {answers.count(None)} to do; the next build replays them.")
 
 
 def _prompt(words: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from swath.instructions.tasks.words import answer_schema
 from swath.models.engine import Engine, LocalEngine
 from swath.models.inputs import plain
 from swath.models.loaded import Loaded
-from swath.models.remote import RemoteEngine
 from swath.models.vision_cache import Features
 from swath.recipe import Recipe
 
@@ -36,8 +35,7 @@ def answers_of(
 ) -> list[Prediction]:
     """A loaded model's answers to questions of a set, one a question, in their order."""
     section = recipe.evaluation
-    how = (section.batch_size, section.views, recipe.tuning.threads, kept)
-    engine = LocalEngine(loaded, *how)
+    engine = LocalEngine(loaded, section.batch_size, section.views, recipe.tuning.threads, kept)
     return answers_from(engine, asked, built, recipe, progress)
 
 
@@ -50,21 +48,33 @@ def answers_from(
 ) -> list[Prediction]:
     """An engine's answers to questions of a set, one a question, in their order.
 
-    Tasks that the recipe closes are answered freely by a model elsewhere that cannot weigh the
-    choices; the classes are then listed in the question. `Prediction.closed` says which it was.
+    Tasks that the recipe closes are answered freely by an engine that cannot weigh the choices;
+    one elsewhere is then told the classes. `Prediction.closed` says which it was.
     """
     section = recipe.evaluation
-    choices = built.choices if section.closed else {}
-    inner = engine.engine if isinstance(engine, Prompted) else engine
-    if isinstance(inner, RemoteEngine):
-        choices = {task: texts for task, texts in choices.items() if inner.weighs(len(texts))}
-        if "classify" not in choices:
-            engine = Prompted(engine, lambda one: _listing(one, built.labels))
-    names, longest = built.card["names"], section.max_new_tokens
-    schema = answer_schema(built.labels, recipe.instructions) if section.schema_bound else None
-    schemas = {"classify": schema} if schema else {}
-    found = predict(engine, asked, built.labels, choices, longest, progress, names, schemas)
-    return with_clip(found, section.clip, recipe.imagery.rendering) if section.clip else found
+    choices: dict[str, Mapping[str, str]] = {}
+    for task, texts in built.choices.items() if section.closed else ():
+        if engine.weighs(len(texts)):
+            choices[task] = texts
+    if engine.elsewhere and "classify" not in choices:
+        engine = Prompted(engine, lambda question: _listing(question, built.labels))
+    schemas = {}
+    if section.schema_bound:
+        schema = answer_schema(built.labels, recipe.instructions)
+        schemas = {"classify": schema} if schema else {}
+    predictions = predict(
+        engine,
+        asked,
+        built.labels,
+        choices,
+        section.max_new_tokens,
+        progress,
+        built.card["names"],
+        schemas,
+    )
+    if section.clip:
+        return with_clip(predictions, section.clip, recipe.imagery.rendering)
+    return predictions
 
 
 def part_of(asked: Sequence[Conversation], shard: str) -> list[Conversation]:
@@ -76,7 +86,8 @@ def part_of(asked: Sequence[Conversation], shard: str) -> list[Conversation]:
     number, _, of = shard.partition("/")
     if not (number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of)):
         raise RequestError(f"--shard {shard}: write it as 1/3, 2/3 or 3/3.")
-    first, last = (len(asked) * place // int(of) for place in (int(number) - 1, int(number)))
+    first = len(asked) * (int(number) - 1) // int(of)
+    last = len(asked) * int(number) // int(of)
     return list(asked[first:last])
 
 
@@ -107,24 +118,24 @@ def stop_score(
     if stop is None:
         return None
     task = stop.task
-    name = SCORED.get(task).headline if task in SCORED else None
-    found = [one for one in built.split(stop.split) if one.task == task]
-    if name is None or not found:
-        what = "no score" if name is None else f"no question in the '{stop.split}' split"
+    questions = [question for question in built.split(stop.split) if question.task == task]
+    if task not in SCORED or not questions:
+        lack = f"no question in the '{stop.split}' split" if task in SCORED else "no score"
         raise EvaluationError(
-            f"tuning.stop: task '{task}' has {what}; see annotations.split, tuning.stop.split "
+            f"tuning.stop: task '{task}' has {lack}; see annotations.split, tuning.stop.split "
             f"and tuning.stop.task."
         )
-    count = min(stop.questions, len(found))
+    metric = SCORED.get(task).headline
+    sign = 1 if METRICS[metric].rising else -1
+    count = min(stop.questions, len(questions))
     # Evenly over the set, whose order is often that of the classes.
-    asked = [found[place * len(found) // count] for place in range(count)]
-    sign = 1 if METRICS[name].rising else -1
+    asked = [questions[place * len(questions) // count] for place in range(count)]
 
     def headline(loaded: Loaded) -> float:
         tower = plain(loaded.model).get_submodule(loaded.family.vision)
-        tuned = any(one.requires_grad for one in tower.parameters())
-        kept = None if tuned else Features(features)
-        answers = answers_of(loaded, asked, built, recipe, kept=kept)
-        return sign * score(answers, built.labels, resamples=0)[task][name].value
+        tuned = any(parameter.requires_grad for parameter in tower.parameters())
+        remembered = None if tuned else Features(features)
+        answers = answers_of(loaded, asked, built, recipe, kept=remembered)
+        return sign * score(answers, built.labels, resamples=0)[task][metric].value
 
     return headline

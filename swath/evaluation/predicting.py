@@ -50,16 +50,18 @@ def predict(
         EvaluationError: no conversation, a truth that is missing or outside the labels, or a task
             that cannot be closed.
     """
-    choices, schemas = choices or {}, schemas or {}
-    label_set = Labels(labels)
-    asks_names = any(scored_task(row).by_name for row in conversations)
-    name_set = Names(names if asks_names else ())
+    choices = choices or {}
+    schemas = schemas or {}
     if not conversations:
         raise EvaluationError("there is nothing to ask; is the test split empty?")
+    label_set = Labels(labels)
+    asks_names = any(scored_task(conversation).by_name for conversation in conversations)
+    name_set = Names(names if asks_names else ())
     for conversation in conversations:
         blank = unanswered(conversation)
-        scored_task(blank).check_truth(blank)
-        scored_task(blank).check(blank, label_set, name_set)
+        task_row = scored_task(blank)
+        task_row.check_truth(blank)
+        task_row.check(blank, label_set, name_set)
     for task in choices:
         if task not in SCORED or not SCORED.get(task).closed:
             raise EvaluationError(
@@ -71,29 +73,31 @@ def predict(
                 f"choices name {sorted(unknown)}, which are not among the labels; add them there."
             )
 
-    done: dict[int, Prediction] = {}
-    every = range(len(conversations))
-    rows = [row for row in every if conversations[row].task in choices]
-    asked = [conversations[row] for row in rows]
-    step = _onward(progress, 0, len(conversations))
-    done.update(zip(rows, _closed(engine, asked, choices, label_set, step), strict=True))
-    kinds: dict[str | None, list[int]] = {}
-    for row in every:
-        if row not in done:
-            task = conversations[row].task
-            kinds.setdefault(task if task in schemas else None, []).append(row)
-    for kind, rows in kinds.items():
-        questions = [conversations[row].question for row in rows]
-        step = _onward(progress, len(done), len(conversations))
-        schema: dict[str, Any] = {} if kind is None else {"schema": schemas[kind]}
+    total = len(conversations)
+    closed = [place for place in range(total) if conversations[place].task in choices]
+    questions = [conversations[place] for place in closed]
+    step = _onward(progress, 0, total)
+    chosen = _closed(engine, questions, choices, label_set, step)
+    done = dict(zip(closed, chosen, strict=True))
+
+    open_places: dict[str | None, list[int]] = {}  # by the task whose schema binds the answer
+    for place, conversation in enumerate(conversations):
+        if place not in done:
+            task = conversation.task
+            open_places.setdefault(task if task in schemas else None, []).append(place)
+    for bound, places in open_places.items():
+        questions = [conversations[place].question for place in places]
+        step = _onward(progress, len(done), total)
+        schema: dict[str, Any] = {} if bound is None else {"schema": schemas[bound]}
         answers = engine.answer(questions, max_new_tokens, step, **schema)
-        for row, answer in zip(rows, answers, strict=True):
+        for place, answer in zip(places, answers, strict=True):
+            conversation = conversations[place]
             if answer.refused:
-                blank = unanswered(conversations[row])
-                done[row] = replace(blank, answer=answer.text, problem=REFUSED)
-                continue
-            done[row] = read(conversations[row], answer.text, answer.boxes, label_set, name_set)
-    return [done[row] for row in every]
+                blank = unanswered(conversation)
+                done[place] = replace(blank, answer=answer.text, problem=REFUSED)
+            else:
+                done[place] = read(conversation, answer.text, answer.boxes, label_set, name_set)
+    return [done[place] for place in range(total)]
 
 
 def read(

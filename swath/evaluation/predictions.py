@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -92,7 +92,7 @@ class Prediction:
 
     def to_row(self) -> dict[str, Any]:
         """The prediction as a JSON object; `from_row` is the inverse."""
-        row = {known.name: getattr(self, known.name) for known in fields(self)}
+        row = {field.name: getattr(self, field.name) for field in fields(self)}
         return row | {"truth": self.truth.to_row(), "size_wh": list(self.size_wh)}
 
     @classmethod
@@ -110,6 +110,21 @@ class Prediction:
             raise FormatError(f"prediction {row.get('id', '?')}: {error}") from None
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise FormatError(f"prediction {row.get('id', '?')}: {error!r}.") from None
+
+
+def scenes_of(predictions: Sequence[Prediction]) -> tuple[str, ...]:
+    """The scene of each prediction."""
+    return tuple(prediction.scene for prediction in predictions)
+
+
+def confidences_of(predictions: Sequence[Prediction]) -> list[float] | None:
+    """The confidence of each prediction; None unless all have one."""
+    values = []
+    for prediction in predictions:
+        if prediction.confidence is None:
+            return None
+        values.append(prediction.confidence)
+    return values
 
 
 def unanswered(conversation: Conversation) -> Prediction:
@@ -139,7 +154,7 @@ def unanswered(conversation: Conversation) -> Prediction:
 
 def write_predictions(path: Path | str, predictions: Iterable[Prediction]) -> int:
     """Write `predictions.jsonl`; return how many there were."""
-    return write_jsonl(path, "predictions", (one.to_row() for one in predictions))
+    return write_jsonl(path, "predictions", (prediction.to_row() for prediction in predictions))
 
 
 def read_predictions(path: Path | str) -> Iterator[Prediction]:

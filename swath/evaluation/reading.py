@@ -60,10 +60,10 @@ class Labels:
         self.names = tuple(names)
         self._by_letters: dict[str, str] = {}
         for name in self.names:
-            other = self._by_letters.setdefault(letters(name), name)
-            if other != name or self.names.count(name) > 1:
+            first = self._by_letters.setdefault(letters(name), name)
+            if first != name or self.names.count(name) > 1:
                 raise EvaluationError(
-                    f"labels '{other}' and '{name}' cannot be told apart once case, spaces and "
+                    f"labels '{first}' and '{name}' cannot be told apart once case, spaces and "
                     "punctuation are dropped; rename one of them."
                 )
 
@@ -85,12 +85,12 @@ class Labels:
         text = fenced.group(1) if fenced else answer.strip()
         if text.startswith("{"):
             try:
-                named = json.loads(text)["label"]
+                stated = json.loads(text)["label"]
             except (ValueError, KeyError, RecursionError):
                 return None, UNPARSABLE
-            if not isinstance(named, str):
+            if not isinstance(stated, str):
                 return None, UNPARSABLE
-            return (named, None) if named in self.names else (None, NOT_A_LABEL)
+            return (stated, None) if stated in self.names else (None, NOT_A_LABEL)
         label = self._by_letters.get(letters(answer))
         return label, None if label else NOT_A_LABEL
 
@@ -108,7 +108,7 @@ class Names(Labels):
         for letter, name in self._by_letters.items():
             for form in numbers_of(letter):
                 forms.setdefault(form, set()).add(name)
-        self._by_form = {form: min(some) for form, some in forms.items() if len(some) == 1}
+        self._by_form = {form: min(of) for form, of in forms.items() if len(of) == 1}
 
     def read(self, answer: str) -> tuple[str | None, str | None]:
         """The name an answer gives, and what was wrong with it.
@@ -119,13 +119,13 @@ class Names(Labels):
         Returns:
             (name, None), or (None, problem): "empty" or "not a label" (outside the set).
         """
-        found = letters(_ARTICLE.sub("", without_boxes(answer)))
-        if not found:
+        words = letters(_ARTICLE.sub("", without_boxes(answer)))
+        if not words:
             return None, EMPTY
-        if found in self._by_letters:
-            return self._by_letters[found], None
-        named = {self._by_form[form] for form in numbers_of(found) if form in self._by_form}
-        return (named.pop(), None) if len(named) == 1 else (None, NOT_A_LABEL)
+        if words in self._by_letters:
+            return self._by_letters[words], None
+        candidates = {self._by_form[form] for form in numbers_of(words) if form in self._by_form}
+        return (candidates.pop(), None) if len(candidates) == 1 else (None, NOT_A_LABEL)
 
 
 def without_boxes(answer: str) -> str:
@@ -146,12 +146,12 @@ def read_count(answer: str) -> tuple[int | None, str | None]:
     """
     if not answer.strip():
         return None, EMPTY
-    found = list(_NUMBER.finditer(answer))
-    if not found:
+    matches = list(_NUMBER.finditer(answer))
+    if not matches:
         return None, NO_NUMBER
-    values = [_value(match.group()) for match in found]
+    values = [_value(match.group()) for match in matches]
     first = values[0]
-    if not 0 <= first < LARGEST or first != int(first) or _LARGER.match(answer, found[0].end()):
+    if not 0 <= first < LARGEST or first != int(first) or _LARGER.match(answer, matches[0].end()):
         return None, NOT_A_COUNT
     return int(first), SEVERAL_NUMBERS if len(set(values)) > 1 else None
 

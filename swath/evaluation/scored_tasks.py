@@ -316,10 +316,10 @@ def guessed(
     """The guesses of every task that has both training and test conversations, by their name."""
     predictions: dict[str, list[Prediction]] = {}
     for task, row in SCORED.items():
-        known = [conversation for conversation in train if conversation.task == task]
-        asked = [conversation for conversation in test if conversation.task == task]
-        for name, guess in row.guesses.items() if known and asked else ():
-            if answers := guess(known, asked):
+        training = [conversation for conversation in train if conversation.task == task]
+        tested = [conversation for conversation in test if conversation.task == task]
+        for name, guess in row.guesses.items() if training and tested else ():
+            if answers := guess(training, tested):
                 predictions.setdefault(name, []).extend(answers)
     return predictions
 

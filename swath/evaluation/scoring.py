@@ -38,26 +38,27 @@ def score(
         EvaluationError: no prediction, a task without metrics, an id that appears twice, or a
             truth that lacks what its task needs.
     """
-    return {
-        task: {
-            name: scored(measure, chosen, resamples, seed)
-            for name, measure in SCORED.get(task).measures(chosen, labels).items()
+    scores: Scores = {}
+    for task, group in by_task(predictions).items():
+        measures = SCORED.get(task).measures(group, labels)
+        scores[task] = {
+            name: scored(measure, group, resamples, seed) for name, measure in measures.items()
         }
-        for task, chosen in by_task(predictions).items()
-    }
+    return scores
 
 
 def scored(
     measure: Measure, predictions: Sequence[Prediction], resamples: int, seed: int = 0
 ) -> Score:
     """The score of what was measured of some predictions."""
-    lost = sum(one.unreadable for one in predictions)
-    return Score(measure.value, len(measure.rows), lost, *ends(measure, resamples, seed))
+    unreadable = sum(prediction.unreadable for prediction in predictions)
+    low, high = ends(measure, resamples, seed)
+    return Score(measure.value, len(measure.rows), unreadable, low, high)
 
 
 def compare(
-    one: Sequence[Prediction],
-    two: Sequence[Prediction],
+    before: Sequence[Prediction],
+    after: Sequence[Prediction],
     labels: Sequence[str] = (),
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -69,23 +70,25 @@ def compare(
     Raises:
         EvaluationError: the two did not answer the same questions.
     """
-    first, second = by_task(one), by_task(two)
+    first = by_task(before)
+    second = by_task(after)
     differences: dict[str, dict[str, Difference]] = {}
     for task in first.keys() | second.keys():
-        chosen = {prediction.id: prediction for prediction in second.get(task, [])}
-        if chosen.keys() != {prediction.id for prediction in first.get(task, [])}:
+        questions = [prediction.id for prediction in first.get(task, [])]
+        answers = {prediction.id: prediction for prediction in second.get(task, [])}
+        if answers.keys() != set(questions):
             raise EvaluationError(
                 f"the runs answered different '{task}' questions "
-                f"({len(first.get(task, []))} and {len(chosen)}), so they cannot be paired; "
+                f"({len(questions)} and {len(answers)}), so they cannot be paired; "
                 "evaluate both on one test set."
             )
         measures = SCORED.get(task).measures
-        before = measures(first[task], labels)
-        after = measures([chosen[prediction.id] for prediction in first[task]], labels)
+        earlier = measures(first[task], labels)
+        later = measures([answers[question] for question in questions], labels)
         differences[task] = {
-            name: difference(before[name], after[name], resamples, seed)
-            for name in before
-            if name in after
+            name: difference(earlier[name], later[name], resamples, seed)
+            for name in earlier
+            if name in later
         }
     return {task: differences[task] for task in SCORED if task in differences}
 
@@ -96,21 +99,25 @@ def common(runs: Mapping[str, Sequence[Prediction]]) -> dict[str, list[Predictio
     Raises:
         EvaluationError: there is no such question, or one has another truth in another run.
     """
-    first, *others = runs
-    truths = {one.id: (one.task, one.truth) for one in runs[first]}
-    shared = set(truths).intersection(*({one.id for one in runs[name]} for name in others))
+    first = next(iter(runs))
+    truths = {prediction.id: (prediction.task, prediction.truth) for prediction in runs[first]}
+    shared = set(truths)
+    for predictions in runs.values():
+        shared &= {prediction.id for prediction in predictions}
     if not shared:
         raise EvaluationError(
             f"{' and '.join(runs)} have no question in common; compare results on one test set."
         )
-    for name in others:
-        for one in runs[name]:
-            if one.id in shared and (one.task, one.truth) != truths[one.id]:
+    answered: dict[str, list[Prediction]] = {}
+    for name, predictions in runs.items():
+        answered[name] = [prediction for prediction in predictions if prediction.id in shared]
+        for prediction in answered[name]:
+            if (prediction.task, prediction.truth) != truths[prediction.id]:
                 raise EvaluationError(
-                    f"{one.id}: has another truth in {name} than in {first}, so they cannot be "
-                    "paired; evaluate both on one test set."
+                    f"{prediction.id}: has another truth in {name} than in {first}, so they "
+                    "cannot be paired; evaluate both on one test set."
                 )
-    return {name: [one for one in some if one.id in shared] for name, some in runs.items()}
+    return answered
 
 
 def by_task(predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
@@ -122,12 +129,16 @@ def by_task(predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
     """
     if not predictions:
         raise EvaluationError("there is no prediction to score; is the test split empty?")
-    twice = [name for name, times in Counter(one.id for one in predictions).items() if times > 1]
-    if twice:
-        raise EvaluationError(f"{twice[0]}: predicted more than once; score one run at a time.")
-    for one in predictions:
-        scored_task(one).check_truth(one)
-    groups = {task: [one for one in predictions if one.task == task] for task in SCORED}
+    groups: dict[str, list[Prediction]] = {task: [] for task in SCORED}
+    ids = set()
+    for prediction in predictions:
+        if prediction.id in ids:
+            raise EvaluationError(
+                f"{prediction.id}: predicted more than once; score one run at a time."
+            )
+        ids.add(prediction.id)
+        scored_task(prediction).check_truth(prediction)
+        groups[prediction.task].append(prediction)
     return {task: group for task, group in groups.items() if group}
 
 
@@ -148,20 +159,24 @@ def write_scores(
         resamples: of the bootstrap behind the scores.
     """
     scores = score(predictions, labels, resamples) if scores is None else scores
-    tasks: dict[str, Any] = {}
     rows = rows_of(scores)
-    for task, chosen in by_task(predictions).items():
-        tasks[task] = {
-            "n": len(chosen),
-            "unreadable": sum(one.unreadable for one in chosen),
-            "problems": dict(Counter(one.problem for one in chosen if one.problem)),
+    tasks: dict[str, Any] = {}
+    for task, group in by_task(predictions).items():
+        problems = [prediction.problem for prediction in group if prediction.problem]
+        section = {
+            "n": len(group),
+            "unreadable": sum(prediction.unreadable for prediction in group),
+            "problems": dict(Counter(problems)),
             "metrics": rows[task],
         }
         if SCORED.get(task).by_class:
-            tasks[task] |= by_class(chosen, labels)
-        kinds = SCORED.get(task).per_kind(chosen).items()
+            section |= by_class(group, labels)
+        kinds = {}
+        for kind, (share, count) in SCORED.get(task).per_kind(group).items():
+            kinds[kind] = {"value": share, "n": count}
         if kinds:
-            tasks[task]["per_kind"] = {kind: {"value": v, "n": n} for kind, (v, n) in kinds}
+            section["per_kind"] = kinds
+        tasks[task] = section
     used = {name for values in scores.values() for name in values}
     write_json(
         path,
@@ -188,16 +203,18 @@ def by_class(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[s
 
 def rows_of(values: Mapping[str, Mapping[str, Score | Difference]]) -> dict[str, dict[str, Any]]:
     """Scores or differences by task, or by another name, as JSON objects."""
-    return {
-        one: {name: value.to_row() for name, value in some.items()} for one, some in values.items()
-    }
+    rows = {}
+    for group, metrics in values.items():
+        rows[group] = {name: value.to_row() for name, value in metrics.items()}
+    return rows
 
 
 def scores_from(rows: Mapping[str, Mapping[str, Any]]) -> Scores:
     """The scores that `rows_of` wrote."""
-    return {
-        one: {name: Score.from_row(row) for name, row in some.items()} for one, some in rows.items()
-    }
+    scores: Scores = {}
+    for group, metrics in rows.items():
+        scores[group] = {name: Score.from_row(row) for name, row in metrics.items()}
+    return scores
 
 
 def read_scores(path: Path | str) -> Scores:

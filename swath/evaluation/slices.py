@@ -45,28 +45,29 @@ def slices(
 
     def gsd(prediction: Prediction) -> str | None:
         value = metres(prediction.image)
-        return None if value is None else _named(value, _GSDS)
+        return None if value is None else _step_of(value, _GSDS)
 
     row = scored_task(predictions[0])
-    found: Slices = {}
     ways: dict[str, Callable[[Prediction], str | None]] = {
         "type of question": _kind,
         "object size": _size,
         "true count": _count,
         "ground resolution": gsd,
     }
-    for way, of in ways.items():
+    sliced: Slices = {}
+    for way, part_of in ways.items():
         groups: dict[str, list[Prediction]] = {}
-        for one in predictions:
-            if (part := of(one)) is not None:
-                groups.setdefault(part, []).append(one)
+        for prediction in predictions:
+            part = part_of(prediction)
+            if part is not None:
+                groups.setdefault(part, []).append(prediction)
         if len(groups) < 2:
             continue
-        found[way] = {}
+        sliced[way] = {}
         for part in sorted(groups, key=_order):
             measure = row.measures(groups[part], labels)[row.slice_metric]
-            found[way][part] = scored(measure, groups[part], resamples)
-    return found
+            sliced[way][part] = scored(measure, groups[part], resamples)
+    return sliced
 
 
 def gsd_of(path: str) -> float | None:
@@ -77,21 +78,27 @@ def gsd_of(path: str) -> float | None:
         return None
 
 
-def _kind(one: Prediction) -> str | None:
-    return one.truth.kind or "other" if isinstance(one.truth, AnswerTruth) else None
+def _kind(prediction: Prediction) -> str | None:
+    truth = prediction.truth
+    return truth.kind or "other" if isinstance(truth, AnswerTruth) else None
 
 
-def _size(one: Prediction) -> str | None:
-    boxes = one.truth.get("boxes") or Boxes.from_rows(one.asked or [])
-    return _named(sqrt(float(boxes.areas.mean())), _SIDES) if len(boxes) else None
+def _size(prediction: Prediction) -> str | None:
+    boxes = prediction.truth.get("boxes") or Boxes.from_rows(prediction.asked or [])
+    return _step_of(sqrt(float(boxes.areas.mean())), _SIDES) if len(boxes) else None
 
 
-def _count(one: Prediction) -> str | None:
-    return _named(one.truth.count, _COUNTS) if isinstance(one.truth, CountTruth) else None
+def _count(prediction: Prediction) -> str | None:
+    truth = prediction.truth
+    return _step_of(truth.count, _COUNTS) if isinstance(truth, CountTruth) else None
 
 
-def _named(value: float, steps: Sequence[tuple[float, str]]) -> str:
-    return next((name for end, name in steps[:-1] if value < end), steps[-1][1])
+def _step_of(value: float, steps: Sequence[tuple[float, str]]) -> str:
+    """The first step whose end lies above a value, or the last."""
+    for end, name in steps[:-1]:
+        if value < end:
+            return name
+    return steps[-1][1]
 
 
 def _order(part: str) -> tuple[int, str]:

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
-from swath.boxes import Boxes
 from swath.endpoint import host_of, is_address, split_address
 from swath.errors import RequestError
 from swath.files import RUN_FILE, Journal
@@ -29,6 +28,10 @@ from swath.registry import did_you_mean
 
 _RANK = {"base": 0, "tuned": 2}
 _HOW = {"blind": "tuned", "few-shot": "base"}  # of whom, unless it is said
+_ABOUT = {
+    "blind": " (the tuned model without pictures)",
+    "few-shot": " (the base, shown examples)",
+}
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,12 @@ def side(name: str) -> Side:
     Raises:
         RequestError: there is no such side.
     """
-    first, _, rest = name.strip().partition(" ")
-    how, who = (first, rest.strip() or _HOW[first]) if first in _HOW else ("", name.strip())
+    name = name.strip()
+    how, _, who = name.partition(" ")
+    if how in _HOW:
+        who = who.strip() or _HOW[how]
+    else:
+        how, who = "", name
     if is_address(who):
         split_address(who)
     elif who not in _RANK:
@@ -74,7 +81,7 @@ def side(name: str) -> Side:
             f"evaluation.sides: '{name}' is none; models elsewhere are written as "
             f"http://host:8000/v1#model{did_you_mean(name, [*_RANK, *_HOW])}"
         )
-    return Side(name.strip(), how, who)
+    return Side(name, how, who)
 
 
 def sides(recipe: Recipe) -> tuple[str, ...]:
@@ -84,7 +91,8 @@ def sides(recipe: Recipe) -> tuple[str, ...]:
         RequestError: there is no such side, or a base is asked that knows nothing.
     """
     learnt = recipe.models.weights == "pretrained"
-    names = recipe.evaluation.sides or (["base", "tuned"] if learnt else ["tuned"])
+    usual = ["base", "tuned"] if learnt else ["tuned"]
+    names = recipe.evaluation.sides or usual
     for name in names:
         if side(name).who == "base" and not learnt:
             raise RequestError(
@@ -96,22 +104,25 @@ def sides(recipe: Recipe) -> tuple[str, ...]:
 
 def unmeasured(recipe: Recipe, run: Path) -> list[str]:
     """What to say of sides that an honest report has and this recipe leaves out."""
-    asked = {side(name).how or side(name).who for name in sides(recipe)}
-    learnt = recipe.models.weights == "pretrained"
-    known = ["base", "blind", "few-shot"] if learnt else ["blind"]
-    missing = [name for name in known if name not in asked]
-    every = ", ".join([*missing, *sides(recipe)])
-    about = {
-        "blind": " (the tuned model without pictures)",
-        "few-shot": " (the base, shown examples)",
-    }
-    named = ", ".join(name + about.get(name, "") for name in missing)
-    then = f"`swath evaluate {run} 'evaluation.sides=[{every}]'` measures"
-    return [f"Not measured: {named}. {then} {'them' if missing[1:] else 'it'}."] if missing else []
+    compared = sides(recipe)
+    forms = {side(name).how or side(name).who for name in compared}
+    honest = ["blind"]
+    if recipe.models.weights == "pretrained":
+        honest = ["base", "blind", "few-shot"]
+    missing = [name for name in honest if name not in forms]
+    if not missing:
+        return []
+    listed = ", ".join(name + _ABOUT.get(name, "") for name in missing)
+    complete = ", ".join([*missing, *compared])
+    them = "it" if len(missing) == 1 else "them"
+    return [
+        f"Not measured: {listed}. `swath evaluate {run} 'evaluation.sides=[{complete}]'` "
+        f"measures {them}."
+    ]
 
 
 def engine(
-    one: Side,
+    system: Side,
     recipe: Recipe,
     run: Path,
     replies: Path,
@@ -121,7 +132,7 @@ def engine(
     """What answers for a side.
 
     Args:
-        one: the side.
+        system: the side.
         recipe: of the run.
         run: its folder.
         replies: file in which its answers are kept; those beside it are looked up.
@@ -134,24 +145,29 @@ def engine(
     """
     section = recipe.evaluation
     replies.parent.mkdir(parents=True, exist_ok=True)
-    others = sorted(set(replies.parent.glob("replies*.jsonl")) - {replies})
-    if is_address(one.who):
+    earlier = sorted(set(replies.parent.glob("replies*.jsonl")) - {replies})
+    blind = system.how == "blind"
+    if is_address(system.who):
+        rendering = recipe.imagery.rendering
         answering: Engine = RemoteEngine(
-            one.who, section.remote, replies, others, one.how == "blind", recipe.imagery.rendering
+            system.who, section.remote, replies, earlier, blind, rendering
         )
-        many, change = True, None
+        many_images = True
     else:
-        loaded = loaded or loaded_of(one.who, recipe, run)
+        loaded = loaded or loaded_of(system.who, recipe, run)
         tuned_here = (run / RUN_FILE).is_file()
         home = run / "evaluation" if tuned_here else replies.parent.parent
-        kept = Features(home / "features")  # sides and suites have mostly one tower
-        how = (section.batch_size, section.views, recipe.tuning.threads, kept)
-        local = LocalEngine(loaded, *how)
-        answering = RememberingEngine(local, Journal(replies, KIND, others))
-        many, change = loaded.family.many_images, _greyed(loaded, replies.parent)
-    if one.how == "few-shot":
-        return Prompted(answering, Examples(train, section.shots, recipe.seed, many))
-    return Prompted(answering, change) if one.how == "blind" and change else answering
+        features = Features(home / "features")  # sides and suites have mostly one tower
+        threads = recipe.tuning.threads
+        local = LocalEngine(loaded, section.batch_size, section.views, threads, features)
+        answering = RememberingEngine(local, Journal(replies, KIND, earlier))
+        many_images = loaded.family.many_images
+        if blind:
+            answering = Prompted(answering, _greyed(loaded, replies.parent))
+    if system.how == "few-shot":
+        examples = Examples(train, section.shots, recipe.seed, many_images)
+        return Prompted(answering, examples)
+    return answering
 
 
 class Prompted:
@@ -163,17 +179,29 @@ class Prompted:
     """
 
     def __init__(self, engine: Engine, change: Callable[[Conversation], Conversation]) -> None:
-        self.engine, self._change = engine, change
+        self.engine = engine
+        self._change = change
 
-    def answer(self, questions: Sequence[Conversation], *how: Any, **named: Any) -> list[Answer]:
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it is asked over the wire."""
+        return self.engine.elsewhere
+
+    def weighs(self, candidates: int) -> bool:
+        """Whether so many candidates can be scored."""
+        return self.engine.weighs(candidates)
+
+    def answer(self, questions: Sequence[Conversation], *options: Any, **more: Any) -> list[Answer]:
         """The answer to each changed question."""
-        return self.engine.answer([self._change(one) for one in questions], *how, **named)
+        changed = [self._change(question) for question in questions]
+        return self.engine.answer(changed, *options, **more)
 
     def score(
-        self, questions: Sequence[Conversation], *how: Any, **named: Any
+        self, questions: Sequence[Conversation], *options: Any, **more: Any
     ) -> list[NDArray[np.float64]]:
         """The scores of each changed question's candidates."""
-        return self.engine.score([self._change(one) for one in questions], *how, **named)
+        changed = [self._change(question) for question in questions]
+        return self.engine.score(changed, *options, **more)
 
 
 class Examples:
@@ -194,55 +222,65 @@ class Examples:
     ) -> None:
         if not train:
             raise RequestError("few-shot takes its examples of the train split, which is empty.")
-        self._shots, self._pictures = shots, pictures
+        self._shots = shots
+        self._pictures = pictures
         self._by_task: dict[str, list[Conversation]] = {}
-        for one in random.Random(f"{seed}/shots").sample(train, len(train)):
-            self._by_task.setdefault(one.task, []).append(one)
+        for example in random.Random(f"{seed}/shots").sample(train, len(train)):
+            self._by_task.setdefault(example.task, []).append(example)
 
     def __call__(self, question: Conversation) -> Conversation:
         """The question after its task's examples."""
-        turns = [turn for turn in question.turns if turn.role == "system"]
-        before = 0
-        for shown in self._chosen(question):
-            number = len(shown.images) if self._pictures else 0
-            for turn in shown.turns[-2:]:
-                turns.append(self._moved(turn, shown, question, before))
-            before += number
-        own = [turn for turn in question.turns if turn.role != "system"]
-        turns += [
-            Turn(turn.role, tuple(_later(part, before) for part in turn.parts)) for turn in own
-        ]
+        system = [turn for turn in question.turns if turn.role == "system"]
+        turns = list(system)
+        before = 0  # pictures shown so far
+        for example in self._chosen(question):
+            for turn in example.turns[-2:]:
+                if self._pictures:
+                    turns.append(_later(turn, before))
+                else:
+                    turns.append(_without_pictures(turn, example, question))
+            if self._pictures:
+                before += len(example.images)
+        for turn in question.turns:
+            if turn.role != "system":
+                turns.append(_later(turn, before))
         return replace(question, turns=tuple(turns))
 
     def _chosen(self, question: Conversation) -> list[Conversation]:
+        """Examples of the question's task, those of different answers first."""
         chosen: dict[str, Conversation] = {}
-        rest = []
-        for one in self._by_task.get(question.task, []):
-            if one.text("assistant") in chosen or not one.text("assistant"):
-                rest.append(one)
+        repeated = []
+        for example in self._by_task.get(question.task, []):
+            answer = example.text("assistant")
+            if answer in chosen or not answer:
+                repeated.append(example)
             else:
-                chosen[one.text("assistant")] = one
-        return [*chosen.values(), *rest][: self._shots]
-
-    def _moved(self, turn: Turn, shown: Conversation, question: Conversation, by: int) -> Turn:
-        if self._pictures:
-            return Turn(turn.role, tuple(_later(part, by) for part in turn.parts))
-        frame = question.images[question.frame].size_wh
-        parts: list[Part] = []
-        for part in turn.parts:
-            if isinstance(part, Box):
-                size = shown.images[part.image].size_wh
-                scaled: Boxes = part.boxes.scaled((frame[0] / size[0], frame[1] / size[1]))
-                parts.append(Box(scaled, question.frame))
-            elif not isinstance(part, Image):
-                parts.append(part)
-        if parts and isinstance(parts[0], Text):
-            parts[0] = Text(parts[0].text.removeprefix("\n"))
-        return Turn(turn.role, tuple(parts))
+                chosen[answer] = example
+        return [*chosen.values(), *repeated][: self._shots]
 
 
-def _later(part: Part, by: int) -> Part:
-    return Box(part.boxes, part.image + by) if isinstance(part, Box) else part
+def _without_pictures(turn: Turn, example: Conversation, question: Conversation) -> Turn:
+    """A turn of an example without its pictures, its boxes moved to the question's frame."""
+    width, height = question.images[question.frame].size_wh
+    parts: list[Part] = []
+    for part in turn.parts:
+        if isinstance(part, Box):
+            own_width, own_height = example.images[part.image].size_wh
+            boxes = part.boxes.scaled((width / own_width, height / own_height))
+            parts.append(Box(boxes, question.frame))
+        elif not isinstance(part, Image):
+            parts.append(part)
+    if parts and isinstance(parts[0], Text):
+        parts[0] = Text(parts[0].text.removeprefix("\n"))
+    return Turn(turn.role, tuple(parts))
+
+
+def _later(turn: Turn, by: int) -> Turn:
+    """A turn whose boxes lie on pictures so many places later."""
+    parts = []
+    for part in turn.parts:
+        parts.append(Box(part.boxes, part.image + by) if isinstance(part, Box) else part)
+    return Turn(turn.role, tuple(parts))
 
 
 def loaded_of(who: str, recipe: Recipe, run: Path) -> Loaded:
@@ -265,7 +303,8 @@ def _greyed(loaded: Loaded, folder: Path) -> Callable[[Conversation], Conversati
             Picture.new("RGB", part.size_wh, colour).save(file)
         return replace(part, path=str(file))
 
-    return lambda question: replace(
-        question,
-        turns=tuple(Turn(turn.role, tuple(map(grey, turn.parts))) for turn in question.turns),
-    )
+    def greyed(question: Conversation) -> Conversation:
+        turns = [Turn(turn.role, tuple(map(grey, turn.parts))) for turn in question.turns]
+        return replace(question, turns=tuple(turns))
+
+    return greyed

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -99,20 +98,16 @@ def search(
             "catalogues are read by pystac-client, which is not installed; pip install "
             "'swath[stac]'."
         ) from None
-    span, away = _span(dates), is_address(catalogue)
-    others: set[str] = set()  # names of assets where those wanted are lacking
+    span = _span(dates)
+    away = is_address(catalogue)
 
-    def wanted(item: Any) -> Iterator[Found]:
-        found = _found(item, away, assets)
+    def fits(found: Found) -> bool:
         clear = clouds is None or (found.clouds is not None and found.clouds <= clouds)
         there = aoi is None or found.footprint.intersects(aoi)
-        then = dates is None or _within(found.taken, span)
-        if clear and there and then:
-            if found.assets and set(assets) <= set(found.assets):
-                yield found
-            else:
-                others.update(item.assets)
+        return clear and there and (dates is None or _within(found.taken, span))
 
+    scenes: list[Found] = []
+    lacking: set[str] = set()  # names of assets where those wanted are not
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PystacClientWarning)  # of walking a static one
@@ -124,8 +119,18 @@ def search(
                 ).items()
             else:
                 items = root.get_items(recursive=True)
-            within = (one for one in items if not collections or one.collection_id in collections)
-            some = list(islice((found for one in within for found in wanted(one)), limit))
+            for item in items:
+                if len(scenes) >= limit:
+                    break
+                if collections and item.collection_id not in collections:
+                    continue
+                scene = _found(item, away, assets)
+                if not fits(scene):
+                    continue
+                if scene.assets and set(assets) <= set(scene.assets):
+                    scenes.append(scene)
+                else:
+                    lacking.update(item.assets)
     except (
         APIError, ClientTypeError, RequestException, pystac.STACError, shapely.GEOSException,
         OSError, ValueError, TypeError, LookupError, OverflowError,
@@ -133,12 +138,12 @@ def search(
         raise ImageryError(
             f"{catalogue}: cannot be read ({_reason(error)}); is it a STAC API or catalog.json?"
         ) from error
-    if not some and assets and others:
+    if not scenes and assets and lacking:
         raise RequestError(
             f"{catalogue}: no scene there has the assets {', '.join(assets)}; "
-            f"some have {', '.join(sorted(others)[:20])}."
+            f"some have {', '.join(sorted(lacking)[:20])}."
         )
-    return some
+    return scenes
 
 
 def place_of(aoi: str) -> Any:

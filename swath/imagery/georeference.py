@@ -130,12 +130,12 @@ class Georeference:
         if not np.isfinite(ring).all():  # a full disc: the planet ends before the picture does
             steps = np.linspace(0, 1, _GRID)
             grid = np.stack(np.meshgrid(steps * width, steps * height), axis=-1).reshape(-1, 2)
-            seen = self.to_lonlat(grid)
-            seen = seen[np.isfinite(seen).all(axis=1)]
-            if not len(seen) or not np.isfinite(middle).all():
+            lonlat = self.to_lonlat(grid)
+            lonlat = lonlat[np.isfinite(lonlat).all(axis=1)]
+            if not len(lonlat) or not np.isfinite(middle).all():
                 return None
-            seen[:, 0] = middle[0] + (seen[:, 0] - middle[0] + 180) % 360 - 180
-            return within_a_turn(shapely.convex_hull(shapely.MultiPoint(seen)))
+            lonlat[:, 0] = middle[0] + (lonlat[:, 0] - middle[0] + 180) % 360 - 180
+            return within_a_turn(shapely.convex_hull(shapely.MultiPoint(lonlat)))
         ring[:, 0] = np.unwrap(ring[:, 0], period=360)
         if abs(ring[-1, 0] - ring[0, 0]) > 180:  # once around: a pole lies inside
             pole = math.copysign(90, middle[1])

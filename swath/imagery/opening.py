@@ -35,13 +35,13 @@ def open_scene(path: Path | str) -> Scene:
     Raises:
         ImageryError: there is no such file, it is empty, damaged, too large or no image.
     """
-    file, mark, rest = parts_of(path)
+    file, mark, part = parts_of(path)
     if mark == FRAME:
         return open_frame(path)
     if mark == GRID:
-        return open_on_grid(open_scene(file), open_scene(rest))
+        return open_on_grid(open_scene(file), open_scene(part))
     if mark == TILE:
-        return part_of(_whole(file, *map(stamp_of, files_of(file))), file, rest)
+        return part_of(_whole(file, *map(stamp_of, files_of(file))), file, part)
     if is_address(path):
         return open_address(str(path))
     path = Path(path)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import warnings
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,14 @@ def _opened(file: Path | str | io.BytesIO) -> Image.Image:
 
 
 def open_picture(path: Path) -> Picture:
-    """The picture in a file; its header is read."""
+    """The picture in a file; its header is read, once as long as the file stays as it is."""
+    status = path.stat()
+    return replace(_described(path, status.st_mtime_ns, status.st_size))
+
+
+@lru_cache(maxsize=4096)
+def _described(path: Path, changed_ns: int, size: int) -> Picture:
+    """The picture by its header; `replace` gives one that keeps pixels of its own."""
     with _opened(path) as picture:
         wide = picture.mode in _WIDE_MODES
         return Picture(
@@ -121,8 +128,8 @@ def _orientation(picture: Image.Image) -> int:
     # Pillow decodes a whole PNG to look for EXIF behind the pixels, where hardly anyone puts it.
     if picture.format == "PNG" and "exif" not in picture.info:
         return 1
-    found = picture.getexif().get(_ORIENTATION, 1)
-    return found if found in _TURNS else 1
+    orientation = picture.getexif().get(_ORIENTATION, 1)
+    return orientation if orientation in _TURNS else 1
 
 
 def _upright_size(picture: Image.Image) -> tuple[int, int]:

@@ -83,10 +83,10 @@ def open_address(address: str) -> Raster:
             f"{address}: an address; swath reads only those named on its command line. Fetch the "
             f"file and name it here, or call swath.imagery.raster.allow."
         )
-    kind, _, rest = address.partition("://")
+    kind, _, target = address.partition("://")
     driver = "JP2OpenJPEG" if urlsplit(address).path.lower().endswith(".jp2") else "GTiff"
     with decoding(address):
-        source = f"/vsis3/{rest}" if kind == "s3" else f"/vsicurl/{address}"
+        source = f"/vsis3/{target}" if kind == "s3" else f"/vsicurl/{address}"
         return open_raster(address, source, driver)
 
 
@@ -123,29 +123,29 @@ class Raster(Scene):
         # The mean of two palette entries is a third colour; complex values have no mean here.
         if nearest or self.palette is not None or self.dtype.startswith("complex"):
             method = Resampling.nearest
-        seen: Seen = None
+        observed: Seen = None
         with self._opened() as raster:
-            asked = {"window": window, "out_shape": (len(numbers), *shape)}
+            request = {"window": window, "out_shape": (len(numbers), *shape)}
             if len({raster.dtypes[number - 1] for number in numbers}) > 1:  # of a VRT
-                how = {"window": window, "out_shape": shape, "resampling": method}
-                values = np.stack([raster.read(number, **how) for number in numbers])
+                options = {"window": window, "out_shape": shape, "resampling": method}
+                values = np.stack([raster.read(number, **options) for number in numbers])
             else:
-                values = raster.read(numbers, resampling=method, **asked)
+                values = raster.read(numbers, resampling=method, **request)
             if self.masked:
-                seen = raster.read_masks(numbers, **asked) > 0
+                observed = raster.read_masks(numbers, **request) > 0
         if values.dtype.kind == "c":
             values = np.abs(values)
         if values.dtype.kind == "f":
             finite = np.isfinite(values)
-            seen = finite if seen is None else seen & finite
+            observed = finite if observed is None else observed & finite
         if looked_up:
             assert self.palette is not None
-            return np.moveaxis(self.palette[values[0]], -1, 0), seen
+            return np.moveaxis(self.palette[values[0]], -1, 0), observed
         pairs = [self.scales[number - 1] for number in numbers]
         if scaled and any(pair != (1.0, 0.0) for pair in pairs):
             factor, offset = np.array(pairs).T[:, :, None, None]
             values = values * factor + offset
-        return values, seen
+        return values, observed
 
     def save_window(self, window: Window, to: Path) -> None:
         """Write a part as a GeoTIFF of its own, with values, bands and georeference as they are.
@@ -204,7 +204,7 @@ def open_raster(path: Path | str, source: str, driver: str) -> Raster:
         meaning = list(raster.colorinterp)
         colours = [i for i, band in enumerate(meaning, 1) if band != ColorInterp.alpha] or [1]
         palette = None
-        said = [(name or "").strip().lower() for name in raster.descriptions]
+        descriptions = [(name or "").strip().lower() for name in raster.descriptions]
         if meaning[0] == ColorInterp.palette and raster.dtypes[0] in ("uint8", "uint16"):
             palette = np.zeros((np.iinfo(raster.dtypes[0]).max + 1, 3), dtype=np.uint8)
             for value, colour in raster.colormap(1).items():
@@ -212,11 +212,13 @@ def open_raster(path: Path | str, source: str, driver: str) -> Raster:
             colours = [1]
         elif all(band in meaning for band in _COLOURS):
             colours = [meaning.index(band) + 1 for band in _COLOURS]
-        elif all(said.count(band.name) == 1 for band in _COLOURS):
-            colours = [said.index(band.name) + 1 for band in _COLOURS]
+        elif all(descriptions.count(band.name) == 1 for band in _COLOURS):
+            colours = [descriptions.index(band.name) + 1 for band in _COLOURS]
         else:
             colours = colours[:3] if len(colours) >= 3 else colours[:1]
-        called = zip(raster.descriptions, (band.name for band in meaning), strict=True)
+        names = []
+        for description, band in zip(raster.descriptions, meaning, strict=True):
+            names.append(tuple(n for n in (description, band.name) if n and n not in _UNNAMED))
         name = PurePosixPath(urlsplit(path).path) if isinstance(path, str) else path
         return Raster(
             id=name.stem,
@@ -224,9 +226,7 @@ def open_raster(path: Path | str, source: str, driver: str) -> Raster:
             size_wh=(raster.width, raster.height),
             bands=raster.count,
             dtype=raster.dtypes[colours[0] - 1],
-            names=tuple(
-                tuple(one for one in some if one and one not in _UNNAMED) for some in called
-            ),
+            names=tuple(names),
             shown=tuple(colours),
             georeference=_georeference(str(path), raster),
             source=source,
@@ -278,15 +278,15 @@ def _check_sources(vrt: Path, depth: int = 0) -> None:
     except (ParseError, ValueError, LookupError) as error:
         raise ImageryError(f"{vrt}: cannot be read as VRT ({error}); make it anew.") from None
     for element in elements:
-        told = element.tag in ("MDI", "SRS") and not element.get("key", "").endswith("DATASET")
+        names_dataset = element.get("key", "").endswith("DATASET")
+        is_words = element.tag in ("MDI", "SRS") and not names_dataset
         for name, value in [(element.tag, element.text or ""), *element.items()]:
             value = value.strip()
             names_file = name.lower() in ("sourcefilename", "sourcedataset")
             # Which of the two GDAL takes depends on more than one mark; both must be harmless.
-            files = [
-                one for one in (vrt.parent / value, Path(value)) if names_file and one.is_file()
-            ]
-            if (names_file and not files) or (not told and ("://" in value or "/vsi" in value)):
+            places = (vrt.parent / value, Path(value)) if names_file else ()
+            files = [place for place in places if place.is_file()]
+            if (names_file and not files) or (not is_words and ("://" in value or "/vsi" in value)):
                 raise ImageryError(f"{vrt}: '{value}' is no file; put it beside the VRT.")
             for file in files:
                 if file.suffix.lower() == ".vrt":
@@ -316,10 +316,10 @@ def _check_overviews(source: str, raster: Any) -> None:
     Raises:
         ImageryError: GDAL would open whatever it names.
     """
-    named = raster.tags(ns="OVERVIEWS").get("OVERVIEW_FILE", "")
-    beside = Path(source).parent / PurePosixPath(named.removeprefix(_BESIDE)).name
-    harmless = named == _BESIDE + beside.name and beside.is_file()
-    if named and not (harmless and driver_of(beside) in ("HFA", "GTiff")):
+    overviews = raster.tags(ns="OVERVIEWS").get("OVERVIEW_FILE", "")
+    beside = Path(source).parent / PurePosixPath(overviews.removeprefix(_BESIDE)).name
+    harmless = overviews == _BESIDE + beside.name and beside.is_file()
+    if overviews and not (harmless and driver_of(beside) in ("HFA", "GTiff")):
         raise ImageryError(
             f"{source}: names another file as its overviews, which may be an attack; bring it "
             f"into a file of its own with `gdal_translate -of COG FILE NEW`."

@@ -21,26 +21,30 @@ def open_on_grid(scene: Scene, reference: Scene) -> Scene:
     Raises:
         ImageryError: one of them does not say where it lies, or they lie apart.
     """
-    for one in (scene, reference):
-        if not isinstance(one, Raster) or one.footprint is None or reference.transform is None:
+    for candidate in (scene, reference):
+        if (
+            not isinstance(candidate, Raster)
+            or candidate.footprint is None
+            or reference.transform is None
+        ):
             raise ImageryError(
-                f"{one.path}: cannot be brought onto one grid, which needs a CRS of both rasters "
-                f"and a transform of the first; give two pictures of the same size instead."
+                f"{candidate.path}: cannot be brought onto one grid, which needs a CRS of both "
+                f"rasters and a transform of the first; give two pictures of the same size instead."
             )
     assert isinstance(scene, Raster)
     if not scene.footprint.intersects(reference.footprint):
         raise ImageryError(
             f"{scene.path}: shows other ground than {reference.path}; is it the same place?"
         )
-    kept = {field.name: getattr(scene, field.name) for field in fields(Raster)}
-    kept |= {
+    values = {field.name: getattr(scene, field.name) for field in fields(Raster)}
+    values |= {
         "path": f"{scene.path}{GRID}{reference.path}",
         "size_wh": reference.size_wh,
         "georeference": reference.georeference,
         "masked": True,
         "overviews": (),
     }
-    return OnGrid(**kept)
+    return OnGrid(**values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +57,6 @@ class OnGrid(Raster):
             method = Resampling.nearest if self.palette is not None else Resampling.bilinear
             width, height = self.size_wh
             grid = {"crs": self.crs, "transform": self.transform, "width": width, "height": height}
-            told = raster.nodata is not None or ColorInterp.alpha in raster.colorinterp
-            with WarpedVRT(raster, resampling=method, add_alpha=not told, **grid) as warped:
+            has_nodata = raster.nodata is not None or ColorInterp.alpha in raster.colorinterp
+            with WarpedVRT(raster, resampling=method, add_alpha=not has_nodata, **grid) as warped:
                 yield warped

@@ -83,8 +83,8 @@ def rendered(
 
 def _between(values: Values, limits: Any) -> Values:
     """Values between their limits as 0..255; a band without contrast is black."""
-    shown = np.zeros(values.shape, dtype=np.uint8)
-    for band, (low, high), result in zip(values, limits, shown, strict=True):
+    stretched = np.zeros(values.shape, dtype=np.uint8)
+    for band, (low, high), result in zip(values, limits, stretched, strict=True):
         if high <= low:
             continue
         # Of 16 bits there are fewer values than pixels: each is computed once and looked up.
@@ -94,4 +94,4 @@ def _between(values: Values, limits: Any) -> Values:
             share = np.nan_to_num((each.astype(np.float64) - low) / (high - low))
         levels = np.round(np.clip(share, 0.0, 1.0) * 255).astype(np.uint8)
         result[:] = levels[band.view(np.uint16)] if looked_up else levels
-    return shown
+    return stretched

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,11 +152,11 @@ class Scene:
         numbers = self.numbers(rendering)
         scaled = stretch_of(rendering, self.dtype) != "none"
         with decoding(self.path):
-            values, seen = self._values(area, size_wh, numbers, scaled)
-            values, seen = in_decibels(values, seen, rendering)
+            values, observed = self._values(area, size_wh, numbers, scaled)
+            values, observed = in_decibels(values, observed, rendering)
             stretch = stretch_of(rendering, values.dtype.name)  # a palette's colours are of 8 bits
             limits = partial(self._limits, rendering, numbers)
-            return rendered(values, seen, rendering, stretch, limits)
+            return rendered(values, observed, rendering, stretch, limits)
 
     def numbers(self, rendering: Rendering) -> Bands:
         """The bands a rendering names, counted from 1; None where it leaves them to the file.
@@ -169,16 +169,21 @@ class Scene:
         return tuple(self._number(band) for band in rendering.bands)
 
     def _number(self, band: int | str) -> int:
-        wanted = _plain(band) if isinstance(band, str) else ""
-        called = [[_plain(one) for one in names] for names in self.names]
-        found = [place for place, names in enumerate(called, 1) if place == band or wanted in names]
-        if len(found) == 1:
-            return found[0]
-        has = ", ".join(" ".join((str(i), *some)) for i, some in enumerate(self.names, 1))
-        near = did_you_mean(wanted, [one for some in called for one in some]) if wanted else "."
-        what = "several bands are called" if found else "has no band"
+        name = _plain(band) if isinstance(band, str) else ""
+        plain_names = []
+        places = []
+        for place, names in enumerate(self.names, 1):
+            plain = [_plain(label) for label in names]
+            plain_names += plain
+            if place == band or name in plain:
+                places.append(place)
+        if len(places) == 1:
+            return places[0]
+        listed = ", ".join(" ".join((str(i), *names)) for i, names in enumerate(self.names, 1))
+        near = did_you_mean(name, plain_names) if name else "."
+        fault = "several bands are called" if places else "has no band"
         raise ImageryError(
-            f"{self.path}: {what} {band}{near} It has {has}; see imagery.rendering.bands."
+            f"{self.path}: {fault} {band}{near} It has {listed}; see imagery.rendering.bands."
         )
 
     def _limits(self, rendering: Rendering, numbers: Bands) -> Limits:
@@ -188,10 +193,10 @@ class Scene:
             width, height = self.size_wh
             shrink = max(1.0, max(width, height) / _STRETCH_SAMPLE_PX)
             sample_wh = (max(1, round(width / shrink)), max(1, round(height / shrink)))
-            whole = (0, 0, width, height)
-            values, seen = self._values(whole, sample_wh, numbers, True, nearest=True)
-            values, seen = in_decibels(values, seen, rendering)
-            self._known_limits[key] = percentile_limits(values, seen, rendering.percentiles)
+            everything = (0, 0, width, height)
+            values, observed = self._values(everything, sample_wh, numbers, True, nearest=True)
+            values, observed = in_decibels(values, observed, rendering)
+            self._known_limits[key] = percentile_limits(values, observed, rendering.percentiles)
         return self._known_limits[key]
 
     @cached_property
@@ -228,9 +233,9 @@ class Scene:
 def parts_of(path: Path | str) -> tuple[str, str, str]:
     """The file a name stands on, then FRAME, GRID or TILE and what follows, "" and "" of a file."""
     for mark in (TILE, GRID, FRAME):  # a tile may be one of a raster on another grid
-        file, found, rest = str(path).partition(mark)
-        if found:
-            return file, mark, rest
+        file, mark_there, part = str(path).partition(mark)
+        if mark_there:
+            return file, mark, part
     return str(path), "", ""
 
 
@@ -300,15 +305,22 @@ def driver_of(path: Path) -> str | None:
     A PNG or JPEG beside which its place is written (a world file, GDAL's `.aux.xml`) is a raster,
     and so is a PNG of colours of 16 bits, of which Pillow would read the upper 8 alone.
     """
-    with path.open("rb") as stream:  # GDAL would also take a folder or an address: this does not
-        start = stream.read(_PNG_HEADER)
+    status = path.stat()
+    start = _first_bytes(path, status.st_mtime_ns, status.st_size)
     # A VRT may point to other files, so that only a file named as one is read as one.
     if path.suffix.lower() == ".vrt":
         return "VRT"
     if start.startswith(b"\x89PNG") and start[-2:] in _WIDE_COLOURS:
         return "PNG"
-    known = _DRIVERS | (_PLACED if _is_placed(path) else {})
-    return next((name for magic, name in known.items() if start.startswith(magic)), None)
+    drivers = _DRIVERS | (_PLACED if _is_placed(path) else {})
+    return next((name for magic, name in drivers.items() if start.startswith(magic)), None)
+
+
+@lru_cache(maxsize=4096)
+def _first_bytes(path: Path, changed_ns: int, size: int) -> bytes:
+    """What a file begins with, read once as long as it stays as it is."""
+    with path.open("rb") as stream:  # GDAL would also take a folder or an address: this does not
+        return stream.read(_PNG_HEADER)
 
 
 def _is_placed(path: Path) -> bool:

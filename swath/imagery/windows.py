@@ -46,18 +46,22 @@ def part_of(whole: Scene, path: str, numbers: str) -> Part:
     Raises:
         ImageryError: the tile is none of the scene.
     """
-    given = numbers.split(",")
-    if len(given) != 4 or not all(one.isdecimal() and len(one) <= _DIGITS for one in given):
+    corners = numbers.split(",")
+    if len(corners) != 4 or not all(
+        corner.isdecimal() and len(corner) <= _DIGITS for corner in corners
+    ):
         raise ImageryError(f"{path}{TILE}{numbers}: expected {TILE}x,y,width,height in pixels.")
-    x, y, width, height = map(int, given)
+    x, y, width, height = map(int, corners)
     whole._window(Tile(whole.id, (x, y), (width, height)))
     place = whole.georeference
-    known = {name: getattr(whole, name) for name in ("path", "bands", "dtype", "names", "shown")}
+    properties = {
+        name: getattr(whole, name) for name in ("path", "bands", "dtype", "names", "shown")
+    }
     return Part(
         id=f"{whole.id}{TILE}{numbers}",
         size_wh=(width, height),
         georeference=place.part((x, y), (width, height)) if place else None,
         whole=whole,
         origin_xy=(x, y),
-        **known,
+        **properties,
     )

@@ -59,9 +59,15 @@ class RememberingEngine:
         journal: of its replies; rows are added after every batch.
     """
 
+    elsewhere = False
+
     def __init__(self, engine: LocalEngine, journal: Journal) -> None:
         self.engine, self._journal = engine, journal
         self._identity, self._contents = identity(engine.loaded), Contents()
+
+    def weighs(self, candidates: int) -> bool:
+        """Whether so many candidates can be scored."""
+        return self.engine.weighs(candidates)
 
     def answer(
         self,

@@ -61,6 +61,13 @@ class Engine(Protocol):
     A local and a remote one also `stream` an answer as it grows.
     """
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it is asked over the wire, and has met no question of the set before."""
+
+    def weighs(self, candidates: int) -> bool:
+        """Whether so many candidates can be scored."""
+
     def answer(
         self,
         questions: Sequence[Conversation],
@@ -103,6 +110,8 @@ class LocalEngine:
             not change while this engine is used.
     """
 
+    elsewhere = False
+
     def __init__(
         self,
         loaded: Loaded,
@@ -125,6 +134,10 @@ class LocalEngine:
         )
         self.inputs, self._kept = Inputs(loaded), kept
         self._dialect = DIALECTS.get(loaded.family.dialect)
+
+    def weighs(self, candidates: int) -> bool:
+        """Any number of candidates can be scored."""
+        return True
 
     @_inferring
     def answer(

@@ -49,6 +49,8 @@ class RemoteEngine:
         RequestError: the name holds no model, or the dialect does not exist.
     """
 
+    elsewhere = True
+
     def __init__(
         self,
         name: str,

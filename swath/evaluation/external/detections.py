@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -110,7 +111,7 @@ def read_detections(path: Path) -> tuple[str, list[Detection]] | None:
         files = sorted(path.glob(f"{_TASK1}*.txt")) if path.is_dir() else [path]
         if not files:
             raise RequestError(f"{path}: holds no {_TASK1}<class>.txt; name a file of answers.")
-        return DOTA, [one for file in files for one in _dota_rows(file)]
+        return DOTA, list(chain.from_iterable(map(_dota_rows, files)))
     content = load(path, loads) if path.suffix.lower() == ".json" and path.is_file() else None
     head = content[0] if isinstance(content, list) and content else None
     if not isinstance(head, dict) or not {"image_id", "bbox", "score"} <= head.keys():
@@ -125,27 +126,35 @@ def _dota_rows(file: Path) -> Iterator[Detection]:
                 f"{where}: expected picture, score and 8 coordinates, got {len(fields)} fields; "
                 f"are these oriented boxes (task 1)?"
             )
-        values = [_number(one) for one in fields[1:]]
+        score, *corners = map(_number, fields[1:])
         name = file.stem.removeprefix(_TASK1)
-        yield _row(fields[0], name, np.reshape(values[1:], (4, 2)), values[0])
+        yield _row(fields[0], name, np.reshape(corners, (4, 2)), score)
 
 
 def _coco_row(row: Any, where: str) -> Detection:
-    named = (row.get("category", row.get("category_id"))) if isinstance(row, dict) else None
-    if not isinstance(named, str | int) or not isinstance(row.get("image_id"), str | int):
+    row = row if isinstance(row, dict) else {}
+    image = row.get("image_id")
+    name = row.get("category", row.get("category_id"))
+    if not isinstance(name, str | int) or not isinstance(image, str | int):
         raise RequestError(f"{where}: has no image_id or no category_id; is the file whole?")
+    quad = np.full((4, 2), math.nan)
     box = row.get("bbox")
-    values = [_number(one) for one in box] if isinstance(box, list) and len(box) == 4 else []
-    x, y, width, height = values if values and min(values[2:]) >= 0 else [math.nan] * 4
-    quad = np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]])
-    return _row(row["image_id"], named, quad, _number(row.get("score")))
+    if isinstance(box, list) and len(box) == 4:
+        x, y, width, height = map(_number, box)
+        if min(width, height) >= 0:
+            quad = np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]])
+    return _row(image, name, quad, _number(row.get("score")))
 
 
 def _row(image: str | int, name: str | int, quad: Any, score: float) -> Detection:
-    sound = bool(np.isfinite(quad).all())
-    known = math.isfinite(score)
+    has_box = bool(np.isfinite(quad).all())
+    has_score = math.isfinite(score)
     return Detection(
-        image, name, quad if sound else _NOWHERE, score if known else -math.inf, sound and known
+        image=image,
+        name=name,
+        quad=quad if has_box else _NOWHERE,
+        score=score if has_score else -math.inf,
+        readable=has_box and has_score,
     )
 
 
@@ -177,15 +186,20 @@ def truth_of(suite: Suite, place: Path, kind: str) -> Truth:
     if suite.split and any(image.split for image in images):
         images = [image for image in images if image.split == suite.split]
     hard = dota.difficult(place) if place.is_dir() and dota.recognises(place) else {}
-    quads = np.concatenate([np.zeros((0, 4, 2)), *(image.boxes.quads for image in images)])
-    objects = Objects(
-        [_key(n) for n, image in enumerate(images) for _ in image.names],
-        [name for image in images for name in image.names],
-        Boxes(quads) if kind == DOTA else Boxes.from_hbb(Boxes(quads).hbb),
-        difficult=[
-            one for image in images for one in hard.get(image.id, [False] * len(image.names))
-        ],
-    )
+    numbers: list[str] = []
+    names: list[str] = []
+    difficult: list[bool] = []
+    quads = [np.zeros((0, 4, 2))]
+    for number, image in enumerate(images):
+        count = len(image.names)
+        numbers += [_key(number)] * count
+        names += image.names
+        difficult += hard.get(image.id, [False] * count)
+        quads.append(image.boxes.quads)
+    boxes = Boxes(np.concatenate(quads))
+    if kind == COCO:
+        boxes = Boxes.from_hbb(boxes.hbb)
+    objects = Objects(numbers, names, boxes, difficult=difficult)
     return Truth(images, [None] * len(images), {}, objects)
 
 
@@ -195,29 +209,33 @@ def _coco_truth(file: Path, content: dict[str, Any]) -> Truth:
     places = {picture.id: number for number, picture in enumerate(pictures)}
     annotations = sorted(truth.annotations, key=lambda row: places[row.image_id])
     xywh = np.array([row.bbox for row in annotations], dtype=np.float64).reshape(-1, 4)
-    boxes = Boxes.from_hbb(np.hstack([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]]))
-    names = [truth.names[str(row.category_id)] for row in annotations]
-    crowd = [bool(row.iscrowd) for row in annotations]
-    rows_of: dict[str, list[int]] = defaultdict(list)
-    for row, annotation in enumerate(annotations):
-        if not crowd[row]:
-            rows_of[annotation.image_id].append(row)
-    images = [
-        AnnotatedImage(
-            id=str(picture.file_name or picture.id),
-            path=str(file.parent / str(picture.file_name or picture.id)),
+    corners = np.hstack([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]])
+    areas = (xywh[:, 2] * xywh[:, 3]).tolist()
+    for place, row in enumerate(annotations):
+        if row.area is not None:
+            areas[place] = row.area
+    objects = Objects(
+        images=[_key(places[row.image_id]) for row in annotations],
+        names=[truth.names[str(row.category_id)] for row in annotations],
+        boxes=Boxes.from_hbb(corners),
+        difficult=[bool(row.iscrowd) for row in annotations],
+        areas=areas,
+    )
+    single: list[list[int]] = [[] for _ in pictures]  # places of what is no crowd
+    for place, row in enumerate(annotations):
+        if not row.iscrowd:
+            single[places[row.image_id]].append(place)
+    images = []
+    for picture, of_picture in zip(pictures, single, strict=True):
+        name = str(picture.file_name or picture.id)
+        image = AnnotatedImage(
+            id=name,
+            path=str(file.parent / name),
             size_wh=UNMEASURED,
-            boxes=boxes[rows_of[picture.id]] if rows_of[picture.id] else Boxes.empty(),
-            names=tuple(names[row] for row in rows_of[picture.id]),
+            boxes=objects.boxes[of_picture] if of_picture else Boxes.empty(),
+            names=tuple(objects.names[place] for place in of_picture),
         )
-        for picture in pictures
-    ]
-    areas = [
-        width * height if row.area is None else row.area
-        for row, (_, _, width, height) in zip(annotations, xywh, strict=True)
-    ]
-    numbers = [_key(places[row.image_id]) for row in annotations]
-    objects = Objects(numbers, names, boxes, difficult=crowd, areas=areas)
+        images.append(image)
     return Truth(images, [picture.id for picture in pictures], dict(truth.names), objects)
 
 
@@ -248,60 +266,93 @@ def score_detections(suite: Suite, place: Path, kind: str, rows: Sequence[Detect
             f"boxes=FOLDER."
         )
     modes = [mode for mode in suite.modes if mode != "unscored-ap"]  # these have scores
-    suite, truth = suite.model_copy(update={"modes": modes}), truth_of(suite, place, kind)
-    numbers = _Numbers(truth)
-    known = {*truth.objects.names, *truth.names.values()}
-    same = {letters(name): name for name in sorted(known)}
-    extra, unknown, kept = list[str](), list[str](), list[tuple[int, str, Detection]]()
-    for one in rows:
-        number, name = numbers.of(one.image), one.name
-        if isinstance(name, int) or (name not in known and name in truth.names):
-            if not truth.names:
-                raise RequestError(
-                    f"category_id {name} has no name: the truth at {place} is no COCO file; write "
-                    f"`category` with the name into each row."
-                )
-            name = truth.names.get(str(name), str(name))
-        name = name if name in known else same.get(letters(name), name)
-        if number is None:
-            extra.append(str(one.image))
-        elif name not in known:
-            unknown.append(name)
-        else:
-            kept.append((number, name, one))
+    suite = suite.model_copy(update={"modes": modes})
+    truth = truth_of(suite, place, kind)
+    matched, extra, unknown = _matched(truth, rows, place)
     if rows and len(extra) == len(rows):
         names = [image.id for image in truth.images]
         raise EvaluationError(
             f"{suite.name}: none of {len(rows)} boxes is on a picture of {place}; the results' are "
             f"called {few(list(dict.fromkeys(extra)))}, the suite's {few(names)}."
         )
-    found = Objects(
-        [_key(number) for number, _, _ in kept],
-        [name for _, name, _ in kept],
-        Boxes(np.array([one.quad for *_, one in kept]).reshape(-1, 4, 2)),
-        [one.score for *_, one in kept],
+    quads = np.array([row.box.quad for row in matched]).reshape(-1, 4, 2)
+    answers = Objects(
+        images=[_key(row.number) for row in matched],
+        names=[row.name for row in matched],
+        boxes=Boxes(quads),
+        scores=[row.box.score for row in matched],
     )
-    bare = {number for number, *_ in kept}
-    alike = Counter((n, name, one.quad.tobytes(), one.score) for n, name, one in kept)
-    notes: dict[str, Any] = {"matched_by": "picture and class"} | {
-        about: {"count": len(some), "first": list(dict.fromkeys(some))[:20], "of": of}
-        for about, of, some in (
-            ("without boxes", "pictures",
-             [image.id for n, image in enumerate(truth.images) if n not in bare]),
-            ("on no picture of the truth", "boxes", extra),
-            ("of no class of the truth", "boxes", unknown),
-            ("repeated", "boxes", [truth.images[n].id for (n, *_), times in alike.items()
-                                   for _ in range(times - 1)]),
-            ("unreadable", "boxes", [str(one.image) for *_, one in kept if not one.readable]),
-        )
-    }  # fmt: skip
-    values, per_class = _precision(kind, found, truth.objects)
-    unreadable = sum(not one.readable for *_, one in kept)
-    scores = {name: Score(value, len(truth.images), unreadable) for name, value in values.items()}
-    asked, predictions = _answered(suite, truth, kept)
-    return Detected(
-        asked, predictions, scores, notes | {"average precision": {"by class": per_class}}
-    )
+    values, per_class = _precision(kind, answers, truth.objects)
+    unreadable = [str(row.box.image) for row in matched if not row.box.readable]
+    count = len(truth.images)
+    scores = {name: Score(value, count, len(unreadable)) for name, value in values.items()}
+    asked, predictions = _answered(suite, truth, matched)
+    with_boxes = {row.number for row in matched}
+    without = [image.id for number, image in enumerate(truth.images) if number not in with_boxes]
+    notes = {
+        "matched_by": "picture and class",
+        "without boxes": _note(without, "pictures"),
+        "on no picture of the truth": _note(extra, "boxes"),
+        "of no class of the truth": _note(unknown, "boxes"),
+        "repeated": _note(_repeated(truth, matched), "boxes"),
+        "unreadable": _note(unreadable, "boxes"),
+        "average precision": {"by class": per_class},
+    }
+    return Detected(asked, predictions, scores, notes)
+
+
+@dataclass(frozen=True)
+class _Matched:
+    """A detection with the number of its image, and its class as the truth calls it."""
+
+    number: int
+    name: str
+    box: Detection
+
+
+def _matched(
+    truth: Truth, rows: Sequence[Detection], place: Path
+) -> tuple[list[_Matched], list[str], list[str]]:
+    """Rows of the truth's images and classes; images, and classes, that it does not have."""
+    numbers = _Numbers(truth)
+    classes = {*truth.objects.names, *truth.names.values()}
+    alike = {letters(name): name for name in sorted(classes)}
+    matched = []
+    extra = []
+    unknown = []
+    for row in rows:
+        number = numbers.of(row.image)
+        name = row.name
+        if isinstance(name, int) or (name not in classes and name in truth.names):
+            if not truth.names:
+                raise RequestError(
+                    f"category_id {name} has no name: the truth at {place} is no COCO file; write "
+                    f"`category` with the name into each row."
+                )
+            name = truth.names.get(str(name), str(name))
+        if name not in classes:
+            name = alike.get(letters(name), name)
+        if number is None:
+            extra.append(str(row.image))
+        elif name not in classes:
+            unknown.append(name)
+        else:
+            matched.append(_Matched(number, name, row))
+    return matched, extra, unknown
+
+
+def _note(names: Sequence[str], of: str) -> dict[str, Any]:
+    """How many of something there are, and the first."""
+    return {"count": len(names), "first": list(dict.fromkeys(names))[:20], "of": of}
+
+
+def _repeated(truth: Truth, matched: Sequence[_Matched]) -> list[str]:
+    """The image of each row that stands once more."""
+    rows = Counter((row.number, row.name, row.box.quad.tobytes(), row.box.score) for row in matched)
+    repeated = []
+    for (number, *_), times in rows.items():
+        repeated += [truth.images[number].id] * (times - 1)
+    return repeated
 
 
 class _Numbers:
@@ -310,25 +361,25 @@ class _Numbers:
     def __init__(self, truth: Truth) -> None:
         self._images = truth.images
         self._levels: list[dict[Any, set[int]]] = [defaultdict(set) for _ in range(5)]
-        for number, (image, own) in enumerate(zip(truth.images, truth.ids, strict=True)):
+        for number, (image, id) in enumerate(zip(truth.images, truth.ids, strict=True)):
             name = PurePath(image.path).name
-            forms = (own, image.id, name, PurePath(name).stem, str(own))
+            forms = (id, image.id, name, PurePath(name).stem, str(id))
             for level, form in zip(self._levels, forms, strict=True):
                 level[form].add(number)
 
-    def of(self, given: str | int) -> int | None:
+    def of(self, image: str | int) -> int | None:
         """Its number, None for no image of the truth."""
-        word = str(given).replace("\\", "/")
-        forms: Iterable[Any] = (str(given), word, PurePath(word).name, PurePath(word).stem, word)
+        word = str(image).replace("\\", "/")
+        forms = (str(image), word, PurePath(word).name, PurePath(word).stem, word)
         for level, form in zip(self._levels, forms, strict=True):
-            numbers = level.get(form, set())
+            numbers = sorted(level.get(form, ()))
             if len(numbers) > 1:
                 raise EvaluationError(
-                    f"'{given}' may be {' or '.join(self._images[n].id for n in sorted(numbers))}; "
+                    f"'{image}' may be {' or '.join(self._images[n].id for n in numbers)}; "
                     f"write the picture's path into the results."
                 )
             if numbers:
-                return next(iter(numbers))
+                return numbers[0]
         return None
 
 
@@ -350,7 +401,7 @@ def _precision(
 
 
 def _answered(
-    suite: Suite, truth: Truth, kept: Sequence[tuple[int, str, Detection]]
+    suite: Suite, truth: Truth, matched: Sequence[_Matched]
 ) -> tuple[Asked, list[Prediction]]:
     """A question for each class of each image, answered by the boxes of that class there.
 
@@ -364,16 +415,16 @@ def _answered(
     asked = Asked(suite, conversations(suite, items, suite.prompt), [], [], suite.prompt)
     boxes: dict[tuple[str, str], list[Detection]] = defaultdict(list)
     crowds = _crowds(truth)
-    for number, name, box in kept:
-        image = truth.images[number]
-        if _lies_in_crowd(box, image.boxes, crowds[number, name]):
-            continue
-        boxes[image.path, name if name in image.names else ""].append(box)
+    for row in matched:
+        image = truth.images[row.number]
+        if not _lies_in_crowd(row.box, image.boxes, crowds[row.number, row.name]):
+            name = row.name if row.name in image.names else ""
+            boxes[image.path, name].append(row.box)
     predictions = []
     for conversation in asked.conversations:
         blank = unanswered(conversation)
         detections = boxes.get((blank.image, blank.truth.get("name")), [])
-        detections = sorted(detections, key=lambda box: -box.score)
+        detections.sort(key=lambda box: -box.score)
         quads = np.array([box.quad for box in detections])
         words = f"{len(detections)} boxes"
         predictions.append(read_answer(conversation, words, Boxes(quads), Labels(())))
@@ -385,8 +436,9 @@ def _crowds(truth: Truth) -> dict[tuple[int, str], list[NDArray[np.float64]]]:
     crowds: dict[tuple[int, str], list[NDArray[np.float64]]] = defaultdict(list)
     objects = truth.objects
     corners = objects.boxes.hbb
-    for place in np.flatnonzero(objects.difficult if truth.names else []).tolist():
-        crowds[int(objects.images[place]), objects.names[place]].append(corners[place])
+    for place, is_crowd in enumerate(objects.difficult if truth.names else ()):
+        if is_crowd:
+            crowds[int(objects.images[place]), objects.names[place]].append(corners[place])
     return crowds
 
 

@@ -150,7 +150,7 @@ def _notation(asked: Asked, given: Sequence[Given], dialect: str | None) -> str:
     read_before = [bool(answer.own and answer.own.boxes) for answer in given]
     if all(read_before):
         return ""
-    texts = [row.text for row, known in zip(given, read_before, strict=True) if not known]
+    texts = [row.text for row, is_read in zip(given, read_before, strict=True) if not is_read]
     notation = dialect or recognised(texts)
     sizes = {conversation.images[0].size_wh for conversation in asked.conversations}
     if notation in IN_PIXELS and asked.prompt == AS_STATED and GRID_PX in sizes:

@@ -57,10 +57,12 @@ def from_file(suite: Suite, given: Sequence[Given]) -> tuple[Asked, list[Given]]
         scene = answer.own.scene if answer.own else ""
         items[name] = Item(name, (answer.image or name,), Fact(truth, phrases), size, scene)
     labels, objects = vocabulary(item.fact.truth for item in items.values())
-    if read := {answer.own.label for answer in answers if answer.own and answer.own.label}:
-        by_name = SCORED.get(suite.task).by_name  # what was read was among those that may be
-        labels, objects = (labels, sorted(read.union(objects))) if by_name else (
-            sorted(read.union(labels)), objects)  # fmt: skip
+    # What was read was among those that may be answered.
+    read = {answer.own.label for answer in answers if answer.own and answer.own.label}
+    if SCORED.get(suite.task).by_name:
+        objects = sorted(read.union(objects))
+    else:
+        labels = sorted(read.union(labels))
     asked = conversations(suite, list(items.values()), "{question}", labels)
     rows = [replace(answer, id=name) for answer, name in zip(answers, names, strict=True)]
     return Asked(suite, asked, labels, objects, AS_STATED), rows
@@ -95,8 +97,8 @@ def _names_of(answers: Sequence[Given]) -> list[str]:
         name = answer.id or answer.image or f"{number}"
         truth = answer.truth.to_row() if answer.own else answer.truth
         question = (answer.image, answer.question, words(truth))
-        known = questions[plain_name(name)]
-        place = known.setdefault(question, len(known))
+        namesakes = questions[plain_name(name)]
+        place = namesakes.setdefault(question, len(namesakes))
         names.append(f"{name}#{place}" if place else name)
     return names
 
@@ -135,8 +137,8 @@ def _beyond_grid(task: str, truth: Any, where: str) -> bool:
         return False
     boxes = stated_truth(task, truth, GRID_PX, where).get("boxes")
     # Those of a turned box in words may lie outside: they are those before it is turned.
-    most = 150 if isinstance(truth, str) else 105
-    return bool(boxes.quads.max(initial=0) > most)
+    largest = 150 if isinstance(truth, str) else 105
+    return bool(boxes.quads.max(initial=0) > largest)
 
 
 def plain_name(name: str) -> str:

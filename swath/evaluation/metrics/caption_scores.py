@@ -14,7 +14,7 @@ from swath.evaluation.metrics.base import Measure, mean_of, share_of
 from swath.evaluation.metrics.grounding import found
 from swath.evaluation.metrics.ngrams import Sentences, bleu, bleu_rows, cider, rouge_l
 from swath.evaluation.metrics.ptb import tokenise
-from swath.evaluation.predictions import Prediction
+from swath.evaluation.predictions import Prediction, scenes_of
 from swath.evaluation.reading import numbers_of, without_boxes
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff"
@@ -33,23 +33,23 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
     Args:
         predictions: of task "caption" or "region".
     """
-    answers = [tokenise(one.answer) for one in predictions]
+    answers = [tokenise(prediction.answer) for prediction in predictions]
     references = references_of(predictions)
-    scenes = tuple(one.scene for one in predictions)
-    some = Sentences.of(answers, references)
+    scenes = scenes_of(predictions)
+    sentences = Sentences.of(answers, references)
     measured = {
-        "bleu4": Measure(bleu_rows(some), bleu, scenes),
-        "rouge_l": mean_of(rouge_l(some), scenes),
-        "cider": mean_of(cider(some), scenes),
+        "bleu4": Measure(bleu_rows(sentences), bleu, scenes),
+        "rouge_l": mean_of(rouge_l(sentences), scenes),
+        "cider": mean_of(cider(sentences), scenes),
     }
-    seen = [one.clip for one in predictions if one.clip]
-    if len(seen) == len(predictions):
-        measured["clip_score"] = mean_of([one["score"] for one in seen], scenes)
-        measured["ref_clip_score"] = mean_of([one["ref"] for one in seen], scenes)
-    classed = [one for one in predictions if one.truth.get("label")]
+    clips = [prediction.clip for prediction in predictions if prediction.clip]
+    if len(clips) == len(predictions):
+        measured["clip_score"] = mean_of([clip["score"] for clip in clips], scenes)
+        measured["ref_clip_score"] = mean_of([clip["ref"] for clip in clips], scenes)
+    classed = [prediction for prediction in predictions if prediction.truth.get("label")]
     if classed:
-        named = [names_class(one.answer, one.truth.get("label")) for one in classed]
-        measured["names_class"] = share_of(named, [one.scene for one in classed])
+        flags = [names_class(caption.answer, caption.truth.get("label")) for caption in classed]
+        measured["names_class"] = share_of(flags, scenes_of(classed))
     return measured
 
 
@@ -67,7 +67,9 @@ def described(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> 
     Args:
         predictions: of task "describe".
     """
-    words_only = [replace(one, answer=without_boxes(one.answer)) for one in predictions]
+    words_only = []
+    for prediction in predictions:
+        words_only.append(replace(prediction, answer=without_boxes(prediction.answer)))
     return found(predictions) | measures(words_only)
 
 
@@ -77,16 +79,16 @@ def names_class(caption: str, label: str) -> bool:
     "BaseballField", "baseball_field" and "baseballfield" are all named by "two baseball fields":
     case and word breaks are dropped, and the last word may be singular or plural.
     """
-    wanted = numbers_of("".join(words(label)))
+    forms = numbers_of("".join(words(label)))
     tokens = _WORDS.findall(caption.lower())
-    longest = max(map(len, wanted), default=0) + 2
+    longest = max(map(len, forms), default=0) + 2
     for start in range(len(tokens)):
         run = ""
         for token in tokens[start:]:
             run += token
             if len(run) > longest:
                 break
-            if wanted & numbers_of(run):
+            if forms & numbers_of(run):
                 return True
     return False
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.evaluation.metrics.statistics import Coverage, coverage
-from swath.evaluation.predictions import Prediction
+from swath.evaluation.predictions import Prediction, confidences_of, scenes_of
 from swath.evaluation.scored_tasks import scored_task
 
 AIMS = (0.8, 0.9, 0.95, 0.99)
@@ -65,15 +65,17 @@ class Certainty:
 
     def to_row(self) -> dict[str, Any]:
         """The certainty as a JSON object, the curve at 21 coverages."""
-        given, right = self.curve.coverage.tolist(), self.curve.accuracy.tolist()
-        places = np.searchsorted(given, np.linspace(0, 1, 21)[1:]).clip(max=len(given) - 1)
+        answered = self.curve.coverage.tolist()
+        right = self.curve.accuracy.tolist()
+        places = np.searchsorted(answered, np.linspace(0, 1, 21)[1:]).clip(max=len(answered) - 1)
+        curve = []
+        for place in np.unique(places).tolist():
+            curve.append({"coverage": answered[place], "accuracy": right[place]})
         names = ("low", "high", "n", "confidence", "accuracy")
         return {
-            "bins": [dict(zip(names, one, strict=True)) for one in self.bins],
-            "curve": [
-                {"coverage": given[i], "accuracy": right[i]} for i in dict.fromkeys(places.tolist())
-            ],
-            "unsure": [asdict(one) for one in self.aims],
+            "bins": [dict(zip(names, row, strict=True)) for row in self.bins],
+            "curve": curve,
+            "unsure": [asdict(aim) for aim in self.aims],
             "chosen_on": self.chosen_on,
             "chosen_n": self.chosen_n,
         }
@@ -91,26 +93,29 @@ def certainty(
         labels: the label set.
         validation: answers of the same model to validation questions, of any task.
     """
-    task = predictions[0].task
-    found = _pair(predictions, labels)
-    if found is None:
+    pair = _pair(predictions, labels)
+    if pair is None:
         return None
-    sure, right = found
-    chosen = [one for one in validation if one.task == task]
-    held = _pair(chosen, labels) if chosen else None
-    if held is not None:
-        whole = np.ones(len(sure), dtype=bool)
-        parts, chosen_n = [(held, whole)], len(chosen)
+    sure, right = pair
+    task = predictions[0].task
+    of_task = [prediction for prediction in validation if prediction.task == task]
+    validated = _pair(of_task, labels) if of_task else None
+    parts: list[tuple[Pair, NDArray[np.bool_]]] = []  # thresholds of a pair judge these answers
+    if validated is not None:
+        chosen_on, chosen_n = "validation", len(of_task)
+        parts = [(validated, np.ones(len(sure), dtype=bool))]
     else:
-        places: dict[str, int] = {}
-        for name in sorted({one.scene for one in predictions}):
-            places[name] = len(places) % 2
-        odd = np.array([places[one.scene] for one in predictions], dtype=bool)
-        parts = [((sure[~half], right[~half]), half) for half in (odd, ~odd) if half.any()]
-        parts, chosen_n = (parts if len(parts) == 2 else []), len(sure)
-    aims = [_aim(aim, parts, sure, right) for aim in AIMS if parts and right.mean() < aim]
-    on = "validation" if held is not None else "halves of the test"
-    return Certainty(_bins(sure, right), coverage(sure, right), tuple(aims), on, chosen_n)
+        chosen_on, chosen_n = "halves of the test", len(sure)
+        scenes = sorted(set(scenes_of(predictions)))
+        in_odd = {scene: place % 2 for place, scene in enumerate(scenes)}
+        odd = np.array([in_odd[scene] for scene in scenes_of(predictions)], dtype=bool)
+        if odd.any() and not odd.all():
+            for half in (odd, ~odd):
+                parts.append(((sure[~half], right[~half]), half))
+    reached = right.mean()
+    aims = [_aim(aim, parts, sure, right) for aim in AIMS if parts and reached < aim]
+    curve = coverage(sure, right)
+    return Certainty(_bins(sure, right), curve, tuple(aims), chosen_on, chosen_n)
 
 
 def threshold(held: Sequence[Prediction], labels: Sequence[str], aim: float) -> float | None:
@@ -121,26 +126,26 @@ def threshold(held: Sequence[Prediction], labels: Sequence[str], aim: float) -> 
         labels: the label set.
         aim: accuracy, 0 to 1.
     """
-    found = _pair(held, labels)
-    return None if found is None else coverage(*found).threshold(aim)
+    pair = _pair(held, labels)
+    return None if pair is None else coverage(*pair).threshold(aim)
 
 
-def words(one: Aim) -> str:
+def words(aim: Aim) -> str:
     """ "answer `unsure` below p = 0.62: accuracy 97.1 % at coverage 83.0 %"."""
-    if one.accuracy is None:
-        return f"for {100 * one.aim:g} % accuracy: no threshold reaches it"
-    ends = " or ".join("never sure" if t is None else f"{t:.2f}" for t in one.thresholds)
+    if aim.accuracy is None:
+        return f"for {100 * aim.aim:g} % accuracy: no threshold reaches it"
+    ends = " or ".join("never sure" if p is None else f"{p:.2f}" for p in aim.thresholds)
     return (
-        f"for {100 * one.aim:g} % accuracy, `unsure` below p = {ends}: accuracy "
-        f"{100 * one.accuracy:.1f} % at coverage {100 * one.coverage:.1f} % "
-        f"({one.given:,} of {one.n:,})"
+        f"for {100 * aim.aim:g} % accuracy, `unsure` below p = {ends}: accuracy "
+        f"{100 * aim.accuracy:.1f} % at coverage {100 * aim.coverage:.1f} % "
+        f"({aim.given:,} of {aim.n:,})"
     )
 
 
 def _pair(predictions: Sequence[Prediction], labels: Sequence[str]) -> Pair | None:
     """Confidence and rightness of each; None if one has no confidence or none is right or wrong."""
-    sure = [one.confidence for one in predictions if one.confidence is not None]
-    if len(sure) < len(predictions):
+    sure = confidences_of(predictions)
+    if sure is None:
         return None
     row = scored_task(predictions[0])
     right = row.measures(predictions, labels)[row.headline].right
@@ -153,14 +158,15 @@ def _aim(
     sure: NDArray[np.float64],
     right: NDArray[np.bool_],
 ) -> Aim:
-    given, thresholds = np.zeros(len(sure), dtype=bool), []
-    for held, judged in parts:
-        threshold = coverage(*held).threshold(aim)
+    answered = np.zeros(len(sure), dtype=bool)
+    thresholds = []
+    for pair, judged in parts:
+        threshold = coverage(*pair).threshold(aim)
         thresholds.append(threshold)
         if threshold is not None:
-            given |= judged & (sure >= threshold)
-    count = int(given.sum())
-    accuracy = float(right[given].mean()) if count else None
+            answered |= judged & (sure >= threshold)
+    count = int(answered.sum())
+    accuracy = float(right[answered].mean()) if count else None
     return Aim(aim, tuple(thresholds), count / len(sure), accuracy, count, len(sure))
 
 

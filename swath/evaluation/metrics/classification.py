@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from swath.errors import EvaluationError
 from swath.evaluation.metrics.base import Measure, ratio_of, share, share_of
 from swath.evaluation.metrics.statistics import calibration, calibration_error
-from swath.evaluation.predictions import NOT_A_LABEL, Prediction
+from swath.evaluation.predictions import NOT_A_LABEL, Prediction, confidences_of, scenes_of
 from swath.instructions.tasks.truths import LabelTruth, NameTruth
 
 
@@ -36,17 +36,15 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[s
     Raises:
         EvaluationError: no prediction, or a true class outside the labels.
     """
-    scenes = tuple(one.scene for one in predictions)
-    right = np.array([one.label == one.true(LabelTruth).label for one in predictions], dtype=bool)
-    found = {
-        "accuracy": share_of(right, scenes),
-        "macro_f1": ratio_of(_f1_rows(predictions, labels), _macro_f1, scenes),
-        "outside_labels": share_of([one.problem == NOT_A_LABEL for one in predictions], scenes),
-    }
-    sure = [one.confidence for one in predictions if one.confidence is not None]
-    if len(sure) == len(predictions):
-        found["ece"] = Measure(calibration(sure, right), calibration_error, scenes)
-    return found
+    measured = _named(predictions, [row.true(LabelTruth).label for row in predictions])
+    accuracy = measured["accuracy"]
+    rows = _f1_rows(predictions, labels)
+    measured["macro_f1"] = ratio_of(rows, _macro_f1, accuracy.scenes)
+    sure = confidences_of(predictions)
+    if sure is not None and accuracy.right is not None:
+        rows = calibration(sure, accuracy.right)
+        measured["ece"] = Measure(rows, calibration_error, accuracy.scenes)
+    return measured
 
 
 def identified(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
@@ -55,12 +53,16 @@ def identified(predictions: Sequence[Prediction], labels: Sequence[str] = ()) ->
     Args:
         predictions: of task "identify".
     """
-    scenes = tuple(one.scene for one in predictions)
+    return _named(predictions, [row.true(NameTruth).name for row in predictions])
+
+
+def _named(predictions: Sequence[Prediction], truths: Sequence[str]) -> dict[str, Measure]:
+    scenes = scenes_of(predictions)
+    answers = [prediction.label for prediction in predictions]
+    problems = [prediction.problem for prediction in predictions]
     return {
-        "accuracy": share_of(
-            [one.label == one.true(NameTruth).name for one in predictions], scenes
-        ),
-        "outside_labels": share_of([one.problem == NOT_A_LABEL for one in predictions], scenes),
+        "accuracy": share_of([a == t for a, t in zip(answers, truths, strict=True)], scenes),
+        "outside_labels": share_of([problem == NOT_A_LABEL for problem in problems], scenes),
     }
 
 
@@ -81,24 +83,24 @@ def per_class(predictions: Sequence[Prediction], labels: Sequence[str]) -> list[
     """Precision, recall and F1 of each class of the label set, 0 where undefined."""
     table = confusion(predictions, labels)
     hits = np.diagonal(table).astype(np.float64)
-    support, named = table.sum(axis=1), table[:, :-1].sum(axis=0)
-    precision, recall = share(hits, named), share(hits, support)
-    f1 = share(2 * hits, named + support)
-    return [
-        ClassScore(label, float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]))
-        for i, label in enumerate(labels)
-    ]
+    support = table.sum(axis=1)
+    answered = table[:, :-1].sum(axis=0)
+    precision = share(hits, answered).tolist()
+    recall = share(hits, support).tolist()
+    f1 = share(2 * hits, answered + support).tolist()
+    rows = zip(labels, precision, recall, f1, support.tolist(), strict=True)
+    return [ClassScore(*row) for row in rows]
 
 
 def _f1_rows(predictions: Sequence[Prediction], labels: Sequence[str]) -> NDArray[np.float64]:
     """(n, 3 labels) by class: whether it was named and is true, was named, and is true."""
-    true, named = np.eye(len(labels) + 1)[:, :-1][list(_places(predictions, labels))]
-    return np.concatenate([true * named, named, true], axis=1)
+    true, answered = np.eye(len(labels) + 1)[:, :-1][list(_places(predictions, labels))]
+    return np.concatenate([true * answered, answered, true], axis=1)
 
 
 def _macro_f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    right, named, true = np.split(sums, 3, axis=-1)
-    mean: NDArray[np.float64] = share(2 * right, named + true).mean(axis=-1)
+    right, answered, true = np.split(sums, 3, axis=-1)
+    mean: NDArray[np.float64] = share(2 * right, answered + true).mean(axis=-1)
     return mean
 
 
@@ -116,5 +118,5 @@ def _places(
                 "score with the label set the run was evaluated with."
             )
         true.append(places[label])
-    named = [places.get(str(prediction.label), len(labels)) for prediction in predictions]
-    return np.array(true), np.array(named)
+    answered = [places.get(str(prediction.label), len(labels)) for prediction in predictions]
+    return np.array(true), np.array(answered)

@@ -46,7 +46,7 @@ def clip_score(images: Floats, captions: Floats) -> Floats:
 def nearest_reference(captions: Floats, references: Sequence[Floats]) -> Floats:
     """The highest cosine of each caption with one of its references, (n,)."""
     pairs = zip(unit(captions), references, strict=True)
-    return np.array([(unit(some) @ caption).max() for caption, some in pairs])
+    return np.array([(unit(vectors) @ caption).max() for caption, vectors in pairs])
 
 
 def ref_clip_score(scores: Floats, nearest: Floats) -> Floats:
@@ -86,22 +86,22 @@ def with_clip(
         ModelError: the folder holds no CLIP model.
         RasterError: a picture cannot be opened.
     """
-    chosen = [one for one in predictions if one.task == "caption"]
+    chosen = [prediction for prediction in predictions if prediction.task == "caption"]
     if not chosen:
         return list(predictions)
-    found = clip_scores(
+    scores = clip_scores(
         folder,
-        [one.image for one in chosen],
-        [one.answer for one in chosen],
-        [one.truth.get("captions") for one in chosen],
+        [prediction.image for prediction in chosen],
+        [prediction.answer for prediction in chosen],
+        [prediction.truth.get("captions") for prediction in chosen],
         open_image=partial(rendered, rendering=rendering or Rendering(), longest=LONGEST_PX),
     )
     by = Path(folder).resolve().name
-    seen = {
-        one.id: {"score": float(score), "ref": float(ref), "by": by}
-        for one, score, ref in zip(chosen, found.clip, found.ref_clip, strict=True)
+    notes = {
+        prediction.id: {"score": float(score), "ref": float(ref), "by": by}
+        for prediction, score, ref in zip(chosen, scores.clip, scores.ref_clip, strict=True)
     }
-    return [replace(one, clip=seen.get(one.id)) for one in predictions]
+    return [replace(prediction, clip=notes.get(prediction.id)) for prediction in predictions]
 
 
 def clip_scores(
@@ -152,19 +152,21 @@ def clip_scores(
             ids = tokenizer(
                 part, padding=True, truncation=True, max_length=longest, return_tensors="pt"
             )
-            found = model.text_model(**ids).pooler_output
-            rows.append(model.text_projection(found).float().numpy())
+            pooled = model.text_model(**ids).pooler_output
+            rows.append(model.text_projection(pooled).float().numpy())
         return np.concatenate(rows)
 
     with torch.inference_mode():
-        seen = []
+        vectors = []
         for part in batches(list(map(str, images)), batch_size):
             pictures = [open_image(path).convert("RGB") for path in part]
             pixels = processor(pictures, return_tensors="pt")["pixel_values"]
-            found = model.vision_model(pixel_values=pixels).pooler_output
-            seen.append(model.visual_projection(found).float().numpy())
-        own = texts(captions)
-        every = texts([text for several in references for text in several])
+            pooled = model.vision_model(pixel_values=pixels).pooler_output
+            vectors.append(model.visual_projection(pooled).float().numpy())
+        of_captions = texts(captions)
+        of_references = texts([text for several in references for text in several])
     ends = np.cumsum([len(several) for several in references])[:-1]
-    clip = clip_score(np.concatenate(seen), own)
-    return Scores(clip, ref_clip_score(clip, nearest_reference(own, np.split(every, ends))))
+    clip = clip_score(np.concatenate(vectors), of_captions)
+    return Scores(
+        clip, ref_clip_score(clip, nearest_reference(of_captions, np.split(of_references, ends)))
+    )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.evaluation.metrics.base import Measure, mean_of, share_of
-from swath.evaluation.predictions import Prediction
+from swath.evaluation.predictions import Prediction, scenes_of
 from swath.instructions.tasks.truths import CountTruth
 
 
@@ -21,24 +21,25 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
     Args:
         predictions: of task "count".
     """
-    scenes = tuple(one.scene for one in predictions)
+    scenes = scenes_of(predictions)
     truth = _true_counts(predictions)
-    errors = np.array([count_error(one.count, true_count(one)) for one in predictions])
+    counts = [prediction.count for prediction in predictions]
+    errors = np.array([count_error(count, true) for count, true in zip(counts, truth, strict=True)])
     sums = np.stack([errors**2, truth, truth**2, np.ones(len(truth))], axis=1)  # (n, 4)
     measured = {
         "mae": mean_of(np.abs(errors), scenes),
-        "exact": share_of(truth == [one.count for one in predictions], scenes),
+        "exact": share_of(truth == counts, scenes),
         "rmse": Measure(sums, lambda total: np.sqrt(total[..., 0] / total[..., 3]), scenes),
         "r2": Measure(sums, _explained, scenes),
     }
-    some = truth > 0
-    if some.any():
-        there = [scene for scene, kept in zip(scenes, some, strict=True) if kept]
-        measured["mape"] = mean_of(np.abs(errors[some]) / truth[some], there)
+    present = np.flatnonzero(truth)
+    if len(present):
+        shares = np.abs(errors[present]) / truth[present]
+        measured["mape"] = mean_of(shares, [scenes[place] for place in present])
     return measured
 
 
-def count_error(count: int | None, truth: int) -> int:
+def count_error(count: int | None, truth: float) -> float:
     """Count less truth; None, an unreadable count, is 0, or 1 where 0 is true."""
     if count is None:
         count = 1 if truth == 0 else 0
@@ -50,9 +51,9 @@ def vleo(predictions: Sequence[Prediction]) -> dict[str, Measure]:
 
     R2 is the squared correlation, and the relative error divides by 2e-16 where the truth is 0.
     """
-    scenes = tuple(one.scene for one in predictions)
     answered = [prediction for prediction in predictions if prediction.count is not None]
-    measured = {"refused": share_of([one.count is None for one in predictions], scenes)}
+    silent = [prediction.count is None for prediction in predictions]
+    measured = {"refused": share_of(silent, scenes_of(predictions))}
     measured |= _vleo_errors(predictions)
     if answered:
         for name, measure in _vleo_errors(answered).items():
@@ -61,7 +62,7 @@ def vleo(predictions: Sequence[Prediction]) -> dict[str, Measure]:
 
 
 def _vleo_errors(predictions: Sequence[Prediction]) -> dict[str, Measure]:
-    scenes = tuple(prediction.scene for prediction in predictions)
+    scenes = scenes_of(predictions)
     truth = _true_counts(predictions)
     counts = np.array([prediction.count or 0 for prediction in predictions], dtype=np.float64)
     off = np.abs(counts - truth)
@@ -73,25 +74,22 @@ def _vleo_errors(predictions: Sequence[Prediction]) -> dict[str, Measure]:
 
 
 def _true_counts(predictions: Sequence[Prediction]) -> NDArray[np.float64]:
-    return np.array([true_count(prediction) for prediction in predictions], dtype=np.float64)
+    counts = [prediction.true(CountTruth).count for prediction in predictions]
+    return np.array(counts, dtype=np.float64)
 
 
-def true_count(prediction: Prediction) -> int:
-    """The true count of a prediction."""
-    return prediction.true(CountTruth).count
-
-
-def _products(one: NDArray[np.float64], two: NDArray[np.float64]) -> NDArray[np.float64]:
-    one, two = one - one.mean(), two - two.mean()  # so that their squares stay small
-    return np.stack([one, two, one**2, two**2, one * two, np.ones_like(one)], axis=1)
+def _products(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    x = x - x.mean()  # so that their squares stay small
+    y = y - y.mean()
+    return np.stack([x, y, x**2, y**2, x * y, np.ones_like(x)], axis=1)
 
 
 def _correlated(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """Squared correlation; 0 where one side is constant."""
-    one, two, ones, twos, both, n = np.moveaxis(sums, -1, 0)
-    spread = (ones - one**2 / n) * (twos - two**2 / n)
-    flat = spread <= 1e-12 * ones * twos
-    return np.where(flat, 0.0, (both - one * two / n) ** 2 / np.where(flat, 1.0, spread))
+    x, y, x_squares, y_squares, products, n = np.moveaxis(sums, -1, 0)
+    spread = (x_squares - x**2 / n) * (y_squares - y**2 / n)
+    flat = spread <= 1e-12 * x_squares * y_squares
+    return np.where(flat, 0.0, (products - x * y / n) ** 2 / np.where(flat, 1.0, spread))
 
 
 def _explained(sums: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -96,13 +96,13 @@ def _index(objects: Objects, images: Sequence[str], names: Sequence[str]) -> COC
     for place, name in enumerate(objects.names):
         if name not in category_ids:
             continue
-        left, top, right, bottom = objects.boxes.hbb[place].tolist()
-        area = (right - left) * (bottom - top)
+        x1, y1, x2, y2 = objects.boxes.hbb[place].tolist()
+        area = (x2 - x1) * (y2 - y1)
         row = {
             "id": place + 1,
             "image_id": image_ids[objects.images[place]],
             "category_id": category_ids[name],
-            "bbox": [left, top, right - left, bottom - top],
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
             "area": objects.areas[place] if len(objects.areas) else area,
             "iscrowd": int(objects.difficult[place]) if len(objects.difficult) else 0,
         }

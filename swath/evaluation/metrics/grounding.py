@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from swath.boxes import Boxes, iou, iou_hbb
 from swath.evaluation.metrics import matching
 from swath.evaluation.metrics.base import Formula, Measure, mean_of, ratio_of, share, share_of
-from swath.evaluation.predictions import Prediction
+from swath.evaluation.predictions import Prediction, scenes_of
 from swath.instructions.tasks.truths import BoxesTruth
 
 THRESHOLD = 0.5
@@ -25,7 +25,7 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
 
     Source: Acc@0.5 as in VRSBench (arXiv:2406.12384), continuous area, no clamping to the image.
     """
-    scenes = tuple(one.scene for one in predictions)
+    scenes = scenes_of(predictions)
     oriented, upright = overlaps(predictions)
     return {
         "acc@0.5": share_of(oriented >= THRESHOLD - matching.ROUNDING, scenes),
@@ -44,24 +44,27 @@ def found(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict
     Source: one-to-one pairs by falling IoU, as detections are scored; GeoChat (arXiv:2311.15826)
     published no scorer.
     """
-    scenes = tuple(one.scene for one in predictions)
-    rows = hits(predictions)  # (n, 5)
-    oriented, best, upright = rows[:, [0, 3, 4]], rows[:, [1, 3, 4]], rows[:, [2, 3, 4]]
+    scenes = scenes_of(predictions)
+    oriented, best, upright, answers, truths = hits(predictions).T
+
+    def share_over(pairs: NDArray[np.float64], formula: Formula) -> Measure:
+        return ratio_of(np.stack([pairs, answers, truths], axis=1), formula, scenes)
+
     return {
-        "f1@0.5": ratio_of(oriented, f1, scenes),
-        "precision@0.5": ratio_of(oriented, _over(1), scenes),
-        "recall@0.5": ratio_of(oriented, _over(2), scenes),
-        "f1@0.5_optimal": ratio_of(best, f1, scenes),
-        "f1@0.5_hbb": ratio_of(upright, f1, scenes),
+        "f1@0.5": share_over(oriented, f1),
+        "precision@0.5": share_over(oriented, lambda sums: share(sums[..., 0], sums[..., 1])),
+        "recall@0.5": share_over(oriented, lambda sums: share(sums[..., 0], sums[..., 2])),
+        "f1@0.5_optimal": share_over(best, f1),
+        "f1@0.5_hbb": share_over(upright, f1),
     }
 
 
 def hits(predictions: Sequence[Prediction]) -> NDArray[np.float64]:
     """(n, 5) of each answer: pairs by falling IoU, most pairs, upright pairs, answers, truths."""
     rows = np.zeros((len(predictions), 5))
-    for row, one in zip(rows, predictions, strict=True):
-        answered = Boxes.from_rows(one.boxes or [])
-        truth = one.truth.get("boxes") or Boxes.empty()
+    for row, prediction in zip(rows, predictions, strict=True):
+        answered = Boxes.from_rows(prediction.boxes or [])
+        truth = prediction.truth.get("boxes") or Boxes.empty()
         oriented = matching.overlaps(answered, truth)
         row[0] = matching.greedy(oriented, THRESHOLD)
         row[1] = matching.most(oriented, THRESHOLD)
@@ -79,20 +82,23 @@ def overlaps(
     predictions: Sequence[Prediction],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """IoU of each first box with the truth, of the oriented and of the horizontal boxes, (n,)."""
-    oriented, upright = np.zeros(len(predictions)), np.zeros(len(predictions))
-    rows = [row for row, one in enumerate(predictions) if one.boxes]
-    if rows:
-        answered = Boxes.from_rows([(predictions[row].boxes or [])[0] for row in rows])
-        truths = [predictions[row].true(BoxesTruth).boxes.quads[:1] for row in rows]
-        truth = Boxes(np.concatenate(truths))
-        oriented[rows], upright[rows] = iou(answered, truth), iou_hbb(answered, truth)
+    rows = []
+    answers = []
+    truths = [np.zeros((0, 4, 2))]
+    for row, prediction in enumerate(predictions):
+        if prediction.boxes:
+            rows.append(row)
+            answers.append(prediction.boxes[0])
+            truths.append(prediction.true(BoxesTruth).boxes.quads[:1])
+    answered = Boxes.from_rows(answers)
+    truth = Boxes(np.concatenate(truths))
+    oriented = np.zeros(len(predictions))
+    upright = np.zeros(len(predictions))
+    oriented[rows] = iou(answered, truth)
+    upright[rows] = iou_hbb(answered, truth)
     return oriented, upright
 
 
 def clipped(boxes: Boxes, size_wh: tuple[int, int]) -> Boxes:
     """The horizontal boxes, cut at the border of the image."""
     return Boxes.from_hbb(np.clip(boxes.hbb, 0, [*size_wh, *size_wh]))
-
-
-def _over(column: int) -> Formula:
-    return lambda sums: share(sums[..., 0], sums[..., column])

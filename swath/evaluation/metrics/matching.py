@@ -33,11 +33,11 @@ def greedy(overlap: NDArray[np.float64], least: float) -> int:
         overlap: (answers, truth) IoU.
         least: IoU from which on two boxes may be a pair; a tie counts.
     """
-    rest = np.where(overlap >= least - ROUNDING, overlap, -1.0)
+    open_pairs = np.where(overlap >= least - ROUNDING, overlap, -1.0)
     pairs = 0
-    while rest.size and rest.max() >= 0:
-        row, column = np.unravel_index(np.argmax(rest), rest.shape)
-        rest[row], rest[:, column] = -1.0, -1.0
+    while open_pairs.size and open_pairs.max() >= 0:
+        row, column = np.unravel_index(np.argmax(open_pairs), open_pairs.shape)
+        open_pairs[row], open_pairs[:, column] = -1.0, -1.0
         pairs += 1
     return pairs
 

@@ -36,16 +36,16 @@ def lines(answers: Sequence[str], references: Sequence[Sequence[str]]) -> list[s
             "METEOR needs Java and its own program; install a Java runtime and "
             "`pip install swath[captions]`, or leave METEOR out."
         )
-    asked = "".join(
+    request = "".join(
         " ||| ".join(["SCORE", *several, answer.replace("|||", "").replace("  ", " ")]) + "\n"
         for answer, several in zip(answers, references, strict=True)
     )
     command = ["java", "-Xmx2G", "-jar", "meteor-1.5.jar", "-", "-", "-stdio", "-l", "en", "-norm"]
-    done = subprocess.run(command, cwd=place, input=asked, capture_output=True, text=True)
-    found = done.stdout.splitlines()
-    if done.returncode or len(found) != len(answers):
+    done = subprocess.run(command, cwd=place, input=request, capture_output=True, text=True)
+    replies = done.stdout.splitlines()
+    if done.returncode or len(replies) != len(answers):
         raise EvaluationError(f"METEOR's program failed: {done.stderr.strip()[-300:]}")
-    return found
+    return replies
 
 
 def meteor_rows(lines: Sequence[str]) -> NDArray[np.float64]:
@@ -56,8 +56,10 @@ def meteor_rows(lines: Sequence[str]) -> NDArray[np.float64]:
     either side. A caption that matches in one chunk adds no chunk.
     """
     rows = np.array([line.split() for line in lines], dtype=np.float64).reshape(-1, 23)
-    whole = (rows[:, 20] == 1) & (rows[:, 21] == rows[:, 0]) & (rows[:, 22] == rows[:, 1])
-    rows[whole, 20] = 0
+    lengths = rows[:, 0:2]
+    matched = rows[:, 21:23]
+    in_one_chunk = (rows[:, 20] == 1) & (matched == lengths).all(axis=1)
+    rows[in_one_chunk, 20] = 0
     return rows
 
 
@@ -66,16 +68,14 @@ def meteor(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Source: Denkowski and Lavie, Meteor Universal (WMT 2014).
     """
-    matched = sums[..., 4:20].reshape(*sums.shape[:-1], 4, 4)  # (..., matcher, kind and side)
-    both = []
-    for side in (0, 1):  # caption, reference
-        content = (matched[..., side] * _WEIGHTS).sum(axis=-1)
-        function = (matched[..., 2 + side] * _WEIGHTS).sum(axis=-1)
-        length, small = sums[..., side], sums[..., 2 + side]
-        weighed = _DELTA * (length - small) + (1 - _DELTA) * small
-        both.append(share(_DELTA * content + (1 - _DELTA) * function, weighed))
-    precision, recall = both
+    matched = sums[..., 4:20].reshape(*sums.shape[:-1], 4, 2, 2)  # (..., matcher, kind, side)
+    weighed = (matched * _WEIGHTS[:, None, None]).sum(axis=-3)  # (..., kind, side)
+    function_words = sums[..., 2:4]
+    content_words = sums[..., 0:2] - function_words
+    hits = _DELTA * weighed[..., 0, :] + (1 - _DELTA) * weighed[..., 1, :]
+    total = _DELTA * content_words + (1 - _DELTA) * function_words
+    precision, recall = np.moveaxis(share(hits, total), -1, 0)  # of caption, of reference
     mean = share(precision * recall, (1 - _ALPHA) * recall + _ALPHA * precision)
-    broken = share(sums[..., 20], (sums[..., 21] + sums[..., 22]) / 2)
+    broken = share(sums[..., 20], sums[..., 21:23].mean(axis=-1))
     value: NDArray[np.float64] = mean * (1 - _GAMMA * broken**_BETA)
     return value

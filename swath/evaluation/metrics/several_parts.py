@@ -11,7 +11,7 @@ from swath.evaluation.metrics.base import Measure, mean_of, ratio_of, share_of
 from swath.evaluation.metrics.counting import count_error
 from swath.evaluation.metrics.grounding import f1
 from swath.evaluation.papers.reading_rules import DAMAGE, strict_damage
-from swath.evaluation.predictions import Prediction
+from swath.evaluation.predictions import Prediction, scenes_of
 from swath.evaluation.reading import letters
 from swath.instructions.tasks.truths import DamageTruth, LabelsTruth
 
@@ -24,21 +24,23 @@ def classes_named(answer: str, labels: Sequence[str]) -> tuple[set[str], int]:
     Parts are separated by semicolons, lines or commas; a class may hold commas itself, so the
     longest run of parts that is a class counts.
     """
-    known = {letters(label): label for label in labels}
+    names = {letters(label): label for label in labels}
     longest = max((label.count(",") + 1 for label in labels), default=0)  # parts of a class
-    found, others = set(), 0
+    classes = set()
+    unknown = 0
     for line in re.split(r"[;\n]", answer.strip(" .[]")):
-        parts = [_MARK.sub("", part).strip(" .'\"") for part in line.split(",")]
-        start = 0
-        while start < len(parts):
-            ends = range(min(len(parts), start + longest), start, -1)
-            end = next((end for end in ends if letters("".join(parts[start:end])) in known), None)
-            if end:
-                found.add(known[letters("".join(parts[start:end]))])
+        parts = [letters(_MARK.sub("", part)) for part in line.split(",")]
+        while parts:
+            length = min(longest, len(parts))
+            while length > 1 and "".join(parts[:length]) not in names:
+                length -= 1
+            name = names.get("".join(parts[:length]))
+            if name:
+                classes.add(name)
             else:
-                others += bool(letters(parts[start]))
-            start = end or start + 1
-    return found, others
+                unknown += bool(parts[0])
+            parts = parts[max(length, 1) :]
+    return classes, unknown
 
 
 def classes(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
@@ -48,13 +50,14 @@ def classes(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> di
         predictions: of task "classes".
         labels: that may be named; a part of an answer that is none counts as a wrong one.
     """
-    scenes = tuple(one.scene for one in predictions)
-    rows, exact = np.zeros((len(predictions), 3)), []  # right, named, true
-    for row, one in zip(rows, predictions, strict=True):
-        truth = set(one.true(LabelsTruth).labels)
-        found, others = classes_named(one.answer, labels or sorted(truth))
-        row[:] = len(found & truth), len(found) + others, len(truth)
-        exact.append(found == truth and not others)
+    scenes = scenes_of(predictions)
+    rows = np.zeros((len(predictions), 3))  # right, named, true
+    exact = []
+    for row, prediction in zip(rows, predictions, strict=True):
+        truth = set(prediction.true(LabelsTruth).labels)
+        named_classes, unknown = classes_named(prediction.answer, labels or sorted(truth))
+        row[:] = len(named_classes & truth), len(named_classes) + unknown, len(truth)
+        exact.append(named_classes == truth and not unknown)
     return {"f1_classes": ratio_of(rows, f1, scenes), "exact_classes": share_of(exact, scenes)}
 
 
@@ -64,7 +67,7 @@ def damage(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dic
     Args:
         predictions: of task "damage"; one that is no JSON of five counts is unreadable in each.
     """
-    scenes = tuple(one.scene for one in predictions)
+    scenes = scenes_of(predictions)
     errors = []
     exact = []
     for prediction in predictions:

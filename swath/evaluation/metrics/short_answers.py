@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.evaluation.metrics.base import Measure, mean_of, ratio_of, share, share_of
-from swath.evaluation.predictions import Prediction
+from swath.evaluation.predictions import Prediction, scenes_of
 from swath.evaluation.reading import numbers_as_digits, read_count
 from swath.instructions.tasks.truths import AnswerTruth
 
@@ -25,9 +25,11 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
 
     Source: overall and average accuracy as in RSVQA (arXiv:2003.07333).
     """
-    measured = shares(predictions, [exact(one) for one in predictions])
+    measured = shares(predictions, [exact(prediction) for prediction in predictions])
     scenes = measured["exact_answer"].scenes
-    return measured | {"lenient_answer": share_of([lenient(one) for one in predictions], scenes)}
+    return measured | {
+        "lenient_answer": share_of([lenient(prediction) for prediction in predictions], scenes)
+    }
 
 
 def shares(
@@ -39,22 +41,22 @@ def shares(
         predictions: of task "question".
         right: of each; or how much of it, 0 to 1.
     """
-    scenes = tuple(one.scene for one in predictions)
-    whole = all(isinstance(hit, bool) for hit in right)
-    measured = {"exact_answer": (share_of if whole else mean_of)(right, scenes)}
+    scenes = scenes_of(predictions)
+    yes_or_no = all(isinstance(hit, bool) for hit in right)
+    measured = {"exact_answer": (share_of if yes_or_no else mean_of)(right, scenes)}
     kinds = kinds_of(predictions)
     if len(kinds) > 1:
         rows = np.zeros((len(predictions), 2, len(kinds)))  # right, asked
-        for row, one, hit in zip(rows, predictions, right, strict=True):
-            row[:, kinds.index(_kind(one))] = hit, 1
+        for row, prediction, hit in zip(rows, predictions, right, strict=True):
+            row[:, kinds.index(_kind(prediction))] = hit, 1
         measured["average_answer"] = ratio_of(rows.reshape(len(rows), -1), _average, scenes)
     return measured
 
 
 def exact(prediction: Prediction) -> bool:
     """Whether answer and truth are the same words, both `normalised`."""
-    wanted = normalised(prediction.true(AnswerTruth).answer)
-    return normalised(prediction.answer) == wanted and not prediction.unreadable
+    truth = normalised(prediction.true(AnswerTruth).answer)
+    return normalised(prediction.answer) == truth and not prediction.unreadable
 
 
 def lenient(prediction: Prediction) -> bool:
@@ -82,14 +84,14 @@ def normalised(words: str) -> str:
 
 def kinds_of(predictions: Sequence[Prediction]) -> list[str]:
     """The kinds of question among the predictions, sorted."""
-    return sorted({_kind(one) for one in predictions})
+    return sorted({_kind(prediction) for prediction in predictions})
 
 
 def per_kind(predictions: Sequence[Prediction]) -> dict[str, tuple[float, int]]:
     """Share answered exactly and number of questions, by kind."""
     rows: dict[str, list[bool]] = {kind: [] for kind in kinds_of(predictions)}
-    for one in predictions:
-        rows[_kind(one)].append(exact(one))
+    for prediction in predictions:
+        rows[_kind(prediction)].append(exact(prediction))
     return {kind: (sum(right) / len(right), len(right)) for kind, right in rows.items()}
 
 
@@ -99,6 +101,6 @@ def _kind(prediction: Prediction) -> str:
 
 def _average(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean share of right answers over the kinds that were asked."""
-    right, asked = np.split(sums, 2, axis=-1)
-    mean: NDArray[np.float64] = share(right, asked).sum(axis=-1) / (asked > 0).sum(axis=-1)
+    right, questions = np.split(sums, 2, axis=-1)
+    mean: NDArray[np.float64] = share(right, questions).sum(axis=-1) / (questions > 0).sum(axis=-1)
     return mean

@@ -147,8 +147,8 @@ def calibration(
         place = np.minimum(np.searchsorted(edges, sure, side="right") - 1, bins - 1)
     else:
         place = np.searchsorted(edges, sure, side="left") - 1
-    held = place[:, None] == np.arange(bins)  # (n, bins)
-    return np.concatenate([held * (sure - hits)[:, None], np.ones((len(sure), 1))], axis=1)
+    members = place[:, None] == np.arange(bins)  # (n, bins)
+    return np.concatenate([members * (sure - hits)[:, None], np.ones((len(sure), 1))], axis=1)
 
 
 def calibration_error(sums: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -188,7 +188,7 @@ def coverage(confidence: ArrayLike, right: ArrayLike) -> Coverage:
     sure, hits = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=np.float64)
     order = np.argsort(-sure, kind="stable")
     last = np.append(np.flatnonzero(np.diff(sure[order])), len(sure) - 1)[: len(sure)]
-    given = last + 1
+    answered = last + 1
     return Coverage(
-        sure[order][last], given / max(1, len(sure)), np.cumsum(hits[order])[last] / given
+        sure[order][last], answered / max(1, len(sure)), np.cumsum(hits[order])[last] / answered
     )

@@ -75,15 +75,15 @@ class Chart:
     ) -> None:
         self.title = title
         width, height = size
-        left, right, top, bottom = margins
+        left_px, right_px, top_px, bottom_px = margins
         self.figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
         with matplotlib.rc_context(_SETTINGS):
             self.axes: Axes = self.figure.add_axes(
                 (
-                    left / width,
-                    bottom / height,
-                    (width - left - right) / width,
-                    (height - top - bottom) / height,
+                    left_px / width,
+                    bottom_px / height,
+                    (width - left_px - right_px) / width,
+                    (height - top_px - bottom_px) / height,
                 )
             )
         self.axes.patch.set_visible(False)
@@ -131,8 +131,8 @@ class Chart:
                 plain += self._group(child)
             elif tag in ("path", "text"):
                 style = _without_font(child.attrib.pop("style", ""))
-                kept = {name: value for name, value in child.attrib.items() if name in _KEPT}
-                copy = ElementTree.Element(tag, kept | {"style": style})
+                attributes = {name: value for name, value in child.attrib.items() if name in _KEPT}
+                copy = ElementTree.Element(tag, attributes | {"style": style})
                 copy.text = child.text
                 plain.append(copy)
         return plain
@@ -297,8 +297,8 @@ def as_file(chart: str) -> str:
     """A chart as an SVG file of its own, which has no page to take colours from."""
     colours = ";".join(f"--{name}:{colour}" for name, colour in _LIGHT.items())
     style = f"<style>svg{{{colours};font-family:sans-serif}}</style>"
-    opening, _, rest = chart.partition(">")
-    return f'{opening} xmlns="http://www.w3.org/2000/svg">{style}{rest}\n'
+    opening, _, body = chart.partition(">")
+    return f'{opening} xmlns="http://www.w3.org/2000/svg">{style}{body}\n'
 
 
 def _shares(title: str, x_name: str, y_name: str) -> Chart:

@@ -216,12 +216,11 @@ def _summary(record: Record) -> Section:
 def _scores(record: Record, task: str) -> Section:
     """A task's scores of every system, their differences, outcomes and slices."""
     runs = record.runs
-    named = _named(runs)
     systems: list[tuple[Series, Mapping[str, Score]]] = []
     for name, scores in record.floors.items():
         if task in scores:
             systems.append((Series(name, "floor"), scores[task]))
-    for series, run in named:
+    for series, run in _named(runs):
         if task in run.scores:
             systems.append((series, run.scores[task]))
     headline = SCORED.get(task).headline
@@ -240,7 +239,9 @@ def _scores(record: Record, task: str) -> Section:
         "chart": chart,
         "systems": systems,
         "gaps": gaps,
-        "outcomes": [(series, run.outcomes(task)) for series, run in named if task in run.tasks],
+        "outcomes": [
+            (series, run.outcomes(task)) for series, run in _named(runs) if task in run.tasks
+        ],
         "changes": _changes(runs, task) if gaps and not SCORED.get(task).by_degree else None,
         "slice_metric": METRICS[SCORED.get(task).slice_metric],
         "slices": _slices(record, task),

@@ -49,9 +49,9 @@ def view(result: Result) -> dict[str, Any]:
         (Series(f"{name} (of these answers)", "floor"), floor)
         for name, floor in result.floors.items()
     ]
-    for place, (name, others) in enumerate(result.others.items()):
+    for place, (name, scores_of_other) in enumerate(result.others.items()):
         style = _STYLES[place] if place < len(_STYLES) else "c4"
-        systems.append((Series(name, style), others))
+        systems.append((Series(name, style), scores_of_other))
     rows = published(suite)
     sliced = slices(result.predictions, result.labels)
     not_asked = result.notes.get("not asked", {})

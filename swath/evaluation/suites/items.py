@@ -103,10 +103,11 @@ def conversations(
         AnnotationError: two items share an id, or a place of the prompt stays empty.
     """
     names = [spoken(label) for label in labels]
-    listed = ("; " if any("," in name for name in names) else ", ").join(names)
-    twice = [id for id, times in Counter(item.id for item in items).items() if times > 1]
-    if twice:
-        raise AnnotationError(f"{suite.name}: two questions of the id '{twice[0]}'; keep one.")
+    comma = "; " if any("," in name for name in names) else ", "
+    listed = comma.join(names)
+    for name, times in Counter(item.id for item in items).items():
+        if times > 1:
+            raise AnnotationError(f"{suite.name}: two questions of the id '{name}'; keep one.")
     questions = []
     for item in items:
         places = ["labels", *item.fact.words]
@@ -191,14 +192,16 @@ def words(value: Any) -> str:
     return json.dumps(value)
 
 
-def measured(suite: Suite, asked: Sequence[Conversation], frames: int = 8) -> list[Conversation]:
+def measured(
+    suite: Suite, questions: Sequence[Conversation], frames: int = 8
+) -> list[Conversation]:
     """The questions with the sizes of their pictures, clips as frames.
 
     Raises:
         AnnotationError: pictures are absent or cannot be opened, or are not of the size that the
             annotations claim; says where to get them.
     """
-    paths = sorted({image.path for one in asked for image in one.images})
+    paths = sorted({image.path for question in questions for image in question.images})
     absent = [path for path in paths if not Path(path).is_file()]
     if absent:
         raise AnnotationError(
@@ -206,30 +209,35 @@ def measured(suite: Suite, asked: Sequence[Conversation], frames: int = 8) -> li
             f"get them from {suite.where or 'its authors'} (licence: {suite.licence})."
         )
     with ThreadPoolExecutor(max_workers=4) as pool:
-        sizes = dict(zip(paths, pool.map(lambda path: _opened(path, frames), paths), strict=True))
-    failed = [size for size in sizes.values() if isinstance(size, str)]
+        opened = pool.map(lambda path: _opened(path, frames), paths)
+        pictures = dict(zip(paths, opened, strict=True))
+    failed = [picture for picture in pictures.values() if isinstance(picture, str)]
     if failed:
         raise AnnotationError(f"{suite.name}: {len(failed)} pictures cannot be read: {few(failed)}")
-    return [replace(one, turns=(user(*_shown(one, sizes)),)) for one in asked]
+    return [replace(row, turns=(user(*_parts(row, pictures)),)) for row in questions]
 
 
-def _opened(path: str, frames: int) -> tuple[list[str], tuple[int, int]] | str:
+def _opened(path: str, frames: int) -> list[Image] | str:
+    """The frames of a clip or the picture itself, measured; or why it cannot be opened."""
     try:
         names = frames_of(path, frames) if is_clip(Path(path)) else [path]
-        return list(names), open_scene(names[0]).size_wh
+        size_wh = open_scene(names[0]).size_wh
+        return [Image(name, size_wh) for name in names]
     except ImageryError as error:
         return str(error)
 
 
-def _shown(one: Conversation, sizes: dict[str, Any]) -> Iterable[Part]:
-    for part in one.turns[0].parts:
+def _parts(question: Conversation, pictures: dict[str, Any]) -> Iterable[Part]:
+    """The parts of a question, its pictures measured."""
+    for part in question.turns[0].parts:
         if not isinstance(part, Image):
             yield part
             continue
-        names, size = sizes[part.path]
+        images = pictures[part.path]
+        size = images[0].size_wh
         if part.size_wh not in (UNMEASURED, size):
             raise AnnotationError(
                 f"{part.path}: annotated as {part.size_wh[0]} x {part.size_wh[1]} px, the file has "
                 f"{size[0]} x {size[1]} px; use the picture that was annotated."
             )
-        yield from (Image(name, size) for name in names)
+        yield from images

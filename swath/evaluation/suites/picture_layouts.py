@@ -36,42 +36,47 @@ from swath.instructions.tasks.words import TASKS
 
 def images(folder: Path, suite: Suite) -> list[Item]:
     """Any annotations that swath reads; `options.format` names a reader where looking fails."""
-    found = read(folder, suite.options.get("format", "auto"))
-    if suite.split and any(image.split for image in found):
-        found = [image for image in found if image.split == suite.split]
-    return list(of_images(found, suite))
+    pictures = read(folder, suite.options.get("format", "auto"))
+    if suite.split and any(image.split for image in pictures):
+        pictures = [image for image in pictures if image.split == suite.split]
+    return list(of_images(pictures, suite))
 
 
-def of_images(found: Iterable[AnnotatedImage], suite: Suite) -> Iterator[Item]:
+def of_images(images: Sequence[AnnotatedImage], suite: Suite) -> Iterator[Item]:
     """What a suite's task asks of annotated images: all that the instruction task knows of them.
 
     For "count", `options.count` asks for all boxes at once under that name. `options.false_premise`
     asks "question" of objects: for each image whether a class that is there, and one that is not,
     can be seen.
     """
-    images = list(found)
-    names = sorted({name for image in images for name in image.names})
+    classes = {name for image in images for name in image.names}
     for image in images:
-        facts: Iterable[Fact[Any]] = ()
-        if suite.options.get("false_premise"):
-            facts = _false_premises(image, names)
-        elif name := suite.options.get("count"):
-            facts = [Fact(CountTruth(len(image.boxes), name), {"names": name})]
-        elif suite.task in TASKS:
-            facts = TASKS.get(suite.task).facts(image)
-        for number, fact in enumerate(facts):
+        for number, fact in enumerate(_facts(image, suite, classes)):
             name = image.id if suite.task in _ONE_AN_IMAGE else f"{image.id}#{number}"
             yield Item(name, image.frames or (image.path,), fact, image.size_wh)
+
+
+def _facts(image: AnnotatedImage, suite: Suite, classes: set[str]) -> Iterable[Fact[Any]]:
+    """What is asked of one image; `classes` are those of all images."""
+    counted = suite.options.get("count")
+    if suite.options.get("false_premise"):
+        return _false_premises(image, classes)
+    if counted:
+        return [Fact(CountTruth(len(image.boxes), counted), {"names": counted})]
+    return TASKS.get(suite.task).facts(image) if suite.task in TASKS else ()
 
 
 _ONE_AN_IMAGE = ("classify", "caption")
 
 
-def _false_premises(image: AnnotatedImage, names: Sequence[str]) -> Iterator[Fact[AnswerTruth]]:
-    absent = set(names) - set(image.names)
-    for kind, answer, classes in (("present", "yes", set(image.names)), ("absent", "no", absent)):
-        if classes:
-            name = sorted(classes)[crc32(image.id.encode()) % len(classes)]
+def _false_premises(image: AnnotatedImage, classes: set[str]) -> Iterator[Fact[AnswerTruth]]:
+    present = set(image.names)
+    for kind, answer, names in (
+        ("present", "yes", present),
+        ("absent", "no", classes - present),
+    ):
+        if names:
+            name = sorted(names)[crc32(image.id.encode()) % len(names)]
             words = f"Is there {with_article(spoken(name))} in the image?"
             yield Fact(AnswerTruth(answer, kind), {"question": words})
 
@@ -92,9 +97,12 @@ def bigearthnet(folder: Path, suite: Suite) -> Iterator[Item]:
     `options.merge` says which classes are another, or none; a patch of none is left out. A CSV file
     with the split in its name, if there is one, lists its patches first in each line.
     """
-    find, merge, listed = Pictures(folder), suite.options.get("merge", {}), set[str]()
+    find = Pictures(folder)
+    merge = suite.options.get("merge", {})
+    listed = set()
     for file in sorted(folder.rglob(f"*{suite.split}.csv")) if suite.split else ():
-        listed |= {line.split(",")[0].strip() for line in file.read_text("utf-8").splitlines()}
+        for line in file.read_text("utf-8").splitlines():
+            listed.add(line.split(",")[0].strip())
     for file in sorted(folder.rglob("*_labels_metadata.json")):
         patch = file.name.removesuffix("_labels_metadata.json")
         labels = {merge.get(label, label) for label in load(file)["labels"]} - {None}
@@ -120,9 +128,13 @@ def captions(folder: Path, suite: Suite) -> Iterator[Item]:
     spaces.
     """
     find = Pictures(folder)
-    files = (
-        sorted(folder.glob(suite.options.get("file", "*.json"))) if folder.is_dir() else [folder]
-    )
+    paired = bool(suite.options.get("pair"))
+    defaults: dict[str, Any] = {"split": suite.split}
+    if paired:
+        defaults["changeflag"] = None
+    files = [folder]
+    if folder.is_dir():
+        files = sorted(folder.glob(suite.options.get("file", "*.json")))
     for file in files:
         for number, row in enumerate(caption_rows(load(file))):
             if not isinstance(row, dict):
@@ -130,17 +142,18 @@ def captions(folder: Path, suite: Suite) -> Iterator[Item]:
             split = row.get("split")
             if suite.split and split and split != suite.split:
                 continue
-            pair = {"changeflag": None} if suite.options.get("pair") else {}
-            names = names_of({"split": suite.split, **pair, **row})
+            names = names_of({**defaults, **row})
             captions = [text for text in captions_of(row, f"{file}: entry {number}") if text]
             if names[0] and captions:
-                name = str(names[0]).rpartition("/")[2] if pair else str(names[0])
+                name = str(names[0])
+                if paired:
+                    name = name.rpartition("/")[2]
                 yield Item(name, tuple(map(find, names)), Fact(CaptionsTruth(tuple(captions))))
 
 
 def voc(folder: Path, suite: Suite) -> Iterator[Item]:
     """Pascal VOC: an XML file a picture."""
-    yield from of_images(annotated(xml_files(folder), Pictures(folder)), suite)
+    yield from of_images(list(annotated(xml_files(folder), Pictures(folder))), suite)
 
 
 def cowc(folder: Path, suite: Suite) -> Iterator[Item]:
@@ -189,8 +202,8 @@ def _counted(name: str, path: str, count: int, names: str) -> Item:
 
 def anywhere(folder: Path, name: str) -> Path:
     """The file of a name in a folder or below, the highest; where it belongs if it is absent."""
-    found = sorted(folder.rglob(name), key=lambda file: (len(file.parts), file))
-    return found[0] if found else folder / name
+    files = folder.rglob(name)
+    return min(files, key=lambda file: (len(file.parts), file), default=folder / name)
 
 
 def table(file: Path) -> list[dict[str, Any]]:
@@ -202,24 +215,28 @@ def table(file: Path) -> list[dict[str, Any]]:
     return [row for _, row in rows_of(file)]
 
 
-def dior_rsvg(folder: Path, suite: Suite) -> Iterator[Item]:
+def dior_rsvg(folder: Path, suite: Suite) -> list[Item]:
     """DIOR-RSVG: objects numbered through all XML files by path; `<split>.txt` lists numbers.
 
     `options.disjoint` keeps expressions on pictures that no train or val number is on.
     """
-    splits, wanted = expression_splits(folder), suite.split or "test"
-    found, seen, number = [], set(), 0
+    splits = expression_splits(folder)
+    items = []
+    trained = set()  # pictures that a train or val number is on
+    number = 0
     for image in annotated(xml_files(folder), Pictures(folder)):
         for place, phrase in enumerate(image.phrases):
             split = splits.get(number)
             if split in ("train", "val"):
-                seen.add(image.path)
-            if split == wanted:
+                trained.add(image.path)
+            if split == (suite.split or "test"):
                 words = {"phrase": phrase or "", "question": phrase or ""}
                 fact = Fact(BoxesTruth(image.boxes[place]), words)
-                found.append(Item(str(number), (image.path,), fact, image.size_wh))
+                items.append(Item(str(number), (image.path,), fact, image.size_wh))
             number += 1
-    return (one for one in found if not (suite.options.get("disjoint") and one.images[0] in seen))
+    if suite.options.get("disjoint"):
+        items = [item for item in items if item.images[0] not in trained]
+    return items
 
 
 for _layout in (images, fmow, bigearthnet, clips, captions, voc, cowc, animals, xbd, dior_rsvg):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,25 @@ from swath.instructions.tasks.truths import AnswerTruth
 
 _ID = ("question_id", "id", "qid", "index")
 _IMAGE = ("images", "image", "image_id", "img", "filename", "file_name", "video")
-_SAID: tuple[str, ...] = (
-    *("ground_truth", "answer", "label", "labels", "caption", "captions"),
-    *("count", "counts", "annotation"),
-)
+_TRUTH: tuple[str, ...] = (
+    "ground_truth", "answer", "label", "labels", "caption", "captions", "count", "counts",
+    "annotation",
+)  # fmt: skip
+_KINDS_OF_RSIVQA = {
+    "theme": "theme",
+    "how many": "count",
+    "where": "location",
+    "location": "location",
+    "does": "presence",
+    "is there": "presence",
+    "are there": "presence",
+    "is this": "presence",
+    "contain": "presence",
+}
+"""Kinds of question by words in it, the first that it has."""
+
 _BOX = ("boxes", "box", "bbox", "gt_bbox")
+_QUESTION = ("question", "phrase", "expression", "text")
 _KIND = ("type", "kind", "question_type", "category")
 
 
@@ -40,11 +54,12 @@ def rsvqa(folder: Path, suite: Suite) -> Iterator[Item]:
     """
     name = f"{suite.options['file']}_questions.json"
     file = next(iter(sorted(folder.rglob(name))), folder / name)
-    find, kinds = Pictures(folder), suite.options.get("kinds")
-    for asked, answer in joined(file):
-        if not kinds or asked.type in kinds:
-            fact = Fact(AnswerTruth(answer, asked.type), {"question": asked.question})
-            yield Item(asked.id, (find(f"{asked.img_id}.tif"),), fact)
+    find = Pictures(folder)
+    kinds = suite.options.get("kinds")
+    for row, answer in joined(file):
+        if not kinds or row.type in kinds:
+            fact = Fact(AnswerTruth(answer, row.type), {"question": row.question})
+            yield Item(row.id, (find(f"{row.img_id}.tif"),), fact)
 
 
 def rsivqa(folder: Path, suite: Suite) -> Iterator[Item]:
@@ -53,19 +68,20 @@ def rsivqa(folder: Path, suite: Suite) -> Iterator[Item]:
     for file in sorted(folder.rglob("*.txt")) if folder.is_dir() else [folder]:
         if file.parent.name == "splits" or file.name.lower() == "readme.txt":
             continue
-        for where, picture, one in lines(file):
+        for where, picture, row in lines(file):
             # Some lines have no answer, which nothing can be scored against.
-            if one.answer:
-                truth = AnswerTruth(one.answer, _kind_of(one.question))
-                fact = Fact(truth, {"question": one.question})
+            if row.answer:
+                truth = AnswerTruth(row.answer, _kind_of(row.question))
+                fact = Fact(truth, {"question": row.question})
                 yield Item(f"{file.stem}:{where.rpartition(':')[2]}", (find(picture),), fact)
 
 
 def _kind_of(question: str) -> str:
     words = question.lower()
-    kinds = {"theme": "theme", "how many": "count", "where": "location", "location": "location"}
-    kinds |= dict.fromkeys(("does", "is there", "are there", "is this", "contain"), "presence")
-    return next((kind for start, kind in kinds.items() if start in words), "other")
+    for part, kind in _KINDS_OF_RSIVQA.items():
+        if part in words:
+            return kind
+    return "other"
 
 
 def rows(folder: Path, suite: Suite) -> list[Item]:
@@ -80,66 +96,88 @@ def rows(folder: Path, suite: Suite) -> list[Item]:
     Raises:
         AnnotationError: a row lacks what the suite's task needs.
     """
-    find, found = Pictures(folder), list[Item]()
+    find = Pictures(folder)
+    more = {"identify": ("name",), "refer": _BOX, "ground": _BOX}.get(suite.task, ())
+    truths = (*_TRUTH, *more)
+    items: list[Item] = []
     for where, row in _listed(folder, suite):
         picture = first(row, _IMAGE)
         names = picture if isinstance(picture, list) else [picture]
-        more = {"identify": ("name",), "refer": _BOX, "ground": _BOX}.get(suite.task, ())
-        said = first(row, (*_SAID, *more))
-        if said is None or not all(isinstance(name, str) for name in names):
+        if first(row, truths) is None or not all(isinstance(name, str) for name in names):
             raise AnnotationError(
                 f"{where}: expected a picture under one of {', '.join(_IMAGE)} and the truth under "
-                f"one of {', '.join((*_SAID, *more))}; got {', '.join(row)}."
+                f"one of {', '.join(truths)}; got {', '.join(row)}."
             )
-        side = suite.options.get("sizes", {}).get(row.get("dataset"), suite.options.get("size_px"))
-        paths, size = tuple(map(find, names)), (side, side) if side else UNMEASURED
-        claimed = size
-        if side and Path(paths[0]).is_file():
-            size = size_of(Path(paths[0]), where)
-        given = str(first(row, ("question", "phrase", "expression", "text")) or "")
-        fact = _fact(suite.task, row, said, given, size, where)
-        boxes = fact.truth.get("boxes") or fact.box or Boxes.empty()
-        if boxes.quads.max(initial=0) > 1.05 * max(size) and side:
-            size = claimed
-            fact = _fact(suite.task, row, said, given, size, where)
-        number = str(first(row, _ID) if first(row, _ID) is not None else len(found))
-        found.append(Item(number, paths, fact, size))
-    twice = Counter(item.id for item in found)
-    return [
-        replace(item, id=f"{Path(item.images[0]).name}/{item.id}") if twice[item.id] > 1 else item
-        for item in found
-    ]
+        paths = tuple(map(find, names))
+        name = first(row, _ID)
+        fact, size = _measured_fact(suite, row, truths, Path(paths[0]), where)
+        items.append(Item(str(len(items) if name is None else name), paths, fact, size))
+    counts = Counter(item.id for item in items)
+    for place, item in enumerate(items):
+        if counts[item.id] > 1:
+            items[place] = replace(item, id=f"{Path(item.images[0]).name}/{item.id}")
+    return items
 
 
 def _listed(folder: Path, suite: Suite) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of the suite's split in its files, each with where it stands."""
     name = suite.options.get("file", "*")
     suffixes = (".json", ".jsonl", ".csv", ".tsv")
     files = sorted(folder.rglob(name)) if folder.is_dir() else [folder]
     files = [file for file in files if file.suffix.lower() in suffixes]
     if not files:
         raise AnnotationError(f"{folder}: holds no '{name}'; {suite.title} comes with it.")
-    only, without = suite.options.get("only", {}), suite.options.get("without", {})
     for file in files:
-        for number, (_, given) in enumerate(rows_of(file), 1):
-            if not isinstance(given, dict):
+        for number, (_, content) in enumerate(rows_of(file), 1):
+            if not isinstance(content, dict):
                 raise AnnotationError(f"{file}: expected rows, each an object; correct the file.")
-            row, where = {str(key).lower(): v for key, v in given.items()}, f"{file}: row {number}"
+            where = f"{file}: row {number}"
+            row = {str(key).lower(): value for key, value in content.items()}
             split = split_named(row.get("split"), where) if suite.split else None
-            if (
-                (split or suite.split) == suite.split
-                and all(row.get(key) in values for key, values in only.items())
-                and not any(row.get(key) in values for key, values in without.items())
-            ):
+            if split in (None, suite.split) and _admits(suite, row):
                 yield where, row
 
 
+def _admits(suite: Suite, row: dict[str, Any]) -> bool:
+    """Whether `options.only` and `options.without` keep a row."""
+    for key, values in suite.options.get("only", {}).items():
+        if row.get(key) not in values:
+            return False
+    for key, values in suite.options.get("without", {}).items():
+        if row.get(key) in values:
+            return False
+    return True
+
+
+def _measured_fact(
+    suite: Suite, row: dict[str, Any], truths: Sequence[str], picture: Path, where: str
+) -> tuple[Fact[Any], tuple[int, int]]:
+    """What a row asks, and the size of the picture that its boxes are on.
+
+    That of the picture where it is there, unless boxes reach beyond it: then the one the options
+    claim.
+    """
+    side = suite.options.get("sizes", {}).get(row.get("dataset"), suite.options.get("size_px"))
+    if not side:
+        return _fact(suite.task, row, truths, UNMEASURED, where), UNMEASURED
+    claimed = (side, side)
+    size = size_of(picture, where) if picture.is_file() else claimed
+    fact = _fact(suite.task, row, truths, size, where)
+    boxes = fact.truth.get("boxes") or fact.box or Boxes.empty()
+    if boxes.quads.max(initial=0) > 1.05 * max(size):
+        return _fact(suite.task, row, truths, claimed, where), claimed
+    return fact, size
+
+
 def _fact(
-    task: str, row: dict[str, Any], said: Any, question: str, size: tuple[int, int], where: str
+    task: str, row: dict[str, Any], truths: Sequence[str], size: tuple[int, int], where: str
 ) -> Fact[Any]:
     """What a row asks, with its truth and the boxes that its question is about."""
-    boxed = SCORED.get(task).boxes == "alone"
-    value = first(row, (*_BOX, *_SAID)) if boxed else said
-    truth = stated_truth(task, value, size, where, str(first(row, _KIND) or ""))
+    if SCORED.get(task).boxes == "alone":
+        truths = (*_BOX, *_TRUTH)
+    kind = str(first(row, _KIND) or "")
+    truth = stated_truth(task, first(row, truths), size, where, kind)
+    question = str(first(row, _QUESTION) or "")
     box = None
     if task in ("region", "identify"):
         box = boxes_of(first(row, (*_BOX, "question")), size, where)

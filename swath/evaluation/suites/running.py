@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -151,24 +151,27 @@ def ask(
         RequestError: there is no such prompt.
     """
     _check(suite)
-    every = list(LAYOUTS.get(suite.reader)(folder, suite))
-    items = [item for item in every if not any(path in leave for path in item.images)]
+    everything = list(LAYOUTS.get(suite.reader)(folder, suite))
+    items = [item for item in everything if not any(path in leave for path in item.images)]
     if not items:
+        split = f" in the {suite.split} split" if suite.split else ""
         raise EvaluationError(
-            f"{suite.name}: {folder} holds no question of task '{suite.task}'"
-            f"{f' in the {suite.split} split' if suite.split else ''}; is it the whole data set?"
+            f"{suite.name}: {folder} holds no question of task '{suite.task}'{split}; "
+            f"is it the whole data set?"
         )
-    classes, _ = vocabulary(item.fact.truth for item in every)
+    classes, _ = vocabulary(item.fact.truth for item in everything)
     labels = list(suite.options.get("labels", classes))
     if limit and limit < len(items):
         items = [items[place * len(items) // limit] for place in range(limit)]
     wording = _wording(suite, prompt, phrasing)
-    asked = conversations(suite, items, wording, labels)
+    rows = conversations(suite, items, wording, labels)
     _, names = vocabulary(item.fact.truth for item in items)
-    paths = {image.path for one in asked for image in one.images} if not look else ()
-    boxed = SCORED.get(suite.task).boxes == "alone"
-    look = look or (boxed and all(Path(path).is_file() for path in paths))
-    return Asked(suite, measured(suite, asked, frames) if look else asked, labels, names, wording)
+    if not look and SCORED.get(suite.task).boxes == "alone":
+        paths = {image.path for row in rows for image in row.images}
+        look = all(Path(path).is_file() for path in paths)
+    if look:
+        rows = measured(suite, rows, frames)
+    return Asked(suite, rows, labels, names, wording)
 
 
 def _check(suite: Suite) -> None:
@@ -177,17 +180,18 @@ def _check(suite: Suite) -> None:
     Raises:
         RequestError: there is no such task, metric or mode, or a mode is of another task.
     """
-    for what, word, known in (
-        ("task", suite.task, [*SCORED]),
-        ("metric", suite.metric, [*METRICS]),
-        *(("mode", mode, [name for name, _ in MODES.items()]) for mode in suite.modes),
-    ):
-        if word not in known:
-            raise RequestError(f"{suite.name}: unknown {what} '{word}'{did_you_mean(word, known)}")
+    choices = {"task": list(SCORED), "metric": list(METRICS), "mode": [n for n, _ in MODES.items()]}
+    words = [("task", suite.task), ("metric", suite.metric)]
+    words += [("mode", mode) for mode in suite.modes]
+    for kind, word in words:
+        if word not in choices[kind]:
+            near = did_you_mean(word, choices[kind])
+            raise RequestError(f"{suite.name}: unknown {kind} '{word}'{near}")
     for mode in suite.modes:
-        if MODES.get(mode).task != suite.task:
+        task = MODES.get(mode).task
+        if task != suite.task:
             raise RequestError(
-                f"{suite.name}: mode '{mode}' scores '{MODES.get(mode).task}' answers, the suite's "
+                f"{suite.name}: mode '{mode}' scores '{task}' answers, the suite's "
                 f"task is '{suite.task}'; leave it out."
             )
 
@@ -198,8 +202,8 @@ def _wording(suite: Suite, prompt: str, phrasing: str) -> str:
     if prompt == OWN:
         return PHRASINGS.get(phrasing).wordings.get(suite.task, (suite.prompt,))[0]
     if prompt not in suite.prompts:
-        known = did_you_mean(prompt, [*suite.prompts, OWN])
-        raise RequestError(f"{suite.name}: unknown prompt '{prompt}'{known}")
+        near = did_you_mean(prompt, [*suite.prompts, OWN])
+        raise RequestError(f"{suite.name}: unknown prompt '{prompt}'{near}")
     return suite.prompts[prompt]
 
 
@@ -214,17 +218,18 @@ def answer(
         recipe: of the model: whether classes are closed, how answers are worded, and batches.
         progress: called with (answered, all).
     """
-    classes = {label: answer_for(label, recipe.instructions) for label in asked.labels}
-    card = {
-        "labels": asked.labels,
-        "names": asked.names,
-        "choices": {asked.suite.task: classes} if SCORED.get(asked.suite.task).by_class else {},
-    }
+    suite = asked.suite
+    row = SCORED.get(suite.task)
+    choices = {}
+    if row.by_class:
+        texts = {label: answer_for(label, recipe.instructions) for label in asked.labels}
+        choices = {suite.task: texts}
+    card = {"labels": asked.labels, "names": asked.names, "choices": choices}
     built = InstructionSet(tuple(asked.conversations), card)
-    longest = max(recipe.evaluation.max_new_tokens, SCORED.get(asked.suite.task).longest)
+    longest = max(recipe.evaluation.max_new_tokens, row.longest)
     section = recipe.evaluation.model_copy(update={"max_new_tokens": longest})
-    own = recipe.model_copy(update={"evaluation": section})
-    return answers_from(engine, asked.conversations, built, own, progress)
+    recipe = recipe.model_copy(update={"evaluation": section})
+    return answers_from(engine, asked.conversations, built, recipe, progress)
 
 
 def write_result(
@@ -251,34 +256,57 @@ def write_result(
         others: other sides by name, each with its folder within and its predictions.
         more: scores of the model that its predictions alone do not tell.
     """
-    scored = partial(score, labels=asked.labels, resamples=resamples, seed=seed)
-    task, sides = asked.suite.task, {**(others or {}), name: ("", predictions)}
-    scores = {one: scored(some) for one, (_, some) in sides.items()}
-    scores[name][task] |= more or {}
-    for one, (within, some) in sides.items():
-        place = folder / within
-        write_predictions(place / "predictions.jsonl", some)
-        write_scores(place / "scores.json", some, asked.labels, scores[one], resamples)
-    gaps = {
-        one: compare(some, predictions, asked.labels, resamples, seed)[task]
-        for one, (_, some) in sides.items()
-        if one != name
-    }
-    known = asked.conversations
-    if asked.suite.options.get("false_premise"):  # its kinds tell the answer
-        unkind = {row.id: AnswerTruth(str(row.truth.get("answer"))) for row in known}
-        known = [replace(row, truth=unkind[row.id]) for row in known]
-    floors = guessed(known, asked.conversations)
-    own = scores.pop(name)
+    suite = asked.suite
+    task = suite.task
+
+    def scores_of(answers: Sequence[Prediction]) -> Scores:
+        return score(answers, asked.labels, resamples, seed)
+
+    def write(place: Path, answers: Sequence[Prediction], scores: Scores) -> None:
+        write_predictions(place / "predictions.jsonl", answers)
+        write_scores(place / "scores.json", answers, asked.labels, scores, resamples)
+
+    scores = scores_of(predictions)
+    scores[task] |= more or {}
+    write(folder, predictions, scores)
+    by_system = {}
+    gaps = {}
+    for system, (within, answers) in (others or {}).items():
+        own_scores = scores_of(answers)
+        write(folder / within, answers, own_scores)
+        by_system[system] = own_scores[task]
+        gaps[system] = compare(answers, predictions, asked.labels, resamples, seed)[task]
+
+    # Guesses know the true answers, as if they had been trained on; but a false premise's kind
+    # would tell them which it is.
+    training = asked.conversations
+    if suite.options.get("false_premise"):
+        training = [replace(row, truth=AnswerTruth(row.truth.get("answer"))) for row in training]
+    guesses = guessed(training, asked.conversations)
+    floors = {guess: scores_of(answers)[task] for guess, answers in guesses.items()}
+
     result = Result(
-        asked.suite, list(predictions), own, asked.labels, notes or {}, name,
-        {one: some[task] for one, some in scores.items()}, gaps,
-        {one: scored(some)[task] for one, some in floors.items()},
-    )  # fmt: skip
-    row = {key: rows_of(getattr(result, key)) for key in ("others", "gaps", "floors")}
-    about: dict[str, Any] = {"labels": asked.labels, "prompt": asked.prompt, "name": name}
-    about |= {"suite": asked.suite.model_dump(mode="json"), "notes": result.notes}
-    write_json(folder / "suite.json", about | row)
+        suite=suite,
+        predictions=list(predictions),
+        scores=scores,
+        labels=asked.labels,
+        notes=notes or {},
+        name=name,
+        others=by_system,
+        gaps=gaps,
+        floors=floors,
+    )
+    row = {
+        "suite": suite.model_dump(mode="json"),
+        "labels": asked.labels,
+        "prompt": asked.prompt,
+        "name": name,
+        "notes": result.notes,
+        "others": rows_of(by_system),
+        "gaps": rows_of(gaps),
+        "floors": rows_of(floors),
+    }
+    write_json(folder / "suite.json", row)
     return result
 
 
@@ -286,17 +314,20 @@ def read_results(folder: Path) -> list[Result]:
     """The results in the folders of a folder, by name; none where there is no such folder."""
     results = []
     for file in sorted(folder.glob("*/suite.json")):
-        row, home = read_json(file), file.parent
-        gaps = {
-            one: {name: Difference(**value) for name, value in some.items()}
-            for one, some in row.get("gaps", {}).items()
-        }
-        results.append(
-            Result(
-                Suite(**row["suite"]), list(read_predictions(home / "predictions.jsonl")),
-                read_scores(home / "scores.json"), row["labels"], row["notes"],
-                row.get("name", "this model"), scores_from(row.get("others", {})), gaps,
-                scores_from(row.get("floors", {})),
-            )
-        )  # fmt: skip
+        row = read_json(file)
+        gaps = {}
+        for system, metrics in row.get("gaps", {}).items():
+            gaps[system] = {name: Difference(**value) for name, value in metrics.items()}
+        result = Result(
+            suite=Suite(**row["suite"]),
+            predictions=list(read_predictions(file.with_name("predictions.jsonl"))),
+            scores=read_scores(file.with_name("scores.json")),
+            labels=row["labels"],
+            notes=row["notes"],
+            name=row.get("name", "this model"),
+            others=scores_from(row.get("others", {})),
+            gaps=gaps,
+            floors=scores_from(row.get("floors", {})),
+        )
+        results.append(result)
     return results

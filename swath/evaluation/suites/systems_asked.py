@@ -63,50 +63,66 @@ def evaluate(
     Raises:
         RequestError: there is no such side, or a base is asked of what is no run.
     """
-    row = recipe.instructions.phrasing, limit, True, recipe.imagery.frames
-    suites = [(ask(suite, place, prompt, *row), place) for suite, place in wanted]
-    answering = sides_of(model, recipe)
-    found: dict[str, dict[str, list[Prediction]]] = {one.suite.name: {} for one, _ in suites}
-    left: dict[str, dict[str, str]] = {one.suite.name: {} for one, _ in suites}
+    suites = []
+    for suite, place in wanted:
+        phrasing = recipe.instructions.phrasing
+        frames = recipe.imagery.frames
+        suites.append((ask(suite, place, prompt, phrasing, limit, frames=frames), place))
+    systems = sides_of(model, recipe)
+    last = systems[-1]
+    answers: dict[str, dict[str, list[Prediction]]] = {row.suite.name: {} for row, _ in suites}
+    not_asked: dict[str, dict[str, str]] = {row.suite.name: {} for row, _ in suites}
     who, loaded = "", None
-    for one in sorted(answering, key=lambda one: one.who):  # a model is loaded once
-        if one.who != who:
-            who, loaded = one.who, None
-            loaded = None if is_address(who) else loaded_of(who, recipe, Path(model))
+    for system in sorted(systems, key=lambda system: system.who):  # a model is loaded once
+        if system.who != who:
+            who, loaded = system.who, None  # frees the one before
+            if not is_address(who):
+                loaded = loaded_of(who, recipe, Path(model))
         for asked, place in suites:
             name = asked.suite.name
-            examples = shots(asked, place, train) if one.how == "few-shot" else []
-            if one.how == "few-shot" and not examples:
-                left[name][one.title] = f"no training example of task '{asked.suite.task}'"
-                continue
+            examples: list[Conversation] = []
+            if system.how == "few-shot":
+                examples = shots(asked, place, train)
+                if not examples:
+                    lack = f"no training example of task '{asked.suite.task}'"
+                    not_asked[name][system.title] = lack
+                    continue
             part = replace(asked, conversations=part_of(asked.conversations, shard or "1/1"))
             if not part.conversations:
                 continue
-            home = folder / name / ("" if one is answering[-1] else one.folder)
+            home = folder / name
+            if system is not last:
+                home = home / system.folder
             file = f"replies-{shard.replace('/', '-of-')}.jsonl" if shard else "replies.jsonl"
-            asks = engine(one, recipe, Path(model), home / file, examples, loaded)
-            step = progress(f"{name} {one.title}".strip()) if progress else None
-            found[name][one.title] = answer(asks, part, recipe, step)
+            answering = engine(system, recipe, Path(model), home / file, examples, loaded)
+            step = progress(f"{name} {system.title}".strip()) if progress else None
+            answers[name][system.title] = answer(answering, part, recipe, step)
     if shard:
         return []
-    section, last = recipe.evaluation, answering[-1]
     results = []
     for asked, place in suites:
         name = asked.suite.name
-        if last.title not in found[name]:
-            raise RequestError(f"{name}: {last.title} was not asked: {left[name][last.title]}.")
-        notes = {"model": model, "data": str(place), "limit": limit, "not asked": left[name]}
-        others = {
-            one.title: (one.folder, found[name][one.title])
-            for one in answering[:-1]
-            if one.title in found[name]
-        }
-        results.append(
-            write_result(
-                folder / name, asked, found[name][last.title], notes, section.resamples,
-                recipe.seed, last.title, others,
+        of_suite = answers[name]
+        if last.title not in of_suite:
+            raise RequestError(
+                f"{name}: {last.title} was not asked: {not_asked[name][last.title]}."
             )
-        )  # fmt: skip
+        others = {
+            system.title: (system.folder, of_suite[system.title])
+            for system in systems[:-1]
+            if system.title in of_suite
+        }
+        result = write_result(
+            folder / name,
+            asked,
+            of_suite[last.title],
+            {"model": model, "data": str(place), "limit": limit, "not asked": not_asked[name]},
+            recipe.evaluation.resamples,
+            recipe.seed,
+            last.title,
+            others,
+        )
+        results.append(result)
     return results
 
 
@@ -120,19 +136,23 @@ def sides_of(model: str, recipe: Recipe) -> list[Side]:
     """
     if is_run(model):
         return [side(name) for name in sides(recipe)]
-    named = []
-    for one in map(side, recipe.evaluation.sides or ["tuned"]):
-        if one.name == "base":
+    systems = []
+    for name in recipe.evaluation.sides or ["tuned"]:
+        system = side(name)
+        if system.name == "base":
             raise RequestError(
                 f"evaluation.sides: '{model}' is no run, so there is no base to set beside it; "
                 f"name the base as MODEL in a run of its own and compare with `swath report A B`."
             )
-        if not is_address(one.who):
-            known = is_address(model)
-            said = f"{one.how} {model if known else Path(model).name}".strip()
-            one = side(said) if known else Side(said, one.how, "tuned")
-        named.append(one)
-    return sorted(named, key=lambda one: not one.how and one.who in ("tuned", model))
+        if not is_address(system.who):
+            if is_address(model):
+                system = side(f"{system.how} {model}".strip())
+            else:
+                title = f"{system.how} {Path(model).name}".strip()
+                system = Side(title, system.how, "tuned")
+        systems.append(system)
+    # The model as it is comes last.
+    return sorted(systems, key=lambda system: not system.how and system.who in ("tuned", model))
 
 
 def shots(asked: Asked, place: Path, train: Sequence[Conversation] = ()) -> list[Conversation]:
@@ -146,20 +166,23 @@ def shots(asked: Asked, place: Path, train: Sequence[Conversation] = ()) -> list
     suite = asked.suite
     examples = []
     if suite.split:
-        tested = {image.path for row in ask(suite, place, look=False).conversations
-                  for image in row.images}  # fmt: skip
+        tested: set[str] = set()
+        for row in ask(suite, place, look=False).conversations:
+            tested.update(image.path for image in row.images)
         part = suite.model_copy(update={"split": "train"})
         with suppress(EvaluationError):  # it may have no such part
             examples = ask(part, place, limit=SHOTS_FROM, leave=tested).conversations
-    answered = [replace(row, turns=(*row.turns, assistant(_said(row)))) for row in examples]
-    return answered or [row for row in train if row.task == suite.task]
+    if examples:
+        return [replace(row, turns=(*row.turns, assistant(_answer(row)))) for row in examples]
+    return [row for row in train if row.task == suite.task]
 
 
-def _said(one: Conversation) -> Part:
+def _answer(question: Conversation) -> Part:
     """The truth as an answer."""
-    if isinstance(one.truth, BoxesTruth):
-        return Box(one.truth.boxes)
-    if isinstance(one.truth, DamageTruth):
-        return Text(damage_text(one.truth.counts))
-    texts = SCORED.get(one.task).texts(one.truth)
-    return Text("; ".join(texts) if isinstance(one.truth, LabelsTruth) else texts[0])
+    truth = question.truth
+    if isinstance(truth, BoxesTruth):
+        return Box(truth.boxes)
+    if isinstance(truth, DamageTruth):
+        return Text(damage_text(truth.counts))
+    texts = SCORED.get(question.task).texts(truth)
+    return Text("; ".join(texts) if isinstance(truth, LabelsTruth) else texts[0])

@@ -74,25 +74,25 @@ def chosen(names: Sequence[str]) -> list[tuple[Suite, Path | None]]:
         RequestError: there is no such suite.
         RecipeError: a YAML file holds no suite.
     """
-    found: dict[str, tuple[Suite, Path | None]] = {}
-    for word in (part.strip() for name in names for part in name.split(",")):
-        name, _, folder = word.partition("=")
+    folders: dict[str, tuple[Suite, Path | None]] = {}
+    for word in ",".join(names).split(","):
+        name, _, folder = word.strip().partition("=")
         place = Path(folder) if folder else None
-        if name.endswith((".yaml", ".yml")):
-            suites = [read_row(Path(name))]
-        elif name in groups():
-            suites = [shipped()[one] for one in groups()[name]]
-            if place:
-                found |= {one.name: (one, place / (one.folder or one.name)) for one in suites}
-                continue
+        if name in groups():
+            for member in groups()[name]:
+                suite = shipped()[member]
+                within = place / (suite.folder or suite.name) if place else None
+                folders[suite.name] = (suite, within)
         elif name in shipped():
-            suites = [shipped()[name]]
+            folders[name] = (shipped()[name], place)
+        elif name.endswith((".yaml", ".yml")):
+            suite = read_row(Path(name))
+            folders[suite.name] = (suite, place)
         else:
             raise RequestError(
                 f"unknown suite '{name}'{did_you_mean(name, [*shipped(), *groups()])}"
             )
-        found |= {suite.name: (suite, place) for suite in suites}
-    return list(found.values())
+    return list(folders.values())
 
 
 def read_row(path: Path) -> Suite:

@@ -95,13 +95,13 @@ def draw_places(
     claim(folder, _DRAWN)
     settings = {"swath": version("swath"), "seed": seed, "size_px": size_px}
     note = folder / _DRAWN
-    kept = note.is_file() and read_json(note) == {"format": FORMAT, **settings}
+    drawn = note.is_file() and read_json(note) == {"format": FORMAT, **settings}
     write_json(note, settings)
     places = []
     for number in range(count):
         path = folder / f"{number:04d}.tif"
         place = lay_out((size_px, size_px), 10_000 * seed + number, _CROWDED)
-        if not kept or not path.is_file():
+        if not drawn or not path.is_file():
             east = _CORNER_M[0] + _GSD_M * size_px * number
             write_geotiff(place, path, transform=_grid(east))
         places.append((path, place))

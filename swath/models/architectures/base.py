@@ -101,9 +101,9 @@ class JoinedForConditionalGeneration(PreTrainedModel, GenerationMixin):
             )
             logits = self.lm_head(hidden[:, keep])
         else:
-            wanted = labels[:, 1:] != -100
-            logits = self.lm_head(hidden[:, :-1][wanted])
-            loss = functional.cross_entropy(logits.float(), labels[:, 1:][wanted])
+            counted = labels[:, 1:] != -100
+            logits = self.lm_head(hidden[:, :-1][counted])
+            loss = functional.cross_entropy(logits.float(), labels[:, 1:][counted])
         return CausalLMOutputWithPast(
             loss=loss, logits=logits, past_key_values=output.past_key_values
         )

@@ -186,8 +186,8 @@ class ComposedModel(ComposedPreTrainedModel, JoinedModel):
         """(images, 3, size, size) to the tower's features (images, tokens, width)."""
         layer = self.config.select_layer
         pixel_values = pixel_values.to(self.vision_tower.dtype)
-        seen = self.vision_tower(pixel_values, output_hidden_states=layer != -1)
-        features = seen.last_hidden_state if layer == -1 else seen.hidden_states[layer]
+        outputs = self.vision_tower(pixel_values, output_hidden_states=layer != -1)
+        features = outputs.last_hidden_state if layer == -1 else outputs.hidden_states[layer]
         return features if self.config.keep_class_token else features[:, self.config.leading :]
 
     def get_image_features(self, pixel_values: Tensor) -> Tensor:
@@ -205,7 +205,9 @@ class ComposedForConditionalGeneration(ComposedPreTrainedModel, JoinedForConditi
         text = config.text_config
         self.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
         words = self.model.get_input_embeddings().weight
-        place = next(name for name, held in self.model.named_parameters() if held is words)
+        place = next(
+            name for name, parameter in self.model.named_parameters() if parameter is words
+        )
         self._tied_weights_keys = {"lm_head.weight": f"model.{place}"}
         self.post_init()
 

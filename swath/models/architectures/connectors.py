@@ -73,8 +73,8 @@ class QFormer(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(images, tokens, width) to (images, queries, hidden)."""
         queries = self.query_tokens.expand(len(features), -1, -1)
-        seen = self.qformer(query_embeds=queries, encoder_hidden_states=features)
-        return self.linear(seen.last_hidden_state)
+        outputs = self.qformer(query_embeds=queries, encoder_hidden_states=features)
+        return self.linear(outputs.last_hidden_state)
 
 
 CONNECTORS: dict[str, Callable[[Any, int, int], nn.Module]] = {

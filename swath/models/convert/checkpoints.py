@@ -163,17 +163,17 @@ def _llava(
     tokenizer, image_token_id = _tokenizer(source, folder)
     rows = _grow(tensors, tokenizer, done)
     vision_config: Any = tower.config
-    whole = settings.get("mm_vision_select_feature", "patch") == "cls_patch"
+    with_class = settings.get("mm_vision_select_feature", "patch") == "cls_patch"
     config = LlavaConfig(
         vision_config=vision_config,
         text_config=_llama_config(settings, rows, tokenizer),
         image_token_index=image_token_id,
-        image_seq_length=(vision_config.image_size // vision_config.patch_size) ** 2 + whole,
+        image_seq_length=(vision_config.image_size // vision_config.patch_size) ** 2 + with_class,
         vision_feature_layer=settings.get("mm_vision_select_layer", -2),
-        vision_feature_select_strategy="full" if whole else "default",
+        vision_feature_select_strategy="full" if with_class else "default",
         tie_word_embeddings=False,
     )
-    places = {f"model.vision_tower.{name}": one for name, one in tower.state_dict().items()}
+    places = {f"model.vision_tower.{name}": tensor for name, tensor in tower.state_dict().items()}
     origins = {}
     for name in names:
         if not name.endswith(IGNORED) and not name.startswith(TOWER):
@@ -187,7 +187,11 @@ def _llava(
 def _merge(tensors: dict[str, Tensor], adapter: Original, source: Path, done: Converted) -> None:
     """Fold LLaVA's LoRA and what was trained beside it into the base's tensors."""
     settings = read_settings(source, "adapter_config.json")
-    refused = [one for one in ("rank_pattern", "alpha_pattern", "use_dora") if settings.get(one)]
+    refused = [
+        setting
+        for setting in ("rank_pattern", "alpha_pattern", "use_dora")
+        if settings.get(setting)
+    ]
     if refused:
         raise ModelError(f"{source}/adapter_config.json: {refused[0]} cannot be merged here.")
     rank, alpha = (settings.get(name) for name in ("r", "lora_alpha"))
@@ -221,18 +225,18 @@ def _clip(tensors: dict[str, Tensor], vision: Path | None, source: Path) -> PreT
             f"{source} comes without its vision tower; name it with --vision FOLDER, a copy of "
             f"openai/clip-vit-large-patch14-336."
         )
-    held = {place: tensors[name] for place, name in inside.items()}
-    width, _, _, patch = needed(held, "embeddings.patch_embedding.weight").shape
-    patches = len(needed(held, "embeddings.position_embedding.weight")) - 1
+    renamed = {place: tensors[name] for place, name in inside.items()}
+    width, _, _, patch = needed(renamed, "embeddings.patch_embedding.weight").shape
+    patches = len(needed(renamed, "embeddings.position_embedding.weight")) - 1
     config = CLIPVisionConfig(
         hidden_size=width,
-        intermediate_size=len(needed(held, "encoder.layers.0.mlp.fc1.weight")),
+        intermediate_size=len(needed(renamed, "encoder.layers.0.mlp.fc1.weight")),
         num_hidden_layers=layers_of(inside),
         num_attention_heads=width // 64,  # in every CLIP a head is 64 wide
         image_size=isqrt(patches) * patch,
         patch_size=patch,
     )
-    return filled(CLIPVisionModel, config, held, inside)
+    return filled(CLIPVisionModel, config, renamed, inside)
 
 
 def _minigpt(
@@ -256,7 +260,7 @@ def _minigpt(
     }
     trained_with = original.beside.get("config")
     settings = trained_with.get("model", {}) if isinstance(trained_with, dict) else {}
-    rank = next((len(one) for name, one in original.tensors.items() if "lora_A" in name), 1)
+    rank = next((len(lora) for name, lora in original.tensors.items() if "lora_A" in name), 1)
     scale = settings.get("lora_alpha", 16) / rank
     done.used += merge_lora(tensors, original, scale)
     done.notes.append(f"LoRA of rank {rank} merged with a scale of {scale:g}.")
@@ -271,11 +275,11 @@ def _minigpt(
     projector = original.starting("llama_proj.")
     done.used += projector.values()
     unknown = set(original.tensors) - set(done.used)
-    if left := sorted(name for name in unknown if not name.endswith(IGNORED)):
-        raise no_place(left[0])
-    held = {f"linear.{place}": original.tensors[name] for place, name in projector.items()}
+    if unexplained := sorted(name for name in unknown if not name.endswith(IGNORED)):
+        raise no_place(unexplained[0])
+    renamed = {f"linear.{place}": original.tensors[name] for place, name in projector.items()}
     origins = {f"linear.{place}": name for place, name in projector.items()}
-    fill(model.model.multi_modal_projector, held, origins, dtype)
+    fill(model.model.multi_modal_projector, renamed, origins, dtype)
     return model, tokenizer
 
 
@@ -298,8 +302,8 @@ def _eva_of(original: Original, vision: Path | None, done: Converted) -> PreTrai
     trained = original.starting("ln_vision.")
     done.used += trained.values()
     new = {"weight": torch.ones_like(last.weight), "bias": torch.zeros_like(last.bias)}
-    held = {part: original.tensors[name] for part, name in trained.items()}
-    fill(last, held or new, trained, last.weight.dtype)
+    renamed = {part: original.tensors[name] for part, name in trained.items()}
+    fill(last, renamed or new, trained, last.weight.dtype)
     if not trained:
         done.notes.append("The tower's last norm is MiniGPT-v2's untrained one, not BLIP-2's.")
     return tower
@@ -318,19 +322,21 @@ def _resize(tower: PreTrainedModel, image_px: int | None, align_corners: bool = 
 
 
 def _llama_config(settings: dict[str, Any], rows: int, tokenizer: Any) -> LlamaConfig:
-    known = {*LlamaConfig().to_dict(), "rope_theta", "rope_scaling"}
-    kept = {
+    settings_known = {*LlamaConfig().to_dict(), "rope_theta", "rope_scaling"}
+    chosen = {
         name: value
         for name, value in settings.items()
-        if name in known and name not in MADE_FROM_CONFIG
+        if name in settings_known and name not in MADE_FROM_CONFIG
     }
-    return LlamaConfig(**{**kept, "vocab_size": rows, "pad_token_id": tokenizer.pad_token_id})
+    return LlamaConfig(**{**chosen, "vocab_size": rows, "pad_token_id": tokenizer.pad_token_id})
 
 
 def _tokenizer(*folders: Path) -> tuple[Any, int]:
     """The tokenizer of the first folder that has one, with `<image>` and `<pad>`, as LLaVA's."""
     files = ("tokenizer.json", "tokenizer.model")
-    folder = next((one for one in folders if any((one / name).is_file() for name in files)), None)
+    folder = next(
+        (place for place in folders if any((place / name).is_file() for name in files)), None
+    )
     if folder is None:
         raise ModelError(f"{folders[-1]}: no tokenizer.json and no tokenizer.model in it.")
     try:

@@ -43,7 +43,7 @@ def eva_tower(original: Original) -> tuple[PreTrainedModel, list[str]]:
         ModelError: a tensor is missing, of another shape or of another tower.
     """
     prefix = "visual_encoder." if original.starting("visual_encoder.") else ""
-    held: dict[str, Tensor] = {}
+    renamed: dict[str, Tensor] = {}
     origins: dict[str, str] = {}
     biases: dict[str, dict[str, str]] = {}
     for short, name in original.starting(prefix).items():
@@ -55,33 +55,35 @@ def eva_tower(original: Original) -> tuple[PreTrainedModel, list[str]]:
         if bias := re.fullmatch(r"blocks\.(\d+)\.attn\.([qv])_bias", short):
             biases.setdefault(bias[1], {})[bias[2]] = name
             continue
-        places = [found.expand(to) for one, to in NAMES if (found := re.fullmatch(one, short))]
+        places = [
+            match.expand(to) for pattern, to in NAMES if (match := re.fullmatch(pattern, short))
+        ]
         if not places:
             raise no_place(name)
-        held[places[0]], origins[places[0]] = original.tensors[name], name
+        renamed[places[0]], origins[places[0]] = original.tensors[name], name
     for layer, names in biases.items():
         if len(names) < 2:
             raise ModelError(f"{next(iter(names.values()))}: its q or v fellow is missing.")
-        q, v = (original.tensors[names[one]] for one in "qv")
+        q, v = (original.tensors[names[pattern]] for pattern in "qv")
         # EVA's keys have no bias.
-        held[f"encoder.layers.{layer}.self_attn.qkv.bias"] = torch.cat([q, q * 0, v])
-    width, _, _, patch = needed(held, "embeddings.patch_embedding.weight").shape
-    patches = needed(held, "embeddings.position_embedding").shape[1] - 1
+        renamed[f"encoder.layers.{layer}.self_attn.qkv.bias"] = torch.cat([q, q * 0, v])
+    width, _, _, patch = needed(renamed, "embeddings.patch_embedding.weight").shape
+    patches = needed(renamed, "embeddings.position_embedding").shape[1] - 1
     for part, start in (("weight", 1.0), ("bias", 0.0)):
         place, name = f"post_layernorm.{part}", f"ln_vision.{part}"
-        held[place] = torch.full((width,), start)
+        renamed[place] = torch.full((width,), start)
         if name in original.tensors:
-            held[place], origins[place] = original.tensors[name], name
+            renamed[place], origins[place] = original.tensors[name], name
     config = Blip2VisionConfig(
         hidden_size=width,
-        intermediate_size=len(needed(held, "encoder.layers.0.mlp.fc1.weight")),
-        num_hidden_layers=layers_of(held),
+        intermediate_size=len(needed(renamed, "encoder.layers.0.mlp.fc1.weight")),
+        num_hidden_layers=layers_of(renamed),
         num_attention_heads=HEADS,
         image_size=isqrt(patches) * patch,
         patch_size=patch,
     )
-    dtype = held["embeddings.patch_embedding.weight"].dtype
-    tower = filled(Blip2VisionModel, config, held, origins, dtype)
+    dtype = renamed["embeddings.patch_embedding.weight"].dtype
+    tower = filled(Blip2VisionModel, config, renamed, origins, dtype)
     return tower, [
         *origins.values(),
         *(name for names in biases.values() for name in names.values()),

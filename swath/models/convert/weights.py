@@ -60,18 +60,18 @@ def read_original(path: Path) -> Original:
     for file in _files(path):
         opened = _opened(file)
         if isinstance(opened.get("model"), Mapping):
-            original.beside |= {name: one for name, one in opened.items() if name != "model"}
+            original.beside |= {name: part for name, part in opened.items() if name != "model"}
             opened = dict(opened["model"])
-        for name, one in opened.items():
+        for name, part in opened.items():
             if name in original.tensors:
                 raise ModelError(
                     f"{file}: holds {name}, which another file of {path} holds as well; "
                     f"name one of the files instead of the folder."
                 )
-            if isinstance(one, Tensor):
-                original.tensors[name] = one
+            if isinstance(part, Tensor):
+                original.tensors[name] = part
             else:
-                original.beside[name] = one
+                original.beside[name] = part
     return original
 
 
@@ -106,8 +106,8 @@ def merge_lora(tensors: dict[str, Tensor], adapter: Original, scale: float) -> l
     """
     pairs: dict[str, dict[str, str]] = {}
     for name in adapter.tensors:
-        if found := LORA.fullmatch(name):
-            pairs.setdefault(found[1] + ".weight", {})[found[2]] = name
+        if match := LORA.fullmatch(name):
+            pairs.setdefault(match[1] + ".weight", {})[match[2]] = name
     for place, names in pairs.items():
         if len(names) < 2:
             raise ModelError(f"{next(iter(names.values()))}: its other half is missing.")
@@ -170,20 +170,20 @@ def fill(
     Raises:
         ModelError: a tensor has no place or not its shape, or a place stays empty.
     """
-    wanted = model.state_dict()
+    state = model.state_dict()
     for place, tensor in held.items():
         name = origins.get(place, place)
-        if place not in wanted:
+        if place not in state:
             raise no_place(name)
-        if tensor.shape != wanted[place].shape:
+        if tensor.shape != state[place].shape:
             raise ModelError(
                 f"{name} is {tuple(tensor.shape)} and its place in the model is "
-                f"{tuple(wanted[place].shape)}; is it a part of another model?"
+                f"{tuple(state[place].shape)}; is it a part of another model?"
             )
-    for place in wanted:
+    for place in state:
         needed(held, place)
-    kept = {place: tensor.to(dtype or tensor.dtype) for place, tensor in held.items()}
-    model.load_state_dict(kept, assign=True)
+    converted = {place: tensor.to(dtype or tensor.dtype) for place, tensor in held.items()}
+    model.load_state_dict(converted, assign=True)
 
 
 def needed(held: dict[str, Tensor], name: str) -> Tensor:
@@ -221,7 +221,7 @@ def _files(path: Path) -> list[Path]:
     for name in INDEXES:
         if (path / name).is_file():
             listed = read_settings(path, name).get("weight_map", {})
-            return [path / Path(one).name for one in sorted(set(listed.values()))]
+            return [path / Path(file).name for file in sorted(set(listed.values()))]
     for pattern in ("*.safetensors", "pytorch_model*.bin", "*.pth"):
         if files := sorted(path.glob(pattern)):
             return files
@@ -243,11 +243,11 @@ def _opened(file: Path) -> dict[str, Any]:
     except (LookupError, ValueError, TypeError, AttributeError, struct.error):  # any bytes at all
         raise ModelError(f"{file}: no checkpoint of torch; was it cut short?") from None
     except torch.serialization.pickle.UnpicklingError as error:  # type: ignore[attr-defined]
-        named = re.search(r"GLOBAL (\S+)", str(error))
-        if named is None:
+        match = re.search(r"GLOBAL (\S+)", str(error))
+        if match is None:
             raise ModelError(f"{file}: no checkpoint of torch; was it cut short?") from None
         raise ModelError(
-            f"{file}: holds {named[1]} beside tensors, and loading that would run code, so swath "
+            f"{file}: holds {match[1]} beside tensors, and loading that would run code, so swath "
             f"does not; where you trust the file, save its tensors alone: "
             f'torch.save({{"model": checkpoint["model"]}}, path).'
         ) from None

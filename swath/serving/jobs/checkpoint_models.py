@@ -92,8 +92,8 @@ def _run(office: Office, job: Row) -> Path:
 def _checkpoints(run: Path) -> dict[int, Path]:
     """The trainer's whole checkpoints by their steps."""
     folders = run.glob("stages/*/checkpoint-*")
-    whole = [folder for folder in folders if (folder / _LAST_WRITTEN).is_file()]
-    return {int(folder.name.rpartition("-")[2]): folder for folder in whole}
+    complete = [folder for folder in folders if (folder / _LAST_WRITTEN).is_file()]
+    return {int(folder.name.rpartition("-")[2]): folder for folder in complete}
 
 
 def _take(run: Path, checkpoint: Path, place: Path, loaded: Loaded) -> None:

@@ -235,14 +235,14 @@ def recipe_of(
     """
     loaded = model.engine.loaded
     count = sum(parameter.numel() for parameter in loaded.model.parameters())
-    whole = count < WHOLE_BELOW
+    full = count < WHOLE_BELOW
     size = wish.batch_size or min(AUTO_BATCH, rows)
     epochs = wish.epochs or min(20, max(3, round(AUTO_ROWS / rows)))
     steps = wish.steps or max(1, round(epochs * rows / size))
-    rate = wish.rate or RATES["whole" if whole else "adapter"] * (wish.multiplier or 1)
-    every = max(1, min(200, steps // MOST_CHECKPOINTS))
+    rate = wish.rate or RATES["whole" if full else "adapter"] * (wish.multiplier or 1)
+    interval = max(1, min(200, steps // MOST_CHECKPOINTS))
     stage = {
-        "train": ["vision", "projector", "language"] if whole else ["projector", "lora"],
+        "train": ["vision", "projector", "language"] if full else ["projector", "lora"],
         "steps": steps,
         "batch_size": size,
         "learning_rate": rate,
@@ -267,10 +267,10 @@ def recipe_of(
         "models": {"base": base, "longest": wish.longest},
         "tuning": {
             "stages": [stage],
-            "save_every": every,
+            "save_every": interval,
             "keep_checkpoints": KEPT + 1,  # the last one is the model itself
-            "checkpoints_stay": whole,
-            "validate_every": every if validation else None,
+            "checkpoints_stay": full,
+            "validate_every": interval if validation else None,
         },
     }
     return validate(values, "the job's recipe")

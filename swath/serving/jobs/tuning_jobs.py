@@ -246,10 +246,10 @@ def _learnt_from(
     trained: set[tuple[str, ...]] = set()
     for path in training:
         trained |= _checked(path, wish, model, "training_file")
-    known = {picture for pictures in trained for picture in pictures}
+    pictures_known = {picture for pictures in trained for picture in pictures}
     for path in validation:
         for pictures in _checked(path, wish, model, "validation_file"):
-            if known & set(pictures):
+            if pictures_known & set(pictures):
                 raise ServeError(
                     400,
                     f"{path.name}: a picture of it stands in the training files as well, so the "
@@ -282,7 +282,7 @@ def _checked(path: Path, wish: Wish, model: ServedModel, field: str) -> set[tupl
     control = tuple(loaded.tokenizer.all_special_tokens)
     source = TrainingFile(path, path.name, wish.style, wish.skip, control)
     several = loaded.family.many_images
-    shown: set[tuple[str, ...]] = set()
+    asked_before: set[tuple[str, ...]] = set()
     try:
         for example in source.examples(in_memory):
             images = tuple([image.path for image in example.images])
@@ -291,7 +291,7 @@ def _checked(path: Path, wish: Wish, model: ServedModel, field: str) -> set[tupl
                     f"{path.name}, line {example.number}: {len(images)} pictures, and {model.name} "
                     f"reads one at a time."
                 )
-            shown.add(images)
+            asked_before.add(images)
     except InstructionError as error:
         raise ServeError(400, str(error), field, "invalid_training_file") from None
-    return shown
+    return asked_before

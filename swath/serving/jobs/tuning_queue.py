@@ -208,8 +208,8 @@ class TuningQueue(Thread):
             return
         with path.open("rb") as stream:
             number = os.fstat(stream.fileno()).st_ino  # a worker that goes on begins a new file
-            known, place = self._places.get(job["id"], (number, 0))
-            place = place if known == number else 0
+            read_number, place = self._places.get(job["id"], (number, 0))
+            place = place if read_number == number else 0
             stream.seek(place)
             for line in stream:
                 if not line.endswith(b"\n"):
