@@ -166,14 +166,14 @@ def iou(a: Boxes, b: Boxes) -> NDArray[np.float64]:
     """
     if len(a) != len(b):
         raise ShapeError(f"IoU pairs boxes row by row, got {len(a)} and {len(b)} boxes.")
-    one, two = shapely.polygons(a.quads), shapely.polygons(b.quads)
-    sound = shapely.is_valid(one) & shapely.is_valid(two)
+    first, second = shapely.polygons(a.quads), shapely.polygons(b.quads)
+    sound = shapely.is_valid(first) & shapely.is_valid(second)
     shared = np.zeros(len(a))
-    shared[sound] = shapely.area(shapely.intersection(one[sound], two[sound]))
+    shared[sound] = shapely.area(shapely.intersection(first[sound], second[sound]))
     # Of corners 1e-14 apart GEOS now and then finds no intersection; snapped to a grid it does.
-    lost = sound & (shared == 0) & shapely.intersects(one, two)
-    shared[lost] = shapely.area(shapely.intersection(one[lost], two[lost], grid_size=1e-9))
-    union = shapely.area(one) + shapely.area(two) - shared
+    lost = sound & (shared == 0) & shapely.intersects(first, second)
+    shared[lost] = shapely.area(shapely.intersection(first[lost], second[lost], grid_size=1e-9))
+    union = shapely.area(first) + shapely.area(second) - shared
     return _share(shared, union, (union > 0) & sound)
 
 
@@ -185,10 +185,10 @@ def iou_hbb(a: Boxes, b: Boxes) -> NDArray[np.float64]:
     """
     if len(a) != len(b):
         raise ShapeError(f"IoU pairs boxes row by row, got {len(a)} and {len(b)} boxes.")
-    one, two = a.hbb, b.hbb
-    low, high = np.maximum(one[:, :2], two[:, :2]), np.minimum(one[:, 2:], two[:, 2:])
+    first, second = a.hbb, b.hbb
+    low, high = np.maximum(first[:, :2], second[:, :2]), np.minimum(first[:, 2:], second[:, 2:])
     shared = np.prod(np.clip(high - low, 0, None), axis=1)
-    areas = [np.prod(box[:, 2:] - box[:, :2], axis=1) for box in (one, two)]
+    areas = [np.prod(box[:, 2:] - box[:, :2], axis=1) for box in (first, second)]
     union = areas[0] + areas[1] - shared
     return _share(shared, union, union > 0)
 

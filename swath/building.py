@@ -64,12 +64,12 @@ def _linted(
     """The images, copies that swath had dealt apart in one split, and what lint says of them."""
     looks = looks_of(gathered.images, progress, folder / MEMORY)
     images = kept_together(gathered.images, looks, gathered.dealt)
-    found = lint(images, looks)
+    findings = lint(images, looks)
     pairs = zip(images, gathered.images, strict=True)
-    if moved := [one.id for one, before in pairs if one.split != before.split]:
-        what = f"{len(moved)} images were dealt anew, to share a split with those they look like"
-        found.append(Finding("moved together", moved[0], what, "nothing", len(moved)))
-    return tuple(images), found
+    if moved := [image.id for image, before in pairs if image.split != before.split]:
+        change = f"{len(moved)} images were dealt anew, to share a split with those they look like"
+        findings.append(Finding("moved together", moved[0], change, "nothing", len(moved)))
+    return tuple(images), findings
 
 
 class Building:
@@ -97,13 +97,13 @@ class Building:
         images, found = _linted(gathered, progress, self.folder)
         findings = [*found, *gathered.found]
         places = {finding.where for finding in findings}
-        shown = [image for image in images if image.id in places]
+        chosen = [image for image in images if image.id in places]
         licences = ledger(images)
         return Checked(
             dict(Counter(str(image.split) for image in images)),
             tuple(findings),
             sum(finding.kind in LEAKS for finding in findings),
-            {one.id: {"path": one.path, "boxes": one.boxes.to_rows()} for one in shown},
+            {one.id: {"path": one.path, "boxes": one.boxes.to_rows()} for one in chosen},
             licences,
             verdict(licences),
         )
@@ -185,12 +185,12 @@ class Building:
         """
         if (self.folder / "set" / "card.json").is_file():
             built = read_set(self.folder / "set")
-            asked = self.recipe.model_dump(mode="json")
-            said = built.card.get("review", {}).get("digest", "")
-            asked["rendering"] = asked["imagery"]["rendering"]
-            asked["documents"] = Documented(self.recipe.instructions.documents).digest
-            if said == review.state(self.folder / review.FILE) and all(
-                built.card.get(key) == asked[key]
+            settings = self.recipe.model_dump(mode="json")
+            verdicts = built.card.get("review", {}).get("digest", "")
+            settings["rendering"] = settings["imagery"]["rendering"]
+            settings["documents"] = Documented(self.recipe.instructions.documents).digest
+            if verdicts == review.state(self.folder / review.FILE) and all(
+                built.card.get(key) == settings[key]
                 for key in ("annotations", "instructions", "rendering", "seed", "documents")
             ):
                 self.same_pictures(built.conversations)

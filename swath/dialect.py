@@ -67,7 +67,7 @@ def write_geochat(boxes: Boxes, size_wh: tuple[int, int]) -> str:
     texts = []
     for row, box in enumerate(boxes.rotated):
         exact = _on_grid(box, size_wh)
-        turned = [_on_grid(whole, size_wh) for whole in _whole_angles(box)]
+        turned = [_on_grid(turned_box, size_wh) for turned_box in _whole_angles(box)]
         near = np.concatenate([_integers_near(grid) for grid in turned])
         best = _closest(near, exact, from_grid(near, size_wh), boxes[row])
         x1, y1, x2, y2, angle = near[best]
@@ -113,9 +113,11 @@ def read_minigpt(text: str, size_wh: tuple[int, int]) -> Boxes:
 
 def numbers(pattern: re.Pattern[str], text: str) -> NDArray[np.float64]:
     """(n, 5) grid numbers and angle of every match; the angle is 0 where the text has none."""
-    found = [[float(number or 0) for number in match.groups()] for match in pattern.finditer(text)]
-    rows = np.zeros((len(found), 5))
-    for row, values in zip(rows, found, strict=True):
+    matches = [
+        [float(number or 0) for number in match.groups()] for match in pattern.finditer(text)
+    ]
+    rows = np.zeros((len(matches), 5))
+    for row, values in zip(rows, matches, strict=True):
         row[: len(values)] = values
     return rows
 
@@ -124,9 +126,9 @@ def from_grid(rows: NDArray[np.generic], size_wh: tuple[int, int]) -> Boxes:
     """Boxes in pixels from (n, 5) rows x1, y1, x2, y2 on the grid and angle in degrees."""
     values = np.asarray(rows, dtype=np.float64)
     scale = np.asarray(size_wh, dtype=np.float64) / GRID
-    one, two = values[:, :2] * scale, values[:, 2:4] * scale
+    low, high = values[:, :2] * scale, values[:, 2:4] * scale
     return Boxes.from_rotated(
-        np.concatenate([(one + two) / 2, np.abs(two - one), values[:, 4:]], axis=1)
+        np.concatenate([(low + high) / 2, np.abs(high - low), values[:, 4:]], axis=1)
     )
 
 
@@ -158,7 +160,7 @@ def _upright(
         middle: what is added to a number that stands for a bin.
         whole: template around several boxes.
     """
-    found = re.compile(pattern)
+    reader = re.compile(pattern)
 
     def of(size_wh: tuple[int, int]) -> NDArray[np.float64]:
         counted = grid(size_wh) if callable(grid) else (grid, grid)
@@ -170,7 +172,7 @@ def _upright(
         return whole.format(", ".join(template.format(*row) for row in rows)) if len(rows) else ""
 
     def read(text: str, size_wh: tuple[int, int]) -> Boxes:
-        rows = np.array([match.groups() for match in found.finditer(text)], dtype=np.float64)
+        rows = np.array([match.groups() for match in reader.finditer(text)], dtype=np.float64)
         corners = rows.reshape(-1, 4)[:, np.argsort(order)]
         return Boxes.from_hbb((corners + middle) * of(size_wh))
 
@@ -182,10 +184,11 @@ def resized(size_wh: tuple[int, int]) -> tuple[int, int]:
 
     Source: the limits of its checkpoints' own processors; one run with others sees another size.
     """
-    sides, least, most = [max(28, 28 * round(side / 28)) for side in size_wh], 3_136, 12_845_056
-    if not least <= sides[0] * sides[1] <= most:
-        large = sides[0] * sides[1] > most
-        limit, way = (most, math.floor) if large else (least, math.ceil)
+    smallest, largest = 3_136, 12_845_056
+    sides = [max(28, 28 * round(side / 28)) for side in size_wh]
+    if not smallest <= sides[0] * sides[1] <= largest:
+        large = sides[0] * sides[1] > largest
+        limit, way = (largest, math.floor) if large else (smallest, math.ceil)
         ratio = math.sqrt(limit / (size_wh[0] * size_wh[1])) / 28
         sides = [max(28, 28 * way(side * ratio)) for side in size_wh]
     return sides[0], sides[1]
@@ -303,8 +306,8 @@ def _whole_angles(box: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     """
     x, y, width, height, angle = box
     turned = []
-    for whole in sorted({np.floor(angle), np.ceil(angle)}):
-        sides = (width, height, whole) if whole >= 1 else (height, width, 90.0)
+    for degrees in sorted({np.floor(angle), np.ceil(angle)}):
+        sides = (width, height, degrees) if degrees >= 1 else (height, width, 90.0)
         turned.append(np.array([x, y, *sides]))
     return turned
 

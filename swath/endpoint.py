@@ -133,25 +133,27 @@ class Endpoint:
         if not key or not callable(body):
             body = body() if callable(body) else body
             key = key or digest({"model": self.model, **body})
-        if known := self._journal.get(key):
-            return Completion(**{name: one for name, one in known.items() if name != "key"})
+        if remembered := self._journal.get(key):
+            return Completion(
+                **{name: value for name, value in remembered.items() if name != "key"}
+            )
         request = {"model": self.model, **(body() if callable(body) else body)}
-        came = ""
+        reply = ""
         for _ in range(ASKS):
             self._check_cost(about)
-            came = self.posted(request, about)
-            found = self._read(came, about)
-            if found is not None:
+            reply = self.posted(request, about)
+            completion = self._read(reply, about)
+            if completion is not None:
                 with self._lock:
-                    self.spent += found.cost
-                if found.refused or accept is None or accept(found.answer):
-                    self._journal.put(key, asdict(found))
-                    return found
-                if found.cost:  # paid for, though of no use
-                    self._journal.put(f"{key} unused {uuid4().hex}", {"cost": found.cost})
+                    self.spent += completion.cost
+                if completion.refused or accept is None or accept(completion.answer):
+                    self._journal.put(key, asdict(completion))
+                    return completion
+                if completion.cost:  # paid for, though of no use
+                    self._journal.put(f"{key} unused {uuid4().hex}", {"cost": completion.cost})
         raise EndpointError(
             f"{about}: {self.model} at {self.where} answered {ASKS} times what cannot be used, "
-            f"last '{self._shown(came)}'; look at its own log, or take another model. Answers so "
+            f"last '{self._shown(reply)}'; look at its own log, or take another model. Answers so "
             f"far are kept."
         )
 
@@ -204,13 +206,13 @@ class Endpoint:
         Raises:
             EndpointError: it refuses or stays away.
         """
-        wait, asked, trouble = PAUSE_S, 0.0, ""
+        wait, wished_wait, trouble = PAUSE_S, 0.0, ""
         for attempt in range(self._tries):
             if attempt:
-                if self.stopped.wait(min(max(wait, asked), LONGEST_PAUSE_S)):
+                if self.stopped.wait(min(max(wait, wished_wait), LONGEST_PAUSE_S)):
                     break
                 wait *= 2
-            asked = 0.0
+            wished_wait = 0.0
             try:
                 response, text = self._post(request)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -223,7 +225,7 @@ class Endpoint:
             trouble = f"status {response.status_code} {text}"
             if response.status_code not in (408, 429) and response.status_code < 500:
                 break
-            asked = _seconds(response.headers.get("Retry-After", ""))
+            wished_wait = _seconds(response.headers.get("Retry-After", ""))
         raise self._failed(trouble, about)
 
     def _failed(self, trouble: str, about: str) -> EndpointError:
@@ -257,7 +259,9 @@ class Endpoint:
             refusal = message.get("refusal") or ""
             filtered = choice.get("finish_reason") == "content_filter"
             first = ((choice.get("logprobs") or {}).get("content") or [{}])[0]
-            logs = {one["token"]: float(one["logprob"]) for one in first.get("top_logprobs") or ()}
+            logs = {
+                token["token"]: float(token["logprob"]) for token in first.get("top_logprobs") or ()
+            }
             text = " ".join(THOUGHT.sub("", said).split())
         except (ValueError, LookupError, TypeError, AttributeError):
             return None

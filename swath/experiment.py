@@ -208,7 +208,7 @@ class Experiment(Building):
         """
         self.refuse_unnamed(name)
         recipe, section, built = self.recipe, self.recipe.evaluation, self.tuned_set()
-        asked = self.questions(built)
+        questions = self.questions(built)
         read = {section.split, "train" if side(name).how == "few-shot" else "val"}
         self.same_pictures(row for row in built.conversations if row.split in read)
         folder = self.folder / "evaluation" / side(name).folder
@@ -216,17 +216,17 @@ class Experiment(Building):
             f"replies-{shard.replace('/', '-of-')}.jsonl" if shard else "replies.jsonl"
         )
         if shard:
-            asked = part_of(asked, shard)
+            questions = part_of(questions, shard)
         answering = engine(side(name), recipe, self.folder, replies, built.split("train"))
-        answers = answers_from(answering, asked, built, recipe, progress)
+        answers = answers_from(answering, questions, built, recipe, progress)
         if shard:
             return answers
         write_predictions(folder / "predictions.jsonl", answers)
         if name == "tuned" and section.closed and section.split == "test":
-            closed = [one for one in built.split("val") if one.task in built.choices]
+            closed = [row for row in built.split("val") if row.task in built.choices]
             if closed:  # a threshold for `unsure` is chosen on what is not judged by it
-                held = answers_from(answering, closed, built, recipe)
-                write_predictions(folder / VALIDATION, held)
+                validation = answers_from(answering, closed, built, recipe)
+                write_predictions(folder / VALIDATION, validation)
         scores = score(answers, built.labels, section.resamples, recipe.seed)
         write_scores(folder / "scores.json", answers, built.labels, scores, section.resamples)
         return answers
@@ -238,18 +238,18 @@ class Experiment(Building):
             EvaluationError: the split holds none.
         """
         section = self.recipe.evaluation
-        asked = [one for one in built.split(section.split) if one.task != CONVERSE]
-        if not asked:
+        rows = [row for row in built.split(section.split) if row.task != CONVERSE]
+        if not rows:
             raise EvaluationError(
                 f"the set has no '{section.split}' rows; see annotations.split or evaluation.split."
             )
         if section.captions_limit is not None:
-            captions = [one for one in asked if one.task == "caption"]
+            captions = [row for row in rows if row.task == "caption"]
             # Evenly over the set, whose order is often that of the classes.
             limit = min(section.captions_limit, len(captions))
-            kept = {captions[place * len(captions) // limit].id for place in range(limit)}
-            asked = [one for one in asked if one.task != "caption" or one.id in kept]
-        return asked
+            chosen = {captions[place * len(captions) // limit].id for place in range(limit)}
+            rows = [row for row in rows if row.task != "caption" or row.id in chosen]
+        return rows
 
     def runs(self) -> list[ReportRun]:
         """The sides as they were evaluated.
@@ -266,7 +266,7 @@ class Experiment(Building):
                 )
             tuned = name == "tuned"
             stages = read_json(self.folder / RUN_FILE)["stages"] if tuned else []
-            held = folder / VALIDATION
+            validation = folder / VALIDATION
             runs.append(
                 ReportRun(
                     name=side(name).title,
@@ -274,7 +274,7 @@ class Experiment(Building):
                     scores=read_scores(folder / "scores.json"),
                     losses=read_losses(self.folder) if tuned else (),
                     seconds=sum(stage["seconds"] for stage in stages) if tuned else None,
-                    validation=list(read_predictions(held)) if held.is_file() else (),
+                    validation=list(read_predictions(validation)) if validation.is_file() else (),
                 )
             )
         return runs
@@ -290,26 +290,31 @@ class Experiment(Building):
             RequestError: other answers are asked for, whose confidence is another.
             EvaluationError: there are no validation answers, or none are right so often.
         """
-        built, held = self.tuned_set(), self.folder / "evaluation" / "tuned" / VALIDATION
-        known = [*built.choices.get("classify", {}).values()]
-        if choices and {*choices} != {*known}:
+        built, validation = self.tuned_set(), self.folder / "evaluation" / "tuned" / VALIDATION
+        classes = [*built.choices.get("classify", {}).values()]
+        if choices and {*choices} != {*classes}:
             raise RequestError(
-                f"how sure an answer is was learned among {', '.join(known) or 'no answers'}; "
+                f"how sure an answer is was learned among {', '.join(classes) or 'no answers'}; "
                 f"leave --choice away, or --unsure."
             )
-        if not held.is_file():
+        if not validation.is_file():
             raise EvaluationError(
-                f"{held}: no answers to choose a confidence by; `swath evaluate {self.folder}` "
+                f"{validation}: no answers to choose a confidence by; `swath evaluate "
+                f"{self.folder}` "
                 f"writes them where the set has classes and a 'val' split."
             )
-        some = [one for one in read_predictions(held) if one.task == "classify"]
-        limit = threshold(some, built.labels, aim)
+        closed = [
+            prediction
+            for prediction in read_predictions(validation)
+            if prediction.task == "classify"
+        ]
+        limit = threshold(closed, built.labels, aim)
         if limit is None:
             raise EvaluationError(
-                f"{held}: no confidence reaches {aim:.0%} accuracy on {len(some)} answers; "
+                f"{validation}: no confidence reaches {aim:.0%} accuracy on {len(closed)} answers; "
                 f"ask for less."
             )
-        return known, limit
+        return classes, limit
 
     def baselines(self, built: InstructionSet | None = None) -> dict[str, Sequence[Prediction]]:
         """What asks nothing of any picture: the commonest class, the mean box and the like."""

@@ -14,7 +14,7 @@ from PIL import Image
 
 from swath.errors import ImageryError
 from swath.imagery.rendering import Pixels, Seen, Values, resized
-from swath.imagery.scene import LARGEST_READ_PX, Bands, Scene, Size, Window, decoding
+from swath.imagery.scene import LARGEST_READ_PX, Bands, Scene, Size, Window, decoding, stamp_of
 
 _PICTURES = (
     "JPEG",
@@ -76,12 +76,11 @@ def _opened(file: Path | str | io.BytesIO) -> Image.Image:
 
 def open_picture(path: Path) -> Picture:
     """The picture in a file; its header is read, once as long as the file stays as it is."""
-    status = path.stat()
-    return replace(_described(path, status.st_mtime_ns, status.st_size))
+    return replace(_described(path, stamp_of(path)))
 
 
 @lru_cache(maxsize=4096)
-def _described(path: Path, changed_ns: int, size: int) -> Picture:
+def _described(path: Path, stamp: tuple[int, ...]) -> Picture:
     """The picture by its header; `replace` gives one that keeps pixels of its own."""
     with _opened(path) as picture:
         wide = picture.mode in _WIDE_MODES

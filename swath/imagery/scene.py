@@ -305,8 +305,7 @@ def driver_of(path: Path) -> str | None:
     A PNG or JPEG beside which its place is written (a world file, GDAL's `.aux.xml`) is a raster,
     and so is a PNG of colours of 16 bits, of which Pillow would read the upper 8 alone.
     """
-    status = path.stat()
-    start = _first_bytes(path, status.st_mtime_ns, status.st_size)
+    start = _first_bytes(path, stamp_of(path))
     # A VRT may point to other files, so that only a file named as one is read as one.
     if path.suffix.lower() == ".vrt":
         return "VRT"
@@ -317,7 +316,7 @@ def driver_of(path: Path) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def _first_bytes(path: Path, changed_ns: int, size: int) -> bytes:
+def _first_bytes(path: Path, stamp: tuple[int, ...]) -> bytes:
     """What a file begins with, read once as long as it stays as it is."""
     with path.open("rb") as stream:  # GDAL would also take a folder or an address: this does not
         return stream.read(_PNG_HEADER)

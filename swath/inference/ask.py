@@ -159,8 +159,8 @@ class Assistant:
         )
         retrieved = Retrieved()
         if index is not None:
-            seen = self._features(dialogue.images[0].path, index)
-            retrieved = index.search(question, seen)
+            features = self._features(dialogue.images[0].path, index)
+            retrieved = index.search(question, features)
         while True:
             documented = with_context(conversation, self._harmless(retrieved.context))
             try:
@@ -188,12 +188,12 @@ class Assistant:
             ModelError: its pictures are not of at least two classes.
         """
         neighbours = index.neighbours
-        seen = self._features(self.pictures(image)[0], index)
-        if seen is None:
+        features = self._features(self.pictures(image)[0], index)
+        if features is None:
             raise RequestError("a model elsewhere shows no picture features; ask a local one.")
-        shares = neighbours.shares(seen)
+        shares = neighbours.shares(features)
         label = max(shares, key=lambda name: shares[name])
-        pictures = index.search("", seen).pictures
+        pictures = index.search("", features).pictures
         return Reply(label, None, shares[label], shares, pictures=pictures)
 
     def compare(

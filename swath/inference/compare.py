@@ -204,8 +204,8 @@ def _changes(tiles: list[PairTile], pair: Pair) -> Changes:
             frame=(left, top, left + width, top + height),
         )
     )
-    known = any(share is not None for share in confidence)
-    shares = [float(share) if known else None for share in merged.confidence]
+    measured = any(share is not None for share in confidence)
+    shares = [float(share) if measured else None for share in merged.confidence]
     return Changes(merged.boxes, tuple(classes[row] for row in merged.labels), tuple(shares))
 
 

@@ -89,8 +89,8 @@ class AddressEmbedder:
             vectors = np.array(embeddings, dtype=np.float32)
         except (ValueError, LookupError, TypeError, AttributeError):
             vectors = np.empty(0, dtype=np.float32)
-        whole = vectors.ndim == 2 and len(vectors) == count
-        if not whole or not np.isfinite(vectors).all():
+        complete = vectors.ndim == 2 and len(vectors) == count
+        if not complete or not np.isfinite(vectors).all():
             raise EndpointError(
                 f"{self._endpoint.where} gave no {count} vectors; is it an address of embeddings, "
                 f"and {self._endpoint.model} a model of texts?"

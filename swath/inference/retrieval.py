@@ -79,7 +79,9 @@ class Retrieved:
     @property
     def context(self) -> str:
         """What goes before the question: a line a passage, and the likest pictures' classes."""
-        lines = [f"[{number}] {one.words}" for number, one in enumerate(self.passages, start=1)]
+        lines = [
+            f"[{number}] {passage.words}" for number, passage in enumerate(self.passages, start=1)
+        ]
         labels = [picture.label for picture in self.pictures if picture.label]
         if labels:
             lines.append(f"Labelled pictures most like this one show: {', '.join(labels)}.")
@@ -215,7 +217,7 @@ def write_index(
                     f"or leave large tables out."
                 )
     if not passages and not images:
-        problems = "; ".join(f"{one.where}: {one.what}" for one in findings[:3])
+        problems = "; ".join(f"{finding.where}: {finding.what}" for finding in findings[:3])
         raise RequestError(
             f"{', '.join(map(str, sources))}: holds neither documents (.md, .txt, .pdf, .csv) nor "
             f"labelled pictures{f' ({problems})' if problems else ''}."
@@ -257,9 +259,9 @@ def open_index(folder: Path | str, passages: int = PASSAGES, embedder: str | Non
         kinds = {key: card[key] for key in ("tower", "model", "embedder", "voting", "digest")}
     except (TypeError, KeyError) as error:
         raise FormatError(f"{folder}: a damaged index ({error}); make it anew.") from None
-    seen = _vectors(folder / "pictures.npy", len(pictures)) if kinds["tower"] else None
+    of_pictures = _vectors(folder / "pictures.npy", len(pictures)) if kinds["tower"] else None
     read = _vectors(folder / "texts.npy", len(texts)) if kinds["embedder"] else None
-    index = Index(texts, pictures, card, seen, read, most=passages)
+    index = Index(texts, pictures, card, of_pictures, read, most=passages)
     return index if embedder is None else replace(index, embedder=_checked(embedder, card))
 
 
@@ -309,7 +311,7 @@ def _said_of(images: Sequence[AnnotatedImage], source: Path) -> list[Passage]:
     """What labelled pictures say in words, a passage each; of those that say something."""
     passages: list[Passage] = []
     for image in images:
-        answers = [f"{one.question} {one.answer}" for one in image.questions]
+        answers = [f"{pair.question} {pair.answer}" for pair in image.questions]
         words = " ".join([*image.captions, *answers]).strip()
         if words:
             name = _name(image, [source])
@@ -362,7 +364,7 @@ def _with_tower(
 def _write(folder: Path | str, index: Index) -> None:
     index.card["pictures"] = len(index.pictures)
     passages = (asdict(passage) for passage in index.passages)
-    pictures = ({"file": one.file, "label": one.label} for one in index.pictures)
+    pictures = ({"file": picture.file, "label": picture.label} for picture in index.pictures)
     with replacing_folder(folder, CARD) as temporary:
         write_jsonl(temporary / "passages.jsonl", "passages", passages)
         write_jsonl(temporary / "pictures.jsonl", "pictures", pictures)

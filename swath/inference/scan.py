@@ -171,8 +171,8 @@ def run_scan(
         EndpointError: a model elsewhere stays away; what is finished is kept.
     """
     questions = model.asker.questions
-    asked = [question.to_row() for question in questions]
-    fingerprint = digest([model.identity, asked, settings.to_row(), list(paths)])
+    rows = [question.to_row() for question in questions]
+    fingerprint = digest([model.identity, rows, settings.to_row(), list(paths)])
     if folder is not None:
         claim(folder)
         if fresh:
@@ -298,13 +298,13 @@ def _collect(
         row = journal.get(job.key) if job.key in journal else None
         scene.tally.add(plan, planned, row)
     for question in questions:
-        siblings = [other for other in questions if other.plan == question.plan]
+        siblings = [sibling for sibling in questions if sibling.plan == question.plan]
         place = siblings.index(question)
         answers = _answers(journal, [job for job in jobs if job.plan == question.plan], place)
         plan = scene.plans[question.plan]
         if question.boxed:
-            found = found_objects(question, scene.scene, plan, answers, scene.area)
-            scene.results.append(found)
+            objects = found_objects(question, scene.scene, plan, answers, scene.area)
+            scene.results.append(objects)
         else:
             scene.results.append(tile_words(question, plan, answers))
 

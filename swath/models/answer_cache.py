@@ -78,15 +78,15 @@ class RememberingEngine:
     ) -> list[Answer]:
         """The greedy answer to each question, in order; JSON of a schema, where there is one."""
 
-        def ask(some: list[Conversation], places: list[int], step: Any, keep: Keep) -> None:
-            def kept(place: int, one: Answer) -> None:
-                quads = None if one.boxes is None else one.boxes.quads
-                keep(place, {"text": one.text, "boxes": quads})
+        def ask(missing: list[Conversation], places: list[int], step: Any, keep: Keep) -> None:
+            def kept(place: int, reply: Answer) -> None:
+                quads = None if reply.boxes is None else reply.boxes.quads
+                keep(place, {"text": reply.text, "boxes": quads})
 
-            self.engine.answer(some, max_new_tokens, step, schema, kept)
+            self.engine.answer(missing, max_new_tokens, step, schema, kept)
 
-        how = [max_new_tokens, schema] if schema else max_new_tokens
-        rows = self._remembered(questions, [how] * len(questions), ask, progress)
+        option = [max_new_tokens, schema] if schema else max_new_tokens
+        rows = self._remembered(questions, [option] * len(questions), ask, progress)
         return [
             Answer(row["text"], None if row["boxes"] is None else Boxes(np.array(row["boxes"])))
             for row in rows
@@ -116,8 +116,8 @@ class RememberingEngine:
         progress: Progress | None,
     ) -> list[dict[str, Any]]:
         keys = [
-            digest([self._identity, self._contents.of(one), option])
-            for one, option in zip(questions, options, strict=True)
+            digest([self._identity, self._contents.of(question), option])
+            for question, option in zip(questions, options, strict=True)
         ]
         missing = [place for place, key in enumerate(keys) if self._journal.get(key) is None]
         done = len(keys) - len(missing)
@@ -138,7 +138,11 @@ def identity(loaded: Loaded) -> str:
     return digest(
         [
             weights_of(loaded.model),
-            [one for one in vars(loaded.family).values() if isinstance(one, str | tuple | bool)],
+            [
+                value
+                for value in vars(loaded.family).values()
+                if isinstance(value, str | tuple | bool)
+            ],
             loaded.tokenizer.get_vocab(),
             loaded.tokenizer.chat_template,
             loaded.imagery.model_dump(mode="json"),

@@ -55,9 +55,9 @@ class Trie:
         # In the order of the alphabet of tokens, what has a beginning in common stands together.
         for number in sorted(range(len(sequences)), key=lambda i: conversations[i].ids):
             own = sequences[number][: marks[number][-1]]
-            some = min(len(own), len(last))
-            other = np.flatnonzero(own[:some] != last[:some])
-            shared = int(other[0]) if len(other) else some
+            shorter = min(len(own), len(last))
+            different = np.flatnonzero(own[:shorter] != last[:shorter])
+            shared = int(different[0]) if len(different) else shorter
             ends[path[shared:]] = count
             path = np.append(path[:shared], np.arange(count, count + len(own) - shared))
             count += len(own) - shared

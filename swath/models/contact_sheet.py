@@ -37,9 +37,9 @@ def contact_sheet(conversations: Sequence[Conversation], recipe: Recipe, path: P
         raise InstructionError("the set has no training rows to draw.")
     rng = np.random.default_rng(recipe.seed)
     boxed = [c for c in conversations if any(isinstance(part, Box) for part in c.parts)]
-    others = [c for c in conversations if c not in boxed]
+    unboxed = [c for c in conversations if c not in boxed]
     half = COLUMNS * ROWS // 2
-    chosen = [*_some(boxed, half, rng), *_some(others, COLUMNS * ROWS - half, rng)]
+    chosen = [*_some(boxed, half, rng), *_some(unboxed, COLUMNS * ROWS - half, rng)]
     loaded = load_base(recipe.models, (), recipe.seed, recipe.imagery)
     encoder = Inputs(loaded).encoder
     imagery, augment = recipe.imagery, recipe.tuning.stages[0].augment
@@ -49,7 +49,7 @@ def contact_sheet(conversations: Sequence[Conversation], recipe: Recipe, path: P
     draw = ImageDraw.Draw(sheet)
     # The image's own tokens say nothing to a reader, and all rows begin alike before them.
     token = loaded.tokenizer.convert_tokens_to_ids(loaded.family.image_token)
-    seen: list[tuple[View, str]] = []
+    tiles: list[tuple[View, str]] = []
     for one in chosen:
         before, whole, views = (
             rng.bit_generator.state,
@@ -60,14 +60,16 @@ def contact_sheet(conversations: Sequence[Conversation], recipe: Recipe, path: P
             rng.bit_generator.state = before  # all frames are turned and cut alike
             views.append(store.augmented(image.path, augment, one.upright, whole, rng))
         ids = encoder.encode(one, views).ids
-        told = ids[ids.index(token) :] if token in ids else ids
-        seen.append((views[0], loaded.tokenizer.decode([one for one in told if one != token])))
-    for number, (view, text) in enumerate(seen):
+        after_image = ids[ids.index(token) :] if token in ids else ids
+        tiles.append(
+            (views[0], loaded.tokenizer.decode([one for one in after_image if one != token]))
+        )
+    for number, (view, text) in enumerate(tiles):
         x = number % COLUMNS * PICTURE_PX
         y = number // COLUMNS * (PICTURE_PX + TEXT_PX)
-        shown = PICTURE_PX - 6
-        scale = shown / store.image_size
-        sheet.paste(Image.fromarray(view.pixels).resize((shown, shown)), (x, y))
+        side = PICTURE_PX - 6
+        scale = side / store.image_size
+        sheet.paste(Image.fromarray(view.pixels).resize((side, side)), (x, y))
         for quad in dialect.read(text, (store.image_size, store.image_size)).quads:
             corners = [(x + cx * scale, y + cy * scale) for cx, cy in quad]
             draw.polygon(corners, outline=(255, 40, 40), width=2)

@@ -155,13 +155,13 @@ class Encoder:
         The template need not mark answers itself; it must write the beginning of a conversation
         the same way when more follows, which `serves` has made sure of.
         """
-        whole = self._written(turns, ask)
+        text = self._written(turns, ask)
         spans = []
         for place, (role, _) in enumerate(turns):
             if role == "assistant":
                 begin = len(self._written(turns[:place], True))
                 spans.append((begin, len(self._written(turns[: place + 1], False))))
-        output = self.tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
+        output = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         ids = output["input_ids"]
         answer = [False] * len(ids)
         starts = [start for start, _ in output["offset_mapping"]]
@@ -187,21 +187,25 @@ class Encoder:
 def join(conversations: Sequence[Encoded]) -> Row:
     """One row of several conversations, what all begin with before any answer standing once."""
     first = conversations[0]
-    shortest = min(_first_answer(one) for one in conversations)
+    shortest = min(_first_answer(conversation) for conversation in conversations)
     shared = next(
-        (place for place in range(shortest) if len({one.ids[place] for one in conversations}) > 1),
+        (
+            place
+            for place in range(shortest)
+            if len({conversation.ids[place] for conversation in conversations}) > 1
+        ),
         shortest,
     )
     # The token before a continuation predicts its first token, so it must be the
     # continuation's own: one shared token cannot predict several at once.
     shared = max(0, shared - 1)
     row = Row(list(first.ids[:shared]), list(range(shared)), [0] * shared, [False] * shared)
-    for number, one in enumerate(conversations, start=1):
-        own = len(one.ids) - shared
-        row.ids.extend(one.ids[shared:])
-        row.positions.extend(range(shared, shared + own))
-        row.segments.extend([number] * own)
-        row.answer.extend(one.answer[shared:])
+    for number, conversation in enumerate(conversations, start=1):
+        length = len(conversation.ids) - shared
+        row.ids.extend(conversation.ids[shared:])
+        row.positions.extend(range(shared, shared + length))
+        row.segments.extend([number] * length)
+        row.answer.extend(conversation.answer[shared:])
     return row
 
 

@@ -155,20 +155,20 @@ class LocalEngine:
         answers: dict[int, Answer] = {}
         grammar = Grammar(self.loaded, schema) if schema else None
         for window in batches(self._by_images(questions), self.batch_size):
-            seen = self._look_at([questions[some[0]] for some in window])
+            views = self._look_at([questions[some[0]] for some in window])
             places = [place for some in window for place in some]
             places.sort(key=lambda i: len(questions[i].text("user")))
             for some in batches(places, self.batch_size):
                 asks = [(i, questions[i].question) for i in some]
-                asked = {i: self._encoded(ask, seen.views, ask=True) for i, ask in asks}
-                for like in self._together(asked):
-                    given = seen.of([_paths(questions[i]) for i in like])
+                encodings = {i: self._encoded(ask, views.views, ask=True) for i, ask in asks}
+                for like in self._together(encodings):
+                    features = views.of([_paths(questions[i]) for i in like])
                     likely = Likelihoods(self.loaded.tokenizer, self._dialect)
-                    encoded = [asked[i] for i in like]
-                    texts = self._generate(encoded, given, max_new_tokens, grammar, likely)
+                    encoded = [encodings[i] for i in like]
+                    texts = self._generate(encoded, features, max_new_tokens, grammar, likely)
                     for row, (i, text) in enumerate(zip(like, texts, strict=True)):
                         image = questions[i].images[questions[i].frame]
-                        answer = self._read(text, seen.views[image.path])
+                        answer = self._read(text, views.views[image.path])
                         sure = likely.of_boxes(row, answer.boxes)
                         answers[i] = replace(answer, confidence=sure)
                         if keep:
@@ -191,13 +191,15 @@ class LocalEngine:
         """
         scores = [np.zeros(len(texts)) for texts in candidates]
         pairs = list(zip(questions, candidates, strict=True))
-        most, done = max(1, self.batch_size // 2), 0
-        rows = [list(row) for some in self._by_images(questions) for row in batches(some, most)]
-        for some in _filled(rows, most):
+        rows_at_once, done = max(1, self.batch_size // 2), 0
+        rows = [
+            list(row) for some in self._by_images(questions) for row in batches(some, rows_at_once)
+        ]
+        for some in _filled(rows, rows_at_once):
             for orientation in range(self.views):
-                asked = [[pairs[i] for i in row] for row in some]
+                passes = [[pairs[i] for i in row] for row in some]
                 places = [i for row in some for i in row]
-                for i, logs in zip(places, self._score_rows(asked, orientation), strict=True):
+                for i, logs in zip(places, self._score_rows(passes, orientation), strict=True):
                     scores[i] += logs / self.views
             if keep:
                 for i in places:
@@ -245,13 +247,13 @@ class LocalEngine:
         tower = self.loaded.model.get_submodule(self.loaded.family.vision)
         means = [
             self.inputs.features(
-                tower, self.inputs.tensor([self.store.plain(path) for path in some])
+                tower, self.inputs.tensor([self.store.plain(path) for path in batch])
             )
             .mean(dim=1)
             .float()
             .cpu()
             .numpy()
-            for some in batches(paths, self.batch_size)
+            for batch in batches(paths, self.batch_size)
         ]
         return np.concatenate(means)
 
@@ -277,16 +279,16 @@ class LocalEngine:
     def _encoded(
         self, conversation: Conversation, views: Mapping[str, View], ask: bool = False
     ) -> Encoded:
-        shown = [views[path] for path in _paths(conversation)]
-        return self.inputs.encoder.encode(conversation, shown, ask)
+        pictures = [views[path] for path in _paths(conversation)]
+        return self.inputs.encoder.encode(conversation, pictures, ask)
 
     def _together(self, asked: Mapping[int, Encoded]) -> list[list[int]]:
         """Questions that may be answered in one batch."""
         if self.loaded.family.left_padding:
             return [list(asked)]
         by_length: dict[int, list[int]] = {}
-        for place, one in asked.items():
-            by_length.setdefault(len(one.ids), []).append(place)
+        for place, encoded in asked.items():
+            by_length.setdefault(len(encoded.ids), []).append(place)
         return list(by_length.values())
 
     def _read(self, text: str, view: View) -> Answer:
@@ -302,16 +304,16 @@ class LocalEngine:
         likely: Likelihoods,
     ) -> list[str]:
         tokenizer, model = self.loaded.tokenizer, self.loaded.model
-        held = grammar.hold(len(asked), max_new_tokens) if grammar else None
+        bound = grammar.hold(len(asked), max_new_tokens) if grammar else None
         output = model.generate(
             **to_device({**self.inputs.asking(asked), **given}, model.device),
-            max_new_tokens=held.most if held else max_new_tokens,
-            logits_processor=[held, likely] if held else [likely],
+            max_new_tokens=bound.most if bound else max_new_tokens,
+            logits_processor=[bound, likely] if bound else [likely],
             do_sample=False,
             pad_token_id=tokenizer.pad_token_id,
             eos_token_id=tokenizer.convert_tokens_to_ids(self.loaded.end),
         )
-        longest = max(len(one.ids) for one in asked)
+        longest = max(len(conversation.ids) for conversation in asked)
         likely.finish(output[:, longest:])
         texts = tokenizer.batch_decode(output[:, longest:], skip_special_tokens=True)
         return [text.strip() for text in texts]
@@ -320,12 +322,12 @@ class LocalEngine:
         self, rows: Sequence[Sequence[tuple[Conversation, Sequence[str]]]], orientation: int
     ) -> list[NDArray[np.float64]]:
         """Candidates' scores of each question; the questions of a row are about the same images."""
-        seen = self._look_at([row[0][0] for row in rows], orientation)
+        looked = self._look_at([row[0][0] for row in rows], orientation)
         lines: list[tuple[tuple[str, ...], list[list[Encoded]]]] = []
         for row in rows:
             paths, length = _paths(row[0][0]), LONGEST_ROW
-            for one, texts in row:
-                some = [self._encoded(_answered(one, text), seen.views) for text in texts]
+            for question, texts in row:
+                some = [self._encoded(_answered(question, text), looked.views) for text in texts]
                 if not self.inputs.branching:
                     lines += [(paths, [[each]]) for each in some]
                     continue
@@ -337,22 +339,22 @@ class LocalEngine:
                 length += own
         logs: list[NDArray[np.float64]] = []
         for part in batches(lines, self.batch_size):
-            given = seen.of([paths for paths, _ in part])
-            logs += log_probabilities(self.inputs, [some for _, some in part], given)
+            features = looked.of([paths for paths, _ in part])
+            logs += log_probabilities(self.inputs, [some for _, some in part], features)
         ends = np.cumsum([len(texts) for row in rows for _, texts in row])
         return np.split(np.concatenate(logs), ends[:-1])
 
 
 def _filled(rows: Sequence[list[int]], most: int) -> Iterator[list[list[int]]]:
     """Rows for one pass each: of at most so many questions together."""
-    some: list[list[int]] = []
+    group: list[list[int]] = []
     for row in rows:
-        if some and sum(map(len, some)) + len(row) > most:
-            yield some
-            some = []
-        some.append(row)
-    if some:
-        yield some
+        if group and sum(map(len, group)) + len(row) > most:
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
 
 
 def _paths(question: Conversation) -> tuple[str, ...]:

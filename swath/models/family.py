@@ -244,9 +244,9 @@ def family_row(config: Any, base: str) -> Family:
     """
     name = family_of(config)
     if name not in FAMILIES:
-        known = ", ".join(name for name, _ in FAMILIES.items())
+        names = ", ".join(name for name, _ in FAMILIES.items())
         raise ModelError(
             f"{base} is of the family '{name}', which this swath cannot encode yet "
-            f"(known: {known}); start from swath-nano with models.base=swath-nano."
+            f"(known: {names}); start from swath-nano with models.base=swath-nano."
         )
     return FAMILIES.get(name)

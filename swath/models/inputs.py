@@ -78,18 +78,18 @@ class Inputs:
             return batch | {"position_ids": self._threefold(tries, batch["input_ids"])}
         if self.branching:
             return batch
-        lengths = torch.tensor([[len(one.ids)] for one in tries])
+        lengths = torch.tensor([[len(trie.ids)] for trie in tries])
         mask = torch.arange(batch["input_ids"].shape[1]) < lengths
         return self._named(batch["input_ids"], mask.long())
 
     def asking(self, encoded: Sequence[Encoded]) -> dict[str, Tensor]:
         """Prompts padded on the left, so that answers start together, as `generate` takes them."""
-        longest = max(len(one.ids) for one in encoded)
+        longest = max(len(conversation.ids) for conversation in encoded)
         ids = torch.full((len(encoded), longest), self.loaded.tokenizer.pad_token_id)
         mask = torch.zeros_like(ids)
-        for row, one in enumerate(encoded):
-            ids[row, longest - len(one.ids) :] = torch.tensor(one.ids)
-            mask[row, longest - len(one.ids) :] = 1
+        for row, conversation in enumerate(encoded):
+            ids[row, longest - len(conversation.ids) :] = torch.tensor(conversation.ids)
+            mask[row, longest - len(conversation.ids) :] = 1
         return self._named(ids, mask)
 
     def features(self, tower: nn.Module, values: Tensor) -> Tensor:
@@ -112,17 +112,17 @@ class Inputs:
     def _named(self, ids: Tensor, mask: Tensor) -> dict[str, Tensor]:
         if self.kind == "encoder":
             return {"decoder_input_ids": ids, "decoder_attention_mask": mask}
-        named = {"input_ids": ids, "attention_mask": mask}
+        tensors = {"input_ids": ids, "attention_mask": mask}
         if self.kind == "patches":  # left out, the model would place images like words
             image = self.loaded.tokenizer.convert_tokens_to_ids(self.loaded.family.image_token)
-            named["mm_token_type_ids"] = (ids == image).int()
-        return named
+            tensors["mm_token_type_ids"] = (ids == image).int()
+        return tensors
 
     def _threefold(self, tries: Sequence[Trie], ids: Tensor) -> Tensor:
         """Qwen's places in time, down and across (3, rows, tokens): of each path as if alone."""
         places = torch.zeros(3, *ids.shape, dtype=torch.int64)
-        for row, one in enumerate(tries):
-            for path in map(torch.from_numpy, one.paths):
+        for row, trie in enumerate(tries):
+            for path in map(torch.from_numpy, trie.paths):
                 places[:, row, path] = self.threefold(ids[row, path])
         return places
 

@@ -128,8 +128,8 @@ class Loaded:
     @property
     def tower_digest(self) -> str:
         """The same of the vision tower, and of how it is shown pictures."""
-        shown = [self.imagery.model_dump_json(), self.image_size, *self.mean, *self.std]
-        return self._digest_of(self.family.vision, f"{shown}")
+        settings = [self.imagery.model_dump_json(), self.image_size, *self.mean, *self.std]
+        return self._digest_of(self.family.vision, f"{settings}")
 
     def _digest_of(self, part: str, begin: str = "") -> str:
         hashed = hashlib.sha256(begin.encode())
@@ -273,17 +273,19 @@ def finish_tokenizer(tokenizer: Any, family: Family, where: Path | str) -> None:
 
 def _check_tokens(loaded: Loaded) -> None:
     token, words = loaded.family.image_token, max(loaded.tokenizer.get_vocab().values())
-    known = loaded.text_config.vocab_size
-    if words >= known:
+    vocabulary = loaded.text_config.vocab_size
+    if words >= vocabulary:
         raise ModelError(
-            f"{loaded.base}: its tokenizer counts {words + 1} tokens and its model knows {known}; "
+            f"{loaded.base}: its tokenizer counts {words + 1} tokens and its model knows "
+            f"{vocabulary}; "
             f"the two do not belong together."
         )
-    wanted = getattr(loaded.model.config, "image_token_id", None)
-    if token and loaded.tokenizer.convert_tokens_to_ids(token) != wanted:
+    image_token = getattr(loaded.model.config, "image_token_id", None)
+    if token and loaded.tokenizer.convert_tokens_to_ids(token) != image_token:
         raise ModelError(
             f"{loaded.base}: its tokenizer reads '{token}' as "
-            f"{loaded.tokenizer.convert_tokens_to_ids(token)} and its model expects {wanted} for "
+            f"{loaded.tokenizer.convert_tokens_to_ids(token)} and its model expects "
+            f"{image_token} for "
             f"an image; the two do not belong together."
         )
 

@@ -147,8 +147,8 @@ def _load_run(folder: Path, quantized: bool) -> Loaded:
     if not quantized:
         section = section.model_copy(update={"quantize": "none"})
     if (folder / "model" / "config.json").is_file():
-        whole = load_folder(folder / "model", str(folder), section.dtype)
-        return replace(fitted(whole, section, recipe.imagery), system=system)
+        full = load_folder(folder / "model", str(folder), section.dtype)
+        return replace(fitted(full, section, recipe.imagery), system=system)
     loaded = load_base(section, (), recipe.seed, recipe.imagery)
     if run.get("base_digest", loaded.digest) != loaded.digest:
         raise ModelError(

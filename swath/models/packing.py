@@ -52,14 +52,14 @@ def log_probabilities(
     if common := _common(inputs, tries):
         passes.read_once(common)
         every = [columns[common:] for columns in every]
-    asked = [np.cumsum([0, *map(len, row)]) for row in rows]
-    stems = [_stem(one, ends) for one, ends in zip(tries, asked, strict=True)]
-    left = sum(len(one.ids) - len(stem) for one, stem in zip(tries, stems, strict=True))
-    if left < LEAST_LEFT * max(2, len(rows)):
+    ends_of = [np.cumsum([0, *map(len, row)]) for row in rows]
+    stems = [_stem(one, ends) for one, ends in zip(tries, ends_of, strict=True)]
+    unread = sum(len(one.ids) - len(stem) for one, stem in zip(tries, stems, strict=True))
+    if unread < LEAST_LEFT * max(2, len(rows)):
         passes.read(every)
     else:
         passes.read([stem[stem >= common] for stem in stems], more=True)
-        while any(map(len, more := [*map(_Found.wanting, passes.found, asked)])):
+        while any(map(len, more := [*map(_Found.wanting, passes.found, ends_of)])):
             passes.read(more, more=True)
     return [one.sums() for one in passes.found]
 
@@ -112,7 +112,7 @@ class _Passes:
 
     def __init__(self, inputs: Inputs, tries: Sequence[Trie], given: Mapping[str, Any]) -> None:
         loaded = inputs.loaded
-        self.found = [_Found(one) for one in tries]
+        self.found = [_Found(trie) for trie in tries]
         self._model, self._branching = loaded.model, inputs.branching
         self._device = loaded.model.device
         self._head, self._mlp = head_of(loaded.model, loaded), last_mlp(loaded.model, loaded)
@@ -132,8 +132,8 @@ class _Passes:
         rows = len(self.found)
         self._kept.batch_repeat_interleave(rows)
         self._before = torch.arange(common).expand(rows, -1)
-        for one in self.found:
-            one.read[:common] = True
+        for found_of in self.found:
+            found_of.read[:common] = True
 
     def read(self, columns: Sequence[Numbers], more: bool = False) -> None:
         """Read some tokens of each row, and learn of the words behind them.
@@ -167,17 +167,17 @@ class _Passes:
     def _at(self, now: Tensor) -> dict[str, Tensor]:
         """The batch at some columns (rows, tokens), -1 on padding, which sees itself alone."""
         past, tokens = self._before.shape[1], now.shape[1]
-        seen = torch.cat([self._before, now], dim=1).to(self._device)
-        own = now.clamp(min=0).to(self._device)
+        attended = torch.cat([self._before, now], dim=1).to(self._device)
+        positions = now.clamp(min=0).to(self._device)
         mask = self._batch["attention_mask"][:, 0]
-        mask = mask.gather(1, own[:, :, None].expand(-1, -1, mask.shape[2]))
-        mask = mask.gather(2, seen.clamp(min=0)[:, None].expand(-1, tokens, -1))
-        mask &= (seen >= 0)[:, None]
+        mask = mask.gather(1, positions[:, :, None].expand(-1, -1, mask.shape[2]))
+        mask = mask.gather(2, attended.clamp(min=0)[:, None].expand(-1, tokens, -1))
+        mask &= (attended >= 0)[:, None]
         mask[:, range(tokens), range(past, past + tokens)] = True
         places = self._batch["position_ids"]
         return {
-            "input_ids": self._batch["input_ids"].gather(1, own),
-            "position_ids": places.gather(-1, own.expand(*places.shape[:-1], tokens)),
+            "input_ids": self._batch["input_ids"].gather(1, positions),
+            "position_ids": places.gather(-1, positions.expand(*places.shape[:-1], tokens)),
             "attention_mask": mask[:, None],
         }
 
@@ -197,10 +197,10 @@ def _common(inputs: Inputs, tries: Sequence[Trie]) -> int:
     """Tokens before the first image that all rows share; 0 where that gains little."""
     if len(tries) == 1:
         return 0
-    shortest = min(len(one.ids) for one in tries)
+    shortest = min(len(trie.ids) for trie in tries)
     first = tries[0].ids[:shortest]
     alike = first != inputs.loaded.tokenizer.convert_tokens_to_ids(inputs.loaded.family.image_token)
-    for one in tries:  # and no question has left the path yet
-        alike &= (one.ids[:shortest] == first) & (one.ends[:shortest] == len(one.ids))
+    for trie in tries:  # and no question has left the path yet
+        alike &= (trie.ids[:shortest] == first) & (trie.ends[:shortest] == len(trie.ids))
     common = shortest if alike.all() else int(alike.argmin())
     return common if common >= LEAST_SHARED else 0

@@ -85,9 +85,9 @@ class PixelStore:
         side = float(square.width)
         window = (0.0, 0.0, side, side)
         if not whole and augment.crop < 1:
-            kept = side * np.sqrt(rng.uniform(augment.crop, 1))
-            x, y = rng.uniform(0, side - kept, size=2)
-            window = (x, y, x + kept, y + kept)
+            crop = side * np.sqrt(rng.uniform(augment.crop, 1))
+            x, y = rng.uniform(0, side - crop, size=2)
+            window = (x, y, x + crop, y + crop)
         turned = augment.turn and not upright
         return self._view(square, matrix, window, int(rng.integers(8)) if turned else 0)
 
@@ -104,16 +104,14 @@ class PixelStore:
         scale = min(1.0, self.cache_px / side)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         picture = Image.fromarray(scene.read_rgb(size_wh=size, rendering=self.rendering))
-        held = min(size) if crops else max(size)
-        left, top = (held - size[0]) // 2, (held - size[1]) // 2
-        if size != (held, held):
+        edge = min(size) if crops else max(size)
+        x, y = (edge - size[0]) // 2, (edge - size[1]) // 2
+        if size != (edge, edge):
             mean = tuple(int(v) for v in np.asarray(picture).reshape(-1, 3).mean(axis=0))
-            padded = Image.new("RGB", (held, held), mean)
-            padded.paste(picture, (left, top))
+            padded = Image.new("RGB", (edge, edge), mean)
+            padded.paste(picture, (x, y))
             picture = padded
-        matrix = np.array(
-            [[size[0] / width, 0, left], [0, size[1] / height, top]], dtype=np.float64
-        )
+        matrix = np.array([[size[0] / width, 0, x], [0, size[1] / height, y]], dtype=np.float64)
         self._held[key] = (picture, matrix)
         if len(self._held) > self._capacity:
             self._held.popitem(last=False)

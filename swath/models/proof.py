@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,15 @@ LONGEST = 24
 def proof_questions(conversations: Sequence[Conversation], count: int) -> list[Conversation]:
     """So many of the conversations, the tasks in turn."""
     by_task: dict[str, list[Conversation]] = {}
-    for one in conversations:
-        by_task.setdefault(one.task, []).append(one)
-    in_turn = (
-        one for turn in range(count) for some in by_task.values() for one in some[turn : turn + 1]
-    )
-    return list(islice(in_turn, count))
+    for conversation in conversations:
+        by_task.setdefault(conversation.task, []).append(conversation)
+    in_turn = chain.from_iterable(zip_longest(*by_task.values()))
+    return [conversation for conversation in in_turn if conversation][:count]
 
 
 def answers_of(loaded: Loaded, questions: Sequence[Conversation]) -> list[str]:
     """What a model says to each of the questions."""
-    return [one.text for one in LocalEngine(loaded).answer(questions, LONGEST)]
+    return [answer.text for answer in LocalEngine(loaded).answer(questions, LONGEST)]
 
 
 def compare(

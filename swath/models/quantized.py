@@ -58,14 +58,14 @@ def _quantized(kinds: Any, layer: nn.Linear, kind: str) -> nn.Module:
     sizes = layer.in_features, layer.out_features, layer.bias is not None
     matrix = layer.weight.data
     if kind == "4bit":
-        made = kinds.Linear4bit(*sizes, compute_dtype=matrix.dtype, quant_type="nf4")
+        linear = kinds.Linear4bit(*sizes, compute_dtype=matrix.dtype, quant_type="nf4")
         weight = kinds.Params4bit(matrix, requires_grad=False, quant_type="nf4")
         # On a processor answering would pack it anew, in a form that learning does not read.
-        made.support_avx512bf16_for_cpu = False
+        linear.support_avx512bf16_for_cpu = False
     else:
-        made = kinds.Linear8bitLt(*sizes, has_fp16_weights=False)
+        linear = kinds.Linear8bitLt(*sizes, has_fp16_weights=False)
         weight = kinds.Int8Params(matrix, requires_grad=False, has_fp16_weights=False)
-    made.weight = weight
+    linear.weight = weight
     if layer.bias is not None:
-        made.bias = layer.bias
-    return made.to(compute_device())
+        linear.bias = layer.bias
+    return linear.to(compute_device())

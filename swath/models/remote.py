@@ -86,8 +86,8 @@ class RemoteEngine:
         options = _wishes(max_new_tokens, schema)
 
         def ask(question: Conversation) -> Answer:
-            came = self._completed(question, self._hint(question), options)
-            return replace(self._read(came.answer, question), refused=came.refused)
+            completion = self._completed(question, self._hint(question), options)
+            return replace(self._read(completion.answer, question), refused=completion.refused)
 
         return self._endpoint.each(ask, questions, self.section.at_once, progress)
 
@@ -133,21 +133,21 @@ class RemoteEngine:
                 f"{letter}. {text}" for letter, text in zip(LETTERS, texts, strict=False)
             )
             hint = f"\n{listed}\nAnswer with one letter."
-            asked = {"max_tokens": 1, "logprobs": True, "top_logprobs": len(LETTERS)}
-            came = self._completed(question, hint, asked)
-            if not came.logprobs and not came.refused:
+            options = {"max_tokens": 1, "logprobs": True, "top_logprobs": len(LETTERS)}
+            completion = self._completed(question, hint, options)
+            if not completion.logprobs and not completion.refused:
                 raise EndpointError(
                     f"{question.id}: {self._where} answered without probabilities; set "
                     f"evaluation.remote.logprobs=false, which lists the labels instead."
                 )
-            found = np.full(len(texts), -np.inf)
-            for token, log in came.logprobs.items():
+            logs = np.full(len(texts), -np.inf)
+            for token, log in completion.logprobs.items():
                 place = LETTERS.find(token.strip()) if len(token.strip()) == 1 else -1
                 if 0 <= place < len(texts):
-                    found[place] = np.logaddexp(found[place], log)
-            if np.isfinite(found).any():
-                found[np.isinf(found)] = min(came.logprobs.values())
-            return found
+                    logs[place] = np.logaddexp(logs[place], log)
+            if np.isfinite(logs).any():
+                logs[np.isinf(logs)] = min(completion.logprobs.values())
+            return logs
 
         pairs = list(zip(questions, candidates, strict=True))
         return self._endpoint.each(ask, pairs, self.section.at_once, progress)
@@ -207,8 +207,8 @@ class RemoteEngine:
         text = text.strip() + hint
         if not images or self.blind:
             return {"role": turn.role, "content": text}
-        shown = [{"type": "image_url", "image_url": {"url": self._url(one)}} for one in images]
-        return {"role": turn.role, "content": [*shown, {"type": "text", "text": text}]}
+        pictures = [{"type": "image_url", "image_url": {"url": self._url(one)}} for one in images]
+        return {"role": turn.role, "content": [*pictures, {"type": "text", "text": text}]}
 
     def _sent(self, image: Image) -> tuple[int, int]:
         """Width and height at which an image is sent."""

@@ -77,8 +77,8 @@ def shrink(
 
 
 def _sub(config: PretrainedConfig, name: str) -> Any:
-    found = getattr(config, name, None)
-    return found if isinstance(found, PretrainedConfig) else None
+    part = getattr(config, name, None)
+    return part if isinstance(part, PretrainedConfig) else None
 
 
 def _parts(config: PretrainedConfig) -> Iterator[PretrainedConfig]:
@@ -105,7 +105,7 @@ def _narrow(config: Any, width: int) -> None:
     head = width // new_heads // 2 * 2
     rope = getattr(config, "rope_parameters", None) or {}
     if "mrope_section" in rope:
-        rope["mrope_section"] = [one * head // old_head for one in rope["mrope_section"]]
+        rope["mrope_section"] = [section * head // old_head for section in rope["mrope_section"]]
     # Pixtral's decoder is wider than all its heads together, by a quarter.
     width = head * new_heads * config.hidden_size // (heads * old_head)
     config.hidden_size = width
@@ -136,9 +136,11 @@ def _set_ids(config: Any, vocab_size: int, ids: Mapping[str, Any]) -> None:
     theirs = {name: alias for alias, name in config.attribute_map.items()}
     names = [one for one in config.to_dict() if one.endswith(("_token_id", "_token_index"))]
     for name in names:
-        known = theirs.get(name, name)
+        their_name = theirs.get(name, name)
         value = getattr(config, name, None)
-        if known in ids:
-            setattr(config, name, ids[known])
+        if their_name in ids:
+            setattr(config, name, ids[their_name])
         elif value is not None and max(value if isinstance(value, list) else [value]) >= vocab_size:
-            setattr(config, name, -1 if known.startswith(("image", "video", "vision")) else None)
+            setattr(
+                config, name, -1 if their_name.startswith(("image", "video", "vision")) else None
+            )

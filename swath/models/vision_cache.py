@@ -64,15 +64,15 @@ class Features:
         """
         files = [self.folder / tower / f"{_name(view)}.safetensors" for view in views]
         # What is there is read first: making room for new files may remove it.
-        found = {place: _read(file) for place, file in enumerate(files) if file.is_file()}
-        missing = [place for place in range(len(files)) if place not in found]
+        remembered = {place: _read(file) for place, file in enumerate(files) if file.is_file()}
+        missing = [place for place in range(len(files)) if place not in remembered]
         if missing:
-            made, _ = seen_by_tower(inputs, [views[place] for place in missing])
-            for place, one in zip(missing, made, strict=True):
-                found[place] = one
-                self._keep(files[place], one)
+            computed, _ = seen_by_tower(inputs, [views[place] for place in missing])
+            for place, features in zip(missing, computed, strict=True):
+                remembered[place] = features
+                self._keep(files[place], features)
         device = inputs.loaded.model.device
-        return torch.stack([found[place].to(device) for place in range(len(files))])
+        return torch.stack([remembered[place].to(device) for place in range(len(files))])
 
     def _keep(self, file: Path, one: Tensor) -> None:
         with replacing(file) as temporary:
@@ -100,14 +100,18 @@ def tower_name(inputs: Inputs) -> str | None:
     tower = model.get_submodule(loaded.family.vision)
     if any("lora_" in name for name, _ in tower.named_parameters()) or not loaded.image_tokens:
         return None
-    weights = sum(one.numel() for one in tower.parameters())
-    width = next(one.shape[-1] for one in projector_of(inputs).parameters() if one.ndim == 2)
+    weights = sum(parameter.numel() for parameter in tower.parameters())
+    width = next(
+        parameter.shape[-1]
+        for parameter in projector_of(inputs).parameters()
+        if parameter.ndim == 2
+    )
     computed = 2 * weights * loaded.image_tokens / RATE.get(model.device.type, RATE["cuda"])
     if computed < 2 * loaded.image_tokens * width * model.dtype.itemsize / READ:
         return None
     config = [str(getattr(model.config, key, None)) for key in (*SELECTED, *SELECTING)]
-    made, device = versions(), str(model.device)
-    return digest([weights_of(tower), config, loaded.mean, loaded.std, made, device])
+    software, device = versions(), str(model.device)
+    return digest([weights_of(tower), config, loaded.mean, loaded.std, software, device])
 
 
 def weights_of(module: nn.Module) -> str:
@@ -147,7 +151,7 @@ def seen_by_tower(inputs: Inputs, views: Sequence[View]) -> tuple[Tensor, Tensor
     taken: list[Tensor] = []
     hook = projector_of(inputs).register_forward_pre_hook(lambda _, given: taken.extend(given))
     try:
-        made = image_features(inputs, views)
+        features = image_features(inputs, views)
     finally:
         hook.remove()
     if len(taken) != 1 or len(taken[0]) != len(views):
@@ -155,7 +159,7 @@ def seen_by_tower(inputs: Inputs, views: Sequence[View]) -> tuple[Tensor, Tensor
             f"{inputs.loaded.base}: its projector does not take the pictures' features alone; "
             f"its family's row is wrong, name the projector's parts in `projector`."
         )
-    return taken[0], made
+    return taken[0], features
 
 
 def image_features(inputs: Inputs, views: Sequence[View]) -> Tensor:
@@ -166,9 +170,9 @@ def image_features(inputs: Inputs, views: Sequence[View]) -> Tensor:
     if inputs.kind == "encoder":
         return model.encoder(**pixels).last_hidden_state
     with unread_left_out(inputs):
-        found = model.get_image_features(**pixels)
-    found = getattr(found, "pooler_output", found)
-    return found if isinstance(found, Tensor) else torch.stack(list(found))
+        output = model.get_image_features(**pixels)
+    output = getattr(output, "pooler_output", output)
+    return output if isinstance(output, Tensor) else torch.stack(list(output))
 
 
 @contextmanager

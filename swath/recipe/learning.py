@@ -235,6 +235,6 @@ class Tuning(Section):
         if len(set(names)) < len(names):
             raise ValueError(f"stages are called {', '.join(names)}; give each its own name")
         adapters = [stage.lora for stage in self.stages if "lora" in stage.train]
-        if any(one != adapters[0] for one in adapters):
+        if any(adapter != adapters[0] for adapter in adapters):
             raise ValueError("stages that train lora share one adapter; give all the same lora")
         return self

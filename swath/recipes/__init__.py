@@ -216,8 +216,8 @@ class _BoundedLoader(yaml.SafeLoader):
 def _apart(value: Any) -> Any:
     """The same with nothing shared: an override of one stage is not one of its YAML alias too."""
     if isinstance(value, dict):
-        return {key: _apart(one) for key, one in value.items()}
-    return [_apart(one) for one in value] if isinstance(value, list) else value
+        return {key: _apart(part) for key, part in value.items()}
+    return [_apart(part) for part in value] if isinstance(value, list) else value
 
 
 def _set(values: Any, keys: list[str], value: Any, override: str) -> None:
@@ -276,8 +276,8 @@ def advice(error: ValidationError, where: str, root: type[Section] = Recipe) -> 
             for part in item["loc"][:-1]:
                 if isinstance(part, str):
                     section = _section_of(section.model_fields[part].annotation)
-            known = list(section.model_fields)
-            lines.append(f"{key}: unknown key{did_you_mean(str(item['loc'][-1]), known)}")
+            fields = list(section.model_fields)
+            lines.append(f"{key}: unknown key{did_you_mean(str(item['loc'][-1]), fields)}")
         else:
             message = item["msg"].removeprefix("Value error, ")
             got = repr(item["input"])

@@ -191,8 +191,8 @@ def _padded(weights: Sequence[Sequence[float]]) -> Tensor:
     """(rows, 1 + conversations); what conversations of a row share weighs 1."""
     longest = max(map(len, weights))
     table = torch.ones(len(weights), 1 + longest)
-    for row, own in enumerate(weights):
-        table[row, 1 : 1 + len(own)] = torch.tensor(own)
+    for row, row_weights in enumerate(weights):
+        table[row, 1 : 1 + len(row_weights)] = torch.tensor(row_weights)
     return table
 
 

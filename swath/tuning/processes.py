@@ -66,8 +66,8 @@ def gathered(value: Any) -> list[Any]:
 def mean_of(parts: dict[str, float]) -> dict[str, float]:
     """The mean of each value over the processes; who lacks one counts as 0."""
     totals: dict[str, float] = {}
-    for own in gathered(parts):
-        for name, value in own.items():
+    for part in gathered(parts):
+        for name, value in part.items():
             totals[name] = totals.get(name, 0.0) + value
     return {name: total / count() for name, total in totals.items()}
 

@@ -77,19 +77,19 @@ def _sample(
 
 def _line(question: Conversation, answer: Answer) -> dict[str, Any]:
     image = question.images[question.frame]
-    *asked, truth = question.turns
+    *before, truth = question.turns
     return {
         "id": question.id,
         "task": question.task,
         "split": question.split,
         "image": image.path,
         "size_wh": image.size_wh,
-        "question": written(asked[-1]),
+        "question": written(before[-1]),
         "truth": written(truth),
         "answer": answer.text,
         "boxes": _rows(answer.boxes),
         "true": _boxes_in(truth),
-        "asked": _boxes_in(asked[-1]),
+        "asked": _boxes_in(before[-1]),
     }
 
 

@@ -63,9 +63,9 @@ def learn_in_float32(model: nn.Module) -> None:
     would never move. The norms' running statistics move as little.
     """
     for module in model.modules():
-        own = list(module.parameters(recurse=False))
-        learns = any(parameter.requires_grad for parameter in own)
-        for tensor in (*own, *module.buffers(recurse=False)):
+        parameters = list(module.parameters(recurse=False))
+        learns = any(parameter.requires_grad for parameter in parameters)
+        for tensor in (*parameters, *module.buffers(recurse=False)):
             if learns and tensor.dtype in HALF:
                 tensor.loaded_as = tensor.dtype  # type: ignore[attr-defined]
                 tensor.data = tensor.data.float()

@@ -78,10 +78,10 @@ class StageTrainer(Trainer):
             self.heads.zero_grad()  # the trainer clears the model's own gradients only
         together = len(batches) * processes.count()
         if together > 1 and "labels" in batches[0]:
-            own = 0
+            tokens = 0
             for batch in batches:
-                own += counted(batch["labels"], batch["segments"], self.stage.average)
-            self.answers = sum(processes.gathered(own))
+                tokens += counted(batch["labels"], batch["segments"], self.stage.average)
+            self.answers = sum(processes.gathered(tokens))
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """The batches of the step that begins here."""

@@ -23,7 +23,7 @@ from swath.evaluation.metrics.base import Measure, mean_of, ratio_of, share, sha
 from swath.evaluation.metrics.caption_scores import references_of
 from swath.evaluation.metrics.ptb import tokenise
 from swath.evaluation.papers import reading_rules as rules
-from swath.evaluation.predictions import NOT_A_LABEL, UNPARSABLE, Prediction
+from swath.evaluation.predictions import NOT_A_LABEL, UNPARSABLE, Prediction, scenes_of
 from swath.instructions.tasks.truths import (
     AnswerTruth,
     BoxesTruth,
@@ -72,7 +72,7 @@ def vleo_scene(predictions: Predictions, labels: Sequence[str]) -> Measures:
     return {
         "accuracy": measures["accuracy"],
         "macro_f1": measures["macro_f1"],
-        "refused": share_of(refused, _scenes(predictions)),
+        "refused": share_of(refused, scenes_of(predictions)),
     }
 
 
@@ -98,7 +98,7 @@ def same(
         truth = of_truth(str(prediction.truth.get(key)))
         right.append(normal(prediction.answer) == truth)
     if key == "label":
-        return {"accuracy": share_of(right, _scenes(predictions))}
+        return {"accuracy": share_of(right, scenes_of(predictions))}
     return questions.shares(predictions, right)
 
 
@@ -125,7 +125,7 @@ def vrsbench(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
             truth = _first_box(prediction).scaled((100 / width, 100 / height)).hbb
             row[:] = inclusive(np.array([answer]), np.rint(truth))[0]
     ious = share(areas[:, 0], areas[:, 1])
-    scenes = _scenes(predictions)
+    scenes = scenes_of(predictions)
     return {
         "acc@0.5_hbb": share_of(ious >= 0.5, scenes),
         "acc@0.7_hbb": share_of(ious >= 0.7, scenes),
@@ -164,7 +164,7 @@ def vleo_refer(
             answers.append(box)
             truths.append(_first_box(prediction).hbb[0])
             scenes.append(prediction.scene)
-    measures = {"refused": share_of(refused, _scenes(predictions))}
+    measures = {"refused": share_of(refused, scenes_of(predictions))}
     if not answers:
         return measures
     answered = Boxes.from_hbb(answers)
@@ -215,7 +215,7 @@ def earthdial_boxes(predictions: Predictions, labels: Sequence[str] = ()) -> Mea
         answers = mirrored(_answered_boxes(prediction))
         row[0] = any_hits(answers, mirrored(_true_boxes(prediction)))
         row[1] = len(answers)
-    hits = ratio_of(rows, lambda sums: share(sums[..., 0], sums[..., 1]), _scenes(predictions))
+    hits = ratio_of(rows, lambda sums: share(sums[..., 0], sums[..., 1]), scenes_of(predictions))
     return {"precision@0.5": hits}
 
 
@@ -232,7 +232,7 @@ def unscored(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
     answers = replace(answers, scores=[1.0] * len(answers.names))
     averages = detection.dota(answers, truths, eleven=False).values()
     mean = float(np.mean([average.ap for average in averages]))
-    return {"ap@0.5_unscored": mean_of([mean] * len(predictions), _scenes(predictions))}
+    return {"ap@0.5_unscored": mean_of([mean] * len(predictions), scenes_of(predictions))}
 
 
 def _objects(predictions: Predictions, boxes: Sequence[Boxes]) -> detection.Objects:
@@ -281,7 +281,7 @@ def with_meteor(predictions: Predictions, labels: Sequence[str] = ()) -> Measure
     """METEOR 1.5 by its own Java program."""
     answers = [tokenise(prediction.answer) for prediction in predictions]
     rows = meteor.meteor_rows(meteor.lines(answers, references_of(predictions)))
-    return {"meteor": Measure(rows, meteor.meteor, _scenes(predictions))}
+    return {"meteor": Measure(rows, meteor.meteor, scenes_of(predictions))}
 
 
 def levir_change(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
@@ -308,10 +308,6 @@ def levir_change(predictions: Predictions, labels: Sequence[str] = ()) -> Measur
 def _says_no_change(caption: str) -> bool:
     words = caption.lower().replace(".", " ").split()
     return " ".join(words) in NO_CHANGE
-
-
-def _scenes(predictions: Predictions) -> tuple[str, ...]:
-    return tuple(prediction.scene for prediction in predictions)
 
 
 def _answered_boxes(prediction: Prediction) -> Boxes:

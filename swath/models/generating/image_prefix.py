@@ -68,9 +68,9 @@ class Seen:
             return {"encoder_outputs": BaseModelOutput(last_hidden_state=features)}
         if isinstance(plain(self._inputs.loaded.model), JoinedForConditionalGeneration):
             return {"image_features": features}
-        given = BaseModelOutputWithPooling(pooler_output=list(features))  # type: ignore[arg-type]
+        pooled = BaseModelOutputWithPooling(pooler_output=list(features))  # type: ignore[arg-type]
         grid = {"image_grid_thw": self._inputs.grid(len(order))} if kind == "patches" else {}
-        return {"mm_encoder_outputs": {"image": given}} | grid
+        return {"mm_encoder_outputs": {"image": pooled}} | grid
 
 
 def _made(inputs: Inputs, views: Sequence[View], at_once: int, kept: Features | None) -> Tensor:
@@ -81,10 +81,10 @@ def _made(inputs: Inputs, views: Sequence[View], at_once: int, kept: Features | 
         features = torch.cat([projector_of(inputs)(part) for part in of_tower.split(at_once)])
     else:
         features = torch.cat([image_features(inputs, part) for part in parts])
-    made, loaded = features.shape[1], inputs.loaded
-    if loaded.image_tokens not in (0, made):
+    count, loaded = features.shape[1], inputs.loaded
+    if loaded.image_tokens not in (0, count):
         raise ModelError(
-            f"{loaded.base}: its tower makes {made} features of a picture, and its family has "
+            f"{loaded.base}: its tower makes {count} features of a picture, and its family has "
             f"{loaded.image_tokens} image tokens for them; its config.json is not as swath knows "
             f"the family, put back the one it was published with."
         )
