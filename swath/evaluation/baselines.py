@@ -34,27 +34,28 @@ def commonest_label(train: Rows, test: Rows) -> list[Prediction]:
 
 def commonest_answer(train: Rows, test: Rows) -> list[Prediction]:
     """The commonest training answer to the question's kind; of all, to a kind never met."""
-    pairs = [(row.truth.get("kind"), [row.truth.get("answer")]) for row in train]
-    answers = _commonest_by(pairs)
-    return [_answered(row, answers.get(row.truth.get("kind"), answers[None])) for row in test]
+    answers = _commonest_by(_truths(train, "kind"), [[text] for text in _truths(train, "answer")])
+    return _by_group(test, _truths(test, "kind"), answers)
 
 
 def median_count(train: Rows, test: Rows) -> list[Prediction]:
     """The median training count for every question, the lower one of two: least mean error."""
-    count = int(median_low([row.truth.get("count") for row in train]))
+    count = int(median_low(_truths(train, "count")))
     return [_answered(row, str(count), count=count) for row in test]
 
 
 def commonest_classes(train: Rows, test: Rows) -> list[Prediction]:
     """The commonest set of training classes for every test image."""
-    labels = _commonest(["; ".join(sorted(row.truth.get("labels"))) for row in train])
+    labels = _commonest(["; ".join(sorted(labels)) for labels in _truths(train, "labels")])
     return [_answered(row, labels) for row in test]
 
 
 def median_damage(train: Rows, test: Rows) -> list[Prediction]:
     """The median of each training count of buildings, as JSON, for every test pair."""
-    counts = [row.truth.get("counts") for row in train]
-    medians = {degree: int(median_low([row[degree] for row in counts])) for degree in counts[0]}
+    counts = _truths(train, "counts")
+    medians = {}
+    for degree in counts[0]:
+        medians[degree] = int(median_low([row[degree] for row in counts]))
     return [_answered(row, json.dumps(medians)) for row in test]
 
 
@@ -87,43 +88,57 @@ def commonest_caption(
         classes: the class of each image path, as a classifier predicted it. An image without one,
             or with one that no training caption has, gets the commonest caption of all.
     """
-    pairs = [(row.truth.get("label"), row.truth.get("captions")) for row in train]
-    captions = _commonest_by(pairs)
-    labels = [(classes or {}).get(row.images[0].path) for row in test]
-    return [
-        _answered(row, captions.get(label, captions[None]))
-        for row, label in zip(test, labels, strict=True)
-    ]
+    captions = _commonest_by(_truths(train, "label"), _truths(train, "captions"))
+    classes = classes or {}
+    return _by_group(test, [classes.get(row.images[0].path) for row in test], captions)
+
+
+def _truths(rows: Rows, field: str) -> list[Any]:
+    return [row.truth.get(field) for row in rows]
 
 
 def _commonest(texts: Sequence[str]) -> str:
     return Counter(texts).most_common(1)[0][0]
 
 
-def _commonest_by(pairs: Sequence[tuple[str | None, Sequence[str]]]) -> dict[str | None, str]:
+def _commonest_by(
+    groups: Sequence[str | None], texts: Sequence[Sequence[str]]
+) -> dict[str | None, str]:
     """The commonest text of each group, and of all under None."""
-    groups: dict[str | None, list[str]] = defaultdict(list)
-    for group, texts in pairs:
-        groups[None] += texts
+    by_group: dict[str | None, list[str]] = defaultdict(list)
+    for group, of_row in zip(groups, texts, strict=True):
+        by_group[None] += of_row
         if group:
-            groups[group] += texts
-    return {group: _commonest(texts) for group, texts in groups.items()}
+            by_group[group] += of_row
+    return {group: _commonest(members) for group, members in by_group.items()}
+
+
+def _by_group(
+    test: Rows, groups: Sequence[str | None], answers: Mapping[str | None, str]
+) -> list[Prediction]:
+    """Each row with the answer of its group; of one never met, with that of all."""
+    pairs = zip(test, groups, strict=True)
+    return [_answered(row, answers.get(group, answers[None])) for row, group in pairs]
 
 
 def _boxed(
     guess: Callable[[NDArray[np.float64]], NDArray[np.float64]], train: Rows, test: Rows
 ) -> list[Prediction]:
     """One box for all test rows: x1, y1, x2, y2 as shares, guessed of (n, 4) training ones."""
-    sizes = [np.tile(row.images[0].size_wh, 2) for row in (*train, *test)]  # of two corners
-    if any((size == np.tile(UNMEASURED, 2)).all() for size in sizes):
+    if any(row.images[0].size_wh == UNMEASURED for row in (*train, *test)):
         return []
-    pairs = zip(train, sizes, strict=False)
-    share = guess(np.concatenate([row.truth.get("boxes").hbb / size for row, size in pairs]))
+    shares = [row.truth.get("boxes").hbb / _corners(row) for row in train]
+    share = guess(np.concatenate(shares))
     predictions = []
-    for row, size in zip(test, sizes[len(train) :], strict=True):
-        box = Boxes.from_hbb([share * size])
+    for row in test:
+        box = Boxes.from_hbb([share * _corners(row)])
         predictions.append(replace(unanswered(row), boxes=box.to_rows(DECIMALS), problem=None))
     return predictions
+
+
+def _corners(row: Conversation) -> NDArray[np.int64]:
+    """Width and height of a row's picture, of two corners."""
+    return np.tile(row.images[0].size_wh, 2)
 
 
 def _answered(conversation: Conversation, answer: str, **read: Any) -> Prediction:

@@ -182,11 +182,13 @@ def _batched(row: dict[str, Any]) -> Given:
         response = row.get("response") or {}
         status = response.get("status_code", 200)
         choices = (response.get("body") or {}).get("choices") or []
-        content = (choices[0].get("message") or {}).get("content") if choices else None
+        message = choices[0].get("message") if choices else None
+        content = (message or {}).get("content")
     except (AttributeError, LookupError, TypeError):
         return Given("", name, failed="its response is no chat completion")
     if isinstance(content, list):
-        content = "".join(part.get("text", "") for part in content if isinstance(part, dict))
+        parts = [part.get("text", "") for part in content if isinstance(part, dict)]
+        content = "".join(parts)
     failed = "" if status == 200 and choices else f"status {status}: {row.get('error')}"
     return Given(without_thoughts(words(content)), name, failed=failed)
 

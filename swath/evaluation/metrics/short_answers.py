@@ -26,10 +26,8 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
     Source: overall and average accuracy as in RSVQA (arXiv:2003.07333).
     """
     measured = shares(predictions, [exact(prediction) for prediction in predictions])
-    scenes = measured["exact_answer"].scenes
-    return measured | {
-        "lenient_answer": share_of([lenient(prediction) for prediction in predictions], scenes)
-    }
+    forgiven = [lenient(prediction) for prediction in predictions]
+    return measured | {"lenient_answer": share_of(forgiven, scenes_of(predictions))}
 
 
 def shares(
@@ -42,14 +40,18 @@ def shares(
         right: of each; or how much of it, 0 to 1.
     """
     scenes = scenes_of(predictions)
-    yes_or_no = all(isinstance(hit, bool) for hit in right)
-    measured = {"exact_answer": (share_of if yes_or_no else mean_of)(right, scenes)}
+    if all(isinstance(share, bool) for share in right):
+        measured = {"exact_answer": share_of(right, scenes)}
+    else:
+        measured = {"exact_answer": mean_of(right, scenes)}
     kinds = kinds_of(predictions)
     if len(kinds) > 1:
-        rows = np.zeros((len(predictions), 2, len(kinds)))  # right, asked
-        for row, prediction, hit in zip(rows, predictions, right, strict=True):
-            row[:, kinds.index(_kind(prediction))] = hit, 1
-        measured["average_answer"] = ratio_of(rows.reshape(len(rows), -1), _average, scenes)
+        rows = np.zeros((len(predictions), 2 * len(kinds)))  # right of each kind, asked of each
+        for row, prediction, share in zip(rows, predictions, right, strict=True):
+            place = kinds.index(_kind(prediction))
+            row[place] = share
+            row[len(kinds) + place] = 1
+        measured["average_answer"] = ratio_of(rows, _average, scenes)
     return measured
 
 
@@ -61,9 +63,9 @@ def exact(prediction: Prediction) -> bool:
 
 def lenient(prediction: Prediction) -> bool:
     """Whether an answer is exact, or begins with the true yes or no, or names the true number."""
-    truth, answer = normalised(prediction.true(AnswerTruth).answer), normalised(prediction.answer)
+    truth = normalised(prediction.true(AnswerTruth).answer)
     if truth in ("yes", "no"):
-        return answer.split(" ")[0] == truth
+        return normalised(prediction.answer).split(" ")[0] == truth
     if truth.isdecimal():
         return read_count(prediction.answer)[0] == int(truth)
     return exact(prediction)

@@ -75,27 +75,29 @@ def ends(
     return interval(measure, resamples, seed)
 
 
-def difference(one: Measure, two: Measure, resamples: int = RESAMPLES, seed: int = 0) -> Difference:
+def difference(
+    first: Measure, second: Measure, resamples: int = RESAMPLES, seed: int = 0
+) -> Difference:
     """Second metric minus first, on the same samples, with the same scenes drawn for both.
 
     Raises:
         EvaluationError: the two were measured on different samples.
     """
-    if one.scenes != two.scenes:
+    if first.scenes != second.scenes:
         raise EvaluationError(
-            f"a paired test needs the same samples in the same order, got {len(one.scenes)} and "
-            f"{len(two.scenes)}; evaluate both runs on one test set."
+            f"a paired test needs the same samples in the same order, got {len(first.scenes)} and "
+            f"{len(second.scenes)}; evaluate both runs on one test set."
         )
-    gaps = resampled(two, resamples, seed) - resampled(one, resamples, seed)
+    gaps = resampled(second, resamples, seed) - resampled(first, resamples, seed)
     low, high = _middle(gaps)
     beyond = min(int((gaps <= 0).sum()), int((gaps >= 0).sum()))
     p = min(1.0, 2 * (beyond + 1) / (resamples + 1))
-    exact = None
-    if one.right is not None and two.right is not None:
-        only_one = int((one.right & ~two.right).sum())
-        only_two = int((~one.right & two.right).sum())
-        exact = mcnemar(only_one, only_two)
-    return Difference(two.value - one.value, low, high, p, exact)
+    p_mcnemar = None
+    if first.right is not None and second.right is not None:
+        only_first = int((first.right & ~second.right).sum())
+        only_second = int((~first.right & second.right).sum())
+        p_mcnemar = mcnemar(only_first, only_second)
+    return Difference(second.value - first.value, low, high, p, p_mcnemar)
 
 
 def resampled(measure: Measure, resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.float64]:
@@ -141,14 +143,15 @@ def calibration(
     the last. A confidence of exactly 0 falls in no bin (Guo et al., arXiv:1706.04599). Bins closed
     on the "left" are [lo, hi), the last one closed.
     """
-    sure, hits = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=np.float64)
+    sure = np.asarray(confidence, dtype=np.float64)
+    hits = np.asarray(right, dtype=np.float64)
     edges = np.linspace(0, 1, bins + 1)
     if closed == "left":
         place = np.minimum(np.searchsorted(edges, sure, side="right") - 1, bins - 1)
     else:
         place = np.searchsorted(edges, sure, side="left") - 1
-    members = place[:, None] == np.arange(bins)  # (n, bins)
-    return np.concatenate([members * (sure - hits)[:, None], np.ones((len(sure), 1))], axis=1)
+    gaps = (place[:, None] == np.arange(bins)) * (sure - hits)[:, None]  # (n, bins)
+    return np.concatenate([gaps, np.ones((len(sure), 1))], axis=1)
 
 
 def calibration_error(sums: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -185,10 +188,11 @@ def coverage(confidence: ArrayLike, right: ArrayLike) -> Coverage:
 
     Source: risk and coverage of selective prediction (El-Yaniv and Wiener, 2010).
     """
-    sure, hits = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=np.float64)
+    sure = np.asarray(confidence, dtype=np.float64)
     order = np.argsort(-sure, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(sure[order])), len(sure) - 1)[: len(sure)]
+    sure = sure[order]
+    hits = np.cumsum(np.asarray(right, dtype=np.float64)[order])
+    # Where the last answer of each confidence stands.
+    last = np.append(np.flatnonzero(np.diff(sure)), len(sure) - 1)[: len(sure)]
     answered = last + 1
-    return Coverage(
-        sure[order][last], answered / max(1, len(sure)), np.cumsum(hits[order])[last] / answered
-    )
+    return Coverage(sure[last], answered / max(1, len(sure)), hits[last] / answered)

@@ -25,6 +25,8 @@ RECIPE = overridden({"name": "suites"}, ["evaluation.closed=false"], "test")
 class Parrot:
     """An engine that always says the same, with a box."""
 
+    elsewhere = False
+
     def __init__(self, text):
         self.text, self.longest = text, 0
 
