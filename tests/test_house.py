@@ -17,21 +17,35 @@ LONGEST_FILE = 500
 MOST_FILES = 16
 MAY_OCCUR_TWICE = {"__init__.py", "base.py"}
 
-# aim: 25,700 lines, 105,000 expressions, 5.5 a code line, 2 % vague locals
-MOST_LINES = 30_700  # aim 30_000: suites, detections and formats are still long
-MOST_EXPRESSIONS = 114_000  # aim 111_000
+# of all rooms but the new ones; aim of the package: 30,000 lines, 110,000 expressions, 5.5 a line
+MOST_LINES = 24_200
+MOST_EXPRESSIONS = 90_000
 MOST_A_LINE = 6.3
-MOST_VAGUE = 0.1
+MOST_VAGUE = 0.035
 
 NEW_ROOMS = (
-    "serving/",
-    "inference/",
-    "imagery/terrain/",
-    "models/generating/",
+    "cli/",
+    "evaluation/answering.py",
+    "evaluation/predicting.py",
+    "evaluation/predictions.py",
+    "evaluation/report/gallery.py",
+    "evaluation/report/page.py",
+    "evaluation/scored_tasks.py",
+    "evaluation/scoring.py",
+    "evaluation/suites/published.py",
+    "evaluation/suites/running.py",
+    "evaluation/suites/systems_asked.py",
+    "evaluation/systems.py",
     "export/dataset.py",
     "export/publishing.py",
-    "tuning/",
-    "tuning/samples.py",
+    "imagery/catalog.py",
+    "imagery/opening.py",
+    "imagery/picture.py",
+    "imagery/regridding.py",
+    "imagery/scene.py",
+    "imagery/terrain/",
+    "imagery/video.py",
+    "inference/",
     "instructions/attributes.py",
     "instructions/colours.py",
     "instructions/expressions.py",
@@ -39,18 +53,16 @@ NEW_ROOMS = (
     "instructions/tasks/dialogues.py",
     "instructions/tasks/pairs.py",
     "instructions/tasks/truths.py",
+    "models/architectures/",
+    "models/convert/",
+    "models/generating/",
+    "recipe/",
+    "serving/",
+    "tuning/",
     "ablation.py",
     "grid.py",
-    "cli/ablate.py",
-    "cli/chat.py",
-    "cli/compare.py",
-    "cli/index.py",
-    "cli/push.py",
-    "cli/scan.py",
-    "cli/serve.py",
-    "cli/studio.py",
 )
-"""Folders and verbs built after those ceilings were measured; they hold the aim itself."""
+"""Rooms that hold the aim itself: built, or written again, after those ceilings were measured."""
 
 # fmt: off
 VAGUE = {
@@ -178,7 +190,7 @@ def rooms(new: bool) -> Counter:
 
 def test_new_rooms_read_plainly():
     total = rooms(new=True)
-    assert total["expressions"] / total["code"] <= 5.7
+    assert total["expressions"] / total["code"] <= 5.6
     assert total["vague"] / total["locals"] < 0.02
 
 
