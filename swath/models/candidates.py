@@ -44,8 +44,8 @@ class Trie:
     @classmethod
     def of(cls, conversations: Sequence[Encoded]) -> Trie:
         """The trie of some conversations about the same images."""
-        sequences = [np.array(one.ids) for one in conversations]
-        marks = [np.flatnonzero(one.answer) for one in conversations]
+        sequences = [np.array(conversation.ids) for conversation in conversations]
+        marks = [np.flatnonzero(conversation.answer) for conversation in conversations]
         ids: list[Numbers] = []
         positions: list[Numbers] = []
         ends = np.zeros(sum(map(len, sequences)), dtype=np.int64)
@@ -54,24 +54,24 @@ class Trie:
         count = 0
         # In the order of the alphabet of tokens, what has a beginning in common stands together.
         for number in sorted(range(len(sequences)), key=lambda i: conversations[i].ids):
-            own = sequences[number][: marks[number][-1]]
-            shorter = min(len(own), len(last))
-            different = np.flatnonzero(own[:shorter] != last[:shorter])
+            tokens = sequences[number][: marks[number][-1]]
+            shorter = min(len(tokens), len(last))
+            different = np.flatnonzero(tokens[:shorter] != last[:shorter])
             shared = int(different[0]) if len(different) else shorter
             ends[path[shared:]] = count
-            path = np.append(path[:shared], np.arange(count, count + len(own) - shared))
-            count += len(own) - shared
-            ids.append(own[shared:])
-            positions.append(np.arange(shared, len(own)))
-            paths[number], last = path, own
+            path = np.append(path[:shared], np.arange(count, count + len(tokens) - shared))
+            count += len(tokens) - shared
+            ids.append(tokens[shared:])
+            positions.append(np.arange(shared, len(tokens)))
+            paths[number], last = path, tokens
         ends[path] = count
         return cls(
             np.concatenate(ids),
             np.concatenate(positions),
             ends[:count],
             paths,
-            [one[places - 1] for one, places in zip(paths, marks, strict=True)],
-            [one[places] for one, places in zip(sequences, marks, strict=True)],
+            [path[places - 1] for path, places in zip(paths, marks, strict=True)],
+            [ids[places] for ids, places in zip(sequences, marks, strict=True)],
         )
 
 
@@ -82,15 +82,15 @@ def collate_tries(tries: Sequence[Trie], pad_id: int) -> dict[str, torch.Tensor]
         `input_ids`, `position_ids` (batch, tokens) and `attention_mask` (batch, 1, tokens,
         tokens), True where a token may look.
     """
-    longest = max(len(one.ids) for one in tries)
+    longest = max(len(trie.ids) for trie in tries)
     places = np.arange(longest)
     ids = np.full((len(tries), longest), pad_id, dtype=np.int64)
     positions = np.zeros_like(ids)
     ends = np.tile(places + 1, (len(tries), 1))  # padding is seen by itself alone
-    for row, one in enumerate(tries):
-        length = len(one.ids)
-        ids[row, :length], positions[row, :length] = one.ids, one.positions
-        ends[row, :length] = one.ends
+    for row, trie in enumerate(tries):
+        length = len(trie.ids)
+        ids[row, :length], positions[row, :length] = trie.ids, trie.positions
+        ends[row, :length] = trie.ends
     may_look = (places[None, :] <= places[:, None]) & (places[:, None] < ends[:, None, :])
     return {
         "input_ids": torch.from_numpy(ids),

@@ -193,12 +193,14 @@ class LocalEngine:
         pairs = list(zip(questions, candidates, strict=True))
         rows_at_once, done = max(1, self.batch_size // 2), 0
         rows = [
-            list(row) for some in self._by_images(questions) for row in batches(some, rows_at_once)
+            list(row)
+            for group in self._by_images(questions)
+            for row in batches(group, rows_at_once)
         ]
-        for some in _filled(rows, rows_at_once):
+        for group in _filled(rows, rows_at_once):
             for orientation in range(self.views):
-                passes = [[pairs[i] for i in row] for row in some]
-                places = [i for row in some for i in row]
+                passes = [[pairs[i] for i in row] for row in group]
+                places = [i for row in group for i in row]
                 for i, logs in zip(places, self._score_rows(passes, orientation), strict=True):
                     scores[i] += logs / self.views
             if keep:
@@ -331,12 +333,12 @@ class LocalEngine:
                 if not self.inputs.branching:
                     lines += [(paths, [[each]]) for each in some]
                     continue
-                own = len(Trie.of(some).ids) - len(paths) * self.loaded.image_tokens
-                if length + own > LONGEST_ROW:
+                tokens = len(Trie.of(some).ids) - len(paths) * self.loaded.image_tokens
+                if length + tokens > LONGEST_ROW:
                     lines.append((paths, []))
                     length = 0
                 lines[-1][1].append(some)
-                length += own
+                length += tokens
         logs: list[NDArray[np.float64]] = []
         for part in batches(lines, self.batch_size):
             features = looked.of([paths for paths, _ in part])

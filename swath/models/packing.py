@@ -7,7 +7,7 @@ with each further token, so those that cannot matter any more are not read to th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -43,25 +43,25 @@ def log_probabilities(
             conversation a row, where the family shares no prefix.
         given: what the model takes for the images of each row.
     """
-    tries = [Trie.of([one for some in row for one in some]) for row in rows]
+    tries = [Trie.of(list(chain.from_iterable(row))) for row in rows]
     passes = _Passes(inputs, tries, given)
-    every = [np.arange(len(one.ids)) for one in tries]
+    columns = [np.arange(len(trie.ids)) for trie in tries]
     if not inputs.branching:
-        passes.read(every)
-        return [one.sums() for one in passes.found]
+        passes.read(columns)
+        return passes.sums()
     if common := _common(inputs, tries):
         passes.read_once(common)
-        every = [columns[common:] for columns in every]
+        columns = [places[common:] for places in columns]
     ends_of = [np.cumsum([0, *map(len, row)]) for row in rows]
-    stems = [_stem(one, ends) for one, ends in zip(tries, ends_of, strict=True)]
-    unread = sum(len(one.ids) - len(stem) for one, stem in zip(tries, stems, strict=True))
+    stems = [_stem(trie, ends) for trie, ends in zip(tries, ends_of, strict=True)]
+    unread = sum(len(trie.ids) - len(stem) for trie, stem in zip(tries, stems, strict=True))
     if unread < LEAST_LEFT * max(2, len(rows)):
-        passes.read(every)
+        passes.read(columns)
     else:
         passes.read([stem[stem >= common] for stem in stems], more=True)
         while any(map(len, more := [*map(_Found.wanting, passes.found, ends_of)])):
             passes.read(more, more=True)
-    return [one.sums() for one in passes.found]
+    return passes.sums()
 
 
 class _Found:
@@ -89,16 +89,16 @@ class _Found:
             asked: where each question's candidates begin, and where the last one's end.
         """
         sums, open_ = self.sums(), np.logical_or.reduceat(np.isnan(self.logs), self._begins)
-        wanted = np.zeros(len(self.read), dtype=bool)
+        needed = np.zeros(len(self.read), dtype=bool)
         for first, last in pairwise(asked):
-            logs, left = sums[first:last], open_[first:last]
-            best = logs.max() if left.all() else logs[~left].max()
-            rising = np.argsort(np.where(left, logs, -np.inf))
-            shares = np.cumsum(np.where(left, np.exp(np.minimum(logs - best, 0)), 0)[rising])
+            logs, unread = sums[first:last], open_[first:last]
+            best = logs.max() if unread.all() else logs[~unread].max()
+            rising = np.argsort(np.where(unread, logs, -np.inf))
+            shares = np.cumsum(np.where(unread, np.exp(np.minimum(logs - best, 0)), 0)[rising])
             for number in rising[shares > NEGLIGIBLE]:
-                if left[number]:
-                    wanted[self.trie.paths[first + number]] = True
-        return np.flatnonzero(wanted & ~self.read)
+                if unread[number]:
+                    needed[self.trie.paths[first + number]] = True
+        return np.flatnonzero(needed & ~self.read)
 
 
 class _Passes:
@@ -121,6 +121,10 @@ class _Passes:
         self._kept: Any = None
         self._before = torch.zeros(len(tries), 0, dtype=torch.int64)  # (rows, tokens kept)
 
+    def sums(self) -> list[NDArray[np.float64]]:
+        """Log-probability of what is read of each candidate, row by row."""
+        return [candidates.sums() for candidates in self.found]
+
     def read_once(self, common: int) -> None:
         """Keep the first tokens, which all rows share and no answer follows at once."""
         self._kept = self._model(
@@ -132,8 +136,8 @@ class _Passes:
         rows = len(self.found)
         self._kept.batch_repeat_interleave(rows)
         self._before = torch.arange(common).expand(rows, -1)
-        for found_of in self.found:
-            found_of.read[:common] = True
+        for candidates in self.found:
+            candidates.read[:common] = True
 
     def read(self, columns: Sequence[Numbers], more: bool = False) -> None:
         """Read some tokens of each row, and learn of the words behind them.
@@ -144,25 +148,25 @@ class _Passes:
         """
         longest = max(map(len, columns))
         now = torch.full((len(columns), longest), -1)
-        wanted = torch.zeros(now.shape, dtype=torch.bool)
-        for row, (some, one) in enumerate(zip(columns, self.found, strict=True)):
-            now[row, : len(some)] = torch.from_numpy(some)
-            wanted[row, : len(some)] = torch.from_numpy(np.isin(some, one.places))
+        predicting = torch.zeros(now.shape, dtype=torch.bool)
+        for row, (places, candidates) in enumerate(zip(columns, self.found, strict=True)):
+            now[row, : len(places)] = torch.from_numpy(places)
+            predicting[row, : len(places)] = torch.from_numpy(np.isin(places, candidates.places))
         batch = self._at(now) if self._branching else self._batch
-        with words_at(self._head, wanted.to(self._device), self._mlp):
+        with words_at(self._head, predicting.to(self._device), self._mlp):
             cached = {"past_key_values": self._kept} if self._kept is not None else {}
             output = self._model(**batch, **self._given, **cached, use_cache=more or bool(cached))
         if more:
             self._kept, self._given = output.past_key_values, {}
         self._before = torch.cat([self._before, now], dim=1)
         logs = output.logits.float().log_softmax(-1)  # (wanted, vocabulary)
-        number = (wanted.flatten().cumsum(0) - 1).view_as(wanted)
-        for row, (some, one) in enumerate(zip(columns, self.found, strict=True)):
-            one.read[some] = True
-            new = np.flatnonzero(np.isin(one.places, some))
-            at = number[row, np.searchsorted(some, one.places[new])].to(self._device)
-            words = torch.from_numpy(one.words[new]).to(self._device)
-            one.logs[new] = logs[at, words].double().cpu().numpy()
+        number = (predicting.flatten().cumsum(0) - 1).view_as(predicting)
+        for row, (places, candidates) in enumerate(zip(columns, self.found, strict=True)):
+            candidates.read[places] = True
+            new = np.flatnonzero(np.isin(candidates.places, places))
+            at = number[row, np.searchsorted(places, candidates.places[new])].to(self._device)
+            words = torch.from_numpy(candidates.words[new]).to(self._device)
+            candidates.logs[new] = logs[at, words].double().cpu().numpy()
 
     def _at(self, now: Tensor) -> dict[str, Tensor]:
         """The batch at some columns (rows, tokens), -1 on padding, which sees itself alone."""
