@@ -36,10 +36,14 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[s
     Raises:
         EvaluationError: no prediction, or a true class outside the labels.
     """
-    measured = _named(predictions, [row.true(LabelTruth).label for row in predictions])
-    accuracy = measured["accuracy"]
+    named = _named(predictions, [row.true(LabelTruth).label for row in predictions])
+    accuracy = named["accuracy"]
     rows = _f1_rows(predictions, labels)
-    measured["macro_f1"] = ratio_of(rows, _macro_f1, accuracy.scenes)
+    measured = {
+        "accuracy": accuracy,
+        "macro_f1": ratio_of(rows, _macro_f1, accuracy.scenes),
+        "outside_labels": named["outside_labels"],
+    }
     sure = confidences_of(predictions)
     if sure is not None and accuracy.right is not None:
         rows = calibration(sure, accuracy.right)
