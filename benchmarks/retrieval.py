@@ -45,11 +45,7 @@ SIDE_PX = 112
 _BEGINNINGS = ("Bar", "Cor", "Dun", "El", "Fen", "Gar", "Hol", "Ing", "Kel", "Lan", "Mar", "Nor")
 _MIDDLES = ("a", "e", "i", "o", "u", "an", "en", "on", "or", "er")
 _ENDS = ("by", "dale", "ford", "ham", "ley", "mere", "more", "stead", "ton", "wick", "field")
-_PAGES = (
-    "{name} is owned by {owner}. It was opened in {year}. Its code is {code}.",
-    "{owner} owns {name}, which has the code {code}. It was opened in {year}.",
-    "The code of {name} is {code}. It was opened in {year} by its owner {owner}.",
-)
+PAGE = "{name} is owned by {owner}. It was opened in {year}. Its code is {code}."
 ASKED = {
     "owner": "Who owns {name}?",
     "year": "When was {name} opened?",
@@ -70,9 +66,9 @@ class Site:
     number: int
     test: bool
 
-    def page(self, seed: int) -> str:
+    def page(self) -> str:
         """What its page says."""
-        return random.Random(f"{seed}/{self.name}").choice(_PAGES).format(**vars(self))
+        return PAGE.format(**vars(self))
 
 
 def sites_of(count: int, seed: int) -> list[Site]:
@@ -106,11 +102,11 @@ def shuffled(sites: Sequence[Site], seed: int) -> list[Site]:
     ]
 
 
-def write_pages(folder: Path, sites: Sequence[Site], seed: int) -> None:
+def write_pages(folder: Path, sites: Sequence[Site]) -> None:
     """A Markdown file a kind of site, a heading a site."""
     folder.mkdir(parents=True, exist_ok=True)
     for kind in QUICKSTART_KINDS:
-        pages = [f"# {one.name}\n\n{one.page(seed)}\n" for one in sites if one.kind == kind]
+        pages = [f"# {one.name}\n\n{one.page()}\n" for one in sites if one.kind == kind]
         (folder / f"{kind.replace(' ', '-')}.md").write_text("\n".join(pages), encoding="utf-8")
 
 
@@ -132,8 +128,8 @@ def draw_world(folder: Path, sites: Sequence[Site], seed: int) -> Path:
         ):
             place.parent.mkdir(parents=True, exist_ok=True)
             Picture.fromarray(shown).save(place, quality=92)
-    write_pages(folder / "docs", sites, seed)
-    write_pages(folder / "docs-shuffled", shuffled(sites, seed), seed)
+    write_pages(folder / "docs", sites)
+    write_pages(folder / "docs-shuffled", shuffled(sites, seed))
     table = folder / "questions.csv"
     with table.open("w", encoding="utf-8", newline="") as stream:
         rows = csv.writer(stream)
@@ -142,7 +138,7 @@ def draw_world(folder: Path, sites: Sequence[Site], seed: int) -> Path:
             split = "test" if site.test else "train"
             answers = {kind: getattr(site, kind) for kind in ASKED}
             asked = {kind: words.format(**vars(site)) for kind, words in ASKED.items()}
-            answers["quote"], asked["quote"] = site.page(seed), QUOTED.format(name=site.name)
+            answers["quote"], asked["quote"] = site.page(), QUOTED.format(name=site.name)
             for kind, words in asked.items():
                 rows.writerow([f"pictures/{site.name}.jpg", words, answers[kind], kind, split])
     return table
