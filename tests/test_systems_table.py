@@ -4,6 +4,7 @@ None stands where a paper or post says nothing; docs/systems says where each num
 """
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -191,3 +192,50 @@ def test_every_shipped_recipe_loads_tiny_and_its_models_are_known_without_the_hu
     assert recipe.models.weights == "tiny" and recipe.name.endswith("-tiny")
     hub = set(names_of(recipe.models)) - {"swath-nano"}
     assert hub <= set(published_names())
+
+
+def rate(stage):
+    """A learning rate as the pages write it."""
+    return f"{stage.learning_rate:.0e}".replace("e-0", "e-")
+
+
+# What a system's page says of its recipe: the page's words, the numbers from the recipe itself.
+SAID = {
+    "satgpt": lambda recipe, first, last: [
+        f"{rate(first)}, {first.batch_size} a device, {first.epochs:g}",
+        f"weight {first.image_loss.label:g}",
+    ],
+    "pixtral-aid": lambda recipe, first, last: [
+        f"{rate(first)}, {first.weight_decay:g}, {first.warmup:g}, {first.epochs:g}",
+        f"{first.lora.rank}, {first.lora.alpha:g}",
+        f"{recipe.imagery.image_px} px",
+    ],
+    "geochat": lambda recipe, first, last: [
+        f"{first.steps:,}, then {last.steps:,} on grounding",
+        f"{first.lora.rank} on q, v",
+        f"{recipe.models.longest:,} tokens, {first.weight_decay:g}",
+        f"{first.batch_size} images, {first.accumulate} batches a step",
+        f"| {rate(first)}; `tuning",
+    ],
+    "skyeyegpt": lambda recipe, first, last: [
+        f"{first.epochs:g} + {last.epochs:g} epochs",
+        f"LoRA {first.lora.rank} on the language model",
+        f"{rate(first)}, {first.schedule}, {first.weight_decay:g}, {first.batch_size}",
+        f"the second mixes {last.mix['converse']:g} conversations with one",
+        *(f"`{task}`" for task in recipe.instructions.tasks if task != "dialogue"),
+    ],
+    "remoteglm": lambda recipe, first, last: [
+        f"{rate(first)}, {first.schedule}, {first.warmup:g}, {first.steps:,}",
+        f"rank {first.lora.rank} on q, k, v; alpha {first.lora.alpha:g}",
+        f"{first.accumulate} batches of one image a step",
+        f"{recipe.imagery.image_px} px",
+    ],
+}
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_systems_page_names_the_numbers_of_its_recipe(name):
+    recipe = load_recipe(name)
+    page = (Path(__file__).parent.parent / "docs/systems" / f"{name}.md").read_text("utf-8")
+    for words in SAID[name](recipe, recipe.tuning.stages[0], recipe.tuning.stages[-1]):
+        assert words in page

@@ -8,6 +8,7 @@ from typing import Any
 from swath.evaluation.report.charts import Series, as_file, loss_curve
 from swath.files import read_json
 from swath.models.loading import RUN_FILE
+from swath.recipe import Recipe
 from swath.recipes import load_recipe
 from swath.tuning.run import read_losses
 
@@ -49,7 +50,7 @@ tags: [remote-sensing, satellite, vision-language]
 
 Made from {origin} by `swath tune {recipe.name}`. Load it with
 `swath.load("this folder").ask(image, question)`, or, where `swath` is imported, with
-`transformers.AutoModelForImageTextToText`.
+`transformers.AutoModelForImageTextToText`.{_pipeline(recipe)}
 
 ## Data
 
@@ -79,6 +80,20 @@ The loss at every step:
 
 {_scores(run)}
 """
+
+
+def _pipeline(recipe: Recipe) -> str:
+    """How a vision encoder-decoder, which `transformers` has itself, is asked without swath."""
+    parts = recipe.models.parts
+    if parts is None or parts.connector != "cross-attention":
+        return ""
+    return """ Without swath:
+
+```python
+pipe = transformers.pipeline("image-text-to-text", model="this folder")
+prompt = f"{pipe.tokenizer.bos_token}Question: Describe the image. Answer:"
+pipe(images=[image], text=prompt, return_full_text=False)
+```"""
 
 
 def loss_picture(run: Path) -> str:

@@ -221,6 +221,7 @@ _FAMILIES = {
         std=HALF[1],
         pixels="encoder",
         image_processor="ViTImageProcessor",
+        processor="DonutProcessor",  # takes a picture and the decoder's prefix
         shared_prefix=False,
         left_padding=False,
         many_images=False,
