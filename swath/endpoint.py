@@ -253,16 +253,17 @@ class Endpoint:
                 return Completion("", refused=True)
             choice = value["choices"][0]
             message = choice["message"]
-            said = message.get("content") or ""
-            if isinstance(said, list):  # in parts, of which thoughts are some
-                said = "".join(part["text"] for part in said if part.get("type") == "text")
+            content = message.get("content") or ""
+            if isinstance(content, list):  # in parts, of which thoughts are some
+                texts = [part["text"] for part in content if part.get("type") == "text"]
+                content = "".join(texts)
             refusal = message.get("refusal") or ""
             filtered = choice.get("finish_reason") == "content_filter"
             first = ((choice.get("logprobs") or {}).get("content") or [{}])[0]
             logs = {
                 token["token"]: float(token["logprob"]) for token in first.get("top_logprobs") or ()
             }
-            text = " ".join(THOUGHT.sub("", said).split())
+            text = " ".join(THOUGHT.sub("", content).split())
         except (ValueError, LookupError, TypeError, AttributeError):
             return None
         cost = self._cost(value.get("usage"), about)

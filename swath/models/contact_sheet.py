@@ -50,20 +50,18 @@ def contact_sheet(conversations: Sequence[Conversation], recipe: Recipe, path: P
     # The image's own tokens say nothing to a reader, and all rows begin alike before them.
     token = loaded.tokenizer.convert_tokens_to_ids(loaded.family.image_token)
     tiles: list[tuple[View, str]] = []
-    for one in chosen:
-        before, whole, views = (
-            rng.bit_generator.state,
-            one in boxed or one.truth.needs_whole_picture,
-            [],
-        )
-        for image in one.images:
+    for conversation in chosen:
+        whole_picture = conversation in boxed or conversation.truth.needs_whole_picture
+        before = rng.bit_generator.state
+        views = []
+        for image in conversation.images:
             rng.bit_generator.state = before  # all frames are turned and cut alike
-            views.append(store.augmented(image.path, augment, one.upright, whole, rng))
-        ids = encoder.encode(one, views).ids
+            view = store.augmented(image.path, augment, conversation.upright, whole_picture, rng)
+            views.append(view)
+        ids = encoder.encode(conversation, views).ids
         after_image = ids[ids.index(token) :] if token in ids else ids
-        tiles.append(
-            (views[0], loaded.tokenizer.decode([one for one in after_image if one != token]))
-        )
+        words = [id for id in after_image if id != token]
+        tiles.append((views[0], loaded.tokenizer.decode(words)))
     for number, (view, text) in enumerate(tiles):
         x = number % COLUMNS * PICTURE_PX
         y = number // COLUMNS * (PICTURE_PX + TEXT_PX)

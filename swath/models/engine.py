@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
+from itertools import chain
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numpy as np
@@ -155,20 +156,20 @@ class LocalEngine:
         answers: dict[int, Answer] = {}
         grammar = Grammar(self.loaded, schema) if schema else None
         for window in batches(self._by_images(questions), self.batch_size):
-            views = self._look_at([questions[some[0]] for some in window])
-            places = [place for some in window for place in some]
+            looked = self._look_at([questions[group[0]] for group in window])
+            places = list(chain.from_iterable(window))
             places.sort(key=lambda i: len(questions[i].text("user")))
-            for some in batches(places, self.batch_size):
-                asks = [(i, questions[i].question) for i in some]
-                encodings = {i: self._encoded(ask, views.views, ask=True) for i, ask in asks}
+            for batch in batches(places, self.batch_size):
+                asks = [(i, questions[i].question) for i in batch]
+                encodings = {i: self._encoded(ask, looked.views, ask=True) for i, ask in asks}
                 for like in self._together(encodings):
-                    features = views.of([_paths(questions[i]) for i in like])
+                    features = looked.of([_paths(questions[i]) for i in like])
                     likely = Likelihoods(self.loaded.tokenizer, self._dialect)
                     encoded = [encodings[i] for i in like]
                     texts = self._generate(encoded, features, max_new_tokens, grammar, likely)
                     for row, (i, text) in enumerate(zip(like, texts, strict=True)):
                         image = questions[i].images[questions[i].frame]
-                        answer = self._read(text, views.views[image.path])
+                        answer = self._read(text, looked.views[image.path])
                         sure = likely.of_boxes(row, answer.boxes)
                         answers[i] = replace(answer, confidence=sure)
                         if keep:
@@ -329,20 +330,22 @@ class LocalEngine:
         for row in rows:
             paths, length = _paths(row[0][0]), LONGEST_ROW
             for question, texts in row:
-                some = [self._encoded(_answered(question, text), looked.views) for text in texts]
+                candidates = [
+                    self._encoded(_answered(question, text), looked.views) for text in texts
+                ]
                 if not self.inputs.branching:
-                    lines += [(paths, [[each]]) for each in some]
+                    lines += [(paths, [[each]]) for each in candidates]
                     continue
-                tokens = len(Trie.of(some).ids) - len(paths) * self.loaded.image_tokens
+                tokens = len(Trie.of(candidates).ids) - len(paths) * self.loaded.image_tokens
                 if length + tokens > LONGEST_ROW:
                     lines.append((paths, []))
                     length = 0
-                lines[-1][1].append(some)
+                lines[-1][1].append(candidates)
                 length += tokens
         logs: list[NDArray[np.float64]] = []
         for part in batches(lines, self.batch_size):
             features = looked.of([paths for paths, _ in part])
-            logs += log_probabilities(self.inputs, [some for _, some in part], features)
+            logs += log_probabilities(self.inputs, [candidates for _, candidates in part], features)
         ends = np.cumsum([len(texts) for row in rows for _, texts in row])
         return np.split(np.concatenate(logs), ends[:-1])
 

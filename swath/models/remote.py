@@ -207,7 +207,8 @@ class RemoteEngine:
         text = text.strip() + hint
         if not images or self.blind:
             return {"role": turn.role, "content": text}
-        pictures = [{"type": "image_url", "image_url": {"url": self._url(one)}} for one in images]
+        urls = map(self._url, images)
+        pictures = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
         return {"role": turn.role, "content": [*pictures, {"type": "text", "text": text}]}
 
     def _sent(self, image: Image) -> tuple[int, int]:

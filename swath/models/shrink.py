@@ -134,8 +134,9 @@ def _shrink_vision(config: Any, image_px: int, width: int) -> None:
 
 def _set_ids(config: Any, vocab_size: int, ids: Mapping[str, Any]) -> None:
     theirs = {name: alias for alias, name in config.attribute_map.items()}
-    names = [one for one in config.to_dict() if one.endswith(("_token_id", "_token_index"))]
-    for name in names:
+    for name in config.to_dict():
+        if not name.endswith(("_token_id", "_token_index")):
+            continue
         their_name = theirs.get(name, name)
         value = getattr(config, name, None)
         if their_name in ids:

@@ -182,11 +182,13 @@ def unread_left_out(inputs: Inputs) -> Iterator[None]:
     LLaVA reads the last layer but one of CLIP, and `transformers` computes the last all the same.
     """
     model = plain(inputs.loaded.model)
-    chosen = next((one for key in SELECTED if (one := getattr(model.config, key, None))), None)
+    settings = [getattr(model.config, key, None) for key in SELECTED]
+    chosen = next(filter(None, settings), None)
     tower = model.get_submodule(inputs.loaded.family.vision) if chosen is not None else None
     layers = getattr(getattr(tower, "encoder", tower), "layers", ())
     read = [chosen] if isinstance(chosen, int) else list(chosen or ())
-    last = max((one if one >= 0 else len(layers) + 1 + one for one in read), default=0)
+    places = [place if place >= 0 else len(layers) + 1 + place for place in read]
+    last = max(places, default=0)
     if not 0 < last < len(layers):
         yield
         return
