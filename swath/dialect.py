@@ -32,6 +32,7 @@ _ON_GRID = rf"<{_NUMBER}>\s*"
 ORIENTED = re.compile(rf"\{{\s*{_ON_GRID * 4}(?:\|\s*{_ON_GRID})?\}}")
 HORIZONTAL = re.compile(rf"\{{\s*{_ON_GRID * 4}\}}")
 _FOUR = rf"[\[;]{','.join([_NUMBER] * 4)}(?=[\];])"
+PLAIN = re.compile(rf"\[box{_NUMBER * 8}\]")
 BRACKETED = re.compile(rf"[\[;]{','.join([_NUMBER] * 4)}(?:,{_NUMBER})?(?=[\];])")
 
 
@@ -205,8 +206,20 @@ def read_earthdial(text: str, size_wh: tuple[int, int]) -> Boxes:
     return from_grid(numbers(BRACKETED, text), size_wh)
 
 
+def write_plain(boxes: Boxes, size_wh: tuple[int, int]) -> str:
+    """Boxes as `[box x1 y1 x2 y2 x3 y3 x4 y4]`: four corners in pixels, as people write regions."""
+    rows = [" ".join(f"{value:.2f}" for value in row) for row in boxes.to_rows(2)]
+    return " ".join(f"[box {row}]" for row in rows)
+
+
+def read_plain(text: str, size_wh: tuple[int, int]) -> Boxes:
+    """Boxes of eight pixel values in brackets."""
+    return Boxes.from_rows([match.groups() for match in PLAIN.finditer(text)])
+
+
 DIALECTS.add("geochat", Dialect(oriented=True, write=write_geochat, read=read_geochat))
 DIALECTS.add("minigpt", Dialect(oriented=False, write=write_minigpt, read=read_minigpt))
+DIALECTS.add("swath", Dialect(oriented=True, write=write_plain, read=read_plain))
 # Regions in a GeoChat question come from a drawn mask and hold no angle.
 DIALECTS.add("geochat-region", Dialect(oriented=False, write=write_minigpt, read=read_minigpt))
 DIALECTS.add("earthdial", Dialect(oriented=True, write=write_earthdial, read=read_earthdial))

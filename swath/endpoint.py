@@ -32,6 +32,8 @@ PAUSE_S = 1.0
 LONGEST_PAUSE_S = 120.0
 """Wait at most, whatever the endpoint's `Retry-After` asks for."""
 TIMEOUT_S = 180.0
+LIST_TIMEOUT_S = 10.0
+"""Longest wait for the list of models."""
 
 THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)|\A(?:(?!<think>).)*</think>", re.DOTALL)
 """What a reasoning model writes before its answer."""
@@ -51,12 +53,15 @@ class Completion:
         cost: of this answer, in the currency of the prices; earlier ones that could not be used are
             kept apart.
         logprobs: the likeliest first tokens with their log-probabilities, where they were asked.
+        boxes: that the answer names, where a server of swath's says so: rows of eight pixels of the
+            picture sent.
     """
 
     answer: str
     refused: bool = False
     cost: float = 0.0
     logprobs: dict[str, float] = field(default_factory=dict)
+    boxes: list[list[float]] | None = None
 
 
 class Endpoint:
@@ -170,10 +175,11 @@ class Endpoint:
             with self._client.stream("POST", self.url, json=fields) as response:
                 if not response.is_success:
                     response.read()
-                    raise ValueError(f"status {response.status_code} {response.text}")
+                    raise ValueError(f"status {response.status_code}: {_message_of(response.text)}")
                 yield response.iter_lines()
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            raise self._failed(f"{type(error).__name__}: {error}", about) from None
+            trouble = str(error) or type(error).__name__
+            raise self._failed(trouble, about, "Ask again.") from None
 
     def each(
         self,
@@ -228,11 +234,12 @@ class Endpoint:
             wished_wait = _seconds(response.headers.get("Retry-After", ""))
         raise self._failed(trouble, about)
 
-    def _failed(self, trouble: str, about: str) -> EndpointError:
+    def _failed(
+        self, trouble: str, about: str, advice: str = "The same command goes on where it stopped."
+    ) -> EndpointError:
         return EndpointError(
             f"{about}: {self.where} gave no answer ({self._shown(trouble)}); is it running, does "
-            f"it know the model '{self.model}', and does {self._variable} hold its key? The same "
-            f"command goes on where it stopped."
+            f"it know the model '{self.model}', and does {self._variable} hold its key? {advice}"
         )
 
     def _post(self, request: Mapping[str, Any]) -> tuple[httpx.Response, str]:
@@ -263,13 +270,14 @@ class Endpoint:
             logs = {
                 token["token"]: float(token["logprob"]) for token in first.get("top_logprobs") or ()
             }
+            boxes = boxes_beside(choice)
             text = " ".join(THOUGHT.sub("", content).split())
         except (ValueError, LookupError, TypeError, AttributeError):
             return None
         cost = self._cost(value.get("usage"), about)
         if refusal or filtered:
             return Completion(text or str(refusal), True, cost)
-        return Completion(text, False, cost, logs)
+        return Completion(text, False, cost, logs, boxes)
 
     def _cost(self, usage: Any, about: str) -> float:
         if not any(self._prices):
@@ -337,6 +345,60 @@ def split_address(name: str) -> tuple[str, str]:
     return address, model
 
 
+def models_at(address: str, key: str = Remote().key) -> list[dict[str, Any]]:
+    """The models that an address serves, as it lists them; each has an `id`.
+
+    Args:
+        address: as in `http://127.0.0.1:8000/v1`.
+        key: environment variable that holds the key; it may be unset.
+
+    Raises:
+        EndpointError: nothing answers there, or with no such list.
+    """
+    secret = os.environ.get(key, "").strip()
+    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+    url = address.rstrip("/") + "/models"
+    try:
+        response = httpx.get(url, headers=headers, timeout=LIST_TIMEOUT_S)
+        rows = response.raise_for_status().json()["data"]
+        return [row for row in rows if isinstance(row["id"], str)]
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError) as error:
+        words = " ".join(str(error).split()).partition(" For more information")[0]
+        raise EndpointError(
+            f"{host_of(address)}: {url} lists no models ({words[:160]}); is a server running "
+            f"there, and does {key} hold its key?"
+        ) from None
+
+
+def notation_at(address: str, model: str) -> str:
+    """The row of the dialect table that regions are put in: a server of swath's reads its own."""
+    try:
+        cards = models_at(address)
+    except EndpointError:  # not every endpoint lists what it serves
+        return Remote().dialect
+    ours = any(card["id"] == model and card.get("owned_by") == "swath" for card in cards)
+    return "swath" if ours else Remote().dialect
+
+
+def boxes_beside(choice: Mapping[str, Any]) -> list[list[float]] | None:
+    """Boxes that a server of swath's names beside an answer's words; None of any other server.
+
+    Returns:
+        Rows of eight pixels of the picture sent.
+
+    Raises:
+        LookupError, TypeError, ValueError: it says something else.
+    """
+    notes = choice.get("swath")
+    if notes is None:
+        return None
+    rows = []
+    for box in notes["boxes"]:
+        (x1, y1), (x2, y2), (x3, y3), (x4, y4) = box["pixels"]
+        rows.append([float(value) for value in (x1, y1, x2, y2, x3, y3, x4, y4)])
+    return rows
+
+
 def host_of(address: str) -> str:
     """Host and port of an address, without user and password."""
     return re.sub(r"^\w+://(?:[^/@]*@)?|[/#].*", "", address)
@@ -346,6 +408,14 @@ def digest(value: Any) -> str:
     """A hash that is the same for the same value, whatever the order of its keys."""
     options = orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY
     return hashlib.sha256(orjson.dumps(value, option=options)).hexdigest()
+
+
+def _message_of(body: str) -> str:
+    """What an error says, of a body in the shape of OpenAI's or any other."""
+    try:
+        return str(orjson.loads(body)["error"]["message"])
+    except (ValueError, LookupError, TypeError):
+        return body
 
 
 def _names_a_filter(body: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from typing import Annotated
@@ -13,8 +12,9 @@ from swath import __version__
 from swath.cli.ablate import ablate
 from swath.cli.ask import ask
 from swath.cli.build import build, check
+from swath.cli.chat import chat
 from swath.cli.compare import compare
-from swath.cli.console import complain, say
+from swath.cli.console import complain, disk_words, say
 from swath.cli.convert import convert
 from swath.cli.data import data, suites
 from swath.cli.evaluate import evaluate
@@ -46,7 +46,7 @@ app = typer.Typer(
 )
 for verb in (
     quickstart, recipes, show, check, build, tune, ablate, evaluate, report, score, suites, ask,
-    scan, compare, index, export, push, review, convert, judge, doctor, serve, studio,
+    scan, compare, index, export, push, review, convert, judge, doctor, serve, chat, studio,
 ):  # fmt: skip
     app.command()(verb)
 app.add_typer(data, name="data")
@@ -75,32 +75,9 @@ def main() -> None:
         complain(str(error))
         sys.exit(error.exit_code)
     except OSError as error:
-        complain(_disk_words(error))
+        complain(disk_words(error))
         sys.exit(1)
     except SystemExit as end:
         if end.code == 130:  # what typer makes of an interrupt
             typer.echo("\nswath: interrupted; the same command continues.", err=True)
         raise
-
-
-_ADVICE = {
-    errno.ENOSPC: "make room; the same command continues",
-    errno.EDQUOT: "make room in your quota; the same command continues",
-    errno.EROFS: "choose a folder that can be written to",
-    errno.EACCES: "choose a place that you may read and write",
-    errno.EPERM: "choose a place that you may read and write",
-    errno.ENOTDIR: "a file stands where a folder belongs; move it or choose another place",
-    errno.EEXIST: "a file stands where a folder belongs; move it or choose another place",
-    errno.EISDIR: "a folder stands where a file belongs; move it or choose another name",
-    errno.ENOENT: "is the name right?",
-    errno.EMFILE: "raise the limit of open files (ulimit -n)",
-}
-
-
-def _disk_words(error: OSError) -> str:
-    """What the system refused, where, and what to do about it."""
-    if error.errno is None:  # not of the system but of a library, which says more
-        return " ".join(str(error).split())[:400]
-    place = f"{error.filename}: " if error.filename is not None else ""
-    advice = _ADVICE.get(error.errno, "the same command can be run again")
-    return f"{place}{error.strerror or error}; {advice}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -187,3 +188,26 @@ def difference_cell(gap: Any) -> str:
     p = f"p {gap.p:.2g}" if gap.p >= 0.001 else "p < 0.001"
     exact = f", McNemar {gap.p_mcnemar:.2g}" if gap.p_mcnemar is not None else ""
     return f"{gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f}), {p}{exact}"
+
+
+_ADVICE = {
+    errno.ENOSPC: "make room; the same command continues",
+    errno.EDQUOT: "make room in your quota; the same command continues",
+    errno.EROFS: "choose a folder that can be written to",
+    errno.EACCES: "choose a place that you may read and write",
+    errno.EPERM: "choose a place that you may read and write",
+    errno.ENOTDIR: "a file stands where a folder belongs; move it or choose another place",
+    errno.EEXIST: "a file stands where a folder belongs; move it or choose another place",
+    errno.EISDIR: "a folder stands where a file belongs; move it or choose another name",
+    errno.ENOENT: "is the name right?",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+}
+
+
+def disk_words(error: OSError) -> str:
+    """What the system refused, where, and what to do about it."""
+    if error.errno is None:  # not of the system but of a library, which says more
+        return " ".join(str(error).split())[:400]
+    place = f"{error.filename}: " if error.filename is not None else ""
+    advice = _ADVICE.get(error.errno, "the same command can be run again")
+    return f"{place}{error.strerror or error}; {advice}."

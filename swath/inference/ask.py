@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +11,7 @@ import numpy as np
 
 from swath.boxes import Boxes
 from swath.endpoint import is_address as is_model_address
+from swath.endpoint import notation_at, split_address
 from swath.errors import ModelError, RequestError
 from swath.imagery.opening import open_scene
 from swath.imagery.rendering import PLAIN
@@ -42,7 +43,7 @@ from swath.instructions.conversation import (
 )
 from swath.instructions.review import parts_of
 from swath.models.encoding import TooLongError
-from swath.models.engine import LocalEngine
+from swath.models.engine import Answer, LocalEngine
 from swath.models.loading import load
 from swath.models.remote import RemoteEngine
 from swath.recipe import Imagery, Remote, Rendering
@@ -97,7 +98,8 @@ class Assistant:
         self.name = str(model)
         self._imagery, self._system = Imagery(), ""
         if is_model_address(model):
-            self.engine = RemoteEngine(str(model), Remote(logprobs=True))
+            notation = notation_at(*split_address(str(model)))
+            self.engine = RemoteEngine(str(model), Remote(logprobs=True, dialect=notation))
         else:
             loaded = load(model)
             self.engine = LocalEngine(loaded, threads=threads)
@@ -140,26 +142,10 @@ class Assistant:
             InstructionError: a region has other than four or eight numbers.
             ModelError: a model elsewhere names none of the choices.
         """
-        if not question.strip():
-            raise RequestError("the question is empty; say what you want to know.")
-        pictures = [Image(path, open_scene(path).size_wh) for path in self.pictures(image)]
-        turns = list(before)
-        if self._system and not turns:
-            turns.append(system(self._system))
-        dialogue = Conversation("", "ask", (*turns, user(*pictures)))
-        if not dialogue.images:
-            raise RequestError("no picture is asked about; name at least one.")
-        start = "\n" if pictures else ""
-        parts = question_parts(start, question, dialogue.frame)
-        turns.append(user(*pictures, *parts))
-        conversation = Conversation(
-            id=dialogue.images[0].path,
-            task="ask",
-            turns=tuple(turns),
-        )
+        conversation = self._conversation(image, question, before)
         retrieved = Retrieved()
         if index is not None:
-            features = self._features(dialogue.images[0].path, index)
+            features = self._features(conversation.images[0].path, index)
             retrieved = index.search(question, features)
         while True:
             documented = with_context(conversation, self._harmless(retrieved.context))
@@ -170,13 +156,33 @@ class Assistant:
                 if not retrieved.context:
                     raise
                 retrieved = retrieved.shorter()
-        turns.append(assistant(reply.text))
         return replace(
             reply,
-            turns=tuple(turns),
+            turns=(*conversation.turns, assistant(reply.text)),
             sources=retrieved.passages,
             pictures=retrieved.pictures,
         )
+
+    def stream(
+        self,
+        image: str | Path | Sequence[str | Path],
+        question: str,
+        max_new_tokens: int = 256,
+        before: Sequence[Turn] = (),
+    ) -> Iterator[Reply]:
+        """The free answer as it grows: its words so far, the last time with its boxes and turns.
+
+        Takes and raises what `ask` does, and:
+
+        Raises:
+            EndpointError: a model elsewhere stays away or breaks off.
+        """
+        conversation = self._conversation(image, question, before)
+        answer = Answer("")
+        for answer in self.engine.stream(conversation, max_new_tokens):
+            yield Reply(answer.text)
+        turns = (*conversation.turns, assistant(answer.text))
+        yield Reply(answer.text, answer.boxes, turns=turns)
 
     def nearest(self, image: str | Path, index: Index) -> Reply:
         """The class that the labelled pictures most like a picture vote for.
@@ -239,6 +245,24 @@ class Assistant:
             side = self.engine.loaded.image_size
         tuned = TunedOn.of_run(self.name, side)
         return compare(self.name, self.engine, pair, questions, tuned, gsd_m, overlap, progress)
+
+    def _conversation(
+        self, image: str | Path | Sequence[str | Path], question: str, before: Sequence[Turn]
+    ) -> Conversation:
+        """A question behind earlier turns, or behind the instruction; see `ask`."""
+        if not question.strip():
+            raise RequestError("the question is empty; say what you want to know.")
+        pictures = [Image(path, open_scene(path).size_wh) for path in self.pictures(image)]
+        turns = list(before)
+        if self._system and not turns:
+            turns.append(system(self._system))
+        dialogue = Conversation("", "ask", (*turns, user(*pictures)))
+        if not dialogue.images:
+            raise RequestError("no picture is asked about; name at least one.")
+        start = "\n" if pictures else ""
+        parts = question_parts(start, question, dialogue.frame)
+        turns.append(user(*pictures, *parts))
+        return Conversation(id=dialogue.images[0].path, task="ask", turns=tuple(turns))
 
     def _reply(
         self, conversation: Conversation, choices: Sequence[str], max_new_tokens: int, sure: float

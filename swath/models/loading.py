@@ -22,7 +22,7 @@ from swath.models.architectures.nano import NanoConfig, NanoForConditionalGenera
 from swath.models.architectures.vocabulary import train_tokenizer
 from swath.models.family import FAMILIES
 from swath.models.hub import fetched, first_line
-from swath.models.loaded import EMBEDDED, Loaded, fitted, load_folder, number_format
+from swath.models.loaded import EMBEDDED, MANIFEST, Loaded, fitted, load_folder, number_format
 from swath.models.quantized import quantize
 from swath.recipe import Imagery, Models, Recipe
 from swath.recipes import load_recipe
@@ -109,6 +109,18 @@ def load(
     if not fetch:
         raise ModelError(f"'{name}': there is no such run or folder; `swath tune` makes a run.")
     return load_folder(fetched(str(name), revision), str(name), dtype)
+
+
+def base_of(name: Path | str) -> str:
+    """What a run or an exported folder was tuned from.
+
+    Raises:
+        ModelError: it is neither.
+    """
+    for file, field in ((Path(name) / RUN_FILE, "base"), (Path(name) / MANIFEST, "made_from")):
+        if file.is_file():
+            return str(read_json(file)[field])
+    raise ModelError(f"'{name}' is no run and no exported folder, so it does not name its base.")
 
 
 def _converted(loaded: Loaded, section: Models) -> Loaded:

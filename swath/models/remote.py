@@ -15,7 +15,7 @@ from PIL import Image as Picture
 
 from swath.boxes import Boxes
 from swath.dialect import DIALECTS
-from swath.endpoint import Completion, digest, reach, request
+from swath.endpoint import Completion, boxes_beside, digest, reach, request
 from swath.errors import EndpointError
 from swath.files import Journal
 from swath.imagery.opening import open_scene
@@ -87,7 +87,8 @@ class RemoteEngine:
 
         def ask(question: Conversation) -> Answer:
             completion = self._completed(question, self._hint(question), options)
-            return replace(self._read(completion.answer, question), refused=completion.refused)
+            answer = self._read(completion.answer, question, completion.boxes)
+            return replace(answer, refused=completion.refused)
 
         return self._endpoint.each(ask, questions, self.section.at_once, progress)
 
@@ -101,11 +102,12 @@ class RemoteEngine:
         """
         messages = self._messages(question, self._hint(question))
         body = request(self.section, messages, **_wishes(max_new_tokens, schema))
-        text = ""
+        text, rows = "", None
         with self._endpoint.stream(body, question.id) as lines:
-            for text in growing_text(lines):
+            for text, choice in growing_text(lines):
+                rows = boxes_beside(choice)
                 yield Answer(text)
-        yield self._read(text.strip(), question)
+        yield self._read(text.strip(), question, rows)
 
     def score(
         self,
@@ -182,13 +184,15 @@ class RemoteEngine:
     def _hint(self, question: Conversation) -> str:
         return self._notation() if truth_kind(question.task).boxed else ""
 
-    def _read(self, text: str, question: Conversation) -> Answer:
-        """An answer's words with the boxes they name."""
+    def _read(
+        self, text: str, question: Conversation, rows: list[list[float]] | None = None
+    ) -> Answer:
+        """An answer's words with the boxes they name, or that the server read in them."""
         if not question.images:
             return Answer(text)
         image = question.images[question.frame]
         size = self._sent(image)
-        boxes = self._dialect.read(text, size)
+        boxes = self._dialect.read(text, size) if rows is None else Boxes.from_rows(rows)
         boxes = boxes.scaled((image.size_wh[0] / size[0], image.size_wh[1] / size[1]))
         return Answer(text, boxes if len(boxes) else None)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import orjson
 
 
-def growing_text(lines: Iterable[str]) -> Iterator[str]:
-    """The words so far, with each event, up to the one that says why the answer ends.
+def growing_text(lines: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    """The words so far and the choice that added to them, up to the one that ends the answer.
 
     Raises:
         ValueError: an event is an error or no part of an answer, or the stream ends too soon.
@@ -23,7 +24,7 @@ def growing_text(lines: Iterable[str]) -> Iterator[str]:
             text += choice["delta"].get("content") or ""
         except (LookupError, TypeError, AttributeError):
             raise ValueError(line) from None
-        yield text
+        yield text, choice
         if choice.get("finish_reason"):
             return
     raise ValueError("its answer broke off")

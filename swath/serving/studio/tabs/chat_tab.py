@@ -8,11 +8,12 @@ from typing import Any
 import gradio as gr
 
 from swath.errors import RequestError
+from swath.inference.talk import Talk
 from swath.serving.studio.components import canvas, canvas_of, command, conversation, notice
 from swath.serving.studio.desk import Desk, listen
 from swath.serving.studio.page_words import Words
 from swath.serving.studio.recipe_form import lines_of
-from swath.serving.studio.talk import Talk
+from swath.serving.studio.talk_rows import boxes_of, command_of, rows_of
 
 ONE_REGION = 1
 
@@ -94,14 +95,14 @@ def chat_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
         latest = len(talk.exchanges) - 1
         return (
             talk,
-            _with_boxes(drawing, talk, latest, words),
-            talk.rows(words),
-            talk.command(name, words),
+            _with_boxes(drawing, talk, latest),
+            rows_of(talk, words),
+            command_of(talk, name, words),
             "",
         )
 
     def look_back(talk: Talk, drawing: dict[str, Any], event: gr.EventData) -> dict[str, Any]:
-        return _with_boxes(drawing, talk, event.number // 2, words)
+        return _with_boxes(drawing, talk, event.number // 2)
 
     def known() -> gr.Dropdown:
         return gr.Dropdown(choices=desk.assistants.names())
@@ -122,10 +123,10 @@ def chat_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
     listen([turns.select], look_back, [talk, view], [view])
 
 
-def _with_boxes(drawing: dict[str, Any], talk: Talk, number: int, words: Words) -> dict[str, Any]:
+def _with_boxes(drawing: dict[str, Any], talk: Talk, number: int) -> dict[str, Any]:
     """The canvas with the boxes of one exchange, and nothing drawn by hand."""
     if number >= len(talk.exchanges):
         return drawing
     first, *later = drawing["pictures"]
-    pictures = [{**first, "boxes": talk.boxes(number, words)}, *later]
+    pictures = [{**first, "boxes": boxes_of(talk, number)}, *later]
     return {**drawing, "pictures": pictures, "at": 0, "drawn": []}

@@ -7,13 +7,14 @@ from typing import Any
 import gradio as gr
 
 from swath.errors import RequestError
-from swath.files import RUN_FILE, read_json
+from swath.inference.talk import Talk
+from swath.models.loading import base_of
 from swath.serving.studio.components import canvas, canvas_of, command, conversation, notice
 from swath.serving.studio.desk import Desk, listen
 from swath.serving.studio.page_words import Words
 from swath.serving.studio.recipe_form import lines_of
 from swath.serving.studio.tabs.failures_panel import failures_panel
-from swath.serving.studio.talk import Talk
+from swath.serving.studio.talk_rows import boxes_of, command_of, rows_of
 
 STYLES = ("earlier", "answered")
 """Outlines of the boxes of base and tuned."""
@@ -83,7 +84,7 @@ def compare_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
         if not chosen:
             raise RequestError(words("chat.no_picture"))
         tuned = _chosen(name, words)
-        systems = {words("compare.base"): _base_of(tuned), words("compare.tuned"): tuned}
+        systems = {words("compare.base"): base_of(tuned), words("compare.tuned"): tuned}
         rows: list[dict[str, Any]] = []
         boxes: list[dict[str, Any]] = []
         commands = []
@@ -92,12 +93,12 @@ def compare_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
                 assistant = desk.assistants.get(system)
                 talk = Talk.about(chosen, assistant)
                 talk = talk.asked(assistant, text, drawing["drawn"], lines_of(possible))
-                asked_row, answer_row = talk.rows(words)
+                asked_row, answer_row = rows_of(talk, words)
                 rows += [asked_row] if not rows else []
                 notes = [f"{title}: {system}", *answer_row["notes"]]
                 rows.append({**answer_row, "notes": notes})
-                boxes += _styled(talk.boxes(0, words), style)
-                commands.append(talk.command(system, words))
+                boxes += _styled(boxes_of(talk, 0), style)
+                commands.append(command_of(talk, system, words))
         first, *later = drawing["pictures"]
         pictures = [{**first, "boxes": boxes}, *later]
         return {**drawing, "pictures": pictures}, rows, "\n".join(commands)
@@ -126,12 +127,3 @@ def _chosen(name: str | None, words: Words) -> str:
     if not name:
         raise RequestError(words("compare.none"))
     return name
-
-
-def _base_of(run: str) -> str:
-    """What a run was tuned from.
-
-    Raises:
-        FormatError: there is no run.
-    """
-    return str(read_json(f"{run}/{RUN_FILE}")["base"])

@@ -1,0 +1,1 @@
+"""A conversation in a terminal: its commands, and the picture of an answer's boxes."""
