@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from swath.evaluation.scoring import read_scores, score, write_scores
 from swath.evaluation.slices import gsd_of
 from swath.evaluation.suites.running import read_results
 from swath.evaluation.systems import engine, side, sides, unmeasured
-from swath.files import MARK, RUN_FILE, read_json, refuse_foreign, write_text
+from swath.files import MARK, RUN_FILE, claim, lock, read_json, refuse_foreign, write_text
 from swath.instructions.builder import InstructionSet, read_set
 from swath.instructions.conversation import Conversation
 from swath.instructions.turns import CONVERSE
@@ -45,6 +46,10 @@ LATE_SECTIONS = ("evaluation.", "export.")
 
 VALIDATION = "validation.jsonl"
 """Closed answers on the validation split, beside a side's predictions."""
+
+
+LOCK = ".lock"
+"""Held in a run's folder while it is tuned; the system opens it when the process ends."""
 
 
 class Experiment(Building):
@@ -124,8 +129,22 @@ class Experiment(Building):
 
         Args:
             fresh: forget a run that is in the folder; the set stays.
+
+        Raises:
+            RequestError: another process tunes this run.
         """
         processes.join()
+        if not processes.first():
+            return self._tune(report, parts, progress, fresh)
+        if not self.folder.is_dir():
+            claim(self.folder)
+        refusal = f"{self.folder}: another process tunes this run; wait for it, or end it."
+        with closing(lock(self.folder / LOCK, refusal)):
+            return self._tune(report, parts, progress, fresh)
+
+    def _tune(
+        self, report: Report | None, parts: Parts | None, progress: Progress | None, fresh: bool
+    ) -> Path:
         built = None
         if processes.first():
             if fresh:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 import socket
+import sqlite3
 import threading
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -153,6 +156,46 @@ def is_ours(file: Path) -> bool:
         return False
     with file.open("rb") as stream:
         return bool(_OURS.match(stream.read(64)))
+
+
+def stamp_of(file: Path | str) -> tuple[int, ...]:
+    """Bytes and times of a file, which change whenever it does; empty where there is none."""
+    try:
+        status = Path(file).stat()
+    except (OSError, ValueError):
+        return ()
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def sha256_of(file: Path | str) -> str | None:
+    """SHA-256 of a file, read once a process and state of it; None where there is no such file."""
+    stamp = stamp_of(file)
+    return _sha256(str(file), stamp) if stamp else None
+
+
+@lru_cache(maxsize=1 << 17)
+def _sha256(file: str, stamp: tuple[int, ...]) -> str:
+    with Path(file).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def lock(file: Path, refusal: str) -> sqlite3.Connection:
+    """A lock that the system opens again when its holder ends, however it ends, or closes it.
+
+    Args:
+        file: made if it is absent, and left behind.
+        refusal: the error where another process holds it.
+
+    Raises:
+        RequestError: another process does.
+    """
+    connection = sqlite3.connect(file, timeout=0, check_same_thread=False)
+    try:
+        connection.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError:
+        connection.close()
+        raise RequestError(refusal) from None
+    return connection
 
 
 def safe_name(name: str) -> str:

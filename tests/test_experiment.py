@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from swath.errors import (
 )
 from swath.evaluation.predictions import read_predictions
 from swath.experiment import Experiment
-from swath.files import read_json
+from swath.files import lock, read_json
 from swath.recipes import dump, load_recipe, validate
 from tests.making import BLUE, GREEN, RED, rectangle
 
@@ -55,6 +57,7 @@ def test_verbs_fill_one_folder_in_order(experiment):
         experiment.evaluate(side)
     experiment.report("swath report own")
     assert sorted(path.name for path in experiment.folder.iterdir()) == [
+        ".lock",
         "evaluation",
         "looks.sqlite",
         "losses.jsonl",
@@ -453,3 +456,39 @@ def test_a_picture_replaced_after_build_stops_tune_evaluate_and_report(experimen
         with pytest.raises(AnnotationError, match=r"1 of 6 pictures .* put them back"):
             step()
     assert not (experiment.folder / "report.html").exists()
+
+
+def test_a_second_tune_of_a_run_is_refused_until_the_first_ends(experiment):
+    refusals = []
+
+    def report(row):
+        if row["step"] == 1:
+            home = experiment.folder.parent
+            recipe = str(experiment.folder / "recipe.yaml")
+            refusals.append(
+                subprocess.run(
+                    [sys.executable, "-m", "swath", "tune", recipe, "--home", str(home)],
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+            )
+
+    experiment.tune(report)
+    (refusal,) = refusals
+    assert refusal.returncode == 2
+    assert refusal.stderr.startswith(f"swath: {experiment.folder}: another process tunes this run")
+    assert len(refusal.stderr.splitlines()) == 1
+    assert experiment.tune() == experiment.folder
+
+
+def test_a_lock_is_free_when_its_holder_was_killed(tmp_path):
+    command = "import sys, time; from pathlib import Path; from swath.files import lock\n"
+    command += "held = lock(Path(sys.argv[1]), 'no'); print('held', flush=True); time.sleep(60)"
+    arguments = [sys.executable, "-c", command, str(tmp_path / "lock")]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as holder:
+        holder.stdout.readline()
+        with pytest.raises(RequestError, match="taken"):
+            lock(tmp_path / "lock", "taken")
+        holder.kill()
+    lock(tmp_path / "lock", "taken").close()

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from swath.annotations.finding_pictures import few, looked
 from swath.annotations.image import AnnotatedImage
 from swath.errors import AnnotationError, FormatError
-from swath.files import read_jsonl, write_jsonl
-from swath.imagery.scene import files_of, stamp_of
+from swath.files import read_jsonl, sha256_of, stamp_of, write_jsonl
+from swath.imagery.scene import files_of
 
 Content = tuple[int, str]
 """Bytes of a file and their SHA-256."""
@@ -93,12 +91,5 @@ def _contents(file: Path) -> dict[str, Content]:
 
 
 def _content(name: str) -> Content | None:
-    stamp = stamp_of(name)
-    return (stamp[0], _sha256(name, stamp)) if stamp else None
-
-
-@lru_cache(maxsize=1 << 17)
-def _sha256(name: str, stamp: tuple[int, ...]) -> str:
-    """Read once a process and state of the file; tiles share theirs."""
-    with Path(name).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    sha256 = sha256_of(name)
+    return (stamp_of(name)[0], sha256) if sha256 else None

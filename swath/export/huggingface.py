@@ -18,7 +18,7 @@ from swath.instructions.builder import read_set
 from swath.instructions.conversation import Conversation, read_conversations, write_conversations
 from swath.models.engine import LocalEngine
 from swath.models.family import family_of
-from swath.models.loaded import MANIFEST, load_folder
+from swath.models.loaded import MANIFEST, load_folder, weight_digests
 from swath.models.loading import RUN_FILE, load
 from swath.recipes import load_recipe
 from swath.registry import did_you_mean
@@ -67,6 +67,7 @@ def export(run: Path | str, target: Path | str, dtype: str = "float32", prove_on
             "models": recipe.models.model_dump(include={"dialect", "longest"}),
             "made_from": read_json(run / RUN_FILE)["base"],
             "dtype": dtype,
+            "weights": weight_digests(folder),
         }
         write_json(folder / MANIFEST, manifest)
         write_text(folder / "README.md", model_card(run))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+from swath.files import stamp_of
 from swath.imagery.picture import open_picture
 from swath.imagery.raster import open_address, open_raster
 from swath.imagery.regridding import open_on_grid
@@ -18,7 +19,6 @@ from swath.imagery.scene import (
     files_of,
     is_address,
     parts_of,
-    stamp_of,
 )
 from swath.imagery.video import open_frame
 from swath.imagery.windows import part_of

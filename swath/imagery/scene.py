@@ -252,15 +252,6 @@ def files_of(path: Path | str) -> list[str]:
     return [*files_of(file), *(files_of(rest) if mark == GRID else ())]
 
 
-def stamp_of(file: Path | str) -> tuple[int, ...]:
-    """Bytes and times of a file, which change whenever it does; empty where there is none."""
-    try:
-        status = Path(file).stat()
-    except (OSError, ValueError):
-        return ()
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
 def is_address(path: Path | str) -> bool:
     """Whether a path is an address of the web or of S3."""
     return str(path).startswith(ADDRESSES)

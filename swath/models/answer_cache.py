@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,7 @@ from numpy.typing import NDArray
 
 from swath.boxes import Boxes
 from swath.endpoint import digest
-from swath.files import Journal
+from swath.files import Journal, sha256_of
 from swath.imagery.scene import parts_of
 from swath.instructions.conversation import Conversation
 from swath.models.engine import Answer, LocalEngine, Progress
@@ -28,9 +26,6 @@ Keep = Callable[[int, dict[str, Any]], None]
 class Contents:
     """Questions as what they hold: words, boxes and the bytes of their images, not their paths."""
 
-    def __init__(self) -> None:
-        self._files: dict[str, str] = {}
-
     def of(self, conversation: Conversation) -> list[Any]:
         """The turns of a question, each image by its content."""
         turns: list[Any] = conversation.to_row()["turns"]
@@ -43,12 +38,8 @@ class Contents:
     def _file(self, path: str) -> str:
         """Hash of an image's bytes, a clip's with the frame; a lost file stays its name."""
         file, mark, frame = parts_of(path)
-        if file not in self._files:
-            if not Path(file).is_file():
-                return path
-            with Path(file).open("rb") as stream:
-                self._files[file] = hashlib.file_digest(stream, "sha256").hexdigest()
-        return self._files[file] + mark + frame
+        sha256 = sha256_of(file)
+        return path if sha256 is None else sha256 + mark + frame
 
 
 class RememberingEngine:

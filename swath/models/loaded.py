@@ -23,7 +23,7 @@ from transformers.utils import logging as transformers_logging
 
 import swath.models.architectures.composed  # noqa: F401 (registers itself with transformers)
 from swath.errors import ModelError
-from swath.files import read_json
+from swath.files import read_json, sha256_of
 from swath.models.family import Family, family_row
 from swath.models.hub import reading
 from swath.models.templates import TEMPLATES, ending, serves
@@ -168,6 +168,33 @@ def processor_files(loaded: Loaded) -> dict[str, dict[str, Any]]:
     }
 
 
+def weight_digests(folder: Path) -> dict[str, str | None]:
+    """SHA-256 of each file of weights of a run or a model, by its path in the folder."""
+    patterns = ("*.safetensors", "model/*.safetensors", "adapter/*.safetensors")
+    files = [file for pattern in patterns for file in sorted(folder.glob(pattern))]
+    return {file.relative_to(folder).as_posix(): sha256_of(file) for file in files}
+
+
+def refuse_damaged(folder: Path, digests: object) -> None:
+    """Compare weights with what was kept of them when they were written; once a process.
+
+    Args:
+        folder: of a run or a model.
+        digests: by file, see `weight_digests`; an older swath kept none.
+
+    Raises:
+        ModelError: a file holds other bits, or is gone.
+    """
+    if not isinstance(digests, dict):
+        raise ModelError(f"{folder}: its `weights` are no digests by file; copy it anew.")
+    for name, digest in digests.items():
+        if sha256_of(folder / name) != digest:
+            raise ModelError(
+                f"{folder / name}: not the bits that swath wrote (their SHA-256 differs); copy it "
+                f"anew, or tune or export anew."
+            )
+
+
 def load_folder(folder: Path | str, base: str, dtype: str = "auto") -> Loaded:
     """A model saved in Hugging Face's form.
 
@@ -177,6 +204,8 @@ def load_folder(folder: Path | str, base: str, dtype: str = "auto") -> Loaded:
     folder = Path(folder)
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder}: no config.json, so this is no model folder and no run.")
+    manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
+    refuse_damaged(folder, manifest.get("weights", {}))
     with reading(folder):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         family = family_row(config, base)
@@ -184,7 +213,6 @@ def load_folder(folder: Path | str, base: str, dtype: str = "auto") -> Loaded:
     with reading(folder, "its tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     finish_tokenizer(tokenizer, family, folder)
-    manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
     imagery = Imagery(**manifest.get("imagery", {}))
     section = Models(**manifest.get("models", {}))
     loaded = Loaded(model, tokenizer, family, base, imagery, *_colours(folder))

@@ -22,7 +22,15 @@ from swath.models.architectures.nano import NanoConfig, NanoForConditionalGenera
 from swath.models.architectures.vocabulary import train_tokenizer
 from swath.models.family import FAMILIES
 from swath.models.hub import fetched, first_line
-from swath.models.loaded import EMBEDDED, MANIFEST, Loaded, fitted, load_folder, number_format
+from swath.models.loaded import (
+    EMBEDDED,
+    MANIFEST,
+    Loaded,
+    fitted,
+    load_folder,
+    number_format,
+    refuse_damaged,
+)
 from swath.models.quantized import quantize
 from swath.recipe import Imagery, Models, Recipe
 from swath.recipes import load_recipe
@@ -152,6 +160,7 @@ def _load_run(folder: Path, quantized: bool) -> Loaded:
         raise ModelError(
             f"{folder}: this run has not finished; `swath tune` with the same recipe continues it."
         )
+    refuse_damaged(folder, run.get("weights", {}))
     recipe = load_recipe(folder / "recipe.yaml")
     card = folder / "set" / "card.json"
     system = read_json(card).get("system") if card.is_file() else None

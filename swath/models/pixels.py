@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from swath.boxes import Boxes
+from swath.files import stamp_of
 from swath.imagery.opening import open_scene
 from swath.imagery.rendering import PLAIN
-from swath.imagery.scene import files_of, stamp_of
+from swath.imagery.scene import files_of
 from swath.recipe import Augment, Rendering
 
 Matrix = NDArray[np.float64]

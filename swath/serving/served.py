@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from swath.errors import RequestError
-from swath.files import claim
+from swath.files import claim, lock
 from swath.models.engine import LocalEngine
 from swath.models.generating.rows import Rows
 from swath.models.generating.schema import Grammar
@@ -102,7 +100,11 @@ class Served:
         self.models: dict[str, ServedModel] = {}
         self._changing = Lock()
         claim(self.folder)
-        self._lock = _locked(self.folder / "server.lock")
+        refusal = (
+            f"{self.folder}: another server runs on this folder; end it, or choose another folder "
+            f"with --home."
+        )
+        self._lock = lock(self.folder / "server.lock", refusal)
         self.pictures = Incoming(self.folder / "pictures", self.limits.image_px, fetch)
         self.batching = Batching(self.limits.rows, self.limits.waiting)
 
@@ -146,17 +148,3 @@ class Served:
         """Answer no more, and leave the folder to another server."""
         self.batching.close()
         self._lock.close()
-
-
-def _locked(path: Path) -> sqlite3.Connection:
-    """A lock that the system opens again when its holder ends, however it ends."""
-    connection = sqlite3.connect(path, timeout=0, check_same_thread=False)
-    try:
-        connection.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError:
-        connection.close()
-        raise RequestError(
-            f"{path.parent}: another server runs on this folder; end it, or choose another folder "
-            f"with --home."
-        ) from None
-    return connection

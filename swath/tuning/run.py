@@ -170,6 +170,7 @@ def _train(
     checkpoint = run.last_checkpoint(number)
     begun = int(checkpoint.rsplit("-", 1)[1]) if checkpoint else 0
     run.forget_losses(stage.name, after=begun)
+    configured = dict(vars(model.config))
     trainer = tuning.trainer(model, number, batches, run.stage_folder(number), steps)
     checks = tuning.checks(trainer, number, batches.rows, run.losses, observers.score)
     live = replace(tuning.loaded, model=model)
@@ -191,6 +192,10 @@ def _train(
             trainer.train(resume_from_checkpoint=checkpoint)
     finally:  # the trainer leaves the model's forward computing in its own precision
         trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+        # It switches the cache off in the config, which would be saved with the model.
+        for key in vars(model.config).keys() - configured.keys():
+            delattr(model.config, key)
+        vars(model.config).update(configured)
     seconds = round(watch.before + time.monotonic() - begin - watch.aside, 1)
     summary = {"name": stage.name, "steps": run.losses[-1]["step"], "seconds": seconds}
     earlier = [row for row in record["stages"] if row["name"] != stage.name]

@@ -32,7 +32,7 @@ from swath.files import (
     write_text,
 )
 from swath.instructions.builder import InstructionSet
-from swath.models.loaded import Loaded
+from swath.models.loaded import Loaded, weight_digests
 from swath.recipe import Recipe
 from swath.recipes import dump, load_recipe
 from swath.tuning import processes
@@ -193,6 +193,7 @@ class RunFolder:
                 with replacing_folder(self.path / "model") as temporary:
                     loaded.save(temporary)
         self.record["finished"] = True
+        self.record["weights"] = weight_digests(self.path)
         self.save()
         if processes.first() and not recipe.tuning.checkpoints_stay:
             shutil.rmtree(self.path / "stages", ignore_errors=True)

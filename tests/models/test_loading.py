@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from swath.errors import ModelError
 from swath.files import write_json, write_text
 from swath.models.engine import LocalEngine
-from swath.models.loaded import EMBEDDED, load_folder
+from swath.models.loaded import EMBEDDED, load_folder, weight_digests
 from swath.models.loading import load, load_base
 from swath.recipe import Models, Stage
 from swath.tuning.stages import lora_config
@@ -208,3 +208,22 @@ def test_a_download_shows_its_bar_and_tells_nobody(monkeypatch):
         fetched("owner/model", None)
     assert not are_progress_bars_disabled()
     assert huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY
+
+
+def test_a_flipped_bit_in_a_run_s_weights_is_refused_with_the_file(tiny, tiny_base, tmp_path):
+    run = tmp_path / "run"
+    tiny.save(run / "model")
+    write_text(run / "recipe.yaml", f"name: run\nmodels: {{base: {tiny_base}}}\n")
+    record = {"base": str(tiny_base), "finished": True, "weights": weight_digests(run)}
+    assert list(record["weights"]) == ["model/model.safetensors"]
+    write_json(run / "run.json", record)
+    load(run)
+    file = run / "model" / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 4
+    file.write_bytes(content)
+    with pytest.raises(ModelError, match=r"run/model/model.safetensors: not the bits that swath"):
+        load(run)
+    write_json(run / "model" / "swath.json", {"weights": {"model.safetensors": "0"}})
+    with pytest.raises(ModelError, match=r"model.safetensors: not the bits"):
+        load(run / "model")

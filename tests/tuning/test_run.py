@@ -267,6 +267,24 @@ def test_a_run_killed_before_its_proof_is_proven_by_the_next_tune(
 
 
 @pytest.mark.parametrize("train", [["vision", "projector", "language"], ["projector", "lora"]])
+def test_a_run_killed_before_its_model_was_written_ends_with_the_same_files(
+    tiny_base, built, tmp_path, monkeypatch
+):
+    plan = recipe(tiny_base, stage())
+    whole = tune(built, plan, tmp_path / "whole")
+
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(RunFolder, "finish", killed)
+        tune(built, plan, tmp_path / "again")
+    again = tune(built, plan, tmp_path / "again")
+    assert read_json(again / "run.json")["weights"] == read_json(whole / "run.json")["weights"]
+    for file in (whole / "model").iterdir():
+        assert (again / "model" / file.name).read_bytes() == file.read_bytes(), file.name
+
+
 def test_the_proof_reads_a_run_back_when_the_tuned_model_is_gone(
     tiny_base, built, tmp_path, monkeypatch, worse, train
 ):
