@@ -3,6 +3,7 @@
 # make check   what CI runs: format, lint, types, tests
 # make format  put the code in the shape `make check` asks for
 # make clients the environments of the clients that the server is tested with
+# make fuzz    a million changed files, of which only results and swath's own errors may come
 # make bench   the measurements behind the numbers in the docs
 #
 # On a machine without a GPU, spare yourself the CUDA build of torch:
@@ -12,7 +13,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check format bench clients check-format check-lint check-types
+.PHONY: demo test check format fuzz bench clients check-format check-lint check-types
 .DELETE_ON_ERROR:
 
 demo: .venv/.installed
@@ -35,6 +36,11 @@ check-types: .venv/.installed-dev
 format: .venv/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+CASES ?= 1000000
+
+fuzz: .venv/.installed-dev
+	$(BIN)/python -m tests.fuzz --cases $(CASES) --keep .fuzz
 
 # The clients that the server is tested with, each in an environment of its own.
 CLIENTS = openai-1.109==1.109.1 openai-3.57==3.57.0 mistralai-1.9==1.9.3 mistralai-2.4==2.4.13 \

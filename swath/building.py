@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from swath.inference.context import Documented
 from swath.instructions import review
 from swath.instructions.builder import InstructionSet, build_into, read_set, same_pictures
 from swath.instructions.conversation import Conversation
+from swath.instructions.tasks.words import ASKED_BY, unused
 from swath.recipe import Recipe
 from swath.serving.jobs.training_files import Conversing
 
@@ -95,7 +96,7 @@ class Building:
         conversing = self._conversing()
         gathered = conversing.gathered if conversing else self._gather(None)
         images, found = _linted(gathered, progress, self.folder)
-        findings = [*found, *gathered.found]
+        findings = [*found, *gathered.found, *self._unused(images)]
         places = {finding.where for finding in findings}
         chosen = [image for image in images if image.id in places]
         licences = ledger(images)
@@ -127,7 +128,9 @@ class Building:
             if "classify" in recipe.instructions.tasks and any(image.label for image in images):
                 check_classes(images)
             images, found = _linted(gathered, progress, self.folder)
-            findings = [*found, *gathered.found]
+            idle = self._unused(images)
+            self.notes += [f"{finding.what}; {finding.action}" for finding in idle]
+            findings = [*found, *gathered.found, *idle]
             images = readable(images, findings, recipe.annotations.unreadable)
             leaks = [finding for finding in findings if finding.kind in LEAKS]
             if leaks and not recipe.annotations.allow_leakage:
@@ -206,6 +209,21 @@ class Building:
         note = same_pictures(self.folder / "set", conversations)
         if note and note not in self.notes:
             self.notes.append(note)
+
+    def _unused(self, images: Sequence[AnnotatedImage]) -> list[Finding]:
+        """What the images hold and no task of the recipe asks for."""
+        if self.recipe.annotations.drawn is not None or self.recipe.instructions.conversations:
+            return []
+        return [
+            Finding(
+                "unused",
+                images[0].source,
+                f"{count} {kind} that no task asks for",
+                f"add {' or '.join(ASKED_BY[kind][:3])} to instructions.tasks",
+                count,
+            )
+            for kind, count in unused(images, self.recipe.instructions.tasks).items()
+        ]
 
     def _run_of_another(self, built: InstructionSet) -> bool:
         if not (self.folder / RUN_FILE).is_file():

@@ -263,6 +263,11 @@ _MOST_SHARED = 2.0
 """A share of width or height may lie a little beyond 1, and never here."""
 
 
+def holds_boxes(text: str) -> bool:
+    """Whether a text holds what may be boxes of any dialect."""
+    return bool(_looks_like(text)[0])
+
+
 def recognised(texts: Iterable[str]) -> str:
     """The one dialect that all boxes of some answers can be of; GeoChat's where there is none.
 

@@ -1,9 +1,12 @@
 import numpy as np
+import pytest
 from PIL import Image
 
 from swath.annotations import fingerprints as looks
 from swath.building import Building
+from swath.errors import InstructionError
 from swath.recipes import validate
+from tests.making import rectangle
 
 
 def test_a_set_is_built_without_decoding_what_was_checked(tmp_path, monkeypatch):
@@ -56,3 +59,25 @@ def test_a_copy_that_was_dealt_apart_is_brought_back_and_told(tmp_path):
 
     moved = [built(seed) for seed in range(4)]
     assert any(moved)  # a seed that dealt one apart
+
+
+def test_content_that_no_task_asks_for_is_said_by_check_and_build(tmp_path):
+    for number in range(6):
+        rectangle(tmp_path / "own" / f"{number}.png", (number, 4, number + 9, 20))
+    rows = [f"{number}.png,A farm of {number}.,How many barns?,{number}" for number in range(6)]
+    table = "\n".join(["image,caption,question,answer", *rows])
+    (tmp_path / "own" / "rows.csv").write_text(table)
+    section = {"source": str(tmp_path / "own")}
+    recipe = validate({"name": "own", "annotations": section}, "own.yaml")
+    building = Building(recipe, tmp_path / "run")
+    (finding,) = [one for one in building.check().findings if one.kind == "unused"]
+    assert (finding.what, finding.count) == ("6 questions that no task asks for", 6)
+    building.build()
+    assert building.notes == [
+        "6 questions that no task asks for; add question to instructions.tasks"
+    ]
+    asking = {"name": "own", "annotations": section, "instructions": {"tasks": ["classify"]}}
+    with pytest.raises(
+        InstructionError, match=r"6 questions and 6 captions: .*\[question, caption"
+    ):
+        Building(validate(asking, "own.yaml"), tmp_path / "other").build()

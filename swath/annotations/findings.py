@@ -26,6 +26,7 @@ EFFECTS = {
     "angle out of range": "kept: whole turns change nothing",
     "beyond the grid": "kept, and cut at the border where written",
     "moved together": "dealt to one split",
+    "unused": "kept in images.jsonl, and no part of any conversation",
     "no licence": "kept; the cards say that its use has to be asked for",
 }
 """What swath does by itself about a kind of finding; it keeps the others as they are."""

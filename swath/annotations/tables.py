@@ -16,7 +16,7 @@ import defusedxml.ElementTree
 import orjson
 
 from swath.annotations import large_json as streaming
-from swath.annotations.finding_pictures import absolute, subfolders
+from swath.annotations.finding_pictures import absolute, shown, subfolders
 from swath.errors import AnnotationError
 
 LARGEST_XML = 64 * 1024**2
@@ -26,6 +26,14 @@ TABLES = (".json", ".jsonl", ".csv", ".tsv")
 """Name endings of files that hold rows about many pictures."""
 
 _PLACES = {"annotations", "captions", "questions"}  # FloodNet's are in Questions/
+_ENCODINGS = {
+    "Big5": "cp950",
+    "GBK": "gbk",
+    "Shift JIS": "cp932",
+    "EUC-KR": "cp949",
+    "Windows-1252": "cp1252",
+}
+"""Encodings of class names in the wild, and what Python calls them."""
 _WIDE = (b"\xff\xfe", b"\xfe\xff")  # how text in UTF-16 begins
 
 
@@ -90,10 +98,25 @@ def open_text(file: Path) -> Iterator[TextIO]:
     except UnicodeDecodeError as error:
         raise AnnotationError(
             f"{file}: not UTF-8 ({error.reason} at byte {error.start}), so its words would be "
-            f"garbled; save it as UTF-8 or move it away."
+            f"garbled{_readings(file)}; save it as UTF-8 or move it away."
         ) from None
     except OSError as error:
         raise AnnotationError(f"{file}: cannot be read ({error.strerror}).") from None
+
+
+def _readings(file: Path) -> str:
+    """What the first words of a file would be in encodings that it may be in."""
+    with file.open("rb") as stream:
+        start, _line_end, _rest = stream.read(4096).partition(b"\n")
+    readings = []
+    for name, encoding in _ENCODINGS.items():
+        try:
+            words = start.decode(encoding).strip()
+        except UnicodeDecodeError:
+            continue
+        if words.isprintable() and any(letter.isalpha() for letter in words):
+            readings.append(f"'{shown(words)}' in {name}")
+    return f" (it begins with {', '.join(readings[:3])})" if readings else ""
 
 
 def read_text(file: Path) -> str:

@@ -20,6 +20,7 @@ from swath.cli.console import (
     emit,
     experiment_of,
     say,
+    warn,
 )
 from swath.errors import AnnotationError
 
@@ -79,6 +80,7 @@ def print_set(building: Building) -> None:
     for split, tasks in built.card["conversations"].items():
         counts = ", ".join(f"{count} {task}" for task, count in tasks.items())
         say(f"{split}: {built.card['images'][split]} images, {counts}")
+    warn(building.notes)
 
 
 def _print_findings(checked: Checked) -> None:

@@ -27,6 +27,7 @@ Tiny = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on standard output.")]
 RUNS = Path("runs")
+_warned: set[str] = set()
 
 Advance = Callable[..., None]
 """Called with (done, all) and a note that stands behind the bar."""
@@ -74,9 +75,11 @@ def complain(words: str) -> None:
 
 
 def warn(notes: Iterable[str]) -> None:
-    """Print what could not be checked, a line each, beside the result."""
+    """Print what is to be known beside a result, a line each, once however many verbs say it."""
     for note in notes:
-        typer.echo(f"warning: {note}", err=True)
+        if note not in _warned:
+            typer.echo(f"warning: {note}", err=True)
+            _warned.add(note)
 
 
 def emit(value: dict[str, Any]) -> None:

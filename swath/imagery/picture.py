@@ -13,8 +13,9 @@ import numpy as np
 from PIL import Image
 
 from swath.errors import ImageryError
+from swath.files import stamp_of
 from swath.imagery.rendering import Pixels, Seen, Values, resized
-from swath.imagery.scene import LARGEST_READ_PX, Bands, Scene, Size, Window, decoding, stamp_of
+from swath.imagery.scene import LARGEST_READ_PX, Bands, Scene, Size, Window, decoding
 
 _PICTURES = (
     "JPEG",

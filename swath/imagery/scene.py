@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, UnidentifiedImageError
 
 from swath.errors import ImageryError
+from swath.files import stamp_of
 from swath.imagery.georeference import Georeference
 from swath.imagery.rendering import (
     PLAIN,

@@ -24,7 +24,7 @@ from swath.instructions.conversation import (
 )
 from swath.instructions.phrasing import PHRASINGS
 from swath.instructions.tasks.base import Setting
-from swath.instructions.tasks.words import TASKS, answer_for
+from swath.instructions.tasks.words import ASKED_BY, TASKS, answer_for, unused
 from swath.instructions.turns import join_turns
 from swath.recipe import Instructions, Rendering
 
@@ -218,9 +218,15 @@ class _Asking:
             self.counts.update((one.split or "none", one.task) for one in rows)
             yield from rows
         if not self.counts:
+            held = unused(self.images, section.tasks)
+            advice = "do they have labels, captions or boxes?"
+            if held:
+                content = " and ".join(f"{count} {kind}" for kind, count in held.items())
+                tasks = ", ".join(ASKED_BY[kind][0] for kind in held)
+                advice = f"they have {content}: say instructions.tasks=[{tasks}]."
             raise InstructionError(
                 f"none of the tasks {', '.join(section.tasks)} found anything to ask about "
-                f"{len(self.images)} images; do they have labels, captions or boxes?"
+                f"{len(self.images)} images; {advice}"
             )
 
     def _ask(self, image: AnnotatedImage) -> list[Conversation]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from swath.boxes import Boxes
+from swath.dialect import holds_boxes
 from swath.errors import FormatError, ShapeError
 from swath.files import read_jsonl, write_jsonl
 from swath.instructions.tasks.truths import OtherTruth, Truth, truth_of
@@ -95,6 +96,16 @@ class Conversation:
         return sum(shown[:last])
 
     @property
+    def needs_whole_picture(self) -> bool:
+        """Whether a number, a box or a count would be wrong if a part of the picture were cut off.
+
+        Boxes may stand among its words too, as a source wrote them.
+        """
+        if self.truth.needs_whole_picture:
+            return True
+        return any(isinstance(part, Box) or _boxed(part) for part in self.parts)
+
+    @property
     def question(self) -> Conversation:
         """The same without its last assistant turn: what a model is asked."""
         turns = self.turns[:-1] if self.turns[-1].role == "assistant" else self.turns
@@ -143,6 +154,10 @@ class Conversation:
             raise FormatError(f"conversation {row.get('id', '?')}: {error}") from None
         except (KeyError, TypeError, ValueError, AttributeError, ShapeError) as error:
             raise FormatError(f"conversation {row.get('id', '?')}: {error!r}.") from None
+
+
+def _boxed(part: Part) -> bool:
+    return isinstance(part, Text) and holds_boxes(part.text)
 
 
 def user(*parts: Part | str) -> Turn:

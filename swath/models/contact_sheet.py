@@ -51,7 +51,7 @@ def contact_sheet(conversations: Sequence[Conversation], recipe: Recipe, path: P
     token = loaded.tokenizer.convert_tokens_to_ids(loaded.family.image_token)
     tiles: list[tuple[View, str]] = []
     for conversation in chosen:
-        whole_picture = conversation in boxed or conversation.truth.needs_whole_picture
+        whole_picture = conversation.needs_whole_picture
         before = rng.bit_generator.state
         views = []
         for image in conversation.images:

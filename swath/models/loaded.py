@@ -26,7 +26,7 @@ from swath.errors import ModelError
 from swath.files import read_json, sha256_of
 from swath.models.family import Family, family_row
 from swath.models.hub import reading
-from swath.models.templates import TEMPLATES, ending, serves
+from swath.models.templates import TEMPLATES, ending, refuse_burning, serves
 from swath.recipe import Imagery, Models
 
 transformers_logging.disable_progress_bar()  # of loading weights: the command line shows its own
@@ -286,8 +286,11 @@ def finish_tokenizer(tokenizer: Any, family: Family, where: Path | str) -> None:
     """Give a tokenizer what tuning needs: a template that serves, and padding.
 
     Raises:
-        ModelError: it has neither a padding nor an end token.
+        ModelError: it has neither a padding nor an end token, or its template does not come to an
+            end.
     """
+    if tokenizer.chat_template is not None:
+        refuse_burning(tokenizer.chat_template, where)
     if tokenizer.chat_template is None or not serves(tokenizer):
         tokenizer.chat_template = TEMPLATES.get(family.template).jinja
     if tokenizer.pad_token is None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from swath.instructions.builder import words_of
-from swath.instructions.conversation import Box, Conversation
+from swath.instructions.conversation import Conversation
 from swath.instructions.tasks.truths import LabelTruth
 from swath.instructions.turns import tasks_in_turn
 from swath.models.encoding import Row, join
@@ -128,7 +128,7 @@ class Batcher:
         rng: np.random.Generator,
     ) -> list[View]:
         """The views of a group's images; all frames of a sequence are turned and cut alike."""
-        whole_picture = any(map(_needs_whole_picture, questions))
+        whole_picture = any(question.needs_whole_picture for question in questions)
         upright = any(question.upright for question in questions)
         state = rng.bit_generator.state
         views = []
@@ -178,13 +178,6 @@ class _Drawn:
         self.images_per_row: list[int] = []
         self.encoded: list[Row] = []
         self.weights: list[list[float]] = []
-
-
-def _needs_whole_picture(question: Conversation) -> bool:
-    """Whether a count or a box would be wrong if a part of the picture were cut off."""
-    if question.truth.needs_whole_picture:
-        return True
-    return any(isinstance(part, Box) for part in question.parts)
 
 
 def _padded(weights: Sequence[Sequence[float]]) -> Tensor:

@@ -6,6 +6,7 @@ from swath.annotations import large_json as streaming
 from swath.annotations import tables as listings
 from swath.annotations.finding_pictures import pictures_below
 from swath.annotations.readers import read, recognise
+from swath.annotations.tables import read_text
 from swath.errors import AnnotationError
 
 
@@ -97,3 +98,15 @@ def test_every_annotated_folder_of_real_data_is_read(data_folder, name):
 def test_folders_that_lack_pictures_or_answers_say_so(data_folder, name):
     with pytest.raises(AnnotationError, match=ABSENT[name]):
         read(data_folder / name)
+
+
+def test_text_of_another_encoding_is_refused_with_what_it_would_be(tmp_path):
+    file = tmp_path / "classes.txt"
+    file.write_bytes("池塘\n漁船\n".encode("cp950"))
+    with pytest.raises(AnnotationError, match=r"begins with '池塘' in Big5.*; save it as UTF-8"):
+        read_text(file)
+    file.write_bytes("飞机\n".encode("gbk"))
+    with pytest.raises(AnnotationError, match="'飞机' in GBK"):
+        read_text(file)
+    file.write_text("ship\nplane\n", encoding="utf-16")
+    assert read_text(file).split() == ["ship", "plane"]

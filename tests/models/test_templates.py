@@ -1,7 +1,9 @@
+import pytest
 from transformers import AutoTokenizer
 
+from swath.errors import ModelError
 from swath.models.loaded import EMBEDDED
-from swath.models.templates import TEMPLATES, render
+from swath.models.templates import TEMPLATES, refuse_burning, render
 
 FRAMES = (("user", "<image><image><image>\nfirst?"), ("assistant", "yes"), ("user", "second?"))
 
@@ -35,3 +37,24 @@ def test_pictures_in_parts_are_framed_as_those_in_words():
     messages = [{"role": "user", "content": content}]
     text = tokenizer.apply_chat_template(messages, tokenize=False)
     assert text == "<s>[INST] <Img><image><image></Img> first? [/INST]"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{% set ns = namespace(a='x') %}{% for i in range(60) %}{% set ns.a = ns.a ~ ns.a %}"
+        "{% endfor %}",
+        "{{ 'x' * 99999999999 }}",
+    ],
+    ids=["loops", "words", "product"],
+)
+def test_a_template_that_burns_the_processor_is_refused(template, monkeypatch):
+    monkeypatch.setattr("swath.models.templates._SECONDS", 1)
+    with pytest.raises(ModelError, match=r"base: its chat template takes more than 1 s or 1024 MB"):
+        refuse_burning(template, "base")
+
+
+def test_templates_that_end_are_not_refused():
+    refuse_burning(TEMPLATES.get("qwen").jinja + " ", "base")
+    refuse_burning({"default": "{{ messages[0].content }}", "tool": "{{ no.such.thing }}"}, "base")

@@ -1,14 +1,18 @@
+import numpy as np
 import pytest
 import torch
 
+from swath.annotations.image import AnnotatedImage, Question
 from swath.errors import InstructionError
+from swath.instructions.builder import build
+from swath.instructions.tasks.truths import AnswerTruth
 from swath.models.encoding import IGNORED, by_image
 from swath.models.inputs import Inputs
 from swath.models.pixels import PixelStore
-from swath.recipe import Stage
+from swath.recipe import Instructions, Stage
 from swath.tuning.batches import Batcher, Targets
 from swath.tuning.sampling import Dealt
-from tests.making import small_set
+from tests.making import rectangle, small_set
 
 LABELS = ("blue land", "green land", "red land")
 TARGETS = Targets(LABELS, ("field", "red", "grey"))
@@ -79,6 +83,47 @@ def test_boxes_and_counts_are_asked_of_whole_pictures(batcher, groups, monkeypat
     monkeypatch.setattr(some, "order", lambda row: Dealt(groups[0], "caption"))
     some([0])
     assert asked == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("answer", "untouched"),
+    [
+        ("[0.10, 0.25, 0.40, 0.38]", True),
+        ("<ref>the ship</ref><box>(100,250),(400,375)</box>", True),
+        ('[{"bbox_2d": [10, 20, 40, 30], "label": "ship"}]', True),
+        ("a ship", False),
+    ],
+)
+def test_boxes_that_a_source_wrote_as_words_leave_the_picture_as_it_is(
+    batcher, tmp_path, answer, untouched
+):
+    pictures = [
+        AnnotatedImage(
+            id=str(number),
+            path=rectangle(tmp_path / f"{number}.png", (number, 2, number + 6, 9)),
+            size_wh=(32, 32),
+            split="train",
+            questions=(Question("Where is the ship?", answer),),
+        )
+        for number in range(4)
+    ]
+    rows = build(pictures, Instructions(tasks=["question"]), seed=0).conversations
+    some = batcher(groups=by_image(rows), augment={"colour": 0.0})
+    plain = {PixelStore(32, 32).plain(image.path).pixels.tobytes() for image in pictures}
+    drawn = [batch_views(some, row) for row in range(12)]
+    assert all(pixels in plain for pixels in drawn) == untouched
+
+
+def batch_views(batcher, row):
+    """The pixels that a row shows."""
+    group = batcher.order(row).group
+    (view,) = batcher._views(group, group, np.random.default_rng(row))
+    return view.pixels.tobytes()
+
+
+def test_numbers_are_answered_of_whole_pictures(tmp_path):
+    assert AnswerTruth("12 barns").needs_whole_picture
+    assert not AnswerTruth("a barn").needs_whole_picture
 
 
 def test_one_question_with_directions_keeps_the_picture_upright(batcher, groups, monkeypatch):

@@ -55,6 +55,7 @@ class Matched:
     no_number: list[str] = field(default_factory=list)
     too_long: list[str] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
     dialect: str = ""
 
     def notes(self) -> dict[str, Any]:
@@ -65,6 +66,7 @@ class Matched:
         for name, field_name in _NOTED.items():
             ids = getattr(self, field_name)
             notes[name] = {"count": len(ids), "first": ids[:20]}
+        notes["picture unknown"]["of"] = "answers name no picture, so that intervals are by answer"
         return notes
 
 
@@ -75,6 +77,7 @@ _NOTED = {
     "not a number": "no_number",
     "too long": "too_long",
     "beyond the picture": "outside",
+    "picture unknown": "unseen",
 }
 
 
@@ -97,6 +100,8 @@ def match(asked: Asked, given: Sequence[Given], dialect: str | None = None) -> M
     for name, answer in zip(names, given, strict=True):
         rows[name].append(answer)
     matched = Matched([], by, dialect=notation)
+    if asked.prompt == AS_STATED:
+        matched.unseen.extend(row.id for row in given if not (row.image or row.own))
     matched.extra.extend(name for name in rows if name not in set(keys))
     labels, objects = Labels(asked.labels), Names(asked.names)
     for conversation, key in zip(asked.conversations, keys, strict=True):

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from swath.annotations.image import AnnotatedImage
 from swath.boxes import Boxes
+from swath.dialect import holds_boxes
 from swath.instructions.attributes import Looks
 from swath.instructions.conversation import (
     Box,
@@ -154,7 +155,8 @@ def ask(
         split=image.split,
         scene=image.scene,
         truth=truth,
-        upright=bool(DIRECTIONS.search(words)),
+        # Boxes that a source wrote as words cannot follow a picture that is turned.
+        upright=bool(DIRECTIONS.search(words)) or holds_boxes(words),
     )
 
 

@@ -117,6 +117,11 @@ class AnswerTruth(Truth):
     answer: str
     kind: str = ""
 
+    @property
+    def needs_whole_picture(self) -> bool:  # type: ignore[override]
+        """Whether a number is answered, which may count or place what would be cut off."""
+        return any(sign.isdigit() for sign in self.answer)
+
 
 @dataclass(frozen=True, eq=False, config=_CHECKED)
 class CountTruth(Truth):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -132,6 +133,35 @@ TASKS: Registry[Task] = Registry(
     },
 )
 """Every task that a set can ask; a plugin adds rows through the entry point `swath.tasks`."""
+
+
+ASKED_BY = {
+    "questions": ("question",),
+    "captions": ("caption",),
+    "scene classes": ("classify",),
+    "boxes": ("refer", "count", "ground", "identify", "region", "describe", "question", "damage"),
+}
+"""What images may hold, and the tasks that ask for it."""
+
+
+def unused(images: Iterable[AnnotatedImage], tasks: Sequence[str]) -> dict[str, int]:
+    """How much of the images' content no task asks for, by kind; a plugin's task may ask for any.
+
+    Args:
+        images: of a source.
+        tasks: of the recipe.
+    """
+    known = {task for names in ASKED_BY.values() for task in names}
+    if not known.issuperset(tasks):
+        return {}
+    counts: Counter[str] = Counter()
+    for image in images:
+        counts["questions"] += len(image.questions)
+        counts["captions"] += len(image.captions)
+        counts["scene classes"] += image.label is not None
+        counts["boxes"] += len(image.boxes)
+    idle = [kind for kind, names in ASKED_BY.items() if not set(names).intersection(tasks)]
+    return {kind: counts[kind] for kind in idle if counts[kind]}
 
 
 def answer_for(label: str, section: Instructions) -> str:
