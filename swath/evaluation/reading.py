@@ -108,7 +108,7 @@ class Names(Labels):
         for letter, name in self._by_letters.items():
             for form in numbers_of(letter):
                 forms.setdefault(form, set()).add(name)
-        self._by_form = {form: min(of) for form, of in forms.items() if len(of) == 1}
+        self._by_form = {form: min(owners) for form, owners in forms.items() if len(owners) == 1}
 
     def read(self, answer: str) -> tuple[str | None, str | None]:
         """The name an answer gives, and what was wrong with it.

@@ -62,11 +62,12 @@ def identified(predictions: Sequence[Prediction], labels: Sequence[str] = ()) ->
 
 def _named(predictions: Sequence[Prediction], truths: Sequence[str]) -> dict[str, Measure]:
     scenes = scenes_of(predictions)
-    answers = [prediction.label for prediction in predictions]
-    problems = [prediction.problem for prediction in predictions]
+    pairs = zip(predictions, truths, strict=True)
+    right = [prediction.label == truth for prediction, truth in pairs]
+    outside = [prediction.problem == NOT_A_LABEL for prediction in predictions]
     return {
-        "accuracy": share_of([a == t for a, t in zip(answers, truths, strict=True)], scenes),
-        "outside_labels": share_of([problem == NOT_A_LABEL for problem in problems], scenes),
+        "accuracy": share_of(right, scenes),
+        "outside_labels": share_of(outside, scenes),
     }
 
 

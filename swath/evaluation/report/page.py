@@ -23,7 +23,6 @@ from swath.evaluation.report.charts import Series
 from swath.evaluation.report.gallery import BOX_STYLES, Gallery, Judged, OpenImage
 from swath.evaluation.report.numbers import FILTERS
 from swath.evaluation.report.record import Record, ReportRun, write_record
-from swath.evaluation.report.style import CSS
 from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.slices import GsdOf
 from swath.evaluation.suites.running import Result
@@ -41,6 +40,7 @@ OUTCOMES = {
 """What becomes of an answer; the others are reasons why nothing could be read of it."""
 
 _MACHINE = {"format", "choices", "words"}  # of the card: what only programs read
+_FOLDER = Path(__file__).parent
 _STYLES = ("base", "c2", "c3", "c4")
 Section = dict[str, Any]
 
@@ -155,7 +155,7 @@ def write_report(path: Path | str, report: Report) -> None:
 def templates() -> Environment:
     """The templates of this folder; whatever they are given is escaped."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(_FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -163,7 +163,7 @@ def templates() -> Environment:
     )
     environment.filters |= FILTERS
     environment.globals |= {
-        "css": Markup(CSS),
+        "css": Markup(_FOLDER.joinpath("report.css").read_text("utf-8")),
         "METRICS": METRICS,
         "MODES": MODES,
         "OUTCOMES": OUTCOMES,

@@ -297,10 +297,10 @@ def write_result(
         floors=floors,
     )
     row = {
-        "suite": suite.model_dump(mode="json"),
         "labels": asked.labels,
         "prompt": asked.prompt,
         "name": name,
+        "suite": suite.model_dump(mode="json"),
         "notes": result.notes,
         "others": rows_of(by_system),
         "gaps": rows_of(gaps),
