@@ -22,6 +22,9 @@ def scan(
         list[str] | None,
         typer.Argument(help="As '[refer] every <p>ship</p>' or 'How many ships?'; or several."),
     ] = None,
+    classify: Annotated[
+        bool, typer.Option("--classify", help="Map the classes that the run was tuned on.")
+    ] = False,
     to: Annotated[
         Path | None, typer.Option(help="A .gpkg or .geojson for boxes, or a folder for everything.")
     ] = None,
@@ -61,6 +64,7 @@ def scan(
         done = assistant.scan(
             scene,
             *(question or []),
+            classify=classify,
             to=to,
             settings=settings,
             shard=shard,
@@ -77,6 +81,8 @@ def scan(
 
 def _tell(done: Scan, to: Path | None) -> None:
     """Say what came of a scan, and what did not."""
+    from swath.inference.scenes.scan_outputs import MAP, home_of
+
     for scanned in done.scenes:
         if scanned.scene is None:
             complain(scanned.failure)
@@ -97,5 +103,5 @@ def _tell(done: Scan, to: Path | None) -> None:
             say(f"  {result.question.asked}: {result.told}")
     if to is None:
         say("nothing was written; name a file or folder with --to.")
-    elif done.complete:
-        say(f"{to}")
+    elif not any(scanned.tally.waiting for scanned in done.scenes):
+        say(f"{to}; look at {home_of(to) / MAP}")

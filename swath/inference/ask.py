@@ -294,6 +294,7 @@ class Assistant:
         self,
         scenes: str | Path | Sequence[str | Path],
         *questions: str,
+        classify: bool = False,
         to: str | Path | None = None,
         settings: ScanSettings = WHOLE,
         shard: str | None = None,
@@ -306,6 +307,7 @@ class Assistant:
             scenes: rasters or pictures of any size, or folders of them.
             questions: such as "[refer] every <p>ship</p>", "How many ships are there?" or
                 "Describe the image."; several are asked in one pass.
+            classify: make a map of the classes that the run was tuned on.
             to: a .gpkg or .geojson for the objects, or a folder for everything; a scan that was
                 stopped goes on there. Nothing is written without it.
             settings: how scenes are looked at.
@@ -319,7 +321,7 @@ class Assistant:
         """
         paths = [scenes] if isinstance(scenes, str | Path) else scenes
         tuning = Tuning.of_run(self.name)
-        asks = scan_questions(questions, tuning)
+        asks = scan_questions(questions, tuning, classify)
         model = scan_model(self.name, self.engine, asks, self._system, self.rendering)
         found = scenes_in([str(path) for path in paths])
         home = None if to is None else home_of(Path(to))

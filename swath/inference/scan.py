@@ -13,6 +13,7 @@ from swath.files import claim
 from swath.imagery.opening import open_scene
 from swath.imagery.regridding import open_on_grid
 from swath.imagery.rendering import PLAIN
+from swath.inference.mapping.class_map import class_map
 from swath.inference.scenes.scan_journal import ScanJournal, forget, shard_bounds
 from swath.inference.scenes.scan_questions import ScanQuestion
 from swath.inference.scenes.scan_results import Found, found_objects, tile_words
@@ -23,7 +24,7 @@ from swath.inference.scenes.scan_scene import (
     signature,
 )
 from swath.inference.scenes.tile_asking import TileAsker
-from swath.inference.scenes.tile_plan import TunedOn
+from swath.inference.scenes.tile_plan import CellPlan, TunedOn
 from swath.inference.scenes.tile_reading import TileRead, TileReader, TileStore, ahead
 from swath.models.engine import LocalEngine
 from swath.models.pixels import PixelStore
@@ -305,6 +306,8 @@ def _collect(
         if question.boxed:
             objects = found_objects(question, scene.scene, plan, answers, scene.area)
             scene.results.append(objects)
+        elif isinstance(plan, CellPlan):
+            scene.results.append(class_map(question, scene.scene, plan, answers, scene.area))
         else:
             scene.results.append(tile_words(question, plan, answers))
 

@@ -14,12 +14,16 @@ from swath.errors import RequestError
 from swath.files import write_json
 from swath.imagery.scene import Scene
 from swath.imagery.tiling import Tile
+from swath.inference.mapping.class_files import file_names, write_areas, write_class_files
+from swath.inference.mapping.class_map import ClassMap
+from swath.inference.mapping.map_page import write_map
+from swath.inference.mapping.overview import write_overview
 from swath.inference.scan import Scan
 from swath.inference.scenes.ground import DEGREES, on_ground, world_shapes
 from swath.inference.scenes.layers import SUFFIXES, Layer, check_layer_path, write_layer
 from swath.inference.scenes.scan_results import FoundObjects, TileWords
 
-RECORD = "scan.json"
+RECORD, OVERVIEW, MAP = "scan.json", "overview.png", "map.html"
 
 OBJECTS, ANSWERS = "objects", "answers"
 """Layers of what was found, and of what tiles said."""
@@ -43,7 +47,7 @@ def home_of(to: Path) -> Path:
 
 
 def write_scan(scan: Scan, to: Path) -> list[Path]:
-    """Write a scan's layers and record; the files, what a person opens first.
+    """Write a scan's layers, pages and record; the files, what a person opens first.
 
     Args:
         scan: what was found.
@@ -64,8 +68,26 @@ def write_scan(scan: Scan, to: Path) -> list[Path]:
         raise RequestError(
             f"{to}: this scan finds no boxes and gives no answers in words; name a folder instead."
         )
+    files += _write_class_maps(scan, home)
+    write_overview(home / OVERVIEW, scan)
+    write_map(home / MAP, scan)
     write_json(home / RECORD, scan.to_row())
-    return [*files, home / RECORD]
+    return [*files, home / MAP, home / OVERVIEW, home / RECORD]
+
+
+def _write_class_maps(scan: Scan, home: Path) -> list[Path]:
+    """The maps of classes of all scenes and the table of their areas; none where none is asked."""
+    files: list[Path] = []
+    tables = []
+    names = file_names([scanned.path for scanned in scan.scenes])
+    for name, scanned in zip(names, scan.scenes, strict=True):
+        for result in scanned.results:
+            if isinstance(result, ClassMap) and scanned.scene is not None:
+                files += write_class_files(home, name, scanned.scene, result)
+                tables.append((scanned.path, result))
+    if tables:
+        files.append(write_areas(home, tables))
+    return files
 
 
 def objects_layer(scan: Scan) -> Layer | None:

@@ -14,12 +14,16 @@ from swath.instructions.language import spoken
 from swath.instructions.phrasing import PHRASINGS, Phrasing
 from swath.recipes import load_recipe
 
-Kind = Literal["boxes", "count", "number", "words"]
+Kind = Literal["boxes", "count", "number", "words", "classes"]
 """Boxes become objects, which `count` also counts; `number` is summed over tiles that do not
 overlap; `classes` become a map; `words` stay with their tile."""
 
-OVERLAPPING, APART = "overlapping", "apart"
-"""Plans of tiles: those that share an object's length, and those that share nothing."""
+OVERLAPPING, APART, CELLS = "overlapping", "apart", "cells"
+"""Plans of tiles: those that share an object's length, those that share nothing, those about the
+cells of a map."""
+
+MOST_CLASSES = 255
+"""Of a map: a cell is a byte."""
 
 _BOX_TASKS = ("ground", "refer", "describe")
 _PHRASE = re.compile(r"<(?:p|ref)>\s*(.+?)\s*</(?:p|ref)>")
@@ -57,7 +61,9 @@ class ScanQuestion:
 
     @property
     def plan(self) -> str:
-        """OVERLAPPING, or APART where answers are summed or listed."""
+        """OVERLAPPING, APART where answers are summed or listed, or CELLS of a map."""
+        if self.kind == "classes":
+            return CELLS
         return APART if self.kind in ("number", "words") else OVERLAPPING
 
     @property
@@ -65,7 +71,7 @@ class ScanQuestion:
         """The row of the task table whose answers it gets."""
         if self.boxed:
             return "ground"
-        return {"number": "count", "words": "question"}[self.kind]
+        return {"number": "count", "words": "question", "classes": "classify"}[self.kind]
 
     def to_row(self) -> dict[str, Any]:
         """The question as `scan.json` holds it."""
@@ -118,12 +124,15 @@ class Tuning:
         return self.tasks is None or not self.tasks.isdisjoint(tasks)
 
 
-def scan_questions(texts: Sequence[str], tuning: Tuning) -> list[ScanQuestion]:
+def scan_questions(
+    texts: Sequence[str], tuning: Tuning, classify: bool = False
+) -> list[ScanQuestion]:
     """The questions of a scan.
 
     Args:
         texts: as the user puts them; a box question names its objects as `<p>ships</p>`.
         tuning: what the model can answer.
+        classify: whether a map of the model's classes is wanted as well.
 
     Raises:
         RequestError: nothing is asked, a question names no object, or the model was not tuned to
@@ -134,12 +143,31 @@ def scan_questions(texts: Sequence[str], tuning: Tuning) -> list[ScanQuestion]:
         if not text.strip():
             raise RequestError("a question is empty; say what you want to know.")
         questions.append(_question(text.strip(), tuning))
+    if classify:
+        questions.append(_class_question(tuning))
     if not questions:
         raise RequestError(
             "nothing is asked: put a question such as '[refer] every <p>ship</p>' or 'How many "
-            "ships are there?'."
+            "ships are there?', or say --classify."
         )
     return questions
+
+
+def _class_question(tuning: Tuning) -> ScanQuestion:
+    """Which of its classes a tile is, in the first wording of the run."""
+    if not tuning.choices:
+        reason = "this model says no classes of its own; take the folder of a run tuned to classify"
+        if tuning.tasks is not None:
+            reason = _tuned_on(tuning)
+        raise RequestError(f"--classify: {reason}")
+    if len(tuning.choices) > MOST_CLASSES:
+        raise RequestError(
+            f"--classify: this model was tuned on {len(tuning.choices)} classes, and a map holds "
+            f"{MOST_CLASSES}; merge some with annotations.classes and tune again."
+        )
+    labels = ", ".join(spoken(label) for label in tuning.choices)
+    text = tuning.phrasing.wordings["classify"][0].replace("{labels}", labels)
+    return ScanQuestion(text, "classes", "class", tuning.choices, asked=text)
 
 
 def _question(text: str, tuning: Tuning) -> ScanQuestion:

@@ -14,6 +14,7 @@ from swath.boxes import Boxes
 from swath.evaluation.reading import read_count
 from swath.imagery.scene import Scene
 from swath.imagery.tiling import Tile
+from swath.inference.mapping.class_map import ClassMap
 from swath.inference.scenes.merging import SceneObjects, TileBoxes, merge
 from swath.inference.scenes.scan_questions import ScanQuestion
 from swath.inference.scenes.tile_plan import TilePlan
@@ -107,7 +108,7 @@ class TileWords:
 
 _COMMONEST = 20
 
-Found = FoundObjects | TileWords
+Found = FoundObjects | TileWords | ClassMap
 
 
 @dataclass(eq=False)

@@ -11,9 +11,9 @@ from swath.errors import ImageryError, RequestError
 from swath.imagery.opening import open_scene
 from swath.imagery.scene import Scene, is_address
 from swath.inference.scenes.area import area_in
-from swath.inference.scenes.scan_questions import APART, OVERLAPPING
+from swath.inference.scenes.scan_questions import APART, CELLS, OVERLAPPING
 from swath.inference.scenes.scan_results import Found, TileTally
-from swath.inference.scenes.tile_plan import TilePlan, TunedOn, tile_plan
+from swath.inference.scenes.tile_plan import CellPlan, TilePlan, TunedOn, tile_plan
 
 RASTERS = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".png", ".jpg", ".jpeg", ".webp")
 """Endings of the scenes that are looked for in a folder."""
@@ -26,7 +26,8 @@ class ScanSettings:
     Args:
         gsd_m: metres of ground a pixel of the pictures measured that the model was tuned on;
             nothing: as its run tells.
-        overlap: share of a tile that neighbours have in common; nothing: an object's length.
+        overlap: share of a tile that neighbours have in common; nothing: an object's length, and
+            none for a map of classes.
         tile_px: side of a tile in scene pixels, whatever the resolution.
         aoi: file of polygons outside which nothing is asked.
         mask: raster whose tiles are not asked about where it is bright throughout, as of clouds.
@@ -55,7 +56,7 @@ class ScannedScene:
         path: of the scene.
         scene: None where it cannot be opened.
         failure: why it cannot be.
-        plans: tiles that overlap, for boxes and classes, and tiles that do not, for sums.
+        plans: tiles that overlap, for boxes; that do not, for sums; about cells, for classes.
         area: polygon in the scene's pixels within which it was asked about; None: all of it.
         tally: what became of its tiles.
         results: of each question, in their order.
@@ -108,7 +109,7 @@ def opened_scene(
         path: of the scene.
         tuned: the pictures that the model was tuned on.
         settings: how it is looked at.
-        plans: of OVERLAPPING and APART, those that are asked about.
+        plans: of OVERLAPPING, APART and CELLS, those that are asked about.
     """
     try:
         scene = open_scene(path)
@@ -121,7 +122,9 @@ def opened_scene(
         region = _region(area, scene, whole.tile_px)
         whole = TilePlan(scene.id, region, whole.tile_px, whole.overlap_px)
     apart = TilePlan(scene.id, whole.region, whole.tile_px, None)
-    kinds = {OVERLAPPING: whole, APART: apart}
+    shared_px = 0 if settings.overlap is None else whole.overlap_px
+    cells = CellPlan(scene.id, whole.region, whole.tile_px, shared_px)
+    kinds = {OVERLAPPING: whole, APART: apart, CELLS: cells}
     kinds = {name: plan for name, plan in kinds.items() if name in plans}
     return ScannedScene(path, scene, plans=kinds, area=area)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from swath.annotations.image import AnnotatedImage, read_images
 from swath.errors import ImageryError, TilingError
@@ -140,6 +141,50 @@ class TilePlan:
 
     def __iter__(self) -> Iterator[Tile]:
         return (self[number] for number in range(len(self)))
+
+
+class CellPlan(TilePlan):
+    """Tiles of full size about the cells into which a region is divided evenly.
+
+    The cells are as large as the tiles' advance or a little less, so that they fill the region; the
+    tile of a cell reaches as far to all sides of it as the region does.
+    """
+
+    def _spans(self, begin: int, length: int) -> list[Span]:
+        size = min(self.tile_px, length)
+        count = math.ceil(length / (self.tile_px - (self.overlap_px or 0)))
+        middles = begin + (np.arange(count) + 0.5) * length / count
+        first = np.clip(np.floor(middles - size / 2 + 0.5), begin, begin + length - size)
+        return [(int(start), size) for start in first]
+
+    @property
+    def cell_wh(self) -> tuple[float, float]:
+        """Width and height of a cell in scene pixels."""
+        return self.region[2] / len(self.columns), self.region[3] / len(self.rows)
+
+    @property
+    def bounds(self) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of the region, scene pixels."""
+        left, top, width, height = self.region
+        return left, top, left + width, top + height
+
+    @property
+    def edges(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """x of the columns' borders and y of the rows', scene pixels."""
+        left, top, width, height = self.region
+        x = np.linspace(left, left + width, len(self.columns) + 1)
+        return x, np.linspace(top, top + height, len(self.rows) + 1)
+
+    @property
+    def middles(self) -> NDArray[np.float64]:
+        """(cells, 2) x and y of the cells' middles, row by row."""
+        x, y = self.edges
+        grid = np.meshgrid((x[1:] + x[:-1]) / 2, (y[1:] + y[:-1]) / 2)
+        return np.stack(grid, axis=-1).reshape(-1, 2)
+
+    def to_row(self) -> dict[str, Any]:
+        """As `scan.json` holds it."""
+        return {**super().to_row(), "cell_px": [round(side, 4) for side in self.cell_wh]}
 
 
 def tile_plan(
