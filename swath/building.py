@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,15 @@ from swath.inference.context import Documented
 from swath.instructions import review
 from swath.instructions.builder import InstructionSet, build_into, read_set, same_pictures
 from swath.instructions.conversation import Conversation
+from swath.instructions.reviewed_tiles import reviewed_images, reviewed_state
 from swath.instructions.tasks.words import ASKED_BY, unused
 from swath.recipe import Recipe
 from swath.serving.jobs.training_files import Conversing
 
 Progress = Callable[[int, int], None]
+
+_TOLD = ("annotations", "instructions", "rendering", "seed", "documents", "reviewed")
+"""What a set's card tells of its recipe."""
 
 MANY_SCENES = 4000
 """More scenes than this are drawn by a process a core; fewer are not worth the processes."""
@@ -153,6 +157,7 @@ class Building:
         reviewed = review.Review(self.folder / review.FILE)
         documented = Documented(recipe.instructions.documents)
         notes["documents"] = documented.digest
+        notes["reviewed"] = reviewed_state(recipe.instructions.reviewed)
 
         def completed(rows: list[Conversation]) -> list[Conversation]:
             return documented(reviewed.replayed(rows))  # verdicts are on rows without documents
@@ -192,9 +197,9 @@ class Building:
             verdicts = built.card.get("review", {}).get("digest", "")
             settings["rendering"] = settings["imagery"]["rendering"]
             settings["documents"] = Documented(self.recipe.instructions.documents).digest
+            settings["reviewed"] = reviewed_state(self.recipe.instructions.reviewed)
             if verdicts == review.state(self.folder / review.FILE) and all(
-                built.card.get(key) == settings[key]
-                for key in ("annotations", "instructions", "rendering", "seed", "documents")
+                built.card.get(key) == settings[key] for key in _TOLD
             ):
                 self.same_pictures(built.conversations)
                 return built
@@ -244,4 +249,9 @@ class Building:
         many = drawn is not None and drawn.count > MANY_SCENES
         workers = len(os.sched_getaffinity(0)) if many and hasattr(os, "sched_getaffinity") else 1
         drawings, frames = self.folder / "drawn", recipe.imagery.frames
-        return gather(recipe.annotations, recipe.seed, drawings, progress, workers, frames)
+        gathered = gather(recipe.annotations, recipe.seed, drawings, progress, workers, frames)
+        images = list(gathered.images)
+        names = {name for image in images for name in image.names}
+        for folder in recipe.instructions.reviewed:
+            images += reviewed_images(folder, names)
+        return replace(gathered, images=tuple(images))

@@ -28,6 +28,9 @@ def scan(
     to: Annotated[
         Path | None, typer.Option(help="A .gpkg or .geojson for boxes, or a folder for everything.")
     ] = None,
+    to_review: Annotated[
+        int, typer.Option(min=0, help="So many of the least certain answers go to `review/`.")
+    ] = 0,
     aoi: Annotated[
         str | None, typer.Option(help="Polygons (GeoJSON, GeoPackage) outside which none is asked.")
     ] = None,
@@ -66,6 +69,7 @@ def scan(
             *(question or []),
             classify=classify,
             to=to,
+            to_review=to_review,
             settings=settings,
             shard=shard,
             fresh=fresh,
@@ -74,13 +78,14 @@ def scan(
     if json:
         emit(done.to_row())
     else:
-        _tell(done, to)
+        _tell(done, to, to_review)
     if any(scanned.scene is None or scanned.tally.failed for scanned in done.scenes):
         raise typer.Exit(1)
 
 
-def _tell(done: Scan, to: Path | None) -> None:
+def _tell(done: Scan, to: Path | None, to_review: int) -> None:
     """Say what came of a scan, and what did not."""
+    from swath.inference.mapping.doubtful_tiles import FOLDER
     from swath.inference.scenes.scan_outputs import MAP, home_of
 
     for scanned in done.scenes:
@@ -105,3 +110,5 @@ def _tell(done: Scan, to: Path | None) -> None:
         say("nothing was written; name a file or folder with --to.")
     elif not any(scanned.tally.waiting for scanned in done.scenes):
         say(f"{to}; look at {home_of(to) / MAP}")
+        if to_review:
+            say(f"the least certain answers wait for `swath review {home_of(to) / FOLDER}`")

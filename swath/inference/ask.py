@@ -21,6 +21,7 @@ from swath.imagery.video import SUFFIXES, frames_of
 from swath.inference.compare import Comparison, Progress, compare
 from swath.inference.context import with_context
 from swath.inference.documents import Passage
+from swath.inference.mapping.doubtful_tiles import check_reviewable, write_doubts
 from swath.inference.neighbours import Tower, Vectors
 from swath.inference.retrieval import Index, Labelled, Retrieved
 from swath.inference.scan import Scan, run_scan, scan_model
@@ -296,6 +297,7 @@ class Assistant:
         *questions: str,
         classify: bool = False,
         to: str | Path | None = None,
+        to_review: int = 0,
         settings: ScanSettings = WHOLE,
         shard: str | None = None,
         fresh: bool = False,
@@ -310,6 +312,7 @@ class Assistant:
             classify: make a map of the classes that the run was tuned on.
             to: a .gpkg or .geojson for the objects, or a folder for everything; a scan that was
                 stopped goes on there. Nothing is written without it.
+            to_review: how many of the least certain answers go to `review/`, for `swath review`.
             settings: how scenes are looked at.
             shard: "2/8" asks the second eighth; without it, later, all are put together.
             fresh: forget what `to` holds.
@@ -325,9 +328,15 @@ class Assistant:
         model = scan_model(self.name, self.engine, asks, self._system, self.rendering)
         found = scenes_in([str(path) for path in paths])
         home = None if to is None else home_of(Path(to))
+        if to_review:
+            if home is None:
+                raise RequestError("--to-review: name a folder with --to, in which it is written.")
+            check_reviewable(found)
         scan = run_scan(model, found, settings, home, shard, fresh, progress)
         if to is not None and not any(scene.tally.waiting for scene in scan.scenes):
             write_scan(scan, Path(to))
+            if to_review and home is not None:
+                write_doubts(home, scan, to_review)
         return scan
 
     def _shares(self, conversation: Conversation, choices: Sequence[str]) -> dict[str, float]:

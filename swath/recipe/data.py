@@ -224,3 +224,7 @@ class Instructions(Section):
     )
     writer: Writer | None = Field(None, description="Rewrite captions with a language model.")
     documents: Documents | None = Field(None, description="Show what documents say of a question.")
+    reviewed: list[str] = Field(
+        default_factory=list,
+        description="Folders of `swath scan --to-review`; tiles judged there are learnt from.",
+    )

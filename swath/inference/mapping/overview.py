@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,14 @@ _AREA = (255, 255, 255)
 _SWATCH = 12
 _VEIL = 140  # of 255: how much a class' colour covers
 
-Line = tuple[str, tuple[int, int, int], tuple[int, int, int] | None]
-"""Words, their colour, and that of the square before them."""
+
+@dataclass(frozen=True)
+class Line:
+    """A line below a scene: its words, their colour, and that of the square before them."""
+
+    words: str
+    ink: tuple[int, int, int] = _INK
+    swatch: tuple[int, int, int] | None = None
 
 
 def write_overview(path: Path, scan: Scan) -> None:
@@ -46,32 +53,33 @@ def overview(scan: Scan) -> Image.Image:
     panels = [_panel(scan, scanned, longest_px) for scanned in scenes]
     if len(scan.scenes) > MOST_SCENES:
         words = f"{len(scan.scenes) - MOST_SCENES} more scenes are in map.html and scan.json"
-        panels.append(_captioned(None, [(words, _INK, None)]))
+        panels.append(_captioned(None, [Line(words)]))
     return _sheet(panels)
 
 
 def _panel(scan: Scan, scanned: ScannedScene, longest_px: int) -> Image.Image:
     scene = scanned.scene
     if scene is None:
-        return _captioned(None, [(scanned.failure, _WARNING, None)])
+        return _captioned(None, [Line(scanned.failure, _WARNING)])
     picture, zoom, fault = small_picture(scene, scan.model.rendering, longest_px)
     width, height = scene.size_wh
     size = f"{Path(scanned.path).name}, {width} x {height} px"
     if scene.gsd_m is not None:
         size += f", {scene.gsd_m:.3g} m a pixel"
-    lines: list[Line] = [(size, _INK, None)]
+    lines = [Line(size)]
     if fault:
-        lines.append((fault, _WARNING, None))
+        lines.append(Line(fault, _WARNING))
     for result in scanned.results:
         if isinstance(result, ClassMap):
             _paint_classes(picture, result, zoom)
             lines += _class_lines(result)
     for layer in shapes_of(scanned):
         draw_shapes(picture, layer, zoom)
-        lines.append((f"{layer.title}: {layer.summary}", _INK, layer.colour))
+        lines.append(Line(f"{layer.title}: {layer.summary}", swatch=layer.colour))
     if scanned.area is not None:
         _draw_area(picture, scanned.area, zoom)
-    lines += [(words, _WARNING if missing else _INK, None) for words, missing in tally(scanned)]
+    for words, missing in tally(scanned):
+        lines.append(Line(words, _WARNING if missing else _INK))
     return _captioned(picture, lines)
 
 
@@ -86,7 +94,7 @@ def _paint_classes(picture: Image.Image, result: ClassMap, zoom: float) -> None:
 
 def _class_lines(result: ClassMap) -> list[Line]:
     """What the map is of, then the classes by the ground they cover."""
-    lines: list[Line] = [(f"{result.question.asked} {result.told}", _INK, None)]
+    lines = [Line(f"{result.question.asked} {result.told}")]
     colours = class_colours(len(result.labels))
     order = np.argsort(-result.shares, kind="stable")
     present = [row for row in order.tolist() if result.cells[row + 1]]
@@ -94,9 +102,9 @@ def _class_lines(result: ClassMap) -> list[Line]:
         words = f"{result.labels[row]}: {result.shares[row]:.1%}"
         if result.areas_m2 is not None:
             words += f", {result.areas_m2[row + 1]:,.0f} m2"
-        lines.append((words, _INK, colours[row]))
+        lines.append(Line(words, swatch=colours[row]))
     if len(present) > MOST_CLASSES:
-        lines.append((f"{len(present) - MOST_CLASSES} more classes in {AREAS}", _INK, None))
+        lines.append(Line(f"{len(present) - MOST_CLASSES} more classes in {AREAS}"))
     return lines
 
 
@@ -125,19 +133,23 @@ def _captioned(picture: Image.Image | None, lines: Sequence[Line]) -> Image.Imag
     font = ImageFont.load_default(14)
     wide, high = picture.size if picture else (BESIDE_PX, 0)
     wide = max(wide, BESIDE_PX)
-    broken: list[Line] = []
-    for words, colour, swatch in lines:
-        rows = textwrap.wrap(words, max(20, wide // 8), max_lines=4, placeholder=" ...")
-        broken += [(row, colour, None if place else swatch) for place, row in enumerate(rows)]
+    letters = max(20, wide // 8)
+    broken = []
+    for line in lines:
+        first, *further = textwrap.wrap(line.words, letters, max_lines=4, placeholder=" ...")
+        broken.append(replace(line, words=first))
+        broken += [replace(line, words=words, swatch=None) for words in further]
     panel = Image.new("RGB", (wide, high + _LINE * len(broken) + _MARGIN // 2), _PAPER)
     if picture:
         panel.paste(picture)
     pen = ImageDraw.Draw(panel)
-    for place, (words, colour, swatch) in enumerate(broken):
-        y = high + _MARGIN // 2 + place * _LINE
-        if swatch:
-            pen.rectangle((1, y + 2, 1 + _SWATCH, y + 2 + _SWATCH), swatch, _INK)
-        pen.text((_SWATCH + 8, y), words, colour, font)
+    y = high + _MARGIN // 2
+    for line in broken:
+        if line.swatch:
+            square = (1, y + 2, 1 + _SWATCH, y + 2 + _SWATCH)
+            pen.rectangle(square, line.swatch, _INK)
+        pen.text((_SWATCH + 8, y), line.words, line.ink, font)
+        y += _LINE
     return panel
 
 

@@ -37,13 +37,14 @@ class Oracle:
         return [np.log(self._shares(*pair)) for pair in zip(questions, candidates, strict=True)]
 
     def _shares(self, question, texts):
-        """Two thirds for the class whose ground covers most of the tile, the rest evenly."""
+        """Most for the class whose ground covers most of the tile, the more the more it covers."""
         x, y, width, height = map(int, parts_of(question.images[0].path)[2].split(","))
         columns = np.arange(x, x + width)[None] + 0.5
         rows = np.arange(y, y + height)[:, None] + 0.5
-        wet = (_height(columns, rows, self.place.seed) < 0).mean() >= 0.5
-        shares = np.full(len(texts), 1 / 3 / (len(texts) - 1))
-        shares[texts.index("water" if wet else "dry land")] = 2 / 3
+        wet = (_height(columns, rows, self.place.seed) < 0).mean()
+        sure = 0.55 + 0.4 * abs(2 * wet - 1)
+        shares = np.full(len(texts), (1 - sure) / (len(texts) - 1))
+        shares[texts.index("water" if wet >= 0.5 else "dry land")] = sure
         return shares
 
     def _answer(self, question):
