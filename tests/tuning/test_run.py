@@ -266,7 +266,6 @@ def test_a_run_killed_before_its_proof_is_proven_by_the_next_tune(
     assert "unproven" not in run
 
 
-@pytest.mark.parametrize("train", [["vision", "projector", "language"], ["projector", "lora"]])
 def test_a_run_killed_before_its_model_was_written_ends_with_the_same_files(
     tiny_base, built, tmp_path, monkeypatch
 ):
@@ -285,6 +284,7 @@ def test_a_run_killed_before_its_model_was_written_ends_with_the_same_files(
         assert (again / "model" / file.name).read_bytes() == file.read_bytes(), file.name
 
 
+@pytest.mark.parametrize("train", [["vision", "projector", "language"], ["projector", "lora"]])
 def test_the_proof_reads_a_run_back_when_the_tuned_model_is_gone(
     tiny_base, built, tmp_path, monkeypatch, worse, train
 ):
