@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from swath.annotations.findings import LEAKS, Finding
 from swath.annotations.fingerprints import MEMORY, looks_of
@@ -21,7 +21,7 @@ from swath.annotations.licences import ledger, verdict
 from swath.annotations.lint import lint, readable, usable
 from swath.annotations.prepare import Gathered, gather
 from swath.annotations.readers import check_classes
-from swath.errors import AnnotationError
+from swath.errors import AnnotationError, RecipeError
 from swath.evaluation.reading import Labels
 from swath.files import RUN_FILE, read_json
 from swath.inference.context import Documented
@@ -32,6 +32,9 @@ from swath.instructions.reviewed_tiles import reviewed_images, reviewed_state
 from swath.instructions.tasks.words import ASKED_BY, unused
 from swath.recipe import Recipe
 from swath.serving.jobs.training_files import Conversing
+
+if TYPE_CHECKING:
+    from swath.instructions.writing import Estimate
 
 Progress = Callable[[int, int], None]
 
@@ -150,8 +153,9 @@ class Building:
             from swath.instructions import rewriting as writer
 
             section, cache = recipe.instructions.writer, self.folder / "writer.jsonl"
-            images = tuple(writer.rewrite_captions(images, section, cache, progress))
-            notes["captions"] = writer.note(section)
+            if section.steps:
+                images = tuple(writer.rewrite_captions(images, section, cache, progress))
+                notes["captions"] = writer.note(section)
         notes["ledger"] = rows = ledger(images)
         notes["use"] = verdict(rows)
         reviewed = review.Review(self.folder / review.FILE)
@@ -181,9 +185,40 @@ class Building:
             check,
             recipe.imagery.rendering,
             conversing.of if conversing else None,
+            self._written(images, progress, notes),
         )
         reviewed.close()
         return built
+
+    def estimate(self) -> Estimate:
+        """What the recipe's writer will be asked, at most, before anything is."""
+        from swath.instructions.writing import estimate
+
+        section = self.recipe.instructions.writer
+        if section is None:
+            raise RecipeError(f"{self.recipe.name}: instructions.writer is not set.")
+        return estimate(self._gather(None).images, section)
+
+    def _written(
+        self, images: Sequence[AnnotatedImage], progress: Progress | None, notes: dict[str, Any]
+    ) -> dict[str, list[Conversation]]:
+        """What a language model writes about the images, by their id, where the recipe asks."""
+        section = self.recipe.instructions.writer
+        if section is None or not section.conversations:
+            return {}
+        from swath.instructions.attributes import Looks
+        from swath.instructions.writing import write_conversations_about
+
+        training = [image for image in images if image.split == "train"]
+        looks = Looks(training, self.recipe.imagery.rendering, self.recipe.instructions.colours)
+        rows = write_conversations_about(images, section, looks, self.folder, progress)
+        asked = sum(bool(image.captions or image.names) for image in training)
+        notes["written"] = {
+            "model": section.model,
+            "asked": asked * len(section.conversations),
+            "kept": sum(map(len, rows.values())),
+        }
+        return rows
 
     def set(self, progress: Progress | None = None) -> InstructionSet:
         """The set as it was built, built now if it was not or the recipe asks for another.

@@ -45,11 +45,14 @@ class Dialect:
         write: text of boxes in pixels of an image of size (width, height); "" for no box.
         read: boxes found in a text, in order, same pixels. It never raises: a text without a
             readable box gives empty `Boxes`, which a metric counts as unreadable.
+        span: the text of one or several boxes, as it stands among words; None: it is not told
+            apart from them.
     """
 
     oriented: bool
     write: Callable[[Boxes, tuple[int, int]], str]
     read: Callable[[str, tuple[int, int]], Boxes]
+    span: re.Pattern[str] | None = None
 
 
 DIALECTS: Registry[Dialect] = Registry("dialect", "swath.dialects")
@@ -133,6 +136,7 @@ def from_grid(rows: NDArray[np.generic], size_wh: tuple[int, int]) -> Boxes:
     )
 
 
+_FIELD = re.compile(r"\{:[^{}]*\}")
 _PAIR = rf"\({_NUMBER},{_NUMBER}\)"
 _PAIRS = rf"{_PAIR}\s*,\s*{_PAIR}"
 _NAMED = rf"""bbox_2d["']?\s*:\s*\[{",".join([_NUMBER] * 4)}\]"""
@@ -177,7 +181,16 @@ def _upright(
         corners = rows.reshape(-1, 4)[:, np.argsort(order)]
         return Boxes.from_hbb((corners + middle) * of(size_wh))
 
-    return Dialect(oriented=False, write=write, read=read)
+    return Dialect(oriented=False, write=write, read=read, span=_span(template, whole))
+
+
+def _span(template: str, whole: str) -> re.Pattern[str]:
+    """What boxes of a template look like among words."""
+    plain = template.replace("{{", "\0").replace("}}", "\1")
+    pieces = [piece.replace("\0", "{").replace("\1", "}") for piece in _FIELD.split(plain)]
+    box = r"-?\d+(?:\.\d+)?".join(map(re.escape, pieces))
+    before, _, after = whole.partition("{}")
+    return re.compile(f"{re.escape(before)}{box}(?:,? ?{box})*{re.escape(after)}")
 
 
 def resized(size_wh: tuple[int, int]) -> tuple[int, int]:
@@ -217,12 +230,21 @@ def read_plain(text: str, size_wh: tuple[int, int]) -> Boxes:
     return Boxes.from_rows([match.groups() for match in PLAIN.finditer(text)])
 
 
-DIALECTS.add("geochat", Dialect(oriented=True, write=write_geochat, read=read_geochat))
-DIALECTS.add("minigpt", Dialect(oriented=False, write=write_minigpt, read=read_minigpt))
-DIALECTS.add("swath", Dialect(oriented=True, write=write_plain, read=read_plain))
+def _joined(box: str) -> re.Pattern[str]:
+    """One box, or several with or without a delimiter between them."""
+    return re.compile(rf"{box}(?:\s*(?:{DELIMITER})?\s*{box})*")
+
+
+_HORIZONTAL_SPAN = _joined(HORIZONTAL.pattern)
+_EARTHDIAL_SPAN = re.compile(r"(?:\[\[ ?-?\d+(?:, ?-?\d+){3,4} ?\]\])+")
+
+DIALECTS.add("geochat", Dialect(True, write_geochat, read_geochat, span=_joined(ORIENTED.pattern)))
+DIALECTS.add("minigpt", Dialect(False, write_minigpt, read_minigpt, span=_HORIZONTAL_SPAN))
+_PLAIN_SPAN = re.compile(rf"{PLAIN.pattern}(?: {PLAIN.pattern})*", PLAIN.flags)
+DIALECTS.add("swath", Dialect(True, write_plain, read_plain, span=_PLAIN_SPAN))
 # Regions in a GeoChat question come from a drawn mask and hold no angle.
-DIALECTS.add("geochat-region", Dialect(oriented=False, write=write_minigpt, read=read_minigpt))
-DIALECTS.add("earthdial", Dialect(oriented=True, write=write_earthdial, read=read_earthdial))
+DIALECTS.add("geochat-region", Dialect(False, write_minigpt, read_minigpt, span=_HORIZONTAL_SPAN))
+DIALECTS.add("earthdial", Dialect(True, write_earthdial, read_earthdial, span=_EARTHDIAL_SPAN))
 # fmt: off
 for _name, _row in {
     # TEOChat and EarthDial count 0 to 100, Qwen-VL (also Qwen2-VL), Qwen3-VL and InternVL 0 to

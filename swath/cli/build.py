@@ -75,12 +75,29 @@ def build(
 
 def print_set(building: Building) -> None:
     """Build a set with a bar, and print what is in it."""
+    section = building.recipe.instructions.writer
+    if section is not None and section.conversations:
+        _print_estimate(building)
     with bars() as progress:
         built = building.build(progress("build"))
+    if written := built.card.get("written"):
+        rejects = building.folder / "rejects.jsonl"
+        say(f"written by {written['model']}: {written['kept']} of {written['asked']} believed")
+        say(f"the others and why: {rejects}")
     for split, tasks in built.card["conversations"].items():
         counts = ", ".join(f"{count} {task}" for task, count in tasks.items())
         say(f"{split}: {built.card['images'][split]} images, {counts}")
     warn(building.notes)
+
+
+def _print_estimate(building: Building) -> None:
+    """What writing will take, before anything is asked."""
+    about = building.estimate()
+    cost = f", about {about.cost:.2f} at the prices given" if about.cost else ""
+    say(
+        f"writer: {about.requests} requests, about {about.read:,} tokens read and "
+        f"{about.written:,} written{cost}; answers so far are kept and not asked again"
+    )
 
 
 def _print_findings(checked: Checked) -> None:

@@ -24,11 +24,27 @@ def convert(
         str | None,
         typer.Option(help="Of annotations: coco, yolo, yolo-obb, dota, geojson, geopackage."),
     ] = None,
+    conversations: Annotated[
+        str | None, typer.Option(help="Of conversations: llava, openai, mistral, swift, hub.")
+    ] = None,
+    dialect: Annotated[
+        str | None, typer.Option(help="Notation in which conversations write boxes.")
+    ] = None,
+    from_dialect: Annotated[
+        str | None, typer.Option(help="Notation in which SOURCE writes them; else left as it is.")
+    ] = None,
 ) -> None:
     """Bring a checkpoint of GeoChat, LLaVA, MiniGPT-v2 or SkyEyeGPT into a model folder.
 
-    With --labels, bring the boxes of annotations into another format instead.
+    With --labels, bring the boxes of annotations into another format instead; with
+    --conversations, a set or the training files of others into another form.
     """
+    if conversations is not None:
+        from swath.instructions.interchange import convert as bring
+
+        rows = bring(source, to, conversations, from_dialect, dialect)
+        say(f"{to}: {rows} conversations written as {conversations}.")
+        return
     if labels is not None:
         from swath.annotations.readers import read
         from swath.annotations.writers import write as write_labels

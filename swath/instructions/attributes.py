@@ -11,7 +11,7 @@ import re
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -56,6 +56,7 @@ class Objects:
         colours: and the names that each could be given.
         cells: (n, 9) whether somebody could see it in that cell of the grid.
         directions: (n, 3) whether somebody could say it lies so.
+        shown: (n,) whether the picture shows any of it; labels of crops reach beyond them.
     """
 
     looks: tuple[Look, ...]
@@ -65,6 +66,7 @@ class Objects:
     colours: Colours
     cells: Flags
     directions: Flags
+    shown: Flags
 
 
 class Looks:
@@ -123,7 +125,8 @@ class Looks:
         places, cells = _places(layout, image.size_wh)
         lying, directions, lengths = _lie_of(boxes)
         gsd_m = ground_m(image) if reads else image.gsd_m
-        related = relations(layout, image.names)
+        shown = np.all((layout.high > 0) & (layout.low < image.size_wh), axis=1)
+        related = relations(layout, image.names, shown)
         areas = boxes.areas
         looks = []
         for row, name in enumerate(image.names):
@@ -138,7 +141,7 @@ class Looks:
                 None if gsd_m is None or length is None else length * gsd_m,
             )
             looks.append(look)
-        return Objects(tuple(looks), layout, areas, limits, colours, cells, directions)
+        return Objects(tuple(looks), layout, areas, limits, colours, cells, directions, shown)
 
 
 def ground_m(image: AnnotatedImage) -> float | None:
@@ -172,16 +175,19 @@ def shared(looks: Iterable[Look]) -> Look:
 
 def only(look: Look, fields: tuple[str, ...]) -> Look:
     """A look of which nothing but some fields is said."""
-    return replace(Look(look.name), **{name: getattr(look, name) for name in fields})
+    return Look(look.name, **{name: getattr(look, name) for name in fields})
 
 
-def relations(layout: Layout, names: tuple[str, ...]) -> list[tuple[str, str] | None]:
-    """For each box the object of another class that it lies in, else the nearest one beside it."""
+def relations(layout: Layout, names: tuple[str, ...], shown: Flags) -> list[tuple[str, str] | None]:
+    """For each box the object of another class that it lies in, else the nearest one beside it.
+
+    Of those that are shown, (n,).
+    """
     count = len(names)
     if len(set(names)) < 2 or count > MOST_RELATED:
         return [None] * count
     labels = np.array(names)
-    differs = labels[:, None] != labels
+    differs = (labels[:, None] != labels) & shown
     holds = differs & layout.inside(plain=True)
     beside = differs & layout.beside(plain=True)
     areas = layout.sides.prod(axis=1)
@@ -237,12 +243,16 @@ def _lie_of(boxes: Boxes) -> tuple[list[str | None], Flags, list[float | None]]:
     turned = bool((np.minimum(off, 90 - off) > 1).any())
     least = _LONG if turned else _UPRIGHT_LONG
     apart = np.abs(off[:, None] - (0, 45, 90))
+    # Corners that are no rectangle's, or in no order around it, tell no direction.
+    corners = boxes.quads
+    skew = np.linalg.norm(corners[:, 0] + corners[:, 2] - corners[:, 1] - corners[:, 3], axis=1)
+    sound = skew <= 0.2 * length
     lying: list[str | None] = []
     for row in rows:
         nearest = int(apart[row].argmin())
-        plain = shares[row] >= least and apart[row, nearest] <= 12
+        plain = sound[row] and shares[row] >= least and apart[row, nearest] <= 12
         lying.append(DIRECTIONS[nearest] if plain else None)
-    possible = (apart <= 40) | (shares < least)[:, None]
-    measured = turned | (shares >= _UPRIGHT_LONG)
+    possible = (apart <= 40) | (shares < least)[:, None] | ~sound[:, None]
+    measured = sound & (turned | (shares >= _UPRIGHT_LONG))
     pairs = zip(length, measured, strict=True)
     return lying, possible, [float(pixels) if sure else None for pixels, sure in pairs]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from swath.annotations.contents import refuse_changed, write_with_contents
@@ -24,6 +25,7 @@ from swath.instructions.conversation import (
 )
 from swath.instructions.phrasing import PHRASINGS
 from swath.instructions.tasks.base import Setting
+from swath.instructions.tasks.blind import Blind
 from swath.instructions.tasks.words import ASKED_BY, TASKS, answer_for, unused
 from swath.instructions.turns import join_turns
 from swath.recipe import Instructions, Rendering
@@ -106,7 +108,7 @@ def build(
         images: with their splits.
         section: the recipe's `instructions`.
         seed: of wordings and choices; each image has its own stream, so adding one image
-            leaves the others' questions alone.
+            leaves the others' questions alone, save sizes and absent classes, which depend on all.
         notes: further entries of the card, such as lint findings.
         review: what is kept of an image's rows, before they are joined into conversations.
 
@@ -128,6 +130,7 @@ def build_into(
     check: Callable[[InstructionSet], None] = lambda built: None,
     rendering: Rendering = PLAIN,
     rows: Rows | None = None,
+    written: Mapping[str, Sequence[Conversation]] = MappingProxyType({}),
 ) -> InstructionSet:
     """`build`, each row written as it is made and none held; a set that was there is replaced.
 
@@ -135,11 +138,12 @@ def build_into(
         check: looks at the set before it takes its place, and may add to the card or refuse.
         rendering: how rasters become the colours that are named.
         rows: an image's conversations, where they are known already and no task asks.
+        written: further conversations by the image's id, beside those that the tasks ask.
 
     Raises:
         InstructionError: see `build`; what `folder` held stays.
     """
-    asking = _Asking(images, section, seed, review, rendering, rows)
+    asking = _Asking(images, section, seed, review, rendering, rows, written)
     with replacing_folder(folder, "card.json") as temporary:
         write_with_contents(temporary / IMAGES, images)
         write_conversations(temporary / ROWS, asking)
@@ -188,7 +192,9 @@ class _Asking:
         review: Review,
         rendering: Rendering = PLAIN,
         rows: Rows | None = None,
+        written: Mapping[str, Sequence[Conversation]] = MappingProxyType({}),
     ) -> None:
+        self.written = written
         phrasing = PHRASINGS.get(section.phrasing)
         self.images = [phrasing.prepare(image) for image in images]
         if "caption" in section.tasks:
@@ -196,6 +202,7 @@ class _Asking:
         self.seed, self.review, self.rows = seed, review, rows or self._ask
         self.tasks = {name: TASKS.get(name) for name in section.tasks}
         self.counts: Counter[tuple[str, str]] = Counter()
+        self.blind = Blind()
         labels = {image.label for image in self.images if image.label is not None}
         self.setting = Setting(
             section,
@@ -207,15 +214,18 @@ class _Asking:
                 rendering,
                 section.colours,
             ),
+            shown=_shown(self.images),
         )
 
     def __iter__(self) -> Iterator[Conversation]:
         section, seed = self.setting.section, self.seed
         for image in self.images:
-            rows = self.review(self.rows(image))
+            rows = self.review([*self.rows(image), *self.written.get(image.id, ())])
             if section.turns > 1 and not self._told(image):
                 rows = [*rows, *join_turns(rows, section.turns, seed)]
-            self.counts.update((one.split or "none", one.task) for one in rows)
+            for row in rows:
+                self.counts[row.split or "none", row.task] += 1
+                self.blind.add(row)
             yield from rows
         if not self.counts:
             held = unused(self.images, section.tasks)
@@ -258,6 +268,7 @@ class _Asking:
             "labels": list(setting.labels),
             "names": list(setting.names),
             "choices": {"classify": answers} if asks_label else {},
+            "blind": self.blind.card(),
             "words": common_words(images),
             "sources": sorted({image.source for image in images}),
             "licences": dict(sorted(licences.items())),
@@ -287,6 +298,17 @@ def _refuse_other_languages(images: Sequence[AnnotatedImage], phrasing: str) -> 
             f"({len(foreign)} captions in all); have captions translated (instructions.writer), "
             f"or choose another instructions.phrasing."
         )
+
+
+def _shown(images: Iterable[AnnotatedImage]) -> dict[str, float]:
+    """Of the training images whose source lists a class, the share that shows it."""
+    listing: Counter[str] = Counter()
+    showing: Counter[str] = Counter()
+    for image in images:
+        if image.split == "train":
+            listing.update(image.listed)
+            showing.update(set(image.names))
+    return {name: showing[name] / count for name, count in listing.items()}
 
 
 def common_words(images: Iterable[AnnotatedImage], most: int = 300) -> list[str]:

@@ -1,7 +1,7 @@
 """The colours of objects as people name them, and the names that somebody else could give them.
 
 The samples of a box are clustered in CIELAB, where distances are as large as they look. What was
-never observed (nodata, shown black) has no colour; where the largest cluster is not most of what is
+never observed (nodata, shown black) has no colour; where the largest cluster is not much of what is
 seen, or lies between two names, the object is not called by any.
 
 Source: the largest K-means cluster of a box, as in GeoChat's data (arXiv:2311.15826).
@@ -33,10 +33,11 @@ _CLUSTERS = 3
 _ROUNDS = 6
 _DARK = 2  # 8-bit values up to which a pixel counts as never observed
 _ALIKE = 14.0  # CIELAB distance below which two clusters are one
-_MAIN_SHARE = 0.5  # of the samples that the named cluster holds
+_MAIN_SHARE = 0.4  # of the samples that the named cluster holds
+_OBSERVED_SHARE = 0.5  # of the samples that were observed
 _SEEN_SHARE = 0.15  # of the samples of a cluster that could be taken for the object
 _LEAST_PX = 3.0  # shorter side, as read; the pixels of a smaller box are mostly its rim
-_SHIFTS = ((0.9, 0.0), (1.1, 0.0), (1.0, 10.0), (1.0, -10.0))  # a name holds if they do not move it
+_SHIFTS = ((0.94, 0.0), (1.06, 0.0), (1.0, 6.0), (1.0, -6.0))  # a name holds if they do not move it
 
 Floats = NDArray[np.float64]
 
@@ -71,7 +72,7 @@ def colours_of(image: AnnotatedImage, rendering: Rendering = PLAIN) -> Colours:
     centres, shares = _clusters(samples)
     observed = (samples.max(axis=2) > _DARK).mean(axis=1)
     for row in range(len(samples)):
-        if observed[row] < _MAIN_SHARE or shorter_px[row] < _LEAST_PX:
+        if observed[row] < _OBSERVED_SHARE or shorter_px[row] < _LEAST_PX:
             names.append(None)
             possible[row] = True
             continue
@@ -91,7 +92,7 @@ def _samples(image: AnnotatedImage, rendering: Rendering) -> tuple[Floats, Float
     scale = min(1.0, _LONGEST_PX / max(scene.size_wh))
     width, height = (max(1, round(side * scale)) for side in scene.size_wh)
     pixels = scene.read_rgb(size_wh=(width, height), rendering=rendering)
-    across, down = np.meshgrid(*[np.linspace(0.1, 0.9, _GRID)] * 2)  # without the box's rim
+    across, down = np.meshgrid(*[np.linspace(0.2, 0.8, _GRID)] * 2)  # its middle: rims are ground
     to_read = np.array([width, height]) / image.size_wh
     quads = image.boxes.quads * to_read
     corner, right, below = quads[:, 0, None], quads[:, 1, None], quads[:, 3, None]

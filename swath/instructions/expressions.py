@@ -55,7 +55,7 @@ def singling_out(objects: Objects) -> list[list[Look]]:
     expressions: list[list[Look]] = [[] for _ in looks]
     if not looks:
         return expressions
-    called = _called(looks)
+    called = _called(looks) & objects.shown & objects.shown[:, None]
     _enter(expressions, called, list(looks), ())
     if len(looks) > MOST_RELATED:
         return expressions
@@ -180,7 +180,7 @@ def _extremes(objects: Objects, called: Flags) -> tuple[Flags, list[Look]]:
         if size is not None:
             fits[row] = False
             fits[row, row] = True
-        looks.append(replace(look, size=size))
+        looks.append(Look(look.name) if size is None else replace(look, size=size))
     return fits, looks
 
 
@@ -209,7 +209,9 @@ def _to_landmarks(objects: Objects, called: Flags) -> Iterator[tuple[list[Look],
                 fits[row] = layout.may_be_on(word, mark)
             if mark is not None:
                 fits[row, mark] = False
-            related.append(replace(look, relation=relation))
+            related.append(
+                Look(look.name) if relation is None else replace(look, relation=relation)
+            )
         yield related, fits
 
 
@@ -244,10 +246,10 @@ def together(objects: Objects) -> list[tuple[Look, list[int]]]:
     its part of the picture and no lone object of its name is there.
     """
     looks = objects.looks
-    if len(looks) > MOST_RELATED:
+    if not 0 < len(looks) <= MOST_RELATED:
         return []
     groups: list[tuple[Look, list[int]]] = []
-    called = _called(looks)
+    called = _called(looks) & objects.shown
     for name in sorted({look.name for look in looks}):
         first = next(row for row, look in enumerate(looks) if look.name == name)
         meant = np.flatnonzero(called[first])

@@ -46,6 +46,9 @@ class English:
     Sentences about groups of objects are templates, in which {0}, {1} stand for the groups.
     """
 
+    language = "english"
+    """Section of `tasks/box_questions.yaml`."""
+
     space = " "
     """What stands between two sentences."""
 
@@ -132,6 +135,8 @@ _LYING = {
     "diagonal": "lying diagonally",
 }
 
+_NO_WORDS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\ufeff<>|{}\[\]\\]+")
+
 ENGLISH = English()
 
 
@@ -144,8 +149,12 @@ def metres(length_m: float) -> str:
 
 @lru_cache(maxsize=4096)
 def spoken(label: str) -> str:
-    """A class as words: "BaseballField" and "baseball_field" both give "baseball field"."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[_\-\s]+", " ", label).strip()
+    """A class as words: "BaseballField" and "baseball_field" both give "baseball field".
+
+    Control characters and the brackets that special tokens and boxes are written with are left out.
+    """
+    plain = _NO_WORDS.sub(" ", label)
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[_\-\s]+", " ", plain).strip() or "object"
     return words if words.isupper() else words.lower()
 
 

@@ -28,6 +28,7 @@ _PHRASE = re.compile(r"(?:the )?(?:(?P<trait>[a-z]+) )?(?P<name>[a-z ]+)")
 class Chinese(English):
     """Phrases and sentences in Chinese."""
 
+    language = "chinese"
     space = ""
     yes, no = "有", "没有"
 

@@ -148,9 +148,8 @@ class Writer(Section):
     model: str = Field(description="Name of the model there.")
     steps: tuple[Literal["join", "concatenate", "rewrite", "translate"], ...] = Field(
         ("join", "translate"),
-        min_length=1,
         description="`join` has one text made of an image's captions, `concatenate` puts them one "
-        "after the other, `rewrite` varies each.",
+        "after the other, `rewrite` varies each; empty: captions stay as they are.",
     )
     captions: int | None = Field(
         None, gt=0, description="Images of fewer captions repeat theirs until they have so many."
@@ -159,8 +158,25 @@ class Writer(Section):
     prompt: str | None = Field(
         None, description="Instead of swath's own instruction to `rewrite`; {text} is the caption."
     )
+    conversations: tuple[Literal["dialogue", "detail", "reasoning"], ...] = Field(
+        (),
+        description="Written about each training image from its captions and objects; what says "
+        "more than those is listed in rejects.jsonl and left out.",
+    )
     key: str = Field("OPENAI_API_KEY", description="Environment variable that holds the key.")
     at_once: int = Field(4, gt=0, le=64, description="Requests under way at the same time.")
+    timeout_s: float = Field(180.0, gt=0, description="Longest wait for an answer to end.")
+    prices: tuple[float, float] = Field(
+        (0.0, 0.0), description="Of a million tokens read and of a million written."
+    )
+    max_cost: float | None = Field(
+        None, gt=0, description="Ask no more once the answers so far have cost so much."
+    )
+
+    @property
+    def translates(self) -> bool:
+        """Whether what is written is in `language` and not in English."""
+        return "translate" in self.steps
 
 
 class Conversations(Section):

@@ -133,7 +133,7 @@ def test_relations_are_containment_and_nearness_to_another_class():
         [[0, 0, 40, 40], [5, 5, 15, 15], [44, 0, 54, 10], [80, 80, 90, 90], [91, 80, 99, 90]]
     )
     names = ("field", "car", "truck", "car", "car")
-    assert relations(Layout(boxes), names) == [
+    assert relations(Layout(boxes), names, np.ones(5, dtype=bool)) == [
         ("next to", "truck"),  # the car is inside it, not beside it
         ("inside", "field"),
         ("next to", "field"),  # a gap of 4, half of its side is 5

@@ -204,6 +204,20 @@ def test_hundreds_of_objects_are_a_crowd_and_end_in_time(tmp_path):
     assert ways[-1] == ["the bus"] and not any(ways[:-1])
 
 
+def test_what_the_picture_does_not_show_is_compared_with_nothing(tmp_path):
+    image = plain(tmp_path, [[40, 40, 50, 50], [200, 40, 240, 80]], ("car", "car"))
+    assert said(image) == [[*said(image)[0]], []] and said(image)[0][0] == "the car"
+
+
+def test_corners_that_cross_tell_no_direction(tmp_path):
+    from dataclasses import replace
+
+    image = plain(tmp_path, [[5, 5, 65, 15]], ("ship",))
+    assert Looks().of(image)[0].direction == "horizontal"
+    crossed = Boxes(np.array([[[26, 41], [28, 21], [23, 28], [80, 49]]], dtype=float))
+    assert Looks().of(replace(image, boxes=crossed))[0].direction is None
+
+
 def test_no_object_gives_no_expression(tmp_path):
     assert singling_out(Looks().objects(AnnotatedImage("n", "/n.png", (9, 9)))) == []
 

@@ -104,7 +104,7 @@ def rows(source: Source) -> Iterator[Row]:
     earlier: set[tuple[Path, int]] = set()
     for file in _files(source.path):
         source.opens(file)
-        for where, entry in _entries(file, source):
+        for where, entry in entries_of(file, source):
             with source.row():
                 names, turns = _conversation(entry, where)
                 key = (file, hash((*names, str(turns))))
@@ -141,13 +141,13 @@ def task_of(question: str, answer: str) -> str:
 def _files(path: Path) -> list[Path]:
     files = []
     for file in table_files(path, (".json", ".jsonl")):
-        _, entry = next(_entries(file, None), ("", None))
+        _, entry = next(entries_of(file), ("", None))
         if _turns(entry):
             files.append(file)
     return files
 
 
-def _entries(file: Path, source: Source | None) -> Iterator[tuple[str, Any]]:
+def entries_of(file: Path, source: Source | None = None) -> Iterator[tuple[str, Any]]:
     """Where each row stands, and the row; damaged ones are left out."""
     if file.suffix.lower() == ".json":
         content = load(file)
@@ -177,6 +177,17 @@ def _conversation(entry: Any, where: str) -> tuple[list[str], Turns]:
     Raises:
         AnnotationError: it is of neither form, or a picture is on the web.
     """
+    names, spoken = messages_of(entry, where)
+    # The recipe's own instruction takes the place of a system's.
+    return names, _pairs([turn for turn in spoken if turn[0] != "system"], where)
+
+
+def messages_of(entry: Any, where: str) -> tuple[list[str], list[tuple[str, str]]]:
+    """Pictures of a row, and who says what; pictures of a message are `<image>` in its words.
+
+    Raises:
+        AnnotationError: it is of no form that holds messages, or a picture is on the web.
+    """
     messages = _turns(entry)
     if messages is None:
         raise AnnotationError(
@@ -188,15 +199,14 @@ def _conversation(entry: Any, where: str) -> tuple[list[str], Turns]:
     for message in messages:
         speaker, text, inside = _message(message, where)
         names += inside
-        if speaker != "system":  # the recipe's own instruction takes its place
-            turns.append((speaker, text))
+        turns.append((speaker, text))
     for name in names:
         if name.startswith(("http:", "https:")):
             raise AnnotationError(
                 f"{where}: '{shown(name)}' lies on the web, where a set may change; fetch its "
                 f"pictures and name the files."
             )
-    return names, _pairs(turns, where)
+    return names, turns
 
 
 def _names(entry: dict[str, Any], where: str) -> list[str]:
@@ -229,6 +239,7 @@ def _message(message: Any, where: str) -> tuple[str, str, list[str]]:
             elif part["type"] == "image_url":
                 url = part["image_url"]
                 names.append(url if isinstance(url, str) else url["url"])
+                texts.append("<image>")
         if not all(isinstance(name, str) for name in names):
             raise TypeError("an image_url that is no text")
         return str(speaker), "\n".join(texts), names
@@ -343,10 +354,10 @@ def _outlines(pointed: Sequence[tuple[str, str | None]], size_wh: Size) -> list[
 
 def _picture(name: str, source: Source, where: str) -> str | Path:
     """A picture's name, or the file of one that is held in the row."""
-    return _unpacked(name, source.unpacked, where) if name.startswith("data:") else name
+    return unpacked(name, source.unpacked, where) if name.startswith("data:") else name
 
 
-def _unpacked(url: str, pictures: Path | None, where: str) -> Path:
+def unpacked(url: str, pictures: Path | None, where: str) -> Path:
     """File of a data URL's picture, named by its content."""
     head, _, body = url.partition(",")
     kind = re.fullmatch(r"data:image/(\w+);base64", head)

@@ -48,6 +48,7 @@ class Setting:
         labels: scene classes of the whole set, sorted.
         names: object classes of the whole set, sorted.
         looks: what the set's objects look like.
+        shown: share of the training images that a class is in, of those whose source lists it.
     """
 
     section: Instructions
@@ -55,6 +56,7 @@ class Setting:
     labels: tuple[str, ...]
     names: tuple[str, ...]
     looks: Looks = field(default_factory=Looks)
+    shown: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def system(self) -> str | None:
@@ -101,8 +103,10 @@ class Task:
         self, image: AnnotatedImage, setting: Setting, rng: random.Random
     ) -> Iterator[Conversation]:
         """The conversations of one image."""
-        for conversation in self.ask(image, setting, rng):
-            yield replace(conversation, task=self.counts_as or conversation.task)
+        rows = self.ask(image, setting, rng)
+        if not self.counts_as:
+            return rows
+        return (replace(conversation, task=self.counts_as) for conversation in rows)
 
 
 def filled(wording: str, fact: Fact[Any], **more: str) -> list[Part]:

@@ -12,6 +12,7 @@ from typing import Any
 from swath.annotations.image import AnnotatedImage, Question
 from swath.instructions.conversation import Conversation, assistant
 from swath.instructions.language import plural, spoken
+from swath.instructions.tasks import box_questions
 from swath.instructions.tasks.base import Fact, Setting, Task, ask_fact
 from swath.instructions.tasks.boxes import (
     classes_of,
@@ -65,7 +66,7 @@ def count(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterat
     """How many objects of a class there are, and now and then of one that is absent."""
     most = setting.section.counts_per_image
     present = sorted(set(image.names) & set(image.listed))
-    absent = _absent(image)
+    absent = box_questions.absent_classes(image)
     rng.shuffle(present)
     names = present[:most]
     if absent and (not names or rng.random() < 0.3):
@@ -89,29 +90,27 @@ def question(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Ite
         yield ask_fact(image, "question", setting, rng, fact, answer, number, all_frames=True)
 
 
-def _questions(questions: Iterable[Question]) -> list[Fact[AnswerTruth]]:
+def _questions(given: Iterable[Question]) -> list[Fact[AnswerTruth]]:
     facts = []
-    for asked in questions:
+    for asked in given:
         truth = AnswerTruth(asked.answer, asked.kind)
         facts.append(Fact(truth, {"question": asked.question.strip()}))
     return facts
 
 
 def _presence(image: AnnotatedImage, setting: Setting, rng: random.Random) -> list[Question]:
-    """Of a class that is there and of one that is not, where boxes tell."""
-    grammar, present = setting.phrasing.grammar, sorted(set(image.names))
-    if not present:
+    """Of a class that is there and of one that is not, or of none: either answer is as common."""
+    grammar = setting.phrasing.grammar
+    present = sorted(set(image.names))
+    absent = box_questions.absent_classes(image)
+    if not present or not absent:
         return []
-    asked = [(rng.choice(present), grammar.yes)]
-    if absent := _absent(image):
-        asked.append((rng.choice(absent), grammar.no))
-    return [Question(grammar.is_there(name), answer, "presence") for name, answer in asked]
-
-
-def _absent(image: AnnotatedImage) -> list[str]:
-    """Classes its source boxes wherever they are, and neither its boxes nor its captions name."""
-    words = " ".join(image.captions).lower()
-    return [name for name in image.listed if name not in image.names and spoken(name) not in words]
+    there = grammar.is_there(box_questions.unexpected(present, setting, rng))
+    missing = grammar.is_there(box_questions.plausible(absent, setting, rng))
+    return [
+        Question(there, grammar.yes, "presence"),
+        Question(missing, grammar.no, "presence"),
+    ]
 
 
 TASKS: Registry[Task] = Registry(
@@ -128,6 +127,15 @@ TASKS: Registry[Task] = Registry(
         "region": Task(region, described),
         "describe": Task(describe),
         "question": Task(question, lambda image: _questions(image.questions)),
+        "comparison": box_questions.task_of(box_questions.comparison),
+        "area": box_questions.task_of(box_questions.area),
+        "rural_urban": box_questions.task_of(box_questions.rural_urban),
+        "position": box_questions.task_of(box_questions.position),
+        "relation": box_questions.task_of(box_questions.relation),
+        "premise": box_questions.task_of(box_questions.premise),
+        "resolution": box_questions.task_of(box_questions.resolution),
+        "sensor": box_questions.task_of(box_questions.sensor),
+        "classes": Task(box_questions.classes),
         "damage": Task(damage),
         "dialogue": Task(dialogue),
     },

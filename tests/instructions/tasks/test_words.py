@@ -77,6 +77,8 @@ def test_an_image_without_annotations_is_asked_nothing():
     bare = AnnotatedImage("bare", "/images/bare.png", (10, 10), split="train")
     nothing = Setting(Instructions(), PHRASINGS.get("plain"), (), ())
     for name, task in TASKS.items():
+        if name == "resolution":  # which the file itself tells
+            continue
         assert list(task(bare, nothing, random.Random(0))) == [], name
 
 
