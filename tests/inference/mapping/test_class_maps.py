@@ -183,6 +183,29 @@ def test_a_map_lies_where_its_scene_lies_however_that_says_so(place, tmp_path, k
     assert metres.max() < 0.3  # a pixel measures half a metre, with polynomials 5 m
 
 
+def test_every_raster_that_has_a_place_keeps_it_and_the_world_has_the_area_of_the_earth(
+    data_folder, tmp_path
+):
+    placed = 0
+    files = sorted((data_folder / "geotiffs").rglob("*.tif"))
+    for file in [*files, *sorted((data_folder / "geotiffs").rglob("*.vrt"))]:
+        scene = open_scene(file)
+        if scene.crs is None:
+            continue
+        width, height = scene.size_wh
+        plan = CellPlan(scene.id, (0, 0, width, height), max(8, max(scene.size_wh) // 6), 0)
+        result = hand_made(scene, plan)
+        classes = open_scene(write_class_files(tmp_path, "a", scene, result)[0])
+        points = np.array([(0, 0), (width, height), (width / 2, height / 2)])
+        ground = classes.georeference.to_ground(points / plan.cell_wh)
+        # polynomials are inverted to a thousandth of a cell
+        assert np.abs(scene.georeference.to_pixels(ground) - points).max() < 0.5, file
+        if file.name == "cog_world.tif":
+            assert result.areas_m2.sum() == pytest.approx(5.10065622e14, rel=1e-6)
+        placed += 1
+    assert placed > 45
+
+
 def test_hostile_class_names_reach_no_spreadsheet_and_no_style(place, scene, tmp_path):
     hostile = '"/><script>&\x07'
     question = ScanQuestion("?", "classes", "class", {hostile: "a", "=1+1": "b"}, "?")
