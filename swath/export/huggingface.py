@@ -13,6 +13,7 @@ import torch
 
 from swath.errors import ExportError, RequestError
 from swath.export.card import CURVE_FILE, loss_picture, model_card
+from swath.export.endpoint_files import write_endpoint_files
 from swath.files import read_json, replacing_folder, write_json, write_text
 from swath.instructions.builder import read_set
 from swath.instructions.conversation import Conversation, read_conversations, write_conversations
@@ -72,6 +73,7 @@ def export(run: Path | str, target: Path | str, dtype: str = "float32", prove_on
         write_json(folder / MANIFEST, manifest)
         write_text(folder / "README.md", model_card(run))
         write_text(folder / CURVE_FILE, loss_picture(run))
+        write_endpoint_files(folder, recipe.name)
         questions = _proof_questions(run, prove_on)
         # Both sides compute in float32 from the exported numbers.
         loaded.model.to(torch.float32)

@@ -23,7 +23,7 @@ from swath.serving.jobs import batch_jobs, tuned_models, tuning_jobs, uploads
 from swath.serving.jobs.batch_runner import BatchRunner
 from swath.serving.jobs.office import Office
 from swath.serving.jobs.tuning_queue import TuningQueue
-from swath.serving.protocol import Row, ServeError, as_refusal
+from swath.serving.protocol import ServeError, as_invalid, as_refusal
 from swath.serving.served import Limits, Served
 
 ROUTERS = [
@@ -116,15 +116,7 @@ async def _answer_failure(_: Request, error: Any) -> JSONResponse:
 
 
 async def _answer_invalid(_: Request, error: Any) -> JSONResponse:
-    """A field that is missing, unknown or of another type; what was sent is not sent back."""
-    rows: list[Row] = []
-    for problem in error.errors():
-        where = [part if isinstance(part, int) else str(part) for part in problem["loc"]]
-        rows.append({"loc": where, "msg": str(problem["msg"]), "type": str(problem["type"])})
-    first = rows[0]
-    param = ".".join(str(part) for part in first["loc"][1:])
-    words = f"{param}: {first['msg']}" if param else first["msg"]
-    return _response(ServeError(422, f"{words}.", param or None, first["type"], detail=rows))
+    return _response(as_invalid(error.errors()))
 
 
 async def _answer_plain(_: Request, error: Any) -> JSONResponse:

@@ -66,15 +66,7 @@ async def complete(body: ChatRequest, request: Request, served: Serving) -> Resp
         pass
     if ticket.gone:
         return Response(status_code=GONE)
-    for answer in asked.answers:
-        check_whole(answer)
-    tokenizer = asked.model.engine.loaded.tokenizer
-    choices = [
-        choice(number, answer, tokenizer, asked.notes(answer))
-        for number, answer in enumerate(asked.answers)
-    ]
-    whole = asked.head.body("chat.completion", choices, usage=usage(asked.answers))
-    return Response(orjson.dumps(whole), media_type="application/json")
+    return Response(orjson.dumps(completion_of(asked)), media_type="application/json")
 
 
 def ask(served: Served, body: ChatRequest) -> Asked:
@@ -92,6 +84,20 @@ def ask(served: Served, body: ChatRequest) -> Asked:
     wishes = wishes_of(body, model, question.prompt, served.limits)
     answers = [model.rows.answer(question.prompt, each) for each in each_of(wishes, count)]
     return Asked(Head(new_id("chatcmpl"), now(), model.name), model, question, answers)
+
+
+def completion_of(asked: Asked) -> Row:
+    """The answers to a question, once they have ended, as both clients read them.
+
+    Raises:
+        ServeError: JSON of one did not come to its end.
+    """
+    tokenizer = asked.model.engine.loaded.tokenizer
+    choices = []
+    for number, answer in enumerate(asked.answers):
+        check_whole(answer)
+        choices.append(choice(number, answer, tokenizer, asked.notes(answer)))
+    return asked.head.body("chat.completion", choices, usage=usage(asked.answers))
 
 
 def check_whole(answer: Growing) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -95,6 +95,22 @@ def as_refusal(error: SwathError) -> ServeError:
         return error
     asked_wrongly = isinstance(error, RequestError | ImageryError | InstructionError)
     return ServeError(400 if asked_wrongly else 500, without_places(str(error)))
+
+
+def as_invalid(problems: Iterable[Mapping[str, Any]]) -> ServeError:
+    """Fields that are missing, unknown or of another type; what was sent is not sent back.
+
+    Args:
+        problems: as pydantic lists them, their places beginning with "body".
+    """
+    rows: list[Row] = []
+    for problem in problems:
+        where = [part if isinstance(part, int) else str(part) for part in problem["loc"]]
+        rows.append({"loc": where, "msg": str(problem["msg"]), "type": str(problem["type"])})
+    first = rows[0]
+    param = ".".join(str(part) for part in first["loc"][1:])
+    words = f"{param}: {first['msg']}" if param else first["msg"]
+    return ServeError(422, f"{words}.", param or None, first["type"], detail=rows)
 
 
 def is_mistral(headers: Mapping[str, str]) -> bool:

@@ -56,6 +56,9 @@ def test_a_fresh_process_answers_as_the_adapter_run_did(runs, tmp_path):
         "tokenizer.json",
         "swath.json",
         "README.md",
+        "handler.py",
+        "requirements.txt",
+        "Dockerfile",
     } <= names
     picture = next((runs / "pictures").iterdir())
     labels = ["red land", "green land", "blue land"]
