@@ -8,7 +8,7 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from huggingface_hub.utils import enable_progress_bars  # type: ignore[attr-defined]
@@ -45,6 +45,13 @@ PROCESSOR = "preprocessor_config.json"
 """Hugging Face's file on pixel values."""
 
 
+class Adapter(Protocol):
+    """An adapter among several on the same weights."""
+
+    def active(self, computing: AbstractContextManager[Any]) -> AbstractContextManager[Any]:
+        """A block in which it is the active one, and `computing` holds."""
+
+
 @dataclass
 class Loaded:
     """A model with all that is needed to ask it.
@@ -61,6 +68,7 @@ class Loaded:
         dtype: number format it was loaded in; while a part learns, that part is float32.
         quantized: "4bit" or "8bit", where the language model's matrices are held so.
         base_digest: `digest` as it was before that.
+        adapter: the one that is active while it computes, where several share its weights.
     """
 
     model: Any
@@ -75,6 +83,7 @@ class Loaded:
     dtype: torch.dtype | None = None
     quantized: str | None = None
     base_digest: str | None = None
+    adapter: Adapter | None = None
 
     def __post_init__(self) -> None:
         self.mean = self.mean or self.family.mean
@@ -82,7 +91,14 @@ class Loaded:
         self.dtype = self.dtype or self.model.dtype
 
     def computing(self) -> AbstractContextManager[Any]:
-        """One format to compute in, where what learns is float32 beside frozen half precision."""
+        """One format to compute in, where what learns is float32 beside frozen half precision.
+
+        Its own adapter is active then, where several share the weights.
+        """
+        format_held = self._one_format()
+        return self.adapter.active(format_held) if self.adapter else format_held
+
+    def _one_format(self) -> AbstractContextManager[Any]:
         parameters = self.model.parameters()
         formats = {parameter.dtype for parameter in parameters if parameter.is_floating_point()}
         if len(formats) == 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +154,71 @@ def _nano(section: Models, texts: Iterable[str], seed: int) -> Loaded:
     return Loaded(model, tokenizer, FAMILIES.get("swath_nano"), "swath-nano")
 
 
-def _load_run(folder: Path, quantized: bool) -> Loaded:
+@dataclass(frozen=True)
+class AdapterRun:
+    """A finished run whose adapter lies beside its base.
+
+    Args:
+        folder: of the run.
+        base: name of what it stands on.
+        digest: of that base's weights; None where an older swath did not note it.
+        recipe: that it was tuned by.
+        section: how the base is loaded.
+        system: the instruction it was tuned with.
+    """
+
+    folder: Path
+    base: str
+    digest: str | None
+    recipe: Recipe
+    section: Models
+    system: str | None
+
+    def load_base(self) -> Loaded:
+        """What it stands on.
+
+        Raises:
+            ModelError: its weights are others than they were.
+        """
+        loaded = load_base(self.section, (), self.recipe.seed, self.recipe.imagery)
+        if self.digest not in (None, loaded.digest):
+            raise ModelError(
+                f"{self.folder}/adapter was tuned on other weights than {self.base} holds now; put "
+                f"back the base it was tuned on, or tune anew."
+            )
+        return loaded
+
+    def put_on(self, model: Any, name: str = "default") -> PeftModel:
+        """Put the adapter on its base, under a name.
+
+        Args:
+            model: the base, or the `PeftModel` of an earlier adapter, which stays.
+            name: by which it is made the active one.
+
+        Raises:
+            ModelError: the two do not fit.
+        """
+        place = str(self.folder / "adapter")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # peft reads a name of old
+                if isinstance(model, PeftModel):
+                    model.load_adapter(place, name)
+                    return model
+                return PeftModel.from_pretrained(model, place, name)
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            raise ModelError(
+                f"{place} does not fit its base {self.base} ({first_line(error)}); put back the "
+                f"base it was tuned on, or tune anew."
+            ) from None
+
+
+def read_run(folder: Path, quantized: bool = True) -> AdapterRun:
+    """A finished run; that its adapter is there is not looked at.
+
+    Raises:
+        ModelError: it has not finished.
+    """
     run = read_json(folder / RUN_FILE)
     if not run.get("finished"):
         raise ModelError(
@@ -167,24 +231,16 @@ def _load_run(folder: Path, quantized: bool) -> Loaded:
     section = models_of(recipe)
     if not quantized:
         section = section.model_copy(update={"quantize": "none"})
+    return AdapterRun(folder, run["base"], run.get("base_digest"), recipe, section, system)
+
+
+def _load_run(folder: Path, quantized: bool) -> Loaded:
+    run = read_run(folder, quantized)
     if (folder / "model" / "config.json").is_file():
-        full = load_folder(folder / "model", str(folder), section.dtype)
-        return replace(fitted(full, section, recipe.imagery), system=system)
-    loaded = load_base(section, (), recipe.seed, recipe.imagery)
-    if run.get("base_digest", loaded.digest) != loaded.digest:
-        raise ModelError(
-            f"{folder}/adapter was tuned on other weights than {run['base']} holds now; put back "
-            f"the base it was tuned on, or tune anew."
-        )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # peft reads a name of old
-            model = PeftModel.from_pretrained(loaded.model, str(folder / "adapter"))
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ModelError(
-            f"{folder}/adapter does not fit its base {run['base']} ({first_line(error)}); put "
-            f"back the base it was tuned on, or tune anew."
-        ) from None
+        full = load_folder(folder / "model", str(folder), run.section.dtype)
+        return replace(fitted(full, run.section, run.recipe.imagery), system=run.system)
+    loaded = run.load_base()
+    model = run.put_on(loaded.model)
     # Merged into four bits, what was learnt would be rounded away.
     tuned: Any = model.get_base_model() if loaded.quantized else model.merge_and_unload()
-    return replace(loaded, model=tuned.eval(), base=str(folder), system=system)
+    return replace(loaded, model=tuned.eval(), base=str(folder), system=run.system)

@@ -65,9 +65,7 @@ def create_app(
     access = access or Access()
     fetch = Fetcher(access.body_bytes) if allow_urls else None
     served = Served(folder, limits, fetch)
-    for name, path in paths.items():
-        served.add_model(name, path)
-
+    served.add_models(paths)
     office = Office(served, price)
 
     @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from swath.models.engine import LocalEngine
 from swath.models.generating.rows import Rows
 from swath.models.generating.schema import Grammar
 from swath.models.loading import load
+from swath.models.shared_base import load_together
 from swath.serving.batching import Batching
 from swath.serving.incoming import Fetch, Incoming
 from swath.serving.protocol import Row, model_card, not_found, now
@@ -123,6 +125,18 @@ class Served:
         with self._changing:
             self.models = self.models | {name: model}
         return model
+
+    def add_models(self, paths: Mapping[str, Path | str]) -> None:
+        """Serve several by their names; runs that are adapters on one base hold it once.
+
+        Raises:
+            ModelError: there is no such model, or it is damaged.
+        """
+        together = load_together(list(paths.values()))
+        for (name, path), loaded in zip(paths.items(), together, strict=True):
+            model = ServedModel(name, Path(path), LocalEngine(loaded))
+            with self._changing:
+                self.models = self.models | {name: model}
 
     def remove_model(self, name: str) -> None:
         """Serve a model no longer; its files stay.
