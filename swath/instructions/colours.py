@@ -2,7 +2,7 @@
 
 The samples of a box are clustered in CIELAB, where distances are as large as they look. What was
 never observed (nodata, shown black) has no colour; where the largest cluster is not much of what is
-seen, or lies between two names, the object is not called by any.
+seen, lies between two names or looks like the ground around, the object is not called by any.
 
 Source: the largest K-means cluster of a box, as in GeoChat's data (arXiv:2311.15826).
 """
@@ -34,6 +34,7 @@ _ROUNDS = 6
 _DARK = 2  # 8-bit values up to which a pixel counts as never observed
 _ALIKE = 14.0  # CIELAB distance below which two clusters are one
 _MAIN_SHARE = 0.4  # of the samples that the named cluster holds
+_GROUND_SHARE = 0.85  # where it looks like the ground around the box
 _OBSERVED_SHARE = 0.5  # of the samples that were observed
 _SEEN_SHARE = 0.15  # of the samples of a cluster that could be taken for the object
 _LEAST_PX = 3.0  # shorter side, as read; the pixels of a smaller box are mostly its rim
@@ -66,11 +67,13 @@ def colours_of(image: AnnotatedImage, rendering: Rendering = PLAIN) -> Colours:
     Raises:
         ImageryError: the image cannot be read.
     """
-    samples, shorter_px = _samples(image, rendering)
+    samples, ring, shorter_px = _samples(image, rendering)
     names: list[str | None] = []
     possible = np.zeros((len(samples), len(NAMES)), dtype=bool)
     centres, shares = _clusters(samples)
     observed = (samples.max(axis=2) > _DARK).mean(axis=1)
+    ground = _lab(np.median(ring, axis=1))  # (boxes, 3)
+    apart = np.linalg.norm(_lab(centres) - ground[:, None], axis=2)
     for row in range(len(samples)):
         if observed[row] < _OBSERVED_SHARE or shorter_px[row] < _LEAST_PX:
             names.append(None)
@@ -81,28 +84,39 @@ def colours_of(image: AnnotatedImage, rendering: Rendering = PLAIN) -> Colours:
         readings = [_readings(centres[row, place]) for place in likely]
         for reading in readings:
             possible[row, [NAMES.index(name) for name in reading]] = True
-        plain = shares[row, order[0]] >= _MAIN_SHARE and len(readings[0]) == 1
+        main = order[0]
+        least = _MAIN_SHARE if apart[row, main] > _ALIKE else _GROUND_SHARE
+        plain = shares[row, main] >= least and len(readings[0]) == 1
         names.append(next(iter(readings[0])) if plain else None)
     return Colours(tuple(names), possible)
 
 
-def _samples(image: AnnotatedImage, rendering: Rendering) -> tuple[Floats, Floats]:
-    """(boxes, samples, 3) colours of a grid in each box, as it lies; its shorter side as read."""
+def _samples(image: AnnotatedImage, rendering: Rendering) -> tuple[Floats, Floats, Floats]:
+    """(boxes, samples, 3) colours of a grid in each box, as it lies, and of a ring around it.
+
+    And its shorter side, in pixels as read.
+    """
     scene = open_scene(image.path)
     scale = min(1.0, _LONGEST_PX / max(scene.size_wh))
     width, height = (max(1, round(side * scale)) for side in scene.size_wh)
     pixels = scene.read_rgb(size_wh=(width, height), rendering=rendering)
-    across, down = np.meshgrid(*[np.linspace(0.2, 0.8, _GRID)] * 2)  # its middle: rims are ground
-    to_read = np.array([width, height]) / image.size_wh
-    quads = image.boxes.quads * to_read
-    corner, right, below = quads[:, 0, None], quads[:, 1, None], quads[:, 3, None]
-    points = corner + across.reshape(1, -1, 1) * (right - corner)
-    points = points + down.reshape(1, -1, 1) * (below - corner)  # (boxes, samples, 2)
-    places = np.floor(points).astype(int)
-    x = np.clip(places[..., 0], 0, width - 1)
-    y = np.clip(places[..., 1], 0, height - 1)
+    quads = image.boxes.quads * (np.array([width, height]) / image.size_wh)
+    middle = np.linspace(0.2, 0.8, _GRID)  # rims are ground
+    around = np.linspace(-0.25, 1.25, _GRID)
+
+    def colours_at(shares: Floats) -> Floats:
+        across, down = np.moveaxis(shares[None, :, :, None], 2, 0)
+        corner = quads[:, 0, None]
+        points = corner + across * (quads[:, 1, None] - corner)
+        points = points + down * (quads[:, 3, None] - corner)  # (boxes, samples, 2)
+        places = np.clip(np.floor(points), 0, (width - 1, height - 1)).astype(int)
+        return pixels[places[..., 1], places[..., 0]].astype(np.float64)
+
+    inside = np.stack(np.meshgrid(middle, middle), axis=-1).reshape(-1, 2)
+    whole = np.stack(np.meshgrid(around, around), axis=-1).reshape(-1, 2)
+    ring = whole[np.any((whole < -0.1) | (whole > 1.1), axis=1)]
     sides = np.linalg.norm(quads[:, [1, 3]] - quads[:, [0]], axis=2)
-    return pixels[y, x].astype(np.float64), sides.min(axis=1)
+    return colours_at(inside), colours_at(ring), sides.min(axis=1)
 
 
 def _clusters(samples: Floats) -> tuple[Floats, Floats]:
