@@ -149,7 +149,7 @@ def picture(rows: Sequence[Row]) -> str:
         systems = []
         for row in rows:
             if name in row.scores.get(task, {}):
-                style = "base" if row is rows[0] else "tuned"
+                style = "soft" if row is rows[0] else "tuned"
                 systems.append((Series(row.cell.name, style), row.scores[task][name]))
         charts.append((f"{task}: {METRICS[name].title}", intervals(METRICS[name], systems)))
     return as_file(stacked(charts))

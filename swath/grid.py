@@ -200,4 +200,7 @@ def _override(key: str, value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
+    """A value in a cell's name; of a list its items."""
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
     return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import sys
 
@@ -62,14 +63,14 @@ def test_keys_of_several_values_make_a_cell_each(recipe_file, tmp_path):
     keys = ["seed=1", "tuning.stages.first.steps=1,2", "instructions.tasks=[classify],[caption]"]
     grid = grid_of(str(recipe_file), keys, tmp_path / "runs", tiny=False)
     assert [cell.name for cell in grid.cells] == [
-        'steps=1 tasks=["classify"]',
-        'steps=1 tasks=["caption"]',
-        'steps=2 tasks=["classify"]',
-        'steps=2 tasks=["caption"]',
+        "steps=1 tasks=classify",
+        "steps=1 tasks=caption",
+        "steps=2 tasks=classify",
+        "steps=2 tasks=caption",
     ]
     last = grid.cells[-1].recipe
     assert (last.seed, last.tuning.stages[0].steps, last.instructions.tasks) == (1, 2, ["caption"])
-    assert grid.cells[-1].folder == tmp_path / "runs" / "own-ablation" / "steps=2-tasks=-caption"
+    assert grid.cells[-1].folder == tmp_path / "runs" / "own-ablation" / "steps=2-tasks=caption"
 
 
 @pytest.mark.parametrize(
@@ -132,6 +133,8 @@ def test_a_grid_is_filled_goes_on_and_tells_what_differs(recipe_file, tmp_path, 
         )
     picture = (grid.folder / "ablation.svg").read_text()
     assert "steps=2" in picture and picture.startswith("<svg")
+    for colour in re.findall(r"var\(--(\w+)\)", picture):
+        assert f"--{colour}:" in picture  # one that is not given draws nothing
 
 
 def test_the_verb_fills_all_cells_and_does_nothing_twice(recipe_file, tmp_path, swath):
@@ -157,10 +160,10 @@ def test_a_cell_that_fails_stops_no_other(recipe_file, tmp_path, swath):
     assert "none of the tasks question found anything to ask" in err
     table = read_json(tmp_path / "own-ablation" / "ablation.json")
     assert [row["name"] for row in table["cells"]] == [
-        'tasks=["classify"]',
-        'tasks=["caption", "classify"]',
+        "tasks=classify",
+        "tasks=caption, classify",
     ]
-    assert list(table["failed"]) == ['tasks=["question"]']
+    assert list(table["failed"]) == ["tasks=question"]
 
 
 @pytest.mark.parametrize("tiny", [False, True])
