@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def sightings(count: int) -> tuple[TileBoxes, int]:
-    """So many boxes as tiles show them, or a few more, and how many objects they are of."""
+    """About so many boxes as tiles show them, and how many objects they are of."""
     rng = np.random.default_rng(0)
     sightings_each = (TILE_PX / (TILE_PX - SHARED_PX)) ** 2  # on average
     side = int(np.sqrt(count / sightings_each) * ROOM_PX)
