@@ -21,7 +21,7 @@ from swath.evaluation.report.charts import Series, as_file, intervals, stacked
 from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.scoring import Scores, common, compare, read_scores, rows_of
 from swath.experiment import Experiment
-from swath.files import RUN_FILE, read_json, replacing_folder, write_json, write_text
+from swath.files import RUN_FILE, read_json, read_record, replacing_folder, write_json, write_text
 from swath.grid import Cell, Grid
 from swath.recipe import Recipe
 from swath.recipes import dump
@@ -168,7 +168,7 @@ def cell_score(row: Row, task: str, name: str) -> tuple[Score | None, Difference
 
 def _row(first: Cell, cell: Cell) -> Row:
     answers = _answers(cell)
-    stages = read_json(cell.folder / RUN_FILE)["stages"]
+    stages = read_record(cell.folder)["stages"]
     seconds = sum(stage["seconds"] for stage in stages)
     scores = read_scores(answers / "scores.json")
     if cell is first:

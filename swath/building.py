@@ -23,7 +23,7 @@ from swath.annotations.prepare import Gathered, gather
 from swath.annotations.readers import check_classes
 from swath.errors import AnnotationError, RecipeError
 from swath.evaluation.reading import Labels
-from swath.files import RUN_FILE, read_json
+from swath.files import RUN_FILE, read_record
 from swath.inference.context import Documented
 from swath.instructions import review
 from swath.instructions.builder import InstructionSet, build_into, read_set, same_pictures
@@ -270,7 +270,7 @@ class Building:
             return False
         from swath.tuning.run import fingerprint, started
 
-        run = read_json(self.folder / RUN_FILE)
+        run = read_record(self.folder)
         return started(self.folder, run) and run["fingerprint"] != fingerprint(built, self.recipe)
 
     def _conversing(self) -> Conversing | None:

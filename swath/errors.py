@@ -1,10 +1,17 @@
 """Every error a caller may want to catch; `cli.py` prints them as one line."""
 
+LONGEST = 2000
+"""Signs of a message at most: files from outside may hold names and words of any length."""
+
 
 class SwathError(Exception):
     """What was wrong, where, and what to do about it. Exit code 1: the work failed."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        words = super().__str__()
+        return words if len(words) <= LONGEST else f"{words[: LONGEST - 1]}…"
 
 
 class RequestError(SwathError):

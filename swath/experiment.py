@@ -30,7 +30,7 @@ from swath.evaluation.scoring import read_scores, score, write_scores
 from swath.evaluation.slices import gsd_of
 from swath.evaluation.suites.running import read_results
 from swath.evaluation.systems import engine, side, sides, unmeasured
-from swath.files import MARK, RUN_FILE, claim, lock, read_json, refuse_foreign, write_text
+from swath.files import MARK, RUN_FILE, claim, lock, read_record, refuse_foreign, write_text
 from swath.instructions.builder import InstructionSet, read_set
 from swath.instructions.conversation import Conversation
 from swath.instructions.turns import CONVERSE
@@ -184,7 +184,7 @@ class Experiment(Building):
             ModelError: the run has not finished.
             EvaluationError: the set was built anew since; what was trained on may now be in test.
         """
-        run = read_json(self.folder / RUN_FILE)
+        run = read_record(self.folder)
         if not run["finished"]:
             raise ModelError(
                 f"{self.folder}: this run has not finished; `swath tune` continues it."
@@ -284,7 +284,7 @@ class Experiment(Building):
                     f"{folder}: not evaluated yet; run `swath evaluate {self.folder}` first."
                 )
             tuned = name == "tuned"
-            stages = read_json(self.folder / RUN_FILE)["stages"] if tuned else []
+            stages = read_record(self.folder)["stages"] if tuned else []
             validation = folder / VALIDATION
             runs.append(
                 ReportRun(
@@ -354,7 +354,7 @@ class Experiment(Building):
             baselines=self.baselines(built),  # built anew, a run's own writer would be asked
             recipe=dump(self.recipe),
             card=built.card,
-            versions=read_json(self.folder / RUN_FILE)["versions"],
+            versions=read_record(self.folder)["versions"],
             command=command,
             open_image=partial(rendered, rendering=self.recipe.imagery.rendering),
             resamples=self.recipe.evaluation.resamples,

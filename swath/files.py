@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
+from pydantic import BaseModel, ValidationError
 
 from swath.errors import FormatError, RequestError
 
@@ -279,6 +280,38 @@ def read_json(path: Path | str) -> dict[str, Any]:
         raise FormatError(f"{path}: expected a JSON object, got {type(value).__name__}.")
     _refuse_newer(value, str(path))
     return value
+
+
+class _Stage(BaseModel):
+    name: str
+    steps: int
+    seconds: float
+
+
+class _Run(BaseModel):
+    base: str = ""
+    fingerprint: str = ""
+    finished: bool = False
+    stages: list[_Stage] = []
+    versions: dict[str, str] = {}
+    weights: dict[str, str] = {}
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What `run.json` says of a run; empty where an older swath kept nothing.
+
+    Raises:
+        FormatError: it is absent or damaged, or a field is of another type.
+    """
+    file = folder / RUN_FILE
+    run = read_json(file)
+    try:
+        typed = _Run.model_validate(run)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise FormatError(f"{file}: {place}: {first['msg']}; was it changed by hand?") from None
+    return run | typed.model_dump(exclude={"stages"}) | {"stages": run.get("stages", [])}
 
 
 def write_jsonl(path: Path | str, kind: str, rows: Iterable[dict[str, Any]]) -> int:

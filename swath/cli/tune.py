@@ -62,10 +62,10 @@ def tune_experiment(experiment: Experiment, fresh: bool, quiet: bool = False) ->
 
 def _print_run(experiment: Experiment) -> None:
     """A finished run's loss, what was left out, and the proof."""
-    from swath.files import RUN_FILE, read_json
+    from swath.files import read_record
     from swath.tuning.run import read_losses
 
-    run = read_json(experiment.folder / RUN_FILE)
+    run = read_record(experiment.folder)
     losses = [row["text"] for row in read_losses(experiment.folder) if "text" in row]
     if losses:
         last = sum(losses[-10:]) / len(losses[-10:])

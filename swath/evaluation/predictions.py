@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import ConfigDict, TypeAdapter
+
 from swath.errors import EvaluationError, FormatError
 from swath.files import read_jsonl, write_jsonl
 from swath.instructions.conversation import Box, Conversation
@@ -72,6 +74,8 @@ class Prediction:
     asked: list[list[float]] | None = None
     clip: dict[str, Any] | None = None
 
+    __pydantic_config__ = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
     @property
     def unreadable(self) -> bool:
         """Whether nothing could be read of the answer: it is wrong, and counted."""
@@ -103,9 +107,8 @@ class Prediction:
             FormatError: a field is missing, unknown or of another type.
         """
         try:
-            width, height = row["size_wh"]
             truth = truth_of(row["task"], row["truth"])
-            return cls(**{**row, "size_wh": (int(width), int(height)), "truth": truth})
+            return _PREDICTION.validate_python({**row, "truth": truth})
         except FormatError as error:
             raise FormatError(f"prediction {row.get('id', '?')}: {error}") from None
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -125,6 +128,9 @@ def confidences_of(predictions: Sequence[Prediction]) -> list[float] | None:
             return None
         values.append(prediction.confidence)
     return values
+
+
+_PREDICTION = TypeAdapter(Prediction)
 
 
 def unanswered(conversation: Conversation) -> Prediction:

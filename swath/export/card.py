@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from swath.evaluation.report.charts import Series, as_file, loss_curve
-from swath.files import read_json
-from swath.models.loading import RUN_FILE
+from swath.files import read_json, read_record
 from swath.recipe import Recipe
 from swath.recipes import load_recipe
 from swath.tuning.run import read_losses
@@ -19,7 +18,7 @@ def model_card(run: Path) -> str:
     """Markdown with the Hub's header, written from a run's own files."""
     recipe = load_recipe(run / "recipe.yaml")
     card = read_json(run / "set" / "card.json")
-    record = read_json(run / RUN_FILE)
+    record = read_record(run)
     stages = "\n".join(
         f"| {stage['name']} | {', '.join(recipe.tuning.stages[number].train)} | {stage['steps']} "
         f"| {stage['seconds']:.0f} s |"

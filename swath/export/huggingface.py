@@ -14,13 +14,13 @@ import torch
 from swath.errors import ExportError, RequestError
 from swath.export.card import CURVE_FILE, loss_picture, model_card
 from swath.export.endpoint_files import write_endpoint_files
-from swath.files import read_json, replacing_folder, write_json, write_text
+from swath.files import read_record, replacing_folder, write_json, write_text
 from swath.instructions.builder import read_set
 from swath.instructions.conversation import Conversation, read_conversations, write_conversations
 from swath.models.engine import LocalEngine
 from swath.models.family import family_of
 from swath.models.loaded import MANIFEST, load_folder, weight_digests
-from swath.models.loading import RUN_FILE, load
+from swath.models.loading import load
 from swath.recipes import load_recipe
 from swath.registry import did_you_mean
 
@@ -66,7 +66,7 @@ def export(run: Path | str, target: Path | str, dtype: str = "float32", prove_on
             "imagery": recipe.imagery.model_dump(mode="json"),
             "system": loaded.system,
             "models": recipe.models.model_dump(include={"dialect", "longest"}),
-            "made_from": read_json(run / RUN_FILE)["base"],
+            "made_from": read_record(run)["base"],
             "dtype": dtype,
             "weights": weight_digests(folder),
         }

@@ -17,7 +17,7 @@ from transformers import (
 
 from swath.errors import ModelError
 from swath.files import RUN_FILE as RUN_FILE
-from swath.files import read_json
+from swath.files import read_json, read_record
 from swath.models.architectures.nano import NanoConfig, NanoForConditionalGeneration
 from swath.models.architectures.vocabulary import train_tokenizer
 from swath.models.family import FAMILIES
@@ -219,7 +219,7 @@ def read_run(folder: Path, quantized: bool = True) -> AdapterRun:
     Raises:
         ModelError: it has not finished.
     """
-    run = read_json(folder / RUN_FILE)
+    run = read_record(folder)
     if not run.get("finished"):
         raise ModelError(
             f"{folder}: this run has not finished; `swath tune` with the same recipe continues it."

@@ -25,6 +25,7 @@ from swath.files import (
     RUN_FILE,
     read_json,
     read_jsonl,
+    read_record,
     replacing,
     replacing_folder,
     write_json,
@@ -80,7 +81,7 @@ class RunFolder:
             _begin_or_check(path, recipe, digest)
         processes.wait()
         losses = read_losses(path) if (path / LOSSES).is_file() else []
-        record = {"accumulate": {}, **read_json(path / RUN_FILE)}
+        record = {"accumulate": {}, **read_record(path)}
         return cls(path, record, losses)
 
     @property

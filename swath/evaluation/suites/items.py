@@ -157,7 +157,7 @@ def stated_truth(
     if of_task is LabelsTruth:
         labels = texts if isinstance(value, list) else texts[0].split(";")
         return LabelsTruth(tuple(label.strip() for label in labels))
-    if len(texts) > 1:
+    if len(texts) != 1:
         raise AnnotationError(f"{where} states {len(texts)} truths; a '{task}' has one.")
     if of_task is AnswerTruth:
         return AnswerTruth(texts[0], kind)
