@@ -4,6 +4,7 @@
 # make format  put the code in the shape `make check` asks for
 # make clients the environments of the clients that the server is tested with
 # make fuzz    a million changed files, of which only results and swath's own errors may come
+# make gpu     what a graphics card of 80 GB or more does with the systems' recipes, to gpu.json
 # make bench   the measurements behind the numbers in the docs
 #
 # On a machine without a GPU, spare yourself the CUDA build of torch:
@@ -13,7 +14,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check format fuzz bench clients check-format check-lint check-types
+.PHONY: demo test check format fuzz bench gpu clients check-format check-lint check-types
 .DELETE_ON_ERROR:
 
 demo: .venv/.installed
@@ -60,6 +61,10 @@ bench: .venv/.installed-dev
 	@test -n "$(RUN)" || { echo "name an evaluated run: make bench RUN=runs/captions" >&2; exit 2; }
 	$(BIN)/python benchmarks/scenes.py $(RUN)
 	$(BIN)/python benchmarks/caption_baselines.py $(RUN)
+
+gpu: .venv/.installed-dev
+	$(INSTALL) 'bitsandbytes>=0.48'
+	$(BIN)/python benchmarks/gpu.py --out gpu.json
 
 # Stamps: what is installed is installed again only when these files change.
 .venv/.installed: pyproject.toml constraints.txt | .venv/.made

@@ -36,7 +36,7 @@ from swath.instructions.conversation import Conversation
 from swath.instructions.turns import CONVERSE
 from swath.recipes import dump, load_recipe
 from swath.tuning import processes
-from swath.tuning.plan import Plan, plan
+from swath.tuning.plan import Plan, plan, plan_on
 from swath.tuning.run import LOSSES, Parts, another_run, fingerprint, read_losses, tune
 from swath.tuning.samples import SAMPLES, sampler
 from swath.tuning.trainer import Report
@@ -114,8 +114,12 @@ class Experiment(Building):
                 f"swath evaluate {self.folder} 'evaluation.sides={list(self.sides)}'"
             )
 
-    def plan(self, progress: Progress | None = None) -> Plan:
-        """What tuning would train here, how long it would take and what it would hold."""
+    def plan(
+        self, progress: Progress | None = None, card: str | None = None, cards: int = 1
+    ) -> Plan:
+        """What tuning would train here or on cards, how long it would take and what it holds."""
+        if card is not None:
+            return plan_on(card, cards, self.recipe, self.set(progress))
         return plan(self.set(progress), self.recipe)
 
     def tune(

@@ -208,6 +208,16 @@ def test_recipes_are_listed_with_what_they_are_for(swath):
     assert [line.split()[0] for line in out.splitlines()] == shipped_recipes()
 
 
+def test_check_plans_for_a_named_card_and_its_price(swath, own, run):
+    told = ("check", own / "demo.yaml", "--home", own / "runs", "--card", "T4")
+    code, out, _ = swath(*told, "--price-hour", "0.5", "--json")
+    plan = json.loads(out)["plan"]
+    assert code == 0 and plan["card"] == "T4" and plan["fits"]
+    assert plan["cost"] == pytest.approx(plan["stages"][0]["seconds"] / 3600 * 0.5)
+    _, out, _ = swath(*told, "--cards", "2")
+    assert "fits: 2 x T4 of 16,106 MB" in out and "optimiser" in out
+
+
 def test_keys_are_shown_with_default_and_meaning(swath):
     _, out, _ = swath("show", "keys")
     assert "| `tuning.stages[].learning_rate` | `0.0001` | Peak rate, after warm-up. |" in out

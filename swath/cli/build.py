@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,7 +37,14 @@ def check(
     overrides: Overrides = None,
     home: Home = RUNS,
     tiny: Tiny = False,
-    plan: Annotated[bool, typer.Option(help="Try a few steps for time and memory.")] = True,
+    plan: Annotated[bool, typer.Option(help="Plan memory, time and disk.")] = True,
+    card: Annotated[
+        str | None, typer.Option(help="Plan for this graphics card, such as A100-40G, not here.")
+    ] = None,
+    cards: Annotated[int, typer.Option(min=1, help="How many such cards share a step.")] = 1,
+    price_hour: Annotated[
+        float | None, typer.Option(min=0, help="What one card costs an hour.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Check recipe and data for bad rows and leaks, then plan: time, memory, disk."""
@@ -50,16 +57,23 @@ def check(
     if plan:
         try:
             with bars() as progress:
-                planned = experiment.plan(progress("build"))
+                planned = experiment.plan(progress("build"), card, cards)
         except AnnotationError as error:  # told after the findings
             refusal = error
     if json:
-        emit(asdict(checked) | {"plan": asdict(planned) if planned else None})
+        emit(asdict(checked) | {"plan": _plan_row(planned, price_hour) if planned else None})
     elif planned:
-        _print_plan(planned)
+        _print_plan(planned, price_hour)
     if refusal:
         complain(str(refusal))
         raise typer.Exit(1)
+
+
+def _plan_row(plan: Plan, price_hour: float | None) -> dict[str, Any]:
+    row = asdict(plan) | {"fits": plan.fits}
+    if price_hour is not None:
+        row["cost"] = plan.seconds / 3600 * plan.cards * price_hour
+    return row
 
 
 def build(
@@ -118,10 +132,38 @@ def _print_findings(checked: Checked) -> None:
         say("nothing to complain about")
 
 
-def _print_plan(plan: Plan) -> None:
-    """What tuning would train, and its time, memory and disk on this machine."""
+def _print_plan(plan: Plan, price_hour: float | None) -> None:
+    """What tuning would train, and its memory, time and disk, here or on cards."""
     for stage in plan.stages:
         parts = ", ".join(f"{part.part} {part.trained:,}" for part in stage.parts if part.trained)
-        minutes = stage.seconds / 60
-        say(f"stage {stage.name}: {stage.steps} steps, about {minutes:.1f} minutes; trains {parts}")
+        say(
+            f"stage {stage.name}: {stage.steps:,} steps, {_duration(stage.seconds)}, "
+            f"{stage.tokens / 1e6:,.1f} million tokens; trains {parts}"
+        )
+        held = stage.memory
+        say(
+            f"  batches of {stage.rows}: weights {held.weights / 1e6:,.0f} MB, gradients "
+            f"{held.gradients / 1e6:,.0f}, optimiser {held.optimizer / 1e6:,.0f}, activations "
+            f"{held.activations / 1e6:,.0f}"
+        )
     say(f"memory {plan.memory_mb:,.0f} MB, a checkpoint {plan.disk_mb:,.0f} MB")
+    if plan.features_mb:
+        say(
+            f"kept features of the test pictures, where the tower is frozen: "
+            f"{plan.features_mb:,.0f} MB"
+        )
+    if plan.card is not None:
+        verdict = "fits" if plan.fits else "does not fit"
+        say(f"{verdict}: {plan.cards} x {plan.card} of {plan.room_mb:,.0f} MB")
+        if not plan.fits:
+            advice = " ".join(plan.advice) or "none that swath knows; take a larger card"
+            say(f"what would fit: {advice}")
+        say("time is guessed from the card's matrix rate, of which a third is taken to be reached")
+    if price_hour is not None:
+        cost = plan.seconds / 3600 * plan.cards * price_hour
+        say(f"cost at {price_hour:g} an hour: {cost:,.2f}")
+
+
+def _duration(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"about {minutes:.1f} minutes" if minutes < 120 else f"about {minutes / 60:.1f} hours"

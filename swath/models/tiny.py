@@ -63,6 +63,23 @@ def tiny(section: Models, imagery: Imagery, seed: int) -> Loaded:
     return Loaded(model.eval(), tokenizer, family, f"tiny {base}")
 
 
+def config_of(section: Models, imagery: Imagery, seed: int) -> Any:
+    """The configuration of the model that a recipe names, no weights read and nothing fetched.
+
+    Raises:
+        ModelError: it is neither shipped with swath nor in a folder.
+    """
+    if section.weights == "tiny":
+        return tiny(section, imagery, seed).model.config
+    if section.parts is None and section.base == "swath-nano":
+        return AutoConfig.from_pretrained(EMBEDDED, trust_remote_code=False)
+    config, base = _config(section)
+    tower = getattr(config, "vision_config", None) or getattr(config, "encoder", None)
+    if imagery.image_px is not None and not family_row(config, base).any_side:
+        tower.image_size = imagery.image_px  # type: ignore[union-attr]
+    return config
+
+
 def _config(section: Models) -> tuple[PretrainedConfig, str]:
     parts = section.parts
     if parts is None:
