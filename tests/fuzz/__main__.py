@@ -1,6 +1,6 @@
 """`python -m tests.fuzz --cases N`: changed files, of which only results and our errors may come.
 
-Each case has five seconds and two gigabytes. What fails is named by its case, which `--first N
+Each case has five seconds of the processor and two gigabytes. What fails is named by its case, which `--first N
 --cases 1` repeats, and its input is kept in the folder of `--keep`.
 """
 
@@ -42,7 +42,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="targets whose names begin so")
     wishes = parser.parse_args()
     warnings.simplefilter("ignore")
-    signal.signal(signal.SIGALRM, too_slow)
+    signal.signal(signal.SIGPROF, too_slow)
     failures: dict[str, int] = {}
     done = 0
     with tempfile.TemporaryDirectory() as home:
@@ -84,7 +84,7 @@ def run_case(case: int, goals: list[Target], keep: Path | None) -> str:
     rng = random.Random(case)
     target = rng.choice(goals)
     with changed(target, rng) as file:
-        signal.setitimer(signal.ITIMER_REAL, SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
         try:
             target.read(target.folder)
             return ""
@@ -95,7 +95,7 @@ def run_case(case: int, goals: list[Target], keep: Path | None) -> str:
         except (Exception, TooSlow) as error:
             failure = f"{target.name}: {place_of(error)}"
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
         if keep:
             keep.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, keep / f"{case}-{file.name}")
