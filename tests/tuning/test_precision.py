@@ -27,7 +27,7 @@ def stage_of(name, dtype, built):
     first |= {"steps": STEPS, "batch_size": 2, "accumulate": 1, "warmup": 0}
     first |= {"tasks": None, "mix": {}, "augment": {"turn": False, "crop": 1, "colour": 0}}
     overrides = [f"models.dtype={dtype}", "models.weights=tiny", f"tuning.stages={dumps([first])}"]
-    overrides += ["tuning.threads=1", "imagery.cache_px=84"]
+    overrides += ["tuning.threads=1", "imagery.cache_px=84", "models.quantize=none"]
     if recipe.imagery.image_px:
         overrides.append("imagery.image_px=84")
     recipe = load_recipe(name, overrides)
