@@ -20,8 +20,9 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c const
 demo: .venv/.installed
 	$(BIN)/swath quickstart
 
+# A file's tests stay together, for what they share is made once a file.
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: check-format check-lint check-types test
 
