@@ -32,6 +32,8 @@ PAUSE_S = 1.0
 LONGEST_PAUSE_S = 120.0
 """Wait at most, whatever the endpoint's `Retry-After` asks for."""
 TIMEOUT_S = 180.0
+LARGEST_ANSWER = 64 << 20
+"""Bytes of an answer; who sends more is no model."""
 LIST_TIMEOUT_S = 10.0
 """Longest wait for the list of models."""
 
@@ -244,10 +246,12 @@ class Endpoint:
 
     def _post(self, request: Mapping[str, Any]) -> tuple[httpx.Response, str]:
         """A response and its body, which must end in time: some send spaces while they think."""
-        until, body = time.monotonic() + self._timeout_s, b""
+        until, body = time.monotonic() + self._timeout_s, bytearray()
         with self._client.stream("POST", self.url, json=request) as response:
             for part in response.iter_bytes():
                 body += part
+                if len(body) > LARGEST_ANSWER:
+                    raise httpx.ReadError(f"an answer of more than {LARGEST_ANSWER >> 20} MB")
                 if time.monotonic() > until:
                     raise httpx.ReadTimeout("its answer did not end")
         return response, body.decode("utf-8", "replace")

@@ -12,9 +12,11 @@ from PIL import Image
 from typer.main import get_command
 
 from swath.cli import app, main
+from swath.cli.console import refuse_unnamed_writer
 from swath.evaluation.predictions import write_predictions
 from swath.evaluation.scoring import score, write_scores
 from swath.imagery.opening import open_scene
+from swath.recipes import load_recipe
 from tests.evaluation.making import named
 
 WRITING = {
@@ -204,3 +206,28 @@ def test_what_a_disk_refuses_is_one_line_with_advice(error, words, here, swath, 
     code, line = swath("build", "quickstart", "--home", here / "new")
     assert code == 1 and line.startswith("swath: ") and words in line
     assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", ["build", "tune", "ablate"])
+def test_a_recipe_sends_no_key_to_a_writer_that_the_user_did_not_name(
+    swath, tmp_path, monkeypatch, verb
+):
+    recipe = tmp_path / "theirs.yaml"
+    recipe.write_text(
+        "extends: quickstart\nname: theirs\n"
+        "instructions: {writer: {endpoint: 'http://203.0.113.9/v1', model: m, key: A_SECRET}}\n"
+    )
+    monkeypatch.setenv("A_SECRET", "s3cret")
+    keys = ["seed=1,2"] if verb == "ablate" else []
+    code, err = swath(verb, recipe, *keys, "--home", tmp_path / "home")
+    assert code == 2 and "says to send A_SECRET to http://203.0.113.9/v1" in err
+
+
+def test_a_writer_that_the_user_named_or_of_this_machine_is_sent_its_key(monkeypatch):
+    monkeypatch.setenv("A_SECRET", "s3cret")
+    named = ["instructions.writer.key=A_SECRET", "instructions.writer.model=m"]
+    far, near = "https://example.org/v1", "http://127.0.0.1:8000/v1"
+    for endpoint in (far, near):
+        keys = [*named, f"instructions.writer.endpoint={endpoint}"]
+        refuse_unnamed_writer(load_recipe("quickstart", keys), keys)
+    refuse_unnamed_writer(load_recipe("quickstart", keys), [])

@@ -73,6 +73,13 @@ def test_a_line_break_after_the_key_is_dropped_and_none_within_it_is_ever_shown(
             assert "sk-" not in str(caught.value)
 
 
+def test_an_answer_of_more_bytes_than_a_model_writes_is_given_up(monkeypatch):
+    monkeypatch.setattr(http, "LARGEST_ANSWER", 1 << 20)
+    too_much = pytest.raises(EndpointError, match="an answer of more than 1 MB")
+    with endpoint(lambda _: "x" * (2 << 20)) as stand, reached(stand, tries=1) as asked, too_much:
+        asked.complete(HELLO, "q")
+
+
 def test_an_answer_that_goes_on_for_ever_is_given_up():
     with socket.create_server(("127.0.0.1", 0)) as server:
 

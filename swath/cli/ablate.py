@@ -18,6 +18,7 @@ from swath.cli.console import (
     difference_cell,
     emit,
     print_table,
+    refuse_unnamed_writer,
     say,
     score_cell,
     warn,
@@ -54,6 +55,8 @@ def ablate(
     from swath.ablation import check, results, write_results
 
     check(grid)
+    for cell in grid.cells:
+        refuse_unnamed_writer(cell.recipe, keys or [])
     claimed(grid.folder)
     failed = _fill(grid, fresh, quiet=json)
     rows = results(grid)

@@ -19,6 +19,7 @@ from swath.cli.console import (
     complain,
     emit,
     experiment_of,
+    refuse_unnamed_writer,
     say,
     warn,
 )
@@ -84,6 +85,7 @@ def build(
     from swath.recipes import load_recipe
 
     resolved = load_recipe(recipe, overrides or [], tiny)
+    refuse_unnamed_writer(resolved, overrides or [])
     print_set(Building(resolved, claimed(home / resolved.name)))
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,7 @@ import typer
 
 if TYPE_CHECKING:
     from swath.experiment import Experiment
+    from swath.recipe import Recipe
 
 RecipeName = Annotated[str, typer.Argument(help="A shipped recipe's name, or a YAML file.")]
 Overrides = Annotated[
@@ -41,9 +43,32 @@ def experiment_of(recipe: str, overrides: list[str] | None, home: Path, tiny: bo
     from swath.recipes import load_recipe
 
     resolved = load_recipe(recipe, overrides or [], tiny)
+    refuse_unnamed_writer(resolved, overrides or [])
     from swath.experiment import Experiment  # a typo is answered before torch is loaded
 
     return Experiment(resolved, claimed(home / resolved.name))
+
+
+def refuse_unnamed_writer(recipe: Recipe, overrides: Sequence[str]) -> None:
+    """Send no key to a writer elsewhere that only the recipe names: it may be someone else's.
+
+    Raises:
+        RequestError: the environment holds the key that the recipe says to send there.
+    """
+    from urllib.parse import urlsplit
+
+    from swath.errors import RequestError
+
+    writer = recipe.instructions.writer
+    if writer is None or not os.environ.get(writer.key):
+        return
+    if urlsplit(writer.endpoint).hostname in ("127.0.0.1", "localhost", "::1"):
+        return
+    if not any(writer.endpoint in text for text in overrides):
+        raise RequestError(
+            f"the recipe, not you, says to send {writer.key} to {writer.endpoint}; if you want "
+            f"that, name the address: instructions.writer.endpoint={writer.endpoint}"
+        )
 
 
 def claimed(folder: Path) -> Path:

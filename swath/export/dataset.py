@@ -11,6 +11,7 @@ import orjson
 from swath.dialect import DIALECTS
 from swath.errors import ExportError, RequestError
 from swath.files import write_json, write_text
+from swath.imagery.opening import open_scene
 from swath.imagery.scene import is_frame
 from swath.instructions.builder import read_set
 from swath.instructions.conversation import Box, Conversation, Image, Text
@@ -37,6 +38,7 @@ def dataset_files(folder: Path, temporary: Path, pictures: bool, public: bool) -
     Raises:
         RequestError: a licence does not let the pictures be published.
         ExportError: a picture is gone or a frame of a clip, or there are too many.
+        ImageryError: a file is no picture, whatever the set says.
     """
     built = read_set(folder)
     if pictures and public:
@@ -113,6 +115,7 @@ def _places(conversations: Sequence[Conversation]) -> dict[str, str]:
                     f"{image.path}: no picture of its own, a frame of a clip or gone; "
                     f"--no-pictures pushes the rows alone."
                 )
+            open_scene(image.path)  # a set could name any file of this machine as its picture
             number = len(paths)
             suffix = Path(image.path).suffix.lower()
             paths[image.path] = f"pictures/{number // 1000:03d}/{number:06d}{suffix}"

@@ -136,6 +136,8 @@ def chat_body(data: Mapping[str, Any]) -> Row:
             "inputs",
         )
     pictures = inputs.get("images") or ([inputs["image"]] if inputs.get("image") else [])
+    if not isinstance(pictures, list):
+        raise ServeError(422, "images: a list of pictures.", "images")
     question = inputs.get("question") or inputs.get("text") or DESCRIBE
     parts: list[Row] = [{"type": "image_url", "image_url": _uri(each)} for each in pictures]
     parts.append({"type": "text", "text": question})

@@ -165,8 +165,18 @@ def _model_files(
     if (source / RUN_FILE).is_file():
         folder = temporary / "model"
         export(source, folder, dtype or "float32", prove_on)
-    paths = [path for path in folder.rglob("*") if path.is_file() and path.name[0] != "."]
-    return {path.relative_to(folder).as_posix(): path for path in paths}
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        place = path.relative_to(folder)
+        if not path.is_file() or any(name.startswith(".") for name in place.parts):
+            continue
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise ExportError(
+                f"{path}: a link to a file elsewhere, which is not pushed; take it out, or put the "
+                f"file itself there."
+            )
+        files[place.as_posix()] = path
+    return files
 
 
 @contextmanager

@@ -145,7 +145,7 @@ class Conversation:
                 id=row["id"],
                 task=row["task"],
                 turns=_turns(row["turns"]),
-                split=row["split"],
+                split=_split(row["split"]),
                 scene=row["scene"],
                 truth=truth_of(row["task"], row["truth"]),
                 upright=row["upright"],
@@ -187,6 +187,13 @@ def read_conversations(path: Path | str) -> Iterator[Conversation]:
 
 def _parts(parts: Iterable[Part | str]) -> tuple[Part, ...]:
     return tuple([Text(part) if isinstance(part, str) else part for part in parts])
+
+
+def _split(name: Any) -> str | None:
+    """A split, after which files are named."""
+    if name not in (None, "train", "val", "test"):
+        raise ValueError(f"unknown split {str(name)[:60]!r}")
+    return name  # type: ignore[no-any-return]
 
 
 def _turns(rows: list[dict[str, Any]]) -> tuple[Turn, ...]:

@@ -23,6 +23,7 @@ from PIL import Image as Picture
 
 from swath.annotations.finding_pictures import shown
 from swath.annotations.formats.llava import entries_of, messages_of, unpacked
+from swath.annotations.splits import split_named
 from swath.boxes import Boxes
 from swath.dialect import DIALECTS, Dialect
 from swath.errors import AnnotationError, InstructionError, RequestError
@@ -60,7 +61,7 @@ _HOLDERS = ("<ref-object>", "<bbox>")  # of ms-swift's `objects`
 _PHRASE = re.compile(r"<(p|ref)>\s*(?P<words>.*?)\s*</\1>", re.DOTALL)
 _TOKEN = re.compile(r"^\s*\[(\w+)\]")
 _ASKS_CAPTION = re.compile(r"\b(?:describe|caption|summari[sz]e)\b|描述", re.IGNORECASE)
-_ASKS_COUNT = re.compile(r"how many|number of|\bcount\b|多少", re.IGNORECASE)
+_ASKS_COUNT = re.compile(r"how many|number of|多少", re.IGNORECASE)
 _A_NUMBER = re.compile(r"[0-9]{1,6}")
 _DIGEST = re.compile(r"-[0-9a-f]{8}$")
 _AS_IS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
@@ -181,7 +182,7 @@ def read_rows(source: Path, pictures: Path | None = None) -> Iterator[Spoken]:
             paths = tuple(_path(name, file.parent, pictures, where) for name in names)
             roles = tuple((_role(speaker, where), words) for speaker, words in turns)
             boxes, phrases = _objects(fields, where)
-            split = fields.get("split") or _split_of(file)
+            split = split_named(fields.get("split"), where) or _split_of(file)
             name = str(fields.get("id") or f"{file.stem}-{number}")
             yield Spoken(name, paths, roles, boxes, phrases, split)
 
@@ -320,11 +321,7 @@ def _recognised(turns: Sequence[Turn]) -> tuple[str, Truth]:
         return "region", CaptionsTruth((reply,))
     if token == "caption" or _ASKS_CAPTION.search(words):
         return "caption", CaptionsTruth((reply,))
-    if (
-        reply.isdecimal()
-        and len(reply) < 7
-        and re.search(r"how many|number of|多少", words.lower())
-    ):
+    if _A_NUMBER.fullmatch(reply) and _ASKS_COUNT.search(words):
         return "count", CountTruth(int(reply))
     return "question", AnswerTruth(reply, token)
 

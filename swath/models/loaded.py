@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import torch
 from huggingface_hub.utils import enable_progress_bars  # type: ignore[attr-defined]
+from pydantic import TypeAdapter, ValidationError
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
@@ -186,9 +187,16 @@ def processor_files(loaded: Loaded) -> dict[str, dict[str, Any]]:
 
 def weight_digests(folder: Path) -> dict[str, str | None]:
     """SHA-256 of each file of weights of a run or a model, by its path in the folder."""
-    patterns = ("*.safetensors", "model/*.safetensors", "adapter/*.safetensors")
-    files = [file for pattern in patterns for file in sorted(folder.glob(pattern))]
-    return {file.relative_to(folder).as_posix(): sha256_of(file) for file in files}
+    return {name: sha256_of(folder / name) for name in _weight_files(folder)}
+
+
+def _weight_files(folder: Path) -> list[str]:
+    """What weights of a run or a model are read from, by the path in the folder."""
+    files = []
+    for place in ("", "model", "adapter"):
+        for suffix in ("*.safetensors", "*.bin"):
+            files += [file for file in sorted((folder / place).glob(suffix)) if file.is_file()]
+    return [file.relative_to(folder).as_posix() for file in files]
 
 
 def refuse_damaged(folder: Path, digests: object) -> None:
@@ -199,12 +207,19 @@ def refuse_damaged(folder: Path, digests: object) -> None:
         digests: by file, see `weight_digests`; an older swath kept none.
 
     Raises:
-        ModelError: a file holds other bits, or is gone.
+        ModelError: a file holds other bits, is gone, or was put there since.
     """
     if not isinstance(digests, dict):
         raise ModelError(f"{folder}: its `weights` are no digests by file; copy it anew.")
+    files = _weight_files(folder)
+    for name in files if digests else ():
+        if name not in digests:
+            raise ModelError(
+                f"{folder / name}: weights that were not there when swath wrote this folder; take "
+                f"the file out."
+            )
     for name, digest in digests.items():
-        if sha256_of(folder / name) != digest:
+        if name not in files or sha256_of(folder / name) != digest:
             raise ModelError(
                 f"{folder / name}: not the bits that swath wrote (their SHA-256 differs); copy it "
                 f"anew, or tune or export anew."
@@ -229,11 +244,18 @@ def load_folder(folder: Path | str, base: str, dtype: str = "auto") -> Loaded:
     with reading(folder, "its tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     finish_tokenizer(tokenizer, family, folder)
-    imagery = Imagery(**manifest.get("imagery", {}))
-    section = Models(**manifest.get("models", {}))
+    try:
+        imagery = Imagery(**manifest.get("imagery", {}))
+        section = Models(**manifest.get("models", {}))
+        system = TypeAdapter(str | None).validate_python(manifest.get("system"))
+    except (TypeError, ValidationError):
+        raise ModelError(
+            f"{folder / MANIFEST}: its imagery, models or system are not what swath writes; export "
+            f"anew."
+        ) from None
     loaded = Loaded(model, tokenizer, family, base, imagery, *_colours(folder))
     _check_tokens(loaded)
-    return replace(fitted(loaded, section, imagery), system=manifest.get("system"))
+    return replace(fitted(loaded, section, imagery), system=system)
 
 
 def read_weights(

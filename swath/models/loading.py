@@ -198,7 +198,8 @@ class AdapterRun:
         Raises:
             ModelError: the two do not fit.
         """
-        place = str(self.folder / "adapter")
+        # Of a relative path without weights, peft would ask the Hub for a model of that name.
+        place = str((self.folder / "adapter").absolute())
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)  # peft reads a name of old

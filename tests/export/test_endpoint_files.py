@@ -116,6 +116,7 @@ def test_a_bare_picture_is_described_and_a_schema_is_kept(handler, picture, sent
         ({"inputs": {"images": ["AA=="] * 3}}, "3 pictures, and a request may show 2"),
         ({"inputs": {"image": "AAAA"}}, "Picture 1"),
         ({"inputs": {"images": [7]}}, "messages.0.user.content"),
+        ({"inputs": {"images": 7}}, "images: a list of pictures"),
         ({"inputs": 7}, "send .*inputs"),
         ({"inputs": {"picture": "AAAA"}}, "send .*inputs"),
         ({"inputs": "x", "top_k": 3}, "send .*inputs"),

@@ -9,11 +9,18 @@ from huggingface_hub import constants
 
 import swath
 from swath.cli import main
-from swath.errors import ExportError, RequestError
+from swath.errors import ExportError, ImageryError, RequestError
 from swath.experiment import Experiment
 from swath.export import huggingface
 from swath.export.publishing import push
-from swath.files import read_json
+from swath.files import read_json, write_json
+from swath.instructions.conversation import (
+    Conversation,
+    Image,
+    assistant,
+    user,
+    write_conversations,
+)
 from swath.models.loading import load, load_base
 from swath.recipe import Models
 from swath.recipes import load_recipe
@@ -166,6 +173,28 @@ def test_a_sets_rows_and_pictures_become_a_dataset(hub, run, tmp_path):
     )
     checked = Experiment(again, tmp_path / "again").check()
     assert checked.images["train"] == read_json(run / "set" / "card.json")["images"]["train"]
+
+
+def test_no_file_is_pushed_because_a_set_or_a_link_says_so(hub, run, tmp_path):
+    secret = tmp_path / "id_rsa"
+    secret.write_text("a private key")
+    evil = tmp_path / "set"
+    evil.mkdir()
+    for file in (run / "set").iterdir():
+        (evil / file.name).write_bytes(file.read_bytes())
+    row = Conversation("a", "question", (user(Image(str(secret), (9, 9)), "?"), assistant("!")))
+    write_conversations(evil / "conversations.jsonl", [row])
+    with pytest.raises(ImageryError, match="id_rsa"):
+        push(evil, "me/rows")
+    model = tmp_path / "model"
+    (model / ".git").mkdir(parents=True)
+    (model / ".git" / "config").write_text("a token")
+    write_json(model / "swath.json", {})
+    push(model, "me/demo")
+    assert ".git/config" not in hub.repositories["me/demo"].files
+    (model / "notes.txt").symlink_to(secret)
+    with pytest.raises(ExportError, match=r"notes\.txt: a link to a file elsewhere"):
+        push(model, "me/demo")
 
 
 def test_pictures_without_a_licence_are_not_published(hub, run, tmp_path):

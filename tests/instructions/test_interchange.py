@@ -9,7 +9,7 @@ from PIL import Image as Picture
 
 from swath.boxes import Boxes, iou
 from swath.dialect import DIALECTS
-from swath.errors import AnnotationError, InstructionError, RequestError
+from swath.errors import AnnotationError, FormatError, InstructionError, RequestError
 from swath.instructions.conversation import (
     Box,
     Conversation,
@@ -194,6 +194,25 @@ def test_a_picture_outside_the_folder_is_not_read(tmp_path, name):
     (folder / "train.json").write_text(json.dumps([{"image": name, "conversations": turns}]))
     with pytest.raises(AnnotationError, match=re.escape(f"the picture '{name}' is not in")):
         list(read_rows(folder))
+
+
+def test_no_row_names_a_file_by_its_split_and_none_is_dropped(tmp_path):
+    rectangle(tmp_path / "set" / "a.png")
+    turns = [{"role": "user", "content": "A?"}, {"role": "assistant", "content": "B"}]
+    row = {"messages": turns, "images": ["a.png"]}
+    file = tmp_path / "set" / "rows.jsonl"
+    file.write_text(json.dumps(row | {"split": "validation"}))
+    assert [row.split for row in read_rows(file)] == ["val"]
+    for split in ("../../escaped", str(tmp_path / "escaped"), ["a"]):
+        file.write_text(json.dumps(row | {"split": split}))
+        with pytest.raises(AnnotationError, match=r"rows\.jsonl:1: unknown split"):
+            convert(file, tmp_path / "out", "hub")
+    assert not list(tmp_path.glob("escaped*"))
+    with pytest.raises(FormatError, match=r"unknown split '\.\./x'"):
+        Conversation.from_row(rows_of(tmp_path / "a.png")[0].to_row() | {"split": "../x"})
+    file.write_text(json.dumps(row) + '\n{"messages": [NaN]}\n')
+    with pytest.raises(AnnotationError, match=r"rows\.jsonl:2"):
+        convert(file, tmp_path / "out", "hub")
 
 
 def test_a_mark_in_the_words_of_an_annotation_shows_no_picture(tmp_path):

@@ -218,12 +218,24 @@ def test_a_flipped_bit_in_a_run_s_weights_is_refused_with_the_file(tiny, tiny_ba
     assert list(record["weights"]) == ["model/model.safetensors"]
     write_json(run / "run.json", record)
     load(run)
+    (run / "model" / "pytorch_model.bin").touch()
+    with pytest.raises(ModelError, match=r"pytorch_model\.bin: weights that were not there"):
+        load(run)
+    (run / "model" / "pytorch_model.bin").unlink()
+    write_json(run / "run.json", record | {"weights": record["weights"] | {"/dev/zero": "0"}})
+    with pytest.raises(ModelError, match="/dev/zero: not the bits"):  # and it is not read
+        load(run)
+    write_json(run / "run.json", record)
     file = run / "model" / "model.safetensors"
     content = bytearray(file.read_bytes())
     content[-3] ^= 4
     file.write_bytes(content)
     with pytest.raises(ModelError, match=r"run/model/model.safetensors: not the bits that swath"):
         load(run)
+    for wrong in ({"imagery": "x"}, {"models": {"base": 3}}, {"system": 5}):
+        write_json(run / "model" / "swath.json", wrong)
+        with pytest.raises(ModelError, match=r"swath\.json: its imagery, models or system"):
+            load(run / "model")
     write_json(run / "model" / "swath.json", {"weights": {"model.safetensors": "0"}})
     with pytest.raises(ModelError, match=r"model.safetensors: not the bits"):
         load(run / "model")

@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from swath.annotations.lint import lacks_noun, text_faults
 from swath.annotations.parsing import OBJECT, Outline, Quad, Row, Size, class_of, sentence
 from swath.annotations.source import Source
 from swath.annotations.splits import split_in
-from swath.annotations.tables import load, rows_of, table_files
+from swath.annotations.tables import load, refuse, rows_of, table_files
 from swath.dialect import ORIENTED, from_grid, numbers
 from swath.errors import AnnotationError
 from swath.files import replacing
@@ -104,7 +104,7 @@ def rows(source: Source) -> Iterator[Row]:
     earlier: set[tuple[Path, int]] = set()
     for file in _files(source.path):
         source.opens(file)
-        for where, entry in entries_of(file, source):
+        for where, entry in entries_of(file, source.refuse):
             with source.row():
                 names, turns = _conversation(entry, where)
                 key = (file, hash((*names, str(turns))))
@@ -141,21 +141,23 @@ def task_of(question: str, answer: str) -> str:
 def _files(path: Path) -> list[Path]:
     files = []
     for file in table_files(path, (".json", ".jsonl")):
-        _, entry = next(entries_of(file), ("", None))
+        _, entry = next(entries_of(file, _pass), ("", None))
         if _turns(entry):
             files.append(file)
     return files
 
 
-def entries_of(file: Path, source: Source | None = None) -> Iterator[tuple[str, Any]]:
-    """Where each row stands, and the row; damaged ones are left out."""
+def entries_of(
+    file: Path, refuse: Callable[[AnnotationError], None] = refuse
+) -> Iterator[tuple[str, Any]]:
+    """Where each row stands, and the row; `refuse` is told of damaged ones, and raises them."""
     if file.suffix.lower() == ".json":
         content = load(file)
         entries = content if isinstance(content, list) else [content]
         for number, entry in enumerate(entries):
             yield f"{file}: entry {number}", entry
     else:
-        yield from rows_of(file, refuse=source.refuse if source else _pass)
+        yield from rows_of(file, refuse=refuse)
 
 
 def _pass(error: AnnotationError) -> None:

@@ -30,6 +30,14 @@ CHANGE_ASKED = "Has anything changed between the two images?"
 SPECK_PX = 4
 """Patches of fewer pixels are borders of others, not objects."""
 
+MOST_PATCHES, MOST_CORNERS = 20_000, 500_000
+"""Patches of a mask and upper left corners in it; more are noise, and would take minutes a mask."""
+
+_NOISE = (
+    f"more than {MOST_PATCHES} patches of equal values; is it a picture, or a mask that was saved "
+    f"as JPEG? Take it out, or cut it into tiles."
+)
+
 IGNORED = 255
 """What masks of classes hold where nothing is labelled."""
 
@@ -114,7 +122,10 @@ def rows(source: Source) -> Iterator[Row]:
                         f"has one of each date."
                     )
                 values = _class_numbers(masks[name], _Classes() if is_change else classes)
-                shapes = list(patches(values > 0 if is_change else values, empty))
+                try:
+                    shapes = patches(values > 0 if is_change else values, empty)
+                except AnnotationError as error:
+                    raise AnnotationError(f"{masks[name]}: {error}") from None
                 large = [(value, shape) for value, shape in shapes if shape.area >= SPECK_PX]
                 specks += len(shapes) - len(large)
                 unnamed += bool((values == _OTHER).any())
@@ -149,19 +160,29 @@ def _first_word(name: Path) -> str | None:
 
 def patches(
     values: NDArray[np.integer | np.bool_], empty: tuple[int, ...] = (0, IGNORED)
-) -> Iterator[tuple[int, shapely.Polygon]]:
+) -> list[tuple[int, shapely.Polygon]]:
     """Value and outline, in pixels, of each patch of equal values that touch, row by row.
 
     Args:
         values: (height, width) of whole numbers below 2 ** 31.
         empty: values that are no object.
+
+    Raises:
+        AnnotationError: there are so many that it is no mask.
     """
     from rasterio.features import shapes
 
     wide = np.asarray(values).astype(np.int32)
+    starts = (wide[1:, 1:] != wide[:-1, 1:]) & (wide[1:, 1:] != wide[1:, :-1])
+    if np.count_nonzero(starts) > MOST_CORNERS:
+        raise AnnotationError(_NOISE)
+    outlines = []
     for outline, value in shapes(wide, mask=~np.isin(wide, empty), connectivity=8):
         rings = outline["coordinates"]
-        yield int(value), shapely.Polygon(rings[0], rings[1:])
+        outlines.append((int(value), shapely.Polygon(rings[0], rings[1:])))
+        if len(outlines) > MOST_PATCHES:
+            raise AnnotationError(_NOISE)
+    return outlines
 
 
 def _class_numbers(mask: Path, classes: _Classes) -> NDArray[np.integer]:

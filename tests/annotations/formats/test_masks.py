@@ -60,6 +60,15 @@ def test_patches_that_touch_at_a_corner_are_one():
     assert [(value, shape.area) for value, shape in patches(values)] == [(1, 8)]
 
 
+@pytest.mark.parametrize("size", [300, 1200])
+def test_a_picture_of_noise_is_no_mask(folder, size):
+    noise = np.random.default_rng(0).integers(1, 6, (size, size)).astype(np.uint8)
+    for name in ("images/a.png", "masks/a.png"):
+        mask(folder, name, noise)
+    with pytest.raises(AnnotationError, match=r"masks/a.png: more than 20000 patches"):
+        read(folder.path)
+
+
 def test_classes_are_named_by_the_list_and_the_unlabelled_is_no_object(folder):
     folder.picture("images/a.png")
     values = blank()
