@@ -1,7 +1,7 @@
 """`python -m tests.fuzz --cases N`: changed files, of which only results and our errors may come.
 
-Each case has five seconds of the processor and two gigabytes. What fails is named by its case, which `--first N
---cases 1` repeats, and its input is kept in the folder of `--keep`.
+Each case has five seconds of the processor and two gigabytes. What fails is named by its case,
+which `--first N --cases 1` repeats, and its input is kept in the folder of `--keep`.
 """
 
 import argparse

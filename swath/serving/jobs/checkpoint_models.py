@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 
 from swath.files import RUN_FILE, read_json, replacing_folder, write_json
-from swath.models.loaded import Loaded, processor_files
+from swath.models.loaded import Loaded, processor_files, weight_digests
 from swath.serving.jobs.hyperparameters import KEPT
 from swath.serving.jobs.job_shapes import event_row
 from swath.serving.jobs.office import Office
@@ -107,4 +107,5 @@ def _take(run: Path, checkpoint: Path, place: Path, loaded: Loaded) -> None:
         for name, values in processor_files(loaded).items():
             (model / name).write_bytes(orjson.dumps(values))
         shutil.copyfile(run / "recipe.yaml", temporary / "recipe.yaml")
-        write_json(temporary / RUN_FILE, read_json(run / RUN_FILE) | {"finished": True})
+        described = {"finished": True, "weights": weight_digests(temporary)}
+        write_json(temporary / RUN_FILE, read_json(run / RUN_FILE) | described)

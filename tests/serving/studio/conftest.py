@@ -89,8 +89,9 @@ def studio(tmp_path_factory):
     assert not running.refused.exists(), running.refused.read_text()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
+    """A browser for the tests of one file: while it is there, none can run a loop of its own."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine (apt-get install chromium)")
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

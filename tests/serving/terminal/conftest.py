@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -44,6 +45,8 @@ class Terminal:
             cwd=str(folder),
             env=environment,
             dimensions=(LINES, COLUMNS),
+            # Ignored where the tests run in a shell's background, and that would be inherited.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
 
     def look(self, seconds: float = 0.2) -> list[str]:
@@ -92,7 +95,9 @@ def terminal(tmp_path):
 
     yield start
     for each in running:
-        each.process.close(force=True)
+        if each.process.isalive():
+            each.process.kill(signal.SIGKILL)
+            each.process.wait()
 
 
 class Slow:
