@@ -288,6 +288,8 @@ class Endpoint:
             return 0.0
         try:
             tokens = (usage["prompt_tokens"], usage["completion_tokens"])
+            if min(tokens) < 0:  # would lift the limit
+                raise TypeError
             return sum(n * price for n, price in zip(tokens, self._prices, strict=True)) / 1e6
         except (LookupError, TypeError):
             raise EndpointError(

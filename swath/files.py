@@ -188,14 +188,21 @@ def lock(file: Path, refusal: str) -> sqlite3.Connection:
         refusal: the error where another process holds it.
 
     Raises:
-        RequestError: another process does.
+        RequestError: another process does, or what lies there is no lock.
     """
-    connection = sqlite3.connect(file, timeout=0, check_same_thread=False)
+    connection = None
     try:
+        connection = sqlite3.connect(file, timeout=0, check_same_thread=False)
         connection.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError:
-        connection.close()
-        raise RequestError(refusal) from None
+    except sqlite3.DatabaseError as error:
+        if connection is not None:
+            connection.close()
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            raise RequestError(refusal) from None
+        raise RequestError(
+            f"{file}: cannot be locked ({error}); may you write there, and is it a file of "
+            f"swath's? Take it away if not."
+        ) from None
     return connection
 
 

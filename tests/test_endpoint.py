@@ -199,6 +199,15 @@ def test_an_endpoint_that_hides_its_tokens_cannot_be_limited():
         asked.complete(HELLO, "q")
 
 
+def test_tokens_below_nothing_do_not_lift_the_limit():
+    with (
+        endpoint(lambda _: said("hi", prompt_tokens=-9, completion_tokens=1)) as stand,
+        reached(stand, prices=(1.0, 1.0)) as asked,
+        pytest.raises(EndpointError, match="does not say how many tokens"),
+    ):
+        asked.complete(HELLO, "q")
+
+
 def test_after_an_error_what_has_not_begun_is_not_asked():
     with endpoint(lambda _: (401, {})) as stand, reached(stand) as asked:
 

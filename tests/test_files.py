@@ -1,6 +1,7 @@
 import os
 import socket
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from swath import files
 from swath.errors import FormatError, RequestError
-from swath.files import Journal, read_jsonl, write_jsonl
+from swath.files import Journal, lock, read_jsonl, write_jsonl
 
 
 def names(folder: Path) -> list[str]:
@@ -292,3 +293,15 @@ def test_a_journal_of_another_kind_is_refused_and_one_without_a_file_forgets(tmp
     journal.put("a", {"value": 1})
     assert journal.rows() == [{"key": "a", "value": 1}]
     journal.close()
+
+
+def test_what_is_no_lock_is_one_error_and_stays_as_it_is(tmp_path):
+    notes, folder = tmp_path / "notes", tmp_path / "folder"
+    notes.write_text("somebody's words\n" * 100)
+    folder.mkdir()
+    for place in (notes, folder):
+        with pytest.raises(RequestError, match="cannot be locked"):
+            lock(place, "another process")
+    assert notes.read_text() == "somebody's words\n" * 100
+    with closing(lock(tmp_path / "lock", "")), pytest.raises(RequestError, match="another process"):
+        lock(tmp_path / "lock", "another process")
