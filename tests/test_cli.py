@@ -288,6 +288,10 @@ def test_a_wrong_request_ends_with_2_and_one_line(swath, tmp_path):
     assert code == 2
     assert "annotations: name either `source`" in one_line(err)
 
+    code, out, err = swath("check", "quickstart", "--card", "3091", "--home", tmp_path)
+    assert (code, out) == (2, "")
+    assert "unknown card '3091'; did you mean 3090?" in one_line(err)  # before any data are read
+
     code, _, err = swath("show", "quickstart", "instructions.tasks=[clasify]")
     assert code == 0  # a plugin may add tasks; they are looked up when asked
     code, _, err = swath(

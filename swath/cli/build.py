@@ -49,6 +49,10 @@ def check(
     json: Json = False,
 ) -> None:
     """Check recipe and data for bad rows and leaks, then plan: time, memory, disk."""
+    if card is not None:
+        from swath.tuning.plan import CARDS
+
+        CARDS.get(card)  # an unknown one is told before the data are read
     experiment = experiment_of(recipe, overrides, home, tiny)
     with bars() as progress:
         checked = experiment.check(progress("check"))

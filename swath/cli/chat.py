@@ -139,6 +139,8 @@ class Screen:
         self._printed = ""
         if self._columns is not None:
             self._columns.stop()
+            if not self._columns.console.is_terminal:
+                say("")  # rich ends the last line of a terminal only
         self._columns = None
 
     def _stream(self, answers: Answers) -> None:

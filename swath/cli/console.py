@@ -227,7 +227,7 @@ _ADVICE = {
     errno.ENOTDIR: "a file stands where a folder belongs; move it or choose another place",
     errno.EEXIST: "a file stands where a folder belongs; move it or choose another place",
     errno.EISDIR: "a folder stands where a file belongs; move it or choose another name",
-    errno.ENOENT: "is the name right?",
+    errno.ENOENT: "check the name",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
 }
 

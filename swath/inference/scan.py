@@ -174,15 +174,16 @@ def run_scan(
     questions = model.asker.questions
     rows = [question.to_row() for question in questions]
     fingerprint = digest([model.identity, rows, settings.to_row(), list(paths)])
+    plans = {question.plan for question in questions}
+    scenes = [opened_scene(path, model.tuned, settings, plans) for path in paths]
+    _refuse_nothing(scenes, settings)
     if folder is not None:
         claim(folder)
         if fresh:
             forget(folder)
     journal = ScanJournal(folder, fingerprint, shard)
     try:
-        plans = {question.plan for question in questions}
-        scenes = [opened_scene(path, model.tuned, settings, plans) for path in paths]
-        _check_scenes(scenes, settings, journal)
+        _check_unchanged(scenes, journal)
         jobs = list(_jobs(scenes))
         first, last = shard_bounds(shard, len(jobs))
         _ask_all(model, settings, scenes, journal, jobs[first:last], progress)
@@ -193,10 +194,8 @@ def run_scan(
     return Scan(model, questions, settings, scenes)
 
 
-def _check_scenes(
-    scenes: Sequence[ScannedScene], settings: ScanSettings, journal: ScanJournal
-) -> None:
-    """Refuse what could only give nothing, and scenes that are others than they were."""
+def _refuse_nothing(scenes: Sequence[ScannedScene], settings: ScanSettings) -> None:
+    """Refuse what could only give nothing, before a folder is taken for it."""
     if len(scenes) == 1 and scenes[0].scene is None:
         raise ImageryError(scenes[0].failure)
     opened = [scene for scene in scenes if scene.scene is not None]
@@ -205,6 +204,10 @@ def _check_scenes(
             f"{settings.aoi}: lies outside {scenes[0].path}"
             f"{' and the other scenes' if len(scenes) > 1 else ''}; is it the right place?"
         )
+
+
+def _check_unchanged(scenes: Sequence[ScannedScene], journal: ScanJournal) -> None:
+    """Refuse scenes that are others than they were when their scan began."""
     for number, scene in enumerate(scenes):
         if scene.scene is None:
             continue

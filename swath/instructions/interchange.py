@@ -218,6 +218,7 @@ def convert(
     Raises:
         RequestError: the notation of boxes is needed and not named.
     """
+    FORMS.get(form)
     built = source / "conversations.jsonl"
     if built.is_file():
         rows = [_written(row, form, writes) for row in read_conversations(built)]

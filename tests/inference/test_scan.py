@@ -217,12 +217,13 @@ def test_the_command_line_scans_with_a_model_and_says_what_was_wrong(
         ([tiny_base, small, " "], "a question is empty"),
         ([tiny_base, small], "nothing is asked: put a question"),
         ([tiny_base, small, "[refer] find it all for me now"], "names no object"),
-        ([tiny_base, tmp_path / "gone.tif", SHIPS], "gone.tif: no such file"),
+        ([tiny_base, tmp_path / "gone.tif", SHIPS, "--to", tmp_path / "new"], "gone.tif: no such"),
         ([tiny_base, small, SHIPS, "--to", tmp_path / "a.shp"], "written as .geojson or .gpkg"),
         ([tiny_base, small, SHIPS, "--overlap", 1], "--overlap 1"),
     ]:
         code, printed = command(*words)
         assert code and problem in printed and printed.count("\n") == 1, words
+    assert not (tmp_path / "new").exists()  # the right name can be given to the same --to
 
 
 def test_a_scene_without_a_place_is_in_pixels_only_and_says_so(command, tiny_base, tmp_path):

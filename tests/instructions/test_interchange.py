@@ -178,7 +178,7 @@ def test_what_cannot_be_converted_is_one_error(built, tmp_path):
     with pytest.raises(RequestError, match="name one with --dialect: geochat"):
         convert(built, tmp_path / "x", "llava")
     with pytest.raises(RequestError, match="unknown form 'lava'; did you mean llava"):
-        convert(built, tmp_path / "x", "lava", writes="geochat")
+        convert(built, tmp_path / "x", "lava")
     convert(built, tmp_path / "llava", "llava", writes="geochat")
     with pytest.raises(RequestError, match="with --from-dialect"):
         convert(tmp_path / "llava", tmp_path / "x", "swift")

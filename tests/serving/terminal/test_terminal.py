@@ -8,6 +8,8 @@ import rasterio
 from PIL import Image
 
 import swath
+from swath.cli.chat import Screen
+from swath.serving.terminal.chat import Answers
 from tests.making import rectangle
 
 REFER = "[refer] where is <p>the storage tank</p>?"
@@ -174,6 +176,14 @@ def test_base_and_tuned_stand_side_by_side_in_columns_that_know_broad_signs(
     assert "/base needs a model of the server: tuned, base" in chat.says("/base gone")
     assert chat.says("/base") == "base is asked no more"
     assert chat.says("有几艘？") == "港口，有三艘船。"
+
+
+def test_columns_end_their_last_line_in_a_pipe_too(capsys):
+    with Screen() as screen:
+        screen.show(Answers({"base": "sea", "tuned": "port"}, {"base": [], "tuned": []}))
+        screen.show("base is asked no more")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2].split() == ["sea", "port"] and lines[-1] == "base is asked no more"
 
 
 @pytest.mark.parametrize(
