@@ -222,6 +222,12 @@ def _beside(path: Path) -> Path:
     return path.with_name(f"{start}{os.getpid()}-{uuid.uuid4().hex[:8]}")
 
 
+def target_of(path: str) -> str:
+    """The path that a temporary one beside it stands for, any other as it is."""
+    host = re.escape(socket.gethostname())
+    return re.sub(rf"(^|/)\.([^/]+)\.{host}-\d+-[0-9a-f]{{8}}(?=/|$)", r"\1\2", path)
+
+
 def _literal(name: str) -> str:
     """A name as a pattern that matches it alone."""
     return re.sub(r"([*?[])", r"[\1]", name)

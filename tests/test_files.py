@@ -305,3 +305,14 @@ def test_what_is_no_lock_is_one_error_and_stays_as_it_is(tmp_path):
     assert notes.read_text() == "somebody's words\n" * 100
     with closing(lock(tmp_path / "lock", "")), pytest.raises(RequestError, match="another process"):
         lock(tmp_path / "lock", "another process")
+
+
+def test_an_error_of_a_temporary_path_names_what_it_stands_for(tmp_path):
+    target = tmp_path / "out.json"
+    target.mkdir()
+    with pytest.raises(OSError) as error, files.replacing(target):
+        pass
+    assert error.value.filename != str(target)
+    assert files.target_of(error.value.filename) == str(target)
+    assert files.target_of(f"{error.value.filename}/model") == f"{target}/model"
+    assert files.target_of("a/.out.json.other-1-0123abcd") == "a/.out.json.other-1-0123abcd"

@@ -234,8 +234,10 @@ _ADVICE = {
 
 def disk_words(error: OSError) -> str:
     """What the system refused, where, and what to do about it."""
+    from swath.files import target_of
+
     if error.errno is None:  # not of the system but of a library, which says more
         return " ".join(str(error).split())[:400]
-    place = f"{error.filename}: " if error.filename is not None else ""
+    place = f"{target_of(str(error.filename))}: " if error.filename is not None else ""
     advice = _ADVICE.get(error.errno, "the same command can be run again")
     return f"{place}{error.strerror or error}; {advice}."
