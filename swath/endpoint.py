@@ -178,7 +178,7 @@ class Endpoint:
                 if not response.is_success:
                     response.read()
                     raise ValueError(f"status {response.status_code}: {_message_of(response.text)}")
-                yield response.iter_lines()
+                yield _lines(response)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             trouble = str(error) or type(error).__name__
             raise self._failed(trouble, about, "Ask again.") from None
@@ -248,10 +248,8 @@ class Endpoint:
         """A response and its body, which must end in time: some send spaces while they think."""
         until, body = time.monotonic() + self._timeout_s, bytearray()
         with self._client.stream("POST", self.url, json=request) as response:
-            for part in response.iter_bytes():
+            for part in _within_limit(response):
                 body += part
-                if len(body) > LARGEST_ANSWER:
-                    raise httpx.ReadError(f"an answer of more than {LARGEST_ANSWER >> 20} MB")
                 if time.monotonic() > until:
                     raise httpx.ReadTimeout("its answer did not end")
         return response, body.decode("utf-8", "replace")
@@ -351,6 +349,33 @@ def split_address(name: str) -> tuple[str, str]:
     return address, model
 
 
+def _within_limit(response: httpx.Response) -> Iterator[bytes]:
+    """The parts of a body as they come.
+
+    Raises:
+        httpx.ReadError: they are more than `LARGEST_ANSWER`.
+    """
+    size = 0
+    for part in response.iter_bytes():
+        size += len(part)
+        if size > LARGEST_ANSWER:
+            raise httpx.ReadError(f"an answer of more than {LARGEST_ANSWER >> 20} MB")
+        yield part
+
+
+def _lines(response: httpx.Response) -> Iterator[str]:
+    """The lines of a body as they come, whose last may lack its end."""
+    begun = bytearray()
+    for part in _within_limit(response):
+        first, *further = part.split(b"\n")
+        begun += first
+        for line in further:
+            yield begun.decode("utf-8", "replace").rstrip("\r")
+            begun = bytearray(line)
+    if begun:
+        yield begun.decode("utf-8", "replace").rstrip("\r")
+
+
 def models_at(address: str, key: str = Remote().key) -> list[dict[str, Any]]:
     """The models that an address serves, as it lists them; each has an `id`.
 
@@ -365,8 +390,9 @@ def models_at(address: str, key: str = Remote().key) -> list[dict[str, Any]]:
     headers = {"Authorization": f"Bearer {secret}"} if secret else {}
     url = address.rstrip("/") + "/models"
     try:
-        response = httpx.get(url, headers=headers, timeout=LIST_TIMEOUT_S)
-        rows = response.raise_for_status().json()["data"]
+        with httpx.stream("GET", url, headers=headers, timeout=LIST_TIMEOUT_S) as response:
+            response.raise_for_status()
+            rows = orjson.loads(b"".join(_within_limit(response)))["data"]
         return [row for row in rows if isinstance(row["id"], str)]
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError) as error:
         words = " ".join(str(error).split()).partition(" For more information")[0]

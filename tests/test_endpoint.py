@@ -80,6 +80,18 @@ def test_an_answer_of_more_bytes_than_a_model_writes_is_given_up(monkeypatch):
         asked.complete(HELLO, "q")
 
 
+def test_lines_of_a_stream_come_whole_and_one_without_end_is_given_up(monkeypatch):
+    monkeypatch.setattr(http, "LARGEST_ANSWER", 1 << 20)
+    words = "data: 湾 with\r\ndata: ships\n\nlast"
+    with endpoint(lambda _: words.encode()) as stand, reached(stand, tries=1) as asked:
+        with asked.stream(HELLO, "q") as lines:
+            assert list(lines) == ["data: 湾 with", "data: ships", "", "last"]
+        stand.reply = lambda _: b"x" * (2 << 20)
+        too_much = pytest.raises(EndpointError, match="an answer of more than 1 MB")
+        with too_much, asked.stream(HELLO, "q") as lines:
+            list(lines)
+
+
 def test_an_answer_that_goes_on_for_ever_is_given_up():
     with socket.create_server(("127.0.0.1", 0)) as server:
 
