@@ -26,6 +26,8 @@ from swath.inference.scenes.scan_scene import ScannedScene
 MOST_SCENES = 100
 MOST_SHAPES, MOST_CELLS = 20_000, 250_000
 """The surest of a question, and the cells, that a scene's map holds; more would be slow to move."""
+PAGE_LAYERS = 3
+"""As many layers of that size fit a page; where there are more, each holds less."""
 
 _PICTURE_PX = {1: 1600, 8: 1000, MOST_SCENES: 600}  # longest side, by the number of scenes
 _QUALITY = 85
@@ -58,10 +60,14 @@ def scan_data(scan: Scan) -> dict[str, Any]:
     note = ""
     if len(scan.scenes) > len(scenes):
         note = f"the first {len(scenes)} of {len(scan.scenes)} scenes; scan.json tells of all"
-    return {"note": note, "scenes": [_scene_data(scan, scene, longest_px) for scene in scenes]}
+    layers = sum(len(scanned.results) for scanned in scenes)
+    share = min(1.0, PAGE_LAYERS / max(layers, 1))
+    shown = [_scene_data(scan, scanned, longest_px, share) for scanned in scenes]
+    return {"note": note, "scenes": shown}
 
 
-def _scene_data(scan: Scan, scanned: ScannedScene, longest_px: int) -> dict[str, Any]:
+def _scene_data(scan: Scan, scanned: ScannedScene, longest_px: int, share: float) -> dict[str, Any]:
+    """What is shown of a scene, each layer with a share of the most it may hold."""
     name = Path(scanned.path).name
     scene = scanned.scene
     if scene is None:
@@ -77,13 +83,13 @@ def _scene_data(scan: Scan, scanned: ScannedScene, longest_px: int) -> dict[str,
         "size": scene.size_wh,
         "matrix": placing.matrix,
         "corners": None if placing.corners is None else placing.corners.tolist(),
-        "layers": [*_cell_layers(scanned), *_shape_layers(scanned)],
+        "layers": [*_cell_layers(scanned, share), *_shape_layers(scanned, share)],
     }
 
 
-def _cell_layers(scanned: ScannedScene) -> list[dict[str, Any]]:
+def _cell_layers(scanned: ScannedScene, share: float) -> list[dict[str, Any]]:
     maps = [result for result in scanned.results if isinstance(result, ClassMap)]
-    return [_cell_data(result) for result in maps]
+    return [_cell_data(result, share) for result in maps]
 
 
 def _spread(count: int, step: int) -> Any:
@@ -92,14 +98,14 @@ def _spread(count: int, step: int) -> Any:
     return np.arange(fewer) * count // fewer
 
 
-def _shape_layers(scanned: ScannedScene) -> list[dict[str, Any]]:
-    return [_layer_data(scanned, layer) for layer in shapes_of(scanned)]
+def _shape_layers(scanned: ScannedScene, share: float) -> list[dict[str, Any]]:
+    return [_layer_data(scanned, layer, share) for layer in shapes_of(scanned)]
 
 
-def _cell_data(result: ClassMap) -> dict[str, Any]:
+def _cell_data(result: ClassMap, share: float) -> dict[str, Any]:
     """A map of classes, of cells so many that the page stays light."""
     rows, columns = result.classes.shape
-    step = int(np.ceil(np.sqrt(result.classes.size / MOST_CELLS)))
+    step = int(np.ceil(np.sqrt(result.classes.size / (MOST_CELLS * share))))
     y, x = _spread(rows, step), _spread(columns, step)
     values = result.classes[y[:, None], x[None]]
     confidence = np.nan_to_num(result.confidence[y[:, None], x[None]])
@@ -123,9 +129,9 @@ def _cell_data(result: ClassMap) -> dict[str, Any]:
     }
 
 
-def _layer_data(scanned: ScannedScene, layer: Shapes) -> dict[str, Any]:
+def _layer_data(scanned: ScannedScene, layer: Shapes, share: float) -> dict[str, Any]:
     """A layer's shapes with what a click on each tells."""
-    count = min(len(layer.boxes), MOST_SHAPES)
+    count = min(len(layer.boxes), int(MOST_SHAPES * share))
     boxes = layer.boxes[:count]
     facts: dict[str, list[Any]] = {"answer" if layer.filled else "class": list(layer.texts[:count])}
     if layer.confidence is not None:

@@ -11,6 +11,7 @@ from swath.errors import ImageryError
 from swath.imagery.opening import open_scene
 from swath.imagery.terrain.geotiff import write_geotiff
 from swath.imagery.terrain.place import lay_out
+from swath.inference.mapping import map_page
 from swath.inference.mapping.map_page import scan_data, write_map
 from swath.inference.mapping.overview import write_overview
 from swath.inference.mapping.scene_view import COLOURS, placing_of
@@ -87,6 +88,16 @@ def test_the_map_holds_the_results_and_asks_no_server(place, tmp_path):
     assert len(ships["quads"]) == scan.results[0].count == len(ships["facts"]["length m"])
     assert set(ships["facts"]["confidence"]) == {0.9} and set(ships["facts"]["class"]) == {"ship"}
     assert numbers["facts"]["answer"][0].isdecimal()
+
+
+def test_layers_beyond_what_a_page_holds_share_its_room(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(map_page, "MOST_SHAPES", 8)
+    monkeypatch.setattr(map_page, "PAGE_LAYERS", 1)
+    tanks = SHIPS.replace("ship", "storage tank")
+    layers = scan_data(scanned(place, tmp_path, SHIPS, tanks))["scenes"][0]["layers"]
+    found = len(scanned(place, tmp_path, SHIPS).results[0].boxes)
+    assert found > 4 and len(layers[0]["quads"]) == 4  # half of 8
+    assert layers[0]["note"] == f"the 4 surest of {found}"
 
 
 def test_the_pages_are_the_same_bytes_when_written_again(place, tmp_path):
