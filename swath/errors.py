@@ -2,6 +2,8 @@
 
 LONGEST = 2000
 """Signs of a message at most: files from outside may hold names and words of any length."""
+_END = 600
+"""Of these, from its end, where it says what to do."""
 
 
 class SwathError(Exception):
@@ -11,7 +13,9 @@ class SwathError(Exception):
 
     def __str__(self) -> str:
         words = super().__str__()
-        return words if len(words) <= LONGEST else f"{words[: LONGEST - 1]}…"
+        if len(words) <= LONGEST:
+            return words
+        return f"{words[: LONGEST - _END - 1]}…{words[-_END:]}"
 
 
 class RequestError(SwathError):

@@ -295,13 +295,13 @@ def read_json(path: Path | str) -> dict[str, Any]:
     return value
 
 
-class _Stage(BaseModel):
+class _Stage(BaseModel, strict=True):
     name: str
     steps: int
     seconds: float
 
 
-class _Run(BaseModel):
+class _Run(BaseModel, strict=True):
     base: str = ""
     fingerprint: str = ""
     finished: bool = False

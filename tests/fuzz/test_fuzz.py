@@ -32,7 +32,7 @@ VALUES = st.recursive(
 
 
 def test_changed_files_give_results_or_errors_of_ours():
-    command = [sys.executable, "-m", "tests.fuzz", "--cases", "20000", "--seconds", "15"]
+    command = [sys.executable, "-m", "tests.fuzz", "--cases", "2000", "--seconds", "40"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(done.stdout.split()[0]) > 0
