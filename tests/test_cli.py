@@ -291,6 +291,8 @@ def test_a_wrong_request_ends_with_2_and_one_line(swath, tmp_path):
     code, out, err = swath("check", "quickstart", "--card", "3091", "--home", tmp_path)
     assert (code, out) == (2, "")
     assert "unknown card '3091'; did you mean 3090?" in one_line(err)  # before any data are read
+    code, _, err = swath("check", "quickstart", "--cards", "4", "--home", tmp_path)
+    assert code == 2 and "--cards: of which kind?" in one_line(err)
 
     code, _, err = swath("show", "quickstart", "instructions.tasks=[clasify]")
     assert code == 0  # a plugin may add tasks; they are looked up when asked

@@ -23,7 +23,7 @@ from swath.cli.console import (
     say,
     warn,
 )
-from swath.errors import AnnotationError
+from swath.errors import AnnotationError, RequestError
 
 if TYPE_CHECKING:
     from swath.annotations.findings import Finding
@@ -53,6 +53,8 @@ def check(
         from swath.tuning.plan import CARDS
 
         CARDS.get(card)  # an unknown one is told before the data are read
+    elif cards > 1:
+        raise RequestError("--cards: of which kind? Name it with --card, such as A100-40G.")
     experiment = experiment_of(recipe, overrides, home, tiny)
     with bars() as progress:
         checked = experiment.check(progress("check"))
@@ -152,6 +154,8 @@ def _print_plan(plan: Plan, price_hour: float | None) -> None:
             f"{held.gradients / 1e6:,.0f}, optimiser {held.optimizer / 1e6:,.0f}, activations "
             f"{held.activations / 1e6:,.0f}"
         )
+        if not stage.tower_counted:
+            say("  the vision tower's own activations are not counted for this family: leave room")
     say(f"memory {plan.memory_mb:,.0f} MB, a checkpoint {plan.disk_mb:,.0f} MB")
     if plan.features_mb:
         say(

@@ -77,6 +77,7 @@ class StagePlan:
         rows: pictures of a batch, on one device.
         batches: of a step, on one device.
         tokens: it would read in all, padding too.
+        tower_counted: whether `memory` has the vision tower's activations.
     """
 
     name: str
@@ -87,6 +88,7 @@ class StagePlan:
     rows: int
     batches: int
     tokens: int
+    tower_counted: bool
 
 
 @dataclass(frozen=True)
@@ -360,4 +362,5 @@ def _stage_plan(
         batches.rows,
         batches.count,
         tokens,
+        rehearsed.tower_counted,
     )

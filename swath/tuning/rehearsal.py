@@ -78,11 +78,14 @@ class Rehearsed:
         memory: held at the peak.
         flops: floating point operations of one batch, forward and backward.
         parts: what learns.
+        tower_counted: whether `memory` has the vision tower's activations; towers that read sizes
+            or grids of pictures cannot be rehearsed.
     """
 
     memory: Memory
     flops: float
     parts: tuple[PartCount, ...]
+    tower_counted: bool
 
 
 def shadow(config: Any, dtype: torch.dtype) -> Any:
@@ -133,7 +136,8 @@ def rehearse(
         activations = max(activations, small[2])
         flops = small[1] + steps * (larger[1] - small[1])
     memory = Memory(weights, 4 * trained, 8 * trained, max(0, round(activations)))
-    return Rehearsed(memory, flops + _unseen_flops(model, loaded, shape), parts)
+    tower_counted = loaded.family.pixels in _WITH_PIXELS_ALONE
+    return Rehearsed(memory, flops + _unseen_flops(model, loaded, shape), parts, tower_counted)
 
 
 def _prepared(config: Any, stage: Stage, dtype: torch.dtype) -> tuple[Any, Loaded]:

@@ -30,6 +30,12 @@ def test_a_systems_recipe_fits_the_cards_that_its_authors_name(name):
     assert planned.fits, f"{name}: {planned.memory_mb:,.0f} of {planned.room_mb:,.0f} MB"
 
 
+def test_a_tower_that_cannot_be_rehearsed_is_told():
+    for name in AUTHORS:
+        (stage, *_) = plan_on(*AUTHORS[name], load_recipe(name)).stages
+        assert stage.tower_counted == (name != "pixtral-aid"), name
+
+
 def test_geochat_takes_steps_of_its_papers_144_rows():
     (first, second) = plan_on("A100-40G", 3, load_recipe("geochat")).stages
     assert [stage.rows * stage.batches * 3 for stage in (first, second)] == [144, 144]
