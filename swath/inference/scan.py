@@ -256,7 +256,7 @@ def _ask_all(
     def read(job: Job) -> list[TileRead]:
         plan = scenes[job.scene].plans[job.plan]
         numbers = range(job.group * GROUP, min((job.group + 1) * GROUP, len(plan)))
-        return [readers[job.scene].read(number, plan[number]) for number in numbers]
+        return [readers[job.scene].read(plan, number) for number in numbers]
 
     waiting = [job for job in jobs if not journal.finished(job.key)]
     done = len(jobs) - len(waiting)

@@ -129,6 +129,10 @@ class TilePlan:
         y, height = self.rows[row]
         return Tile(self.scene_id, (x, y), (width, height))
 
+    def ground(self, number: int) -> Tile:
+        """The part of the scene that a tile's answer stands for: here the tile itself."""
+        return self[number]
+
     def to_row(self) -> dict[str, Any]:
         """As `scan.json` holds it."""
         return {
@@ -174,6 +178,14 @@ class CellPlan(TilePlan):
         left, top, width, height = self.region
         x = np.linspace(left, left + width, len(self.columns) + 1)
         return x, np.linspace(top, top + height, len(self.rows) + 1)
+
+    def ground(self, number: int) -> Tile:
+        """The cell, with the pixels that its borders cut; the tile reaches further."""
+        row, column = divmod(number, len(self.columns))
+        x_edges, y_edges = self.edges
+        left, top = math.floor(x_edges[column]), math.floor(y_edges[row])
+        right, bottom = math.ceil(x_edges[column + 1]), math.ceil(y_edges[row + 1])
+        return Tile(self.scene_id, (left, top), (right - left, bottom - top))
 
     @property
     def middles(self) -> NDArray[np.float64]:

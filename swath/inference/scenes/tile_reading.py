@@ -13,6 +13,7 @@ from swath.errors import ImageryError
 from swath.imagery.scene import Scene, decoding
 from swath.imagery.tiling import Tile
 from swath.imagery.windows import tile_path
+from swath.inference.scenes.tile_plan import TilePlan
 from swath.models.pixels import PixelStore
 from swath.recipe import Rendering
 
@@ -63,12 +64,13 @@ class TileReader:
     area: Any = None
     mask: Scene | None = None
 
-    def read(self, number: int, tile: Tile) -> TileRead:
+    def read(self, plan: TilePlan, number: int) -> TileRead:
         """A tile's pixels, or why there are none."""
+        tile = plan[number]
         path = tile_path(self.path, tile)
         reason = ""
         try:
-            reason = self._why_not(tile)
+            reason = self._why_not(plan.ground(number))
             if not reason:
                 self._look(path, tile)
         except ImageryError as error:
@@ -82,15 +84,15 @@ class TileReader:
         else:
             self.scene.read_rgb(tile, rendering=self.rendering)
 
-    def _why_not(self, tile: Tile) -> str:
-        x, y = tile.origin_xy
-        width, height = tile.size_wh
+    def _why_not(self, ground: Tile) -> str:
+        x, y = ground.origin_xy
+        width, height = ground.size_wh
         window = shapely.box(x, y, x + width, y + height)
         if self.area is not None and not self.area.intersects(window):
             return OUTSIDE
-        if not _observed(self.scene, tile):
+        if not _observed(self.scene, ground):
             return EMPTY
-        if self.mask is not None and _bright(self.mask, tile):
+        if self.mask is not None and _bright(self.mask, ground):
             return MASKED
         return ""
 

@@ -5,6 +5,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import pairwise
+from math import ceil, floor
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -106,6 +109,19 @@ def test_what_could_not_be_asked_has_no_class_and_is_counted(place, tmp_path):
     assert tally.skipped["never observed"] == result.cells[0] == 6  # wholly above the diagonal
     assert result.cells.sum() == 9 * 6 and result.areas_m2[0] > 0
     assert scan.complete and "6 of 54 cells without a class" in result.told
+
+
+def test_a_cell_that_was_never_observed_has_no_class_whatever_its_tile_shows(place, tmp_path):
+    path = write_geotiff(place, tmp_path / "cut.tif", empty_px=200)
+    scan = classified(place, path, settings=replace(PIXELS, overlap=0.5))
+    (result,) = scan.results
+    with rasterio.open(path) as raster:
+        observed = raster.read().any(axis=0)
+    x, y = (edges.tolist() for edges in result.plan.edges)
+    rows = [slice(floor(top), ceil(bottom)) for top, bottom in pairwise(y)]
+    columns = [slice(floor(left), ceil(right)) for left, right in pairwise(x)]
+    empty = [[not observed[row, column].any() for column in columns] for row in rows]
+    assert np.array_equal(result.classes == 0, empty) and 20 < np.sum(empty) < 40
 
 
 def test_a_map_has_the_same_bytes_twice_and_after_a_kill(place, scene, tmp_path):
