@@ -40,7 +40,7 @@ from swath.instructions.conversation import (
     Turn,
     read_conversations,
 )
-from swath.instructions.tasks.base import DIRECTIONS
+from swath.instructions.tasks.base import stands_upright
 from swath.instructions.tasks.truths import (
     AnswerTruth,
     BoxesTruth,
@@ -150,7 +150,6 @@ def conversation(row: Spoken, dialect: Dialect, images: Sequence[Image]) -> Conv
                     parts += _parsed(words_or_box, dialect, images)
         turns.append(Turn(role, _joined(parts)))
     task, truth = _recognised(turns)
-    words = " ".join(text for _, text in row.turns)
     return Conversation(
         row.id,
         task,
@@ -158,7 +157,7 @@ def conversation(row: Spoken, dialect: Dialect, images: Sequence[Image]) -> Conv
         row.split,
         row.pictures[0] if row.pictures else row.id,
         truth,
-        bool(DIRECTIONS.search(words)),
+        stands_upright(turns),
     )
 
 

@@ -23,7 +23,7 @@ from swath.files import Journal, write_jsonl
 from swath.instructions.attributes import Looks
 from swath.instructions.conversation import Conversation, Image, assistant, user
 from swath.instructions.language import ENGLISH, is_chinese, plural, spoken
-from swath.instructions.tasks.base import DIRECTIONS
+from swath.instructions.tasks.base import stands_upright
 from swath.instructions.tasks.truths import OtherTruth
 from swath.instructions.turns import CONVERSE
 from swath.recipe import Writer
@@ -256,7 +256,6 @@ def _conversation(
         else:
             turns.append(user(question))
         turns.append(assistant(pair["answer"].strip()))
-    words = " ".join(f"{pair['question']} {pair['answer']}" for pair in pairs)
     return Conversation(
         f"{image.id}#{kind}0",
         CONVERSE,
@@ -264,7 +263,7 @@ def _conversation(
         image.split,
         image.scene,
         OtherTruth(),
-        bool(DIRECTIONS.search(words)),
+        stands_upright(turns),
     )
 
 

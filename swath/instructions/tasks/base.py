@@ -149,7 +149,7 @@ def ask(
     parts = [Text("\n" + start), *([] if isinstance(first, Text) else [first]), *rest]
     paths = (all_frames and image.frames) or (image.path,)
     turns = [user(*(Image(path, image.size_wh) for path in paths), *parts), answer]
-    words = " ".join(part.text for turn in turns for part in turn.parts if isinstance(part, Text))
+    upright = stands_upright(turns)
     if setting.system:
         turns.insert(0, system(setting.system))
     return Conversation(
@@ -159,9 +159,17 @@ def ask(
         split=image.split,
         scene=image.scene,
         truth=truth,
-        # Boxes that a source wrote as words cannot follow a picture that is turned.
-        upright=bool(DIRECTIONS.search(words)) or holds_boxes(words),
+        upright=upright,
     )
+
+
+def stands_upright(turns: Iterable[Turn]) -> bool:
+    """Whether the words of turns would be wrong beside a picture that is turned.
+
+    They name directions, or hold boxes as a source wrote them, which do not turn with it.
+    """
+    words = " ".join(part.text for turn in turns for part in turn.parts if isinstance(part, Text))
+    return bool(DIRECTIONS.search(words)) or holds_boxes(words)
 
 
 def ask_fact(

@@ -21,7 +21,7 @@ from swath.instructions.conversation import (
     system,
     user,
 )
-from swath.instructions.tasks.base import DIRECTIONS, TOKEN, Setting
+from swath.instructions.tasks.base import TOKEN, Setting, stands_upright
 from swath.instructions.tasks.truths import (
     AnswerTruth,
     BoxesTruth,
@@ -56,7 +56,7 @@ def _conversation(
 ) -> Conversation:
     """Questions and answers as one conversation, of their task where all are of one."""
     shown = [Image(path, image.size_wh) for path in image.frames or (image.path,)]
-    turns: list[Turn] = [system(setting.system)] if setting.system else []
+    turns: list[Turn] = []
     tasks = [_task(question, answer, image) for question, answer in pairs]
     for place, (question, answer) in enumerate(pairs):
         words = _FRAMING.sub("", question).strip()
@@ -66,32 +66,30 @@ def _conversation(
         parts = _parts(("\n" if first else "") + words, image)
         turns.append(user(*(shown if first else ()), *parts))
         turns.append(Turn("assistant", _parts(_FRAMING.sub("", answer).strip(), image)))
+    upright = stands_upright(turns)
+    if setting.system:
+        turns.insert(0, system(setting.system))
     truths = [_truth(task, pair[1], image) for task, pair in zip(tasks, pairs, strict=True)]
     values: dict[str, object] = {}
     for truth in truths:
         values = truth.to_row() | values
-    texts = " ".join(f"{question} {answer}" for question, answer in pairs)
+    of_one_task = len(set(tasks)) == 1
     return Conversation(
         id=name,
-        task=tasks[0] if len(set(tasks)) == 1 else CONVERSE,
+        task=tasks[0] if of_one_task else CONVERSE,
         turns=tuple(turns),
         split=image.split,
         scene=image.scene,
-        truth=_joined(tasks, truths, values),
-        upright=bool(DIRECTIONS.search(texts)),
+        truth=truths[0] if of_one_task else OtherTruth(values),
+        upright=upright,
     )
 
 
 def _task(question: str, answer: str, image: AnnotatedImage) -> str:
     """Of a region: what it is called, where that is one of the image's classes."""
     task = task_of(question, answer)
-    named = task != "identify" or class_of(" ".join(answer.split())) in image.names
-    return task if named else "region"
-
-
-def _joined(tasks: Sequence[str], truths: Sequence[Truth], values: dict[str, object]) -> Truth:
-    """What several answers are scored against: the first's of one task, all fields of several."""
-    return truths[0] if len(set(tasks)) == 1 else OtherTruth(values)
+    names_object = class_of(" ".join(answer.split())) in image.names
+    return "region" if task == "identify" and not names_object else task
 
 
 def _parts(text: str, image: AnnotatedImage) -> tuple[Part, ...]:

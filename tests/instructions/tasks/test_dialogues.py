@@ -115,3 +115,12 @@ def test_dialogues_come_back_from_a_file(tmp_path):
     told = image("train", PAIRS)
     write_images(tmp_path / "images.jsonl", [told])
     assert next(read_images(tmp_path / "images.jsonl")).dialogues == (PAIRS,)
+
+
+@pytest.mark.parametrize(
+    ("answer", "upright"),
+    [("{<1><2><3><4>}", False), ("[10, 20, 30, 40]", True), ("at the top", True), ("red", False)],
+)
+def test_a_picture_is_not_turned_under_boxes_that_stay_words(answer, upright):
+    (row,) = build([image("train", (("Where is it?", answer),))], SECTION, 0).conversations
+    assert row.upright == upright
