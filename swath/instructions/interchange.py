@@ -41,15 +41,6 @@ from swath.instructions.conversation import (
     read_conversations,
 )
 from swath.instructions.tasks.base import stands_upright
-from swath.instructions.tasks.truths import (
-    AnswerTruth,
-    BoxesTruth,
-    CaptionsTruth,
-    CountTruth,
-    DescriptionTruth,
-    OtherTruth,
-    Truth,
-)
 from swath.instructions.turns import CONVERSE
 from swath.registry import Registry
 
@@ -58,11 +49,6 @@ MARK = "<image>"
 
 _SPEAKERS: dict[str, Role] = {"human": "user", "gpt": "assistant"}
 _HOLDERS = ("<ref-object>", "<bbox>")  # of ms-swift's `objects`
-_PHRASE = re.compile(r"<(p|ref)>\s*(?P<words>.*?)\s*</\1>", re.DOTALL)
-_TOKEN = re.compile(r"^\s*\[(\w+)\]")
-_ASKS_CAPTION = re.compile(r"\b(?:describe|caption|summari[sz]e)\b|描述", re.IGNORECASE)
-_ASKS_COUNT = re.compile(r"how many|number of|多少", re.IGNORECASE)
-_A_NUMBER = re.compile(r"[0-9]{1,6}")
 _DIGEST = re.compile(r"-[0-9a-f]{8}$")
 _AS_IS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 
@@ -124,7 +110,7 @@ def spoken(row: Conversation, dialect: Dialect | None) -> Spoken:
 
 
 def conversation(row: Spoken, dialect: Dialect, images: Sequence[Image]) -> Conversation:
-    """The conversation of some words: boxes parsed, its task recognised, all else as it stands.
+    """The conversation of some words: boxes parsed, all else as it stands.
 
     Args:
         row: in words.
@@ -149,15 +135,13 @@ def conversation(row: Spoken, dialect: Dialect, images: Sequence[Image]) -> Conv
                 for words_or_box in _filled(piece, boxes, phrases):
                     parts += _parsed(words_or_box, dialect, images)
         turns.append(Turn(role, _joined(parts)))
-    task, truth = _recognised(turns)
     return Conversation(
         row.id,
-        task,
+        CONVERSE,
         tuple(turns),
         row.split,
         row.pictures[0] if row.pictures else row.id,
-        truth,
-        stands_upright(turns),
+        upright=stands_upright(turns),
     )
 
 
@@ -298,32 +282,6 @@ def _joined(parts: Sequence[Part]) -> tuple[Part, ...]:
         else:
             joined.append(part)
     return tuple(joined)
-
-
-def _recognised(turns: Sequence[Turn]) -> tuple[str, Truth]:
-    """The task of a question and its answer, and what is true; of several, that they are."""
-    speaking = [turn for turn in turns if turn.role != "system"]
-    if len(speaking) != 2:
-        return CONVERSE, OtherTruth()
-    question, answer = speaking
-    words = "".join(part.text for part in question.parts if isinstance(part, Text)).strip()
-    reply = "".join(part.text for part in answer.parts if isinstance(part, Text)).strip()
-    boxes = [part.boxes for part in answer.parts if isinstance(part, Box)]
-    token = match[1].lower() if (match := _TOKEN.match(words)) else ""
-    if boxes and not reply:
-        every = Boxes(np.concatenate([part.quads for part in boxes]))
-        name = match["words"] if (match := _PHRASE.search(words)) else None
-        return ("refer" if len(every) == 1 else "ground"), BoxesTruth(every, name)
-    if boxes:
-        every = Boxes(np.concatenate([part.quads for part in boxes]))
-        return "describe", DescriptionTruth((_PHRASE.sub(r"\g<words>", reply),), every)
-    if any(isinstance(part, Box) for part in question.parts):
-        return "region", CaptionsTruth((reply,))
-    if token == "caption" or _ASKS_CAPTION.search(words):
-        return "caption", CaptionsTruth((reply,))
-    if _A_NUMBER.fullmatch(reply) and _ASKS_COUNT.search(words):
-        return "count", CountTruth(int(reply))
-    return "question", AnswerTruth(reply, token)
 
 
 def _role(speaker: str, where: str) -> Role:

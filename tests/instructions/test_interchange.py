@@ -142,27 +142,7 @@ def test_boxes_come_back_from_the_words_of_every_family(name, size_wh, corners, 
     (found,) = [part.boxes for part in back.parts if isinstance(part, Box)]
     assert iou(found, placed).min() > 0.6 and len(found) == len(placed)
     assert back.text("assistant") == "Here: , seen."
-    assert back.task == "describe"
-
-
-@pytest.mark.parametrize(
-    ("question", "answer", "task"),
-    [
-        ("<image>\n[refer] where is <p>the ship</p>?", "{<10><20><30><40>|<0>}", "refer"),
-        ("<image>\nwhere are ships?", "{<1><2><3><4>|<0>}<delim>{<5><6><7><8>|<9>}", "ground"),
-        ("<image>\n[identify] what is {<1><2><3><4>}", "a ship", "region"),
-        ("<image>\nHow many ships?", "3", "count"),
-        ("<image>\nDescribe the image.", "A port.", "caption"),
-        ("<image>\nIs it rural?", "no", "question"),
-    ],
-)
-def test_the_task_of_a_row_is_recognised(tmp_path, question, answer, task):
-    rectangle(tmp_path / "a.png")
-    turns = [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
-    (tmp_path / "train.json").write_text(json.dumps([{"image": "a.png", "conversations": turns}]))
-    (row,) = read_rows(tmp_path)
-    parsed = conversation(row, DIALECTS.get("geochat"), [Image(row.pictures[0], (32, 32))])
-    assert (parsed.task, parsed.split) == (task, "train")
+    assert back.task == "converse" and not back.upright
 
 
 def test_a_picture_without_a_mark_stands_before_the_words(tmp_path):
