@@ -23,7 +23,7 @@ from PIL import Image as Picture
 
 from swath.annotations.finding_pictures import shown
 from swath.annotations.formats.llava import entries_of, messages_of, unpacked
-from swath.annotations.splits import split_named
+from swath.annotations.splits import split_in, split_named
 from swath.boxes import Boxes
 from swath.dialect import DIALECTS, Dialect
 from swath.errors import AnnotationError, InstructionError, RequestError
@@ -113,21 +113,16 @@ def conversation(row: Spoken, dialect: Dialect, images: Sequence[Image]) -> Conv
     """The conversation of some words: boxes parsed, all else as it stands.
 
     Args:
-        row: in words.
+        row: in words, with a mark for each picture.
         dialect: of its boxes.
         images: its pictures, with their sizes.
     """
     waiting = list(images)
     boxes = list(row.boxes)
     phrases = list(row.phrases)
-    marked = any(MARK in words for _, words in row.turns)
     turns = []
     for role, words in row.turns:
         parts: list[Part] = []
-        if role == "user" and waiting and not marked:  # shown before the first words
-            parts += waiting
-            parts.append(Text("\n"))
-            waiting = []
         for piece in re.split(rf"({MARK})", words):
             if piece == MARK and waiting:
                 parts.append(waiting.pop(0))
@@ -148,12 +143,15 @@ def conversation(row: Spoken, dialect: Dialect, images: Sequence[Image]) -> Conv
 def read_rows(source: Path, pictures: Path | None = None) -> Iterator[Spoken]:
     """The rows of a file, or of all such files in a folder, in words.
 
+    Pictures that no mark stands for are shown before the first words, as trainers do.
+
     Args:
         source: of any of the forms.
         pictures: folder that pictures inside rows are written to.
 
     Raises:
-        AnnotationError: a row is of no such form, or shows a picture that is not there.
+        AnnotationError: a row is of no such form, shows a picture that is not there, or has more
+            or fewer pictures, boxes or phrases than its words have places for.
     """
     files = [source] if source.is_file() else _files(source)
     if not files:
@@ -164,8 +162,16 @@ def read_rows(source: Path, pictures: Path | None = None) -> Iterator[Spoken]:
             fields = entry if isinstance(entry, dict) else {}
             paths = tuple(_path(name, file.parent, pictures, where) for name in names)
             roles = tuple((_role(speaker, where), words) for speaker, words in turns)
+            words = "".join(text for _, text in roles)
+            if paths and MARK not in words:
+                roles = _shown_first(len(paths), roles, where)
+            else:
+                _refuse_unequal(words, MARK, len(paths), where)
             boxes, phrases = _objects(fields, where)
-            split = split_named(fields.get("split"), where) or _split_of(file)
+            if boxes or phrases:
+                _refuse_unequal(words, "<ref-object>", len(phrases), where)
+                _refuse_unequal(words, "<bbox>", len(boxes), where)
+            split = split_named(fields.get("split"), where) or split_in(Path(file.name))
             name = str(fields.get("id") or f"{file.stem}-{number}")
             yield Spoken(name, paths, roles, boxes, phrases, split)
 
@@ -240,6 +246,26 @@ def _refuse_marks(text: str, name: str, dialect: Dialect | None) -> None:
                 f"{name}: its words hold '{mark}', which stands for a picture or a box in such "
                 f"files; take it out of the annotations."
             )
+
+
+def _shown_first(
+    pictures: int, turns: tuple[tuple[Role, str], ...], where: str
+) -> tuple[tuple[Role, str], ...]:
+    """Turns with so many marks before the first words of the user's."""
+    for place, (role, words) in enumerate(turns):
+        if role == "user":
+            marked = (role, f"{MARK * pictures}\n{words}")
+            return (*turns[:place], marked, *turns[place + 1 :])
+    raise AnnotationError(f"{where}: a picture, and no user who shows it; add the question.")
+
+
+def _refuse_unequal(words: str, mark: str, count: int, where: str) -> None:
+    marks = words.count(mark)
+    if marks != count:
+        raise AnnotationError(
+            f"{where}: its words hold '{mark}' {marks} times, and {count} such things stand beside "
+            f"them; each needs its place."
+        )
 
 
 def _filled(text: str, boxes: list[tuple[float, ...]], phrases: list[str]) -> list[str | Box]:
@@ -327,10 +353,6 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.suffix in (".json", ".jsonl")]
 
 
-def _split_of(file: Path) -> str | None:
-    return file.stem if file.stem in ("train", "val", "test") else None
-
-
 def _llava(folder: Path, rows: Sequence[Spoken]) -> None:
     speakers = {"user": "human", "assistant": "gpt", "system": "system"}
     for split, members in _by_split(rows).items():
@@ -371,8 +393,8 @@ def _hub(folder: Path, rows: Sequence[Spoken]) -> None:
     )
     (folder / "README.md").write_text(
         "---\ntask_categories:\n- image-text-to-text\ntags:\n- remote-sensing\nconfigs:\n"
-        f"- config_name: default\n  data_files:\n{files}---\n\n# {folder.name.split('.')[1]}\n\n"
-        f"Conversations about overhead images, written by swath.\n\n{counts}\n\nEach row holds "
+        f"- config_name: default\n  data_files:\n{files}---\n\n"
+        f"# Conversations about overhead images\n\nWritten by swath.\n\n{counts}\n\nEach row holds "
         "`messages` of `role` and `content`, and `images`, one for each `<image>` in them.\n",
         encoding="utf-8",
     )

@@ -148,10 +148,34 @@ def test_boxes_come_back_from_the_words_of_every_family(name, size_wh, corners, 
 def test_a_picture_without_a_mark_stands_before_the_words(tmp_path):
     rectangle(tmp_path / "a.png")
     messages = [{"role": "user", "content": "What?"}, {"role": "assistant", "content": "A."}]
-    (tmp_path / "x.jsonl").write_text(json.dumps({"messages": messages, "images": ["a.png"]}))
-    (row,) = read_rows(tmp_path / "x.jsonl")
+    file = tmp_path / "train.jsonl"
+    file.write_text(json.dumps({"messages": messages, "images": ["a.png"]}))
+    (row,) = read_rows(file)
     parsed = conversation(row, DIALECTS.get("geochat"), [Image(row.pictures[0], (32, 32))])
-    assert isinstance(parsed.turns[0].parts[0], Image)
+    assert isinstance(parsed.turns[0].parts[0], Image) and parsed.split == "train"
+    convert(file, tmp_path / "out", "openai")
+    (written,) = lines(tmp_path / "out/train.jsonl")
+    picture, text = written["messages"][0]["content"]
+    assert picture["type"] == "image_url" and text == {"type": "text", "text": "What?"}
+
+
+@pytest.mark.parametrize(
+    ("words", "values", "marks"),
+    [
+        ("<image>What?", {"images": ["a.png", "a.png"]}, "'<image>' 1 times, and 2"),
+        ("<image><image>What?", {"images": ["a.png"]}, "'<image>' 2 times, and 1"),
+        ("<image>At <bbox>?", {"images": ["a.png"], "objects": {"bbox": [[1, 2, 3, 4]] * 2}},
+         "'<bbox>' 1 times, and 2"),
+        ("<image>Where?", {"images": ["a.png"], "objects": {"ref": ["ship"]}},
+         "'<ref-object>' 0 times, and 1"),
+    ],
+)  # fmt: skip
+def test_no_picture_or_box_is_dropped_for_want_of_a_place(tmp_path, words, values, marks):
+    rectangle(tmp_path / "a.png")
+    messages = [{"role": "user", "content": words}, {"role": "assistant", "content": "A."}]
+    (tmp_path / "x.jsonl").write_text(json.dumps({"messages": messages, **values}))
+    with pytest.raises(AnnotationError, match=rf"x\.jsonl:1: its words hold {marks}"):
+        list(read_rows(tmp_path / "x.jsonl"))
 
 
 def test_what_cannot_be_converted_is_one_error(built, tmp_path):
