@@ -27,12 +27,14 @@ GRID = 100
 
 # The digits before the point and the exponent are bounded, so that no answer, however odd, becomes
 # a number that is not finite; decimals are as many as a program prints.
-_NUMBER = r"\s*(-?(?:[0-9]{1,5}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE](?:-[0-9]{1,3}|\+?0*[0-9]))?)\s*"
+_VALUE = r"(-?(?:[0-9]{1,5}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE](?:-[0-9]{1,3}|\+?0*[0-9]))?)"
+_NUMBER = rf"\s*{_VALUE}\s*"
 _ON_GRID = rf"<{_NUMBER}>\s*"
 ORIENTED = re.compile(rf"\{{\s*{_ON_GRID * 4}(?:\|\s*{_ON_GRID})?\}}")
 HORIZONTAL = re.compile(rf"\{{\s*{_ON_GRID * 4}\}}")
 _FOUR = rf"[\[;]{','.join([_NUMBER] * 4)}(?=[\];])"
-PLAIN = re.compile(rf"\[box{_NUMBER * 8}\]")
+# Between values stands a blank: without it the digits of one could be those of several.
+PLAIN = re.compile(r"\[box" + rf"\s+{_VALUE}" * 8 + r"\s*\]")
 BRACKETED = re.compile(rf"[\[;]{','.join([_NUMBER] * 4)}(?:,{_NUMBER})?(?=[\];])")
 
 
@@ -240,7 +242,7 @@ _EARTHDIAL_SPAN = re.compile(r"(?:\[\[ ?-?\d+(?:, ?-?\d+){3,4} ?\]\])+")
 
 DIALECTS.add("geochat", Dialect(True, write_geochat, read_geochat, span=_joined(ORIENTED.pattern)))
 DIALECTS.add("minigpt", Dialect(False, write_minigpt, read_minigpt, span=_HORIZONTAL_SPAN))
-_PLAIN_SPAN = re.compile(rf"{PLAIN.pattern}(?: {PLAIN.pattern})*", PLAIN.flags)
+_PLAIN_SPAN = re.compile(rf"{PLAIN.pattern}(?: {PLAIN.pattern})*")
 DIALECTS.add("swath", Dialect(True, write_plain, read_plain, span=_PLAIN_SPAN))
 # Regions in a GeoChat question come from a drawn mask and hold no angle.
 DIALECTS.add("geochat-region", Dialect(False, write_minigpt, read_minigpt, span=_HORIZONTAL_SPAN))
@@ -267,11 +269,12 @@ for _name, _row in {
 }.items():
     DIALECTS.add(_name, _row)
 
-IN_PIXELS = frozenset({"pixels", "qwen2.5-vl"})
+IN_PIXELS = frozenset({"pixels", "qwen2.5-vl", "swath"})
 """Dialects that can only be read where the picture's size is known."""
 
 _LOOKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (ORIENTED.pattern, ("geochat",)),
+    (PLAIN.pattern, ("swath",)),
     (_PAIRS, ("qwen-vl",)),
     (_NAMED, ("qwen2.5-vl", "qwen3-vl")),
     (_PLACES, ("paligemma",)),

@@ -1,5 +1,6 @@
 import json
 import random
+import time
 
 import numpy as np
 import pytest
@@ -276,6 +277,7 @@ def test_reference_answers_are_read_alike(vectors_folder):
         ("florence", "ship<loc_500><loc_500><loc_999><loc_999>", "florence"),
         ("pixels", "[400, 200, 800, 400]", None),
         ("geochat", "{<50><50><100><100>|<0>}", "geochat"),
+        ("swath", "[box 400.00 200.00 800.00 200.00 800.00 400.00 400.00 400.00]", "swath"),
     ],
 )
 def test_families_write_the_same_box_each_in_its_own_way(name, text, look):
@@ -326,6 +328,14 @@ def test_numbers_are_read_as_programs_print_them(text):
     assert box == pytest.approx([10, 20, 30, 40], abs=0.34)
     (box,) = GEOCHAT.read("{<" + text[1:-1].replace(", ", "><") + ">|<0>}", (100, 100)).hbb
     assert box == pytest.approx([10, 20, 30, 40], abs=0.34)
+
+
+def test_the_numbers_of_a_region_stand_apart():
+    region = DIALECTS.get("swath")
+    assert len(region.read("[box 10 20 30 40]", (100, 100))) == 0  # four numbers, eight digits
+    start = time.perf_counter()
+    assert len(region.read("[box" + ".1111111111" * 8 + "x", (100, 100))) == 0
+    assert time.perf_counter() - start < 1
 
 
 def test_shares_keep_all_their_decimals():

@@ -414,6 +414,14 @@ def test_an_id_that_comes_twice_is_one_question(tmp_path):
     }  # fmt: skip
 
 
+def test_answers_that_name_no_picture_are_counted(tmp_path):
+    rows = [{"question_id": f"q{n}", "answer": "River", "label": "River"} for n in range(2)]
+    rows[1]["image"] = "1.jpg"
+    matched, _ = stated(tmp_path, "aid", rows)
+    assert matched.notes()["picture unknown"]["count"] == 1
+    assert matched.unseen == ["q0"]
+
+
 def test_true_polygons_in_pixels_are_read_on_pictures_whose_size_the_suite_knows(tmp_path):
     polygon = [[0, 0], [300, 0], [300, 300], [0, 300]]
     row = {"question": "ship", "answer": "{<0><0><50><50>|<0>}", "ground_truth": [polygon]}
@@ -421,6 +429,9 @@ def test_true_polygons_in_pixels_are_read_on_pictures_whose_size_the_suite_knows
     assert found["f1@0.5"].value == 1.0
     with pytest.raises(RequestError, match=r"lies in pixels.*no picture's size.*--data"):
         stated(tmp_path, "geochat-refer", [row])
+    region = {**row, "answer": "[box 1 2 3 2 3 4 1 4]", "ground_truth": "{<0><0><50><50>|<0>}"}
+    with pytest.raises(RequestError, match=r"'swath' are pixels.*no picture's size.*--data"):
+        stated(tmp_path, "geochat-refer", [region])
     text = {**row, "ground_truth": "[60, 120, 180, 240]"}
     with pytest.raises(RequestError, match="lies in pixels"):
         stated(tmp_path, "geochat-refer", [text])
