@@ -132,7 +132,7 @@ def stac(
         list[str] | None, typer.Option(help="An asset, as B04; repeat it. Nothing: all rasters.")
     ] = None,
     collection: Annotated[list[str] | None, typer.Option(help="Search these; repeat it.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many scenes.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many scenes.")] = 20,
     to: Annotated[
         Path | None, typer.Option(help="Write the AOI's part of each asset below this folder.")
     ] = None,

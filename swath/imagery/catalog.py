@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -106,8 +107,20 @@ def search(
         there = aoi is None or found.footprint.intersects(aoi)
         return clear and there and (dates is None or _within(found.taken, span))
 
-    scenes: list[Found] = []
     lacking: set[str] = set()  # names of assets where those wanted are not
+
+    def wanted(items: Iterable[Any]) -> Iterator[Found]:
+        for item in items:
+            if collections and item.collection_id not in collections:
+                continue
+            scene = _found(item, away, assets)
+            if not fits(scene):
+                continue
+            if scene.assets and set(assets) <= set(scene.assets):
+                yield scene
+            else:
+                lacking.update(item.assets)
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PystacClientWarning)  # of walking a static one
@@ -119,18 +132,7 @@ def search(
                 ).items()
             else:
                 items = root.get_items(recursive=True)
-            for item in items:
-                if len(scenes) >= limit:
-                    break
-                if collections and item.collection_id not in collections:
-                    continue
-                scene = _found(item, away, assets)
-                if not fits(scene):
-                    continue
-                if scene.assets and set(assets) <= set(scene.assets):
-                    scenes.append(scene)
-                else:
-                    lacking.update(item.assets)
+            scenes = list(islice(wanted(items), limit))  # none beyond is fetched
     except (
         APIError, ClientTypeError, RequestException, pystac.STACError, shapely.GEOSException,
         OSError, ValueError, TypeError, LookupError, OverflowError,

@@ -76,6 +76,8 @@ def test_scenes_are_found_by_place_dates_and_clouds(catalogue):
         search(path, assets=["B99"])
     assert ids(search(path, collections=["s2"])) == ["may", "june"]
     assert ids(search(path, collections=["landsat"])) == []
+    (catalogue / "june.json").unlink()
+    assert ids(search(path, limit=1)) == ["may"]  # nothing beyond the limit is fetched
 
 
 def test_an_asset_is_a_scene_and_pictures_for_looking_are_left_out(catalogue):
