@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from swath.errors import EvaluationError, FormatError
 from swath.files import read_jsonl, write_jsonl
@@ -111,7 +111,11 @@ class Prediction:
             return _PREDICTION.validate_python({**row, "truth": truth})
         except FormatError as error:
             raise FormatError(f"prediction {row.get('id', '?')}: {error}") from None
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except ValidationError as error:
+            first = error.errors()[0]
+            fault = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            raise FormatError(f"prediction {row.get('id', '?')}: {fault}.") from None
+        except (KeyError, TypeError, AttributeError) as error:
             raise FormatError(f"prediction {row.get('id', '?')}: {error!r}.") from None
 
 

@@ -31,3 +31,12 @@ def test_a_row_with_a_missing_field_is_refused_by_name():
     del row["truth"]
     with pytest.raises(FormatError, match=r"prediction q7: .*truth"):
         Prediction.from_row(row)
+
+
+def test_a_field_of_another_type_is_refused_in_one_line():
+    row = named(7, "Airport", "Airport").to_row() | {"confidence": "high"}
+    with pytest.raises(FormatError, match=r"^prediction q7: confidence: .*number.*\.$"):
+        Prediction.from_row(row)
+    del row["id"]
+    with pytest.raises(FormatError, match=r"^prediction \?: id: "):
+        Prediction.from_row(row)

@@ -103,7 +103,8 @@ def rows(folder: Path, suite: Suite) -> list[Item]:
     for where, row in _listed(folder, suite):
         picture = first(row, _IMAGE)
         names = picture if isinstance(picture, list) else [picture]
-        if first(row, truths) is None or not all(isinstance(name, str) for name in names):
+        pictured = bool(names) and all(isinstance(name, str) for name in names)
+        if first(row, truths) is None or not pictured:
             raise AnnotationError(
                 f"{where}: expected a picture under one of {', '.join(_IMAGE)} and the truth under "
                 f"one of {', '.join(truths)}; got {', '.join(row)}."

@@ -16,9 +16,12 @@ def write(file, value):
 def test_own_rows_need_a_picture_and_a_truth(tmp_path):
     suite = Suite(name="mine", title="Mine", task="refer", reader="rows", prompt="{phrase}?",
                   metric="acc@0.5")  # fmt: skip
-    write(tmp_path / "rows.json", [{"image": "a.png", "phrase": "the ship"}])
-    with pytest.raises(AnnotationError, match=r"row 1: expected a picture under one of"):
-        ask(suite, tmp_path, look=False)
+    no_truth = {"image": "a.png", "phrase": "the ship"}
+    no_picture = {"images": [], "phrase": "the ship", "bbox": [1, 2, 3, 4]}
+    for row in (no_truth, no_picture):
+        write(tmp_path / "rows.json", [row])
+        with pytest.raises(AnnotationError, match=r"row 1: expected a picture under one of"):
+            ask(suite, tmp_path, look=False)
     for key in ("ground_truth", "bbox"):
         write(tmp_path / "rows.json", [{"image": "a.png", "phrase": "ship", key: [1, 2, 3, 4]}])
         (one,) = ask(suite, tmp_path, look=False).conversations
