@@ -64,7 +64,6 @@ bench: .venv/.installed-dev
 	$(BIN)/python benchmarks/caption_baselines.py $(RUN)
 
 gpu: .venv/.installed-dev
-	$(INSTALL) 'bitsandbytes>=0.48'
 	$(BIN)/python benchmarks/gpu.py --out gpu.json
 
 # Stamps: what is installed is installed again only when these files change.
