@@ -43,7 +43,7 @@ def chat(
     talk = Chat(model)
     say(f"{model}; /help lists the commands, /quit ends.")
     if picture:
-        _follow(talk.show(picture))
+        _print(talk.show(picture))  # a wrong name ends the verb, as one of any argument does
     elif sys.stdin.isatty():
         say("First a picture: /image FILE")
     with _line_editing(list(COMMANDS)):
@@ -95,19 +95,20 @@ def _read_line() -> str:
 
 def _follow(events: Iterator[Event]) -> None:
     """Print what a line leads to; what goes wrong is one line, and the conversation goes on."""
+    try:
+        _print(events)
+    except SwathError as error:
+        complain(harmless(str(error)))
+    except OSError as error:
+        complain(disk_words(error))
+    except KeyboardInterrupt:
+        say("stopped; this question is not part of the conversation.")
+
+
+def _print(events: Iterator[Event]) -> None:
     with Screen() as screen:
-        try:
-            for event in events:
-                screen.show(event)
-        except SwathError as error:
-            screen.end()
-            complain(harmless(str(error)))
-        except OSError as error:
-            screen.end()
-            complain(disk_words(error))
-        except KeyboardInterrupt:
-            screen.end()
-            say("stopped; this question is not part of the conversation.")
+        for event in events:
+            screen.show(event)
 
 
 class Screen:

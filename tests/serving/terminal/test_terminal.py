@@ -192,9 +192,10 @@ def test_columns_end_their_last_line_in_a_pipe_too(capsys):
         (["gone"], "'gone': there is no such run or folder"),
         (["http://127.0.0.1:9/v1"], "http://127.0.0.1:9/v1/models lists no models"),
         (["swath-nano", "--model", "x"], "--model names a model of a server"),
+        (["swath-nano", "gone.tif"], "gone.tif: no such file"),
     ],
 )
-def test_no_model_is_one_line_and_the_end(terminal, arguments, words):
+def test_a_model_or_picture_that_is_not_there_is_one_line_and_the_end(terminal, arguments, words):
     chat = terminal(*arguments)
     chat.process.expect_exact("swath: ")
     shown = b"swath: " + chat.process.read()
