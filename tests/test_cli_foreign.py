@@ -15,6 +15,7 @@ from swath.cli import app, main
 from swath.cli.console import refuse_unnamed_writer
 from swath.evaluation.predictions import write_predictions
 from swath.evaluation.scoring import score, write_scores
+from swath.files import claim
 from swath.imagery.opening import open_scene
 from swath.recipes import load_recipe
 from tests.evaluation.making import named
@@ -143,6 +144,20 @@ def test_annotations_are_not_converted_over_themselves(labels, here, swath):
     code, error = swath("convert", here / "boxed", "--to", here / "boxed", *labels)
     assert code != 0 and "not written by swath" in error
     assert content(here) == before
+
+
+@pytest.mark.parametrize("form", [["--labels", "yolo"], ["--conversations", "llava"]])
+def test_a_run_is_not_replaced_by_what_is_converted(form, here, swath):
+    claim(here / "run")
+    (here / "run" / "losses.jsonl").write_text("days of work")
+    turns = [{"from": "human", "value": "<image>What?"}, {"from": "gpt", "value": "A port."}]
+    rows = [{"image": "x.png", "conversations": turns}]
+    (here / "boxed" / "rows.json").write_text(json.dumps(rows))
+    before = content(here / "run")
+    source = here / "boxed" / ("boxes.json" if form[1] == "yolo" else "rows.json")
+    code, error = swath("convert", source, "--to", here / "run", *form)
+    assert code == 2 and "exists and was not written by swath for this" in error
+    assert content(here / "run") == before
 
 
 def test_a_folder_of_swaths_own_is_written_again(here, swath):

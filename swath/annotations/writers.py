@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 
 from swath.annotations.image import AnnotatedImage
 from swath.errors import AnnotationError
-from swath.files import replacing_folder
+from swath.files import replacing_folder, write_json
 from swath.imagery.opening import open_scene
 from swath.imagery.scene import is_frame
 from swath.registry import Registry
 
 Writer = Callable[[Path, Sequence[AnnotatedImage]], None]
 """Writes images' boxes into a folder whose pictures lie at `place_of`."""
+
+KIND = ".swath-labels"
+"""In what `write` wrote: the format. No other folder of swath's, such as a run, has it."""
 
 
 def write(folder: Path | str, images: Iterable[AnnotatedImage], format: str) -> int:
@@ -43,7 +46,8 @@ def write(folder: Path | str, images: Iterable[AnnotatedImage], format: str) -> 
     images, writer = list(images), WRITERS.get(format)
     if not any(len(image.boxes) for image in images):
         raise AnnotationError(f"none of {len(images)} images has a box; {format} holds boxes.")
-    with replacing_folder(folder) as temporary:
+    with replacing_folder(folder, KIND) as temporary:
+        write_json(temporary / KIND, {"labels": format})
         for image in images:
             if is_frame(image.path):
                 raise AnnotationError(f"{image.path}: a frame of a clip; save it as a picture.")

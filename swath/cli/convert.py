@@ -41,9 +41,13 @@ def convert(
     """
     if conversations is not None:
         from swath.instructions.interchange import convert as bring
+        from swath.instructions.interchange import form_of
 
+        earlier = form_of(to)
         rows = bring(source, to, conversations, from_dialect, dialect)
         say(f"{to}: {rows} conversations written as {conversations}.")
+        if earlier is not None and earlier != conversations:
+            say(f"They replace those in {earlier}, which were there.")
         return
     if labels is not None:
         from swath.annotations.readers import read

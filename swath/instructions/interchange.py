@@ -27,7 +27,7 @@ from swath.annotations.splits import split_in, split_named
 from swath.boxes import Boxes
 from swath.dialect import DIALECTS, Dialect
 from swath.errors import AnnotationError, InstructionError, RequestError
-from swath.files import replacing_folder
+from swath.files import read_json, replacing_folder, write_json
 from swath.imagery.opening import open_scene
 from swath.imagery.scene import is_frame
 from swath.instructions.conversation import (
@@ -46,6 +46,9 @@ from swath.registry import Registry
 
 MARK = "<image>"
 """Stands in words where a picture does."""
+
+KIND = ".swath-conversations"
+"""In what `write` wrote: the form. No other folder of swath's, such as a run, has it."""
 
 _SPEAKERS: dict[str, Role] = {"human": "user", "gpt": "assistant"}
 _HOLDERS = ("<ref-object>", "<bbox>")  # of ms-swift's `objects`
@@ -187,9 +190,15 @@ def write(folder: Path, rows: Iterable[Spoken], form: str) -> int:
     rows = list(rows)
     if not rows:
         raise InstructionError(f"{folder}: there are no conversations to write.")
-    with replacing_folder(folder) as temporary:
+    with replacing_folder(folder, KIND) as temporary:
+        write_json(temporary / KIND, {"form": form})
         writer(temporary, rows)
     return len(rows)
+
+
+def form_of(folder: Path) -> str | None:
+    """The form of what `write` wrote into a folder; None where it wrote nothing."""
+    return read_json(folder / KIND)["form"] if (folder / KIND).is_file() else None
 
 
 def convert(
@@ -205,13 +214,16 @@ def convert(
         writes: dialect of the boxes to be written; nothing for that of `source`.
 
     Raises:
-        RequestError: the notation of boxes is needed and not named.
+        RequestError: the notation of boxes is needed and not named, `source` is a run, or `folder`
+            holds something else.
     """
     FORMS.get(form)
     built = source / "conversations.jsonl"
     if built.is_file():
         rows = [_written(row, form, writes) for row in read_conversations(built)]
         return write(folder, rows, form)
+    if (source / "set" / built.name).is_file():
+        raise RequestError(f"{source}: a run; its conversations are in {source / 'set'}.")
     with tempfile.TemporaryDirectory() as pictures:
         rows = list(read_rows(source, Path(pictures)))
         beside = form in BESIDE or any(row.boxes for row in rows)

@@ -8,6 +8,7 @@ from hypothesis import strategies as some
 from PIL import Image as Picture
 
 from swath.boxes import Boxes, iou
+from swath.cli.convert import convert as bring
 from swath.dialect import DIALECTS
 from swath.errors import AnnotationError, FormatError, InstructionError, RequestError
 from swath.instructions.conversation import (
@@ -186,7 +187,19 @@ def test_what_cannot_be_converted_is_one_error(built, tmp_path):
     convert(built, tmp_path / "llava", "llava", writes="geochat")
     with pytest.raises(RequestError, match="with --from-dialect"):
         convert(tmp_path / "llava", tmp_path / "x", "swift")
+    with pytest.raises(RequestError, match=r"a run; its conversations are in .*/set"):
+        convert(built.parent, tmp_path / "x", "llava", writes="geochat")
     assert not (tmp_path / "x").exists()
+
+
+def test_the_verb_says_that_rows_of_another_form_were_replaced(built, tmp_path, capsys):
+    for form in ("llava", "openai", "openai"):
+        bring(built, to=tmp_path / "out", conversations=form, dialect="geochat")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "replace" in line] == [
+        "They replace those in llava, which were there."
+    ]
+    assert not (tmp_path / "out" / "train.json").exists()
 
 
 @pytest.mark.parametrize("name", ["../secret.png", "/etc/hostname", "no.png"])
