@@ -5,7 +5,8 @@ from __future__ import annotations
 import colorsys
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -129,14 +130,14 @@ def grid_of(scene: Scene, plan: CellPlan) -> dict[str, Any]:
     return {"rpcs": RPC(**fields)}
 
 
-class _grid_file:  # noqa: N801 (reads as a function)
-    """A GeoTIFF in memory for the values of a grid, as a context."""
-
-    def __init__(self, values: Any, nodata: float, grid: dict[str, Any]) -> None:
-        keep_safe_drivers(rasterio._env)
-        rows, columns = values.shape
-        self._memory = MemoryFile()
-        self._raster = self._memory.open(
+@contextmanager
+def _grid_file(values: Any, nodata: float, grid: dict[str, Any]) -> Iterator[Any]:
+    """A GeoTIFF in memory for the values of a grid."""
+    keep_safe_drivers(rasterio._env)
+    rows, columns = values.shape
+    with (
+        MemoryFile() as memory,
+        memory.open(
             driver="GTiff",
             width=columns,
             height=rows,
@@ -144,14 +145,9 @@ class _grid_file:  # noqa: N801 (reads as a function)
             dtype=values.dtype,
             nodata=nodata,
             **grid,
-        )
-
-    def __enter__(self) -> Any:
-        return self._raster
-
-    def __exit__(self, *problem: Any) -> None:
-        self._raster.close()
-        self._memory.close()
+        ) as raster,
+    ):
+        yield raster
 
 
 def _save_cog(raster: Any, path: Path, resampling: str) -> None:

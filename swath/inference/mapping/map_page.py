@@ -111,13 +111,13 @@ def _cell_data(result: ClassMap, share: float) -> dict[str, Any]:
     confidence = np.nan_to_num(result.confidence[y[:, None], x[None]])
     colours = class_colours(len(result.labels))
     classes = [
-        {"name": label, "colour": rgb, "summary": f"{share:.1%}"}
-        for label, rgb, share in zip(result.labels, colours, result.shares, strict=True)
+        {"name": label, "colour": rgb, "summary": f"{covered:.1%}"}
+        for label, rgb, covered in zip(result.labels, colours, result.shares, strict=True)
     ]
     return {
         "title": result.question.asked,
         "summary": result.told,
-        "note": "" if step == 1 else f"every {step}th cell of a row and column",
+        "note": "" if step == 1 else f"one cell in {step} of each row and column",
         "classes": classes,
         "cells": {
             "columns": len(x),
