@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -21,6 +20,7 @@ from swath.models.engine import LocalEngine
 from swath.models.family import family_of
 from swath.models.loaded import MANIFEST, load_folder, weight_digests
 from swath.models.loading import load
+from swath.models.proof import proof_questions
 from swath.recipes import load_recipe
 from swath.registry import did_you_mean
 
@@ -95,14 +95,7 @@ def _answers(engine: LocalEngine, questions: Sequence[Conversation]) -> list[str
 
 def _proof_questions(run: Path, count: int) -> list[Conversation]:
     built = read_set(run / "set")
-    rows = built.split("test") or built.split("train")
-    by_task: dict[str, list[Conversation]] = {}
-    for row in rows:
-        by_task.setdefault(row.task, []).append(row)
-    in_turn = (
-        row for turn in range(count) for some in by_task.values() for row in some[turn : turn + 1]
-    )
-    return list(islice(in_turn, count))
+    return proof_questions(built.split("test") or built.split("train"), count)
 
 
 def _compare(folder: Path, questions: Sequence[Conversation], wanted: Sequence[str]) -> None:
