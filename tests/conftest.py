@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from pathlib import Path
 
 # Set before any test imports torch or transformers, which read them once.
@@ -51,3 +53,31 @@ def data_folder() -> Path:
 def vectors_folder() -> Path:
     """The folder of inputs and outputs of reference implementations that SWATH_VECTORS names."""
     return _folder("SWATH_VECTORS", "reference inputs and outputs")
+
+
+@pytest.fixture
+def swath(monkeypatch, capsys):
+    """Run a command line in this process: exit code, standard output, standard error."""
+    from swath.cli import main
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["swath", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return (end.value.code or 0, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A browser for the tests of one file: while it is there, none can run a loop of its own."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        pytest.skip("no Chromium on this machine (apt-get install chromium)")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()

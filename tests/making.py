@@ -89,6 +89,21 @@ def tiny_recipe(base, **sections) -> Recipe:
     return validate(values, "tiny.yaml")
 
 
+def write_demo(folder: Path, base, train="vision, projector, language") -> Path:
+    """Write a recipe for a tiny quickstart: 24 small scenes, two steps on a tiny base."""
+    file = folder / "demo.yaml"
+    file.write_text(
+        "extends: quickstart\n"
+        "annotations: {drawn: {count: 24, size_px: 48}}\n"
+        f"models: {{base: '{base}'}}\n"
+        "tuning:\n"
+        f"  stages: [{{train: [{train}], steps: 2, batch_size: 4}}]\n"
+        "evaluation: {max_new_tokens: 4, resamples: 20}\n"
+        "export: {prove_on: 4}\n"
+    )
+    return file
+
+
 def asks(path, size_wh=(32, 32), question="What is it?", answer="a red field") -> Conversation:
     """A conversation about one picture."""
     turns = (user(Image(str(path), size_wh), "\n" + question), assistant(answer))

@@ -1,13 +1,11 @@
 import json
 import re
 import shutil
-import sys
 
 import pytest
 
 from swath.ablation import check, experiment_of, finished, headlines, results, write_results
 from swath.building import build_into
-from swath.cli import main
 from swath.errors import EvaluationError, RecipeError, SwathError, TuningError
 from swath.files import read_json
 from swath.grid import grid_of
@@ -15,19 +13,6 @@ from swath.recipes import dump, load_recipe
 from tests.making import BLUE, GREEN, RED, rectangle
 
 pytestmark = pytest.mark.numeric
-
-
-@pytest.fixture
-def swath(monkeypatch, capsys):
-    """Run a command line in this process: exit code, standard output, standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["swath", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return (end.value.code or 0, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture

@@ -1,14 +1,12 @@
 """What goes wrong in a user's hands: one clear line, no traceback, and nothing half-written."""
 
 import json
-import sys
 
 import pytest
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 import nano  # noqa: F401 (adds the kinds that these tests draw)
-from swath.cli import main
 from swath.files import read_json
 from swath.models.loading import load_base
 from swath.recipe import Imagery, Models
@@ -20,17 +18,10 @@ ADAPTER = "{name: all, train: [lora], steps: 2, batch_size: 4, lora: {rank: 2}}"
 
 
 @pytest.fixture
-def swath(monkeypatch, capsys, tmp_path):
+def swath(swath, monkeypatch, tmp_path):
     """Run a command line in an empty folder: exit code, standard output, standard error."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["swath", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return (end.value.code or 0, *capsys.readouterr())
-
-    return run
+    return swath
 
 
 @pytest.fixture(scope="session")

@@ -8,27 +8,13 @@ import pytest
 from PIL import Image
 
 from swath.building import Building
-from swath.cli import main
 from swath.experiment import Experiment
 from swath.files import read_json
 from swath.instructions.builder import read_set
 from swath.recipes import load_recipe, shipped_recipes
-from tests.making import annotated, rectangle
+from tests.making import annotated, rectangle, write_demo
 
 QUESTION = "Which category fits this site best?"
-
-
-@pytest.fixture
-def swath(monkeypatch, capsys):
-    """Run a command line in this process: exit code, standard output, standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["swath", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return (end.value.code or 0, *capsys.readouterr())
-
-    return run
 
 
 def process(*arguments, **options):
@@ -42,15 +28,7 @@ def process(*arguments, **options):
 def own(tmp_path_factory, tiny_base):
     """A recipe for a tiny quickstart: 24 small scenes, two steps, the tiny base."""
     folder = tmp_path_factory.mktemp("cli")
-    (folder / "demo.yaml").write_text(
-        "extends: quickstart\n"
-        "annotations: {drawn: {count: 24, size_px: 48}}\n"
-        f"models: {{base: '{tiny_base}'}}\n"
-        "tuning:\n"
-        "  stages: [{train: [vision, projector, language], steps: 2, batch_size: 4}]\n"
-        "evaluation: {max_new_tokens: 4, resamples: 20}\n"
-        "export: {prove_on: 4}\n"
-    )
+    write_demo(folder, tiny_base)
     return folder
 
 

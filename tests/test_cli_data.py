@@ -1,29 +1,14 @@
 """`swath data`: what there is, how to get it, and scenes of a catalogue; `swath ask` on rasters."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 import rasterio
 import shapely
 
-from swath.cli import main
 from swath.imagery.opening import open_scene
 from tests.imagery.serving import served
-
-
-@pytest.fixture
-def swath(monkeypatch, capsys):
-    """Run a command line in this process: exit code, standard output, standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["swath", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return (end.value.code or 0, *capsys.readouterr())
-
-    return run
 
 
 def write(path, bands, side):

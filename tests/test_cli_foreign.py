@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ import shapely
 from PIL import Image
 from typer.main import get_command
 
-from swath.cli import app, main
+from swath.cli import app
 from swath.cli.console import refuse_unnamed_writer
 from swath.evaluation.predictions import write_predictions
 from swath.evaluation.scoring import score, write_scores
@@ -42,14 +41,12 @@ WRITING = {
 
 
 @pytest.fixture
-def swath(monkeypatch, capsys):
+def swath(swath):
     """Run a command line in this process: exit code and standard error."""
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["swath", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return end.value.code or 0, capsys.readouterr().err
+        code, _, error = swath(*arguments)
+        return code, error
 
     return run
 

@@ -1,16 +1,14 @@
 """`swath index` and `swath ask --with`, as they are typed."""
 
 import json
-import sys
 
 import pytest
 
-from swath.cli import main
 from tests.making import BLUE, RED, rectangle
 
 
 @pytest.fixture
-def swath(monkeypatch, capsys, tmp_path, tiny_base):
+def swath(swath, monkeypatch, tmp_path, tiny_base):
     """Run a command line in a folder of documents and labelled pictures; exit code and output."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "docs").mkdir()
@@ -23,13 +21,7 @@ def swath(monkeypatch, capsys, tmp_path, tiny_base):
     rectangle(tmp_path / "new.png", (3, 3, 15, 22), colour=RED)
     (tmp_path / "model").symlink_to(tiny_base)
 
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["swath", *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return (end.value.code or 0, *capsys.readouterr())
-
-    return run
+    return swath
 
 
 MADE = ("index", "docs", "labelled", "--model", "model", "--to", "site.index")

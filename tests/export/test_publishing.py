@@ -3,12 +3,12 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
 
 import swath
-from swath.cli import main
 from swath.errors import ExportError, ImageryError, RequestError
 from swath.experiment import Experiment
 from swath.export import huggingface
@@ -25,6 +25,7 @@ from swath.models.loading import load, load_base
 from swath.recipe import Models
 from swath.recipes import load_recipe
 from tests.hub import TOKEN, Repository, hub_for, standing_in
+from tests.making import write_demo
 
 LABELS = ["airport", "farm", "port"]
 
@@ -33,15 +34,8 @@ LABELS = ["airport", "farm", "port"]
 def run(tmp_path_factory, tiny_base):
     """A finished run of the command line's own making, with drawn scenes."""
     folder = tmp_path_factory.mktemp("push")
-    (folder / "demo.yaml").write_text(
-        "extends: quickstart\n"
-        "annotations: {drawn: {count: 24, size_px: 48}}\n"
-        f"models: {{base: '{tiny_base}'}}\n"
-        "tuning:\n"
-        "  stages: [{train: [projector, lora], steps: 2, batch_size: 4}]\n"
-        "export: {prove_on: 4}\n"
-    )
-    Experiment(load_recipe(folder / "demo.yaml"), folder / "runs" / "demo").tune()
+    recipe = write_demo(folder, tiny_base, "projector, lora")
+    Experiment(load_recipe(recipe), folder / "runs" / "demo").tune()
     return folder / "runs" / "demo"
 
 
@@ -70,18 +64,10 @@ def test_a_pushed_run_loads_again_by_its_name(hub, run, trusting):
     loaded = load_base(Models(base="me/demo"))
     assert loaded.imagery == load(run).imagery
     before = swath.load(run).ask(picture, "What is it?", LABELS)
-    after = swath.load(constants.HF_HUB_CACHE + _snapshot("me/demo")).ask(
-        picture, "What is it?", LABELS
-    )
+    snapshots = Path(constants.HF_HUB_CACHE) / "models--me--demo" / "snapshots"
+    (snapshot,) = snapshots.iterdir()
+    after = swath.load(snapshot).ask(picture, "What is it?", LABELS)
     assert after.confidence == pytest.approx(before.confidence, abs=1e-4)
-
-
-def _snapshot(name):
-    from pathlib import Path
-
-    cache = Path(constants.HF_HUB_CACHE)
-    folder = next(cache.glob(f"models--{name.replace('/', '--')}/snapshots/*"))
-    return "/" + folder.relative_to(cache).as_posix()
 
 
 def test_the_client_asks_in_the_hubs_order(hub, run, trusting):
@@ -247,14 +233,11 @@ def test_no_login_no_owner_and_no_network_are_told_apart(hub, run, monkeypatch):
         push(run, "me/demo")
 
 
-def test_the_verb_pushes_and_says_where(hub, run, trusting, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["swath", "push", str(run), "me/demo", "--json"])
-    with pytest.raises(SystemExit) as end:
-        main()
-    out = capsys.readouterr()
-    assert not end.value.code
-    assert json.loads(out.out)["address"] == f"{hub.address}/me/demo"
-    assert TOKEN not in out.out + out.err
+def test_the_verb_pushes_and_says_where(hub, run, trusting, swath):
+    code, output, errors = swath("push", run, "me/demo", "--json")
+    assert not code
+    assert json.loads(output)["address"] == f"{hub.address}/me/demo"
+    assert TOKEN not in output + errors
 
 
 def test_a_folder_that_is_no_run_is_refused(hub, tmp_path):

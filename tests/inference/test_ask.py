@@ -119,18 +119,13 @@ def test_a_run_is_asked_after_the_instruction_it_was_tuned_with(tiny_base, tmp_p
     assert asked[0].text("system") == "Be one of blue land, green land, red land."
 
 
-def test_the_command_line_takes_later_pictures(tiny_base, picture, tmp_path, monkeypatch, capsys):
-    from swath.cli import main
-
+def test_the_command_line_takes_later_pictures(tiny_base, picture, tmp_path, monkeypatch, swath):
     later, asked = rectangle(tmp_path / "later.png"), []
     monkeypatch.setattr(
         LocalEngine, "answer", lambda self, questions, most: asked.extend(questions) or [Reply("x")]
     )
-    argv = ["swath", "ask", str(tiny_base), picture, "What moved?", "--then", later]
-    monkeypatch.setattr("sys.argv", argv)
-    with pytest.raises(SystemExit) as end:
-        main()
-    assert not end.value.code and capsys.readouterr().out == "x\n"
+    code, output, _ = swath("ask", tiny_base, picture, "What moved?", "--then", later)
+    assert not code and output == "x\n"
     assert [image.path for image in asked[0].images] == [picture, later]
 
 

@@ -187,16 +187,12 @@ def test_a_scene_that_cannot_be_opened_is_told_beside_the_others(place, scene, t
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
+def command(swath):
     """Runs `swath scan` and gives its exit code and what it printed."""
-    from swath.cli import main
 
     def run(*words):
-        monkeypatch.setattr("sys.argv", ["swath", "scan", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        printed = capsys.readouterr()
-        return end.value.code, printed.out + printed.err
+        code, output, errors = swath("scan", *words)
+        return code, output + errors
 
     return run
 

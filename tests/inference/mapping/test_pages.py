@@ -1,6 +1,5 @@
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -123,26 +122,12 @@ def test_a_scene_that_cannot_be_shown_whole_is_grey_and_the_pages_say_why(
     write_overview(tmp_path / "overview.png", scan)
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine (apt-get install chromium)")
-    play = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with play.sync_playwright() as running:
-        chromium = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
 def test_the_map_works_in_a_browser_without_a_network_whatever_a_class_is_called(
-    browser, place, tmp_path
+    chromium, place, tmp_path
 ):
     scan = scanned(place, tmp_path, HOSTILE, transform=TURNED)
     write_map(tmp_path / "map.html", scan)
-    page = browser.new_page(viewport={"width": 1000, "height": 700})
+    page = chromium.new_page(viewport={"width": 1000, "height": 700})
     page.context.set_offline(True)
     requests, faults = [], []
     page.on("request", lambda request: requests.append(request.url))

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +13,6 @@ import pytest
 pytest.importorskip("gradio", reason="the extra `studio` is not installed")
 
 WAIT_S = 300  # of a machine on which other tests run
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 
 # Whatever the process tries to reach outside is refused, and written down.
 NO_NETWORK = """
@@ -87,18 +83,6 @@ def studio(tmp_path_factory):
     yield running
     running.stop()
     assert not running.refused.exists(), running.refused.read_text()
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """A browser for the tests of one file: while it is there, none can run a loop of its own."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine (apt-get install chromium)")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
