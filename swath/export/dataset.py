@@ -14,7 +14,8 @@ from swath.files import write_json, write_text
 from swath.imagery.opening import open_scene
 from swath.imagery.scene import is_frame
 from swath.instructions.builder import read_set
-from swath.instructions.conversation import Box, Conversation, Image, Text
+from swath.instructions.conversation import Conversation
+from swath.instructions.interchange import spoken
 
 MOST_FILES = 20_000
 """Pictures in one commit; the Hub refuses many more."""
@@ -39,6 +40,7 @@ def dataset_files(folder: Path, temporary: Path, pictures: bool, public: bool) -
         RequestError: a licence does not let the pictures be published.
         ExportError: a picture is gone or a frame of a clip, or there are too many.
         ImageryError: a file is no picture, whatever the set says.
+        InstructionError: a row's words hold `<image>`, which would show a picture.
     """
     built = read_set(folder)
     if pictures and public:
@@ -128,23 +130,11 @@ def _places(conversations: Sequence[Conversation]) -> dict[str, str]:
 
 
 def _row(conversation: Conversation, places: dict[str, str]) -> dict[str, Any]:
-    """Messages with `<image>` where a picture stands, and the pictures in their order."""
-    messages = []
-    write = DIALECTS.get("geochat").write
-    for turn in conversation.turns:
-        words = ""
-        for part in turn.parts:
-            if isinstance(part, Text):
-                words += part.text
-            elif isinstance(part, Box):
-                words += write(part.boxes, conversation.images[part.image].size_wh)
-            else:
-                words += "<image>"
-        messages.append({"role": turn.role, "content": words})
-    images = [_place(image, places) for image in conversation.images]
+    """Messages with `<image>` where a picture stands, and the pictures in their order.
+
+    Without a picture its name alone says which one it is.
+    """
+    row = spoken(conversation, DIALECTS.get("geochat"))
+    messages = [{"role": role, "content": words} for role, words in row.turns]
+    images = [places.get(path, Path(path).name) for path in row.pictures]
     return {"messages": messages, "images": images}
-
-
-def _place(image: Image, places: dict[str, str]) -> str:
-    """Where a picture lies in the repository; without it, its name alone."""
-    return places.get(image.path, Path(image.path).name)

@@ -77,13 +77,18 @@ def push(
         public: let everybody see it.
         overwrite: also where a repository is not swath's.
         pictures: whether a set's pictures go along.
-        dtype, prove_on: of the export, where a run is pushed.
+        dtype, prove_on: of the export, for a run alone.
 
     Raises:
-        RequestError: `source` is none of these, or the repository is another's or public.
+        RequestError: `source` is none of these, or no run and a `dtype` is named; or the
+            repository is another's or public.
         ExportError: no login, no such owner, no network, or the Hub refuses.
     """
     kind = _kind_of(source)
+    if dtype is not None and not (source / RUN_FILE).is_file():
+        raise RequestError(
+            f"{source}: --dtype is for a run, which is exported on its way; this goes as it is."
+        )
     api = HfApi(endpoint=constants.ENDPOINT)
     # The variable of this name was read when huggingface_hub was imported.
     constants.HF_HUB_DISABLE_TELEMETRY = True

@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import constants
 
 import swath
-from swath.errors import ExportError, ImageryError, RequestError
+from swath.errors import ExportError, ImageryError, InstructionError, RequestError
 from swath.experiment import Experiment
 from swath.export import huggingface
 from swath.export.publishing import push
@@ -172,6 +172,10 @@ def test_no_file_is_pushed_because_a_set_or_a_link_says_so(hub, run, tmp_path):
     write_conversations(evil / "conversations.jsonl", [row])
     with pytest.raises(ImageryError, match="id_rsa"):
         push(evil, "me/rows")
+    row = Conversation("a", "question", (user("<image>?"), assistant("!")))
+    write_conversations(evil / "conversations.jsonl", [row])
+    with pytest.raises(InstructionError, match="its words hold '<image>'"):
+        push(evil, "me/rows")
     model = tmp_path / "model"
     (model / ".git").mkdir(parents=True)
     (model / ".git" / "config").write_text("a token")
@@ -243,3 +247,9 @@ def test_the_verb_pushes_and_says_where(hub, run, trusting, swath):
 def test_a_folder_that_is_no_run_is_refused(hub, tmp_path):
     with pytest.raises(RequestError, match="neither a run"):
         push(tmp_path, "me/demo")
+
+
+def test_a_number_format_is_refused_for_what_is_not_exported(hub, run):
+    with pytest.raises(RequestError, match="--dtype is for a run"):
+        push(run / "set", "me/demo", dtype="bfloat16")
+    assert not hub.repositories
