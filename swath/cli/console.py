@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from swath.evaluation.metrics.base import Score
+    from swath.evaluation.metrics.statistics import Difference
     from swath.experiment import Experiment
     from swath.recipe import Recipe
 
@@ -200,7 +202,7 @@ def score_table(experiment: Experiment) -> None:
             say(f"{last.name}, {task}, thresholds of {sure.chosen_on}: {words(aim)}")
 
 
-def score_cell(score: Any) -> str:
+def score_cell(score: Score | None) -> str:
     """A score with its interval, as tables hold it."""
     if score is None or score.value is None:
         return "undefined"
@@ -209,7 +211,7 @@ def score_cell(score: Any) -> str:
     return f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})"
 
 
-def difference_cell(gap: Any) -> str:
+def difference_cell(gap: Difference | None) -> str:
     """A paired difference with its interval and how probable it were without one."""
     if gap is None:
         return ""
