@@ -234,7 +234,7 @@ def read_plain(text: str, size_wh: tuple[int, int]) -> Boxes:
 
 def _joined(box: str) -> re.Pattern[str]:
     """One box, or several with or without a delimiter between them."""
-    return re.compile(rf"{box}(?:\s*(?:{DELIMITER})?\s*{box})*")
+    return re.compile(rf"{box}(?:\s*(?:{DELIMITER}\s*)?{box})*")
 
 
 _HORIZONTAL_SPAN = _joined(HORIZONTAL.pattern)

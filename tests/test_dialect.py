@@ -338,6 +338,17 @@ def test_the_numbers_of_a_region_stand_apart():
     assert time.perf_counter() - start < 1
 
 
+@pytest.mark.parametrize("name", [name for name, _ in DIALECTS.items()])
+def test_blanks_behind_a_box_cost_no_time(name):
+    row = DIALECTS.get(name)
+    boxes = Boxes.from_hbb([[10, 20, 30, 40], [50, 60, 70, 80]])
+    text = row.write(boxes, (100, 100))
+    start = time.perf_counter()
+    assert row.span.match(text + " " * 100_000 + "x").end() == len(text)
+    assert len(row.read(text + " " * 100_000, (100, 100))) == 2
+    assert time.perf_counter() - start < 5
+
+
 def test_shares_keep_all_their_decimals():
     (box,) = DIALECTS.get("shikra").read("[.1, 5e-05, 0.3, 0.4033333333333333]", (100, 100)).hbb
     assert box.tolist() == [10, 0.005, 30, 40.33333333333333]
