@@ -191,7 +191,7 @@ class Building:
         return built
 
     def estimate(self) -> Estimate:
-        """What the recipe's writer will be asked, at most, before anything is."""
+        """What the recipe's writer will be asked, before anything is."""
         from swath.instructions.writing import estimate
 
         section = self.recipe.instructions.writer
@@ -207,15 +207,14 @@ class Building:
         if section is None or not section.conversations:
             return {}
         from swath.instructions.attributes import Looks
-        from swath.instructions.writing import write_conversations_about
+        from swath.instructions.writing import training_images, write_conversations_about
 
         training = [image for image in images if image.split == "train"]
         looks = Looks(training, self.recipe.imagery.rendering, self.recipe.instructions.colours)
         rows = write_conversations_about(images, section, looks, self.folder, progress)
-        asked = sum(bool(image.captions or image.names) for image in training)
         notes["written"] = {
             "model": section.model,
-            "asked": asked * len(section.conversations),
+            "asked": len(training_images(images)) * len(section.conversations),
             "kept": sum(map(len, rows.values())),
         }
         return rows

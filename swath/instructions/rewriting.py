@@ -17,7 +17,6 @@ from swath.files import Journal
 from swath.instructions.language import is_chinese
 from swath.recipe import Writer
 
-_KIND = "written"
 _JOIN = (
     "These sentences describe one overhead image. Join them into one short description that says "
     "what they say and nothing else. Answer with the description alone.\n\n{text}"
@@ -30,6 +29,7 @@ _TRANSLATE = (
     "Translate this description of an overhead image into {language}. Answer with the translation "
     "alone.\n\n{text}"
 )
+_PROMPT_SIGNS = len(_JOIN)
 
 Progress = Callable[[int, int], None]
 
@@ -46,13 +46,13 @@ def rewrite_captions(
         progress: called with images done and images in all.
 
     Raises:
-        EndpointError: the endpoint refuses, stays away, or answers what cannot be used.
+        EndpointError: the endpoint refuses, stays away, answers what cannot be used, or has cost
+            too much.
         FormatError: `cache` is another file, or damaged.
     """
     captioned = [place for place, image in enumerate(images) if any(map(str.strip, image.captions))]
     written = list(images)
-    journal = Journal(cache, _KIND)
-    with Endpoint(section.endpoint, section.model, section.key, journal) as endpoint:
+    with writer_endpoint(section, cache) as endpoint:
         texts = endpoint.each(
             lambda place: _written(images[place], section, endpoint),
             captioned,
@@ -64,6 +64,31 @@ def rewrite_captions(
     return written
 
 
+def writer_endpoint(section: Writer, cache: Path) -> Endpoint:
+    """The recipe's writer, within its limits; all that it writes is kept in one file."""
+    limits = (None, section.timeout_s, section.prices, section.max_cost)
+    return Endpoint(
+        section.endpoint, section.model, section.key, Journal(cache, "written"), *limits
+    )
+
+
+def requests_of(images: Sequence[AnnotatedImage], section: Writer) -> tuple[int, int]:
+    """How many requests the steps make of the images' captions, and of how many signs in all."""
+    requests = 0
+    signs = 0
+    for image in images:
+        texts = _texts(image, section)
+        length = sum(map(len, texts))
+        count = len(texts)
+        for step in section.steps if texts else ():
+            if step in ("join", "concatenate"):
+                count = 1
+            if step != "concatenate":
+                requests += count
+                signs += count * _PROMPT_SIGNS + length
+    return requests, signs
+
+
 def note(section: Writer) -> str:
     """Who wrote the captions, for the card."""
     host = host_of(section.endpoint).partition(":")[0]
@@ -71,9 +96,7 @@ def note(section: Writer) -> str:
 
 
 def _written(image: AnnotatedImage, section: Writer, endpoint: Endpoint) -> tuple[str, ...]:
-    texts = [caption.strip() for caption in image.captions if caption.strip()]
-    missing = max(0, (section.captions or 0) - len(texts))
-    texts += itertools.islice(itertools.cycle(tuple(texts)), missing)
+    texts = _texts(image, section)
     for step in section.steps:
         if step == "join":
             texts = [_ask(endpoint, _JOIN.replace("{text}", "\n".join(texts)), image.id)]
@@ -85,11 +108,18 @@ def _written(image: AnnotatedImage, section: Writer, endpoint: Endpoint) -> tupl
             texts = [_ask(endpoint, prompt.replace("{text}", text), image.id) for text in texts]
         else:
             prompt = _TRANSLATE.replace("{language}", section.language)
-            script = is_chinese if _asks_chinese(section.language) else bool
+            script = is_chinese if asks_chinese(section.language) else bool
             texts = [
                 _ask(endpoint, prompt.replace("{text}", text), image.id, script) for text in texts
             ]
     return tuple(texts)
+
+
+def _texts(image: AnnotatedImage, section: Writer) -> list[str]:
+    """The captions that say something, repeated until there are as many as the recipe wants."""
+    texts = [caption.strip() for caption in image.captions if caption.strip()]
+    missing = max(0, (section.captions or 0) - len(texts))
+    return [*texts, *itertools.islice(itertools.cycle(texts), missing)]
 
 
 def _ask(endpoint: Endpoint, prompt: str, about: str, accept: Callable[[str], bool] = bool) -> str:
@@ -97,7 +127,8 @@ def _ask(endpoint: Endpoint, prompt: str, about: str, accept: Callable[[str], bo
     return endpoint.complete(body, about, accept=lambda text: bool(text) and accept(text)).answer
 
 
-def _asks_chinese(language: str) -> bool:
+def asks_chinese(language: str) -> bool:
+    """Whether a recipe's `language` is Chinese, however it is called."""
     return (
         "chinese" in language.lower() or language.lower().startswith("zh") or is_chinese(language)
     )

@@ -19,17 +19,18 @@ import yaml
 
 from swath.annotations.image import AnnotatedImage
 from swath.endpoint import Endpoint
-from swath.files import Journal, write_jsonl
+from swath.files import write_jsonl
 from swath.instructions.attributes import Looks
 from swath.instructions.conversation import Conversation, Image, assistant, user
 from swath.instructions.language import ENGLISH, is_chinese, plural, spoken
+from swath.instructions.language_chinese import translated
+from swath.instructions.rewriting import asks_chinese, requests_of, writer_endpoint
 from swath.instructions.tasks.base import stands_upright
 from swath.instructions.tasks.truths import OtherTruth
 from swath.instructions.turns import CONVERSE
 from swath.recipe import Writer
 
 _PROMPTS: dict[str, str] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
-_KIND = "written"
 
 MOST_OBJECTS = 30
 """Objects told one by one; of more, their numbers."""
@@ -57,7 +58,7 @@ class Estimate:
 
     Args:
         requests: at least; an answer that cannot be used is asked for once more.
-        read, written: tokens, at most `LONGEST_TOKENS` written each.
+        read, written: tokens, about; half of `LONGEST_TOKENS` is written of an image.
         cost: at the recipe's prices; 0 without.
     """
 
@@ -85,15 +86,17 @@ class Reject:
 
 
 def estimate(images: Sequence[AnnotatedImage], section: Writer) -> Estimate:
-    """Requests, tokens and cost of writing about the training images."""
-    chosen = _training(images)
+    """Requests, tokens and cost of rewriting captions and of writing about the training images."""
+    chosen = training_images(images)
     read = 0
     for image in chosen:
         facts = len("\n".join(image.captions)) + 60 * min(len(image.names), MOST_OBJECTS)
         read += sum(len(_PROMPTS[kind]) + facts for kind in section.conversations)
-    read //= _SIGNS_A_TOKEN
-    requests = len(chosen) * len(section.conversations)
-    written = requests * LONGEST_TOKENS // 2
+    rewritten, signs = requests_of(images, section)
+    about_images = len(chosen) * len(section.conversations)
+    requests = rewritten + about_images
+    read = (read + signs) // _SIGNS_A_TOKEN
+    written = about_images * LONGEST_TOKENS // 2 + signs // _SIGNS_A_TOKEN
     per_read, per_written = section.prices
     return Estimate(requests, read, written, (read * per_read + written * per_written) / 1e6)
 
@@ -117,12 +120,10 @@ def write_conversations_about(
     Raises:
         EndpointError: the endpoint refuses, stays away or has cost too much.
     """
-    jobs = [(image, kind) for image in _training(images) for kind in section.conversations]
-    facts = {image.id: facts_of(image, looks) for image in _training(images)}
+    jobs = [(image, kind) for image in training_images(images) for kind in section.conversations]
+    facts = {image.id: facts_of(image, looks) for image in training_images(images)}
     names = sorted({spoken(name) for image in images for name in (*image.names, *image.listed)})
-    journal = Journal(folder / "writer.jsonl", _KIND)
-    limits = (None, section.timeout_s, section.prices, section.max_cost)
-    with Endpoint(section.endpoint, section.model, section.key, journal, *limits) as endpoint:
+    with writer_endpoint(section, folder / "writer.jsonl") as endpoint:
 
         def ask(job: tuple[AnnotatedImage, str]) -> Conversation | Reject:
             image, kind = job
@@ -185,16 +186,16 @@ def _beyond(text: str, facts: str, names: Sequence[str], language: str) -> str |
     """What a text says that the facts do not hold."""
     if _COORDINATES.search(text):
         return "coordinates"
-    if is_chinese(text) != language.lower().startswith("chinese"):
+    if is_chinese(text) != asks_chinese(language):
         return f"not in {language}"
     plain = text.lower()
-    told = facts.lower()
-    invented = _numbers(plain) - _numbers(told) - _HARMLESS
-    if invented:
-        return f"a number that was not told: {sorted(invented)[0]}"
-    for name in names:
-        if _names(plain, name) and not _names(told, name):
-            return f"a class that was not told: {name}"
+    allowed = facts.lower()
+    numbers = _numbers(plain) - _numbers(allowed) - _HARMLESS
+    if numbers:
+        return f"a number that was not told: {sorted(numbers)[0]}"
+    classes = _classes(plain, names) - _classes(allowed, names)
+    if classes:
+        return f"a class that was not told: {sorted(classes)[0]}"
     return None
 
 
@@ -203,9 +204,19 @@ def _numbers(text: str) -> set[str]:
     return words | set(_NUMBER.findall(text))
 
 
-def _names(text: str, name: str) -> bool:
-    pattern = rf"\b(?:{re.escape(name)}|{re.escape(plural(name))})\b"
-    return re.search(pattern, text, re.IGNORECASE) is not None
+def _classes(text: str, names: Sequence[str]) -> set[str]:
+    """The classes that a text names, in English, or in Chinese where that is known."""
+    classes = set()
+    # Of Chinese names the longest first, each taken out: an overpass is not a bridge as well.
+    for name in sorted(names, key=lambda name: -len(translated(name))):
+        pattern = rf"\b(?:{re.escape(name)}|{re.escape(plural(name))})\b"
+        chinese = translated(name)
+        if re.search(pattern, text, re.IGNORECASE):
+            classes.add(name)
+        if is_chinese(chinese) and chinese in text:
+            classes.add(name)
+            text = text.replace(chinese, " ")
+    return classes
 
 
 def _written(
@@ -267,6 +278,6 @@ def _conversation(
     )
 
 
-def _training(images: Sequence[AnnotatedImage]) -> list[AnnotatedImage]:
+def training_images(images: Sequence[AnnotatedImage]) -> list[AnnotatedImage]:
     """The training images of which there is something to tell."""
     return [image for image in images if image.split == "train" and (image.captions or image.names)]

@@ -173,6 +173,12 @@ class Writer(Section):
         None, gt=0, description="Ask no more once the answers so far have cost so much."
     )
 
+    @model_validator(mode="after")
+    def _counted(self) -> Writer:
+        if self.max_cost is not None and not any(self.prices):
+            raise ValueError("max_cost needs the prices")
+        return self
+
     @property
     def translates(self) -> bool:
         """Whether what is written is in `language` and not in English."""

@@ -2,13 +2,14 @@ import threading
 from dataclasses import replace
 
 import pytest
+from pydantic import ValidationError
 
 from swath import endpoint as http
 from swath.annotations.image import AnnotatedImage
 from swath.errors import EndpointError
 from swath.instructions.rewriting import note, rewrite_captions
 from swath.recipe import Writer
-from tests.endpoints import endpoint
+from tests.endpoints import endpoint, said
 
 FIVE = ("A plane.", "One plane parks.", "Planes.", "An airport.", "Grass.")
 
@@ -69,6 +70,17 @@ def test_rewriting_keeps_each_caption_and_takes_the_recipe_s_prompt(tmp_path):
         given = section(stand, steps=["rewrite"], prompt="Vary: {text}")
         (one,) = rewrite_captions(images(1), given, tmp_path / "w.jsonl")
     assert one.captions[0] == "VARY: A PLANE." and len(one.captions) == 5
+
+
+def test_captions_are_rewritten_within_the_budget(tmp_path):
+    answer = said("A plane.", prompt_tokens=1_000_000, completion_tokens=0)
+    with endpoint(lambda _: (200, answer)) as stand:
+        steps = section(stand, steps=["join"], at_once=1, prices=(1.0, 1.0), max_cost=1.5)
+        with pytest.raises(EndpointError, match=r"cost 2\.00 and the limit is 1\.50"):
+            rewrite_captions(images(3), steps, tmp_path / "w.jsonl")
+        assert len(stand.prompts) == 2
+        with pytest.raises(ValidationError, match="max_cost needs the prices"):
+            section(stand, max_cost=1.5)
 
 
 def test_thinking_aloud_is_left_out(tmp_path):

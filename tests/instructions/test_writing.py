@@ -143,6 +143,9 @@ def test_the_estimate_counts_requests_tokens_and_cost_before_anything_is_asked(p
     about = estimate([port], Writer(endpoint="http://127.0.0.1:9/v1", model="q", **values))
     assert (about.requests, about.written) == (2, LONGEST_TOKENS)
     assert 200 < about.read < 800 and about.cost == pytest.approx(0.8)
+    values["steps"] = ["join", "translate"]
+    more = estimate([port], Writer(endpoint="http://127.0.0.1:9/v1", model="q", **values))
+    assert more.requests == 4 and more.read > about.read and more.written > about.written
 
 
 def test_chinese_is_asked_for_and_held_to(port, tmp_path):
@@ -150,6 +153,18 @@ def test_chinese_is_asked_for_and_held_to(port, tmp_path):
     facts = facts_of(port, Looks())
     assert fault_of(json.loads(text), facts, ["bridge"], "Chinese") is None
     assert fault_of(GOOD, facts, ["bridge"], "Chinese") == "not in Chinese"
+    assert fault_of(json.loads(text), facts, ["bridge"], "中文") is None
+
+
+def test_a_class_that_was_not_told_is_left_out_in_chinese_too(port):
+    facts = facts_of(port, Looks())
+    names = ["bridge", "overpass", "ship"]
+    for answer, reason in [
+        ("港口里有船。", None),
+        ("港口里有桥梁。", "a class that was not told: bridge"),
+        ("港口里有立交桥。", "a class that was not told: overpass"),
+    ]:
+        assert fault_of([{"question": "有什么？", "answer": answer}], facts, names, "zh") == reason
 
 
 def test_a_build_adds_what_was_written_and_counts_it_on_the_card(tmp_path):
