@@ -72,6 +72,11 @@ def test_content_that_no_task_asks_for_is_said_by_check_and_build(tmp_path):
     building = Building(recipe, tmp_path / "run")
     (finding,) = [one for one in building.check().findings if one.kind == "unused"]
     assert (finding.what, finding.count) == ("6 questions that no task asks for", 6)
+    # A task that asks of something else does not silence it.
+    tasks = ["classify", "caption", "dialogue", "sensor", "comparison"]
+    values = {"name": "own", "annotations": section, "instructions": {"tasks": tasks}}
+    findings = Building(validate(values, "own.yaml"), tmp_path / "more").check().findings
+    assert [one.what for one in findings if one.kind == "unused"] == [finding.what]
     building.build()
     assert building.notes == [
         "6 questions that no task asks for; add question to instructions.tasks"

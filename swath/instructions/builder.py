@@ -26,15 +26,13 @@ from swath.instructions.conversation import (
 from swath.instructions.phrasing import PHRASINGS
 from swath.instructions.tasks.base import Setting
 from swath.instructions.tasks.blind import Blind
-from swath.instructions.tasks.words import ASKED_BY, TASKS, answer_for, unused
+from swath.instructions.tasks.words import ASKED_BY, DIALOGUE, TASKS, answer_for, unused
 from swath.instructions.turns import join_turns
 from swath.recipe import Instructions, Rendering
 
 Review = Callable[[list[Conversation]], list[Conversation]]
 Rows = Callable[[AnnotatedImage], list[Conversation]]
 ROWS = "conversations.jsonl"
-DIALOGUE = "dialogue"
-"""The task of a source's own conversations."""
 IMAGES = "images.jsonl"
 
 

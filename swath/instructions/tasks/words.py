@@ -33,6 +33,9 @@ from swath.instructions.tasks.truths import AnswerTruth, CaptionsTruth, CountTru
 from swath.recipe import Instructions
 from swath.registry import Registry
 
+DIALOGUE = "dialogue"
+"""The task of a source's own conversations."""
+
 
 def classify(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
     """Which of the set's classes the scene is."""
@@ -137,7 +140,7 @@ TASKS: Registry[Task] = Registry(
         "sensor": box_questions.task_of(box_questions.sensor),
         "classes": Task(box_questions.classes),
         "damage": Task(damage),
-        "dialogue": Task(dialogue),
+        DIALOGUE: Task(dialogue),
     },
 )
 """Every task that a set can ask; a plugin adds rows through the entry point `swath.tasks`."""
@@ -146,10 +149,15 @@ TASKS: Registry[Task] = Registry(
 ASKED_BY = {
     "questions": ("question",),
     "captions": ("caption",),
-    "scene classes": ("classify",),
-    "boxes": ("refer", "count", "ground", "identify", "region", "describe", "question", "damage"),
+    "scene classes": ("classify", "rural_urban"),
+    "boxes": (
+        *("refer", "count", "ground", "group", "identify", "region", "describe", "question"),
+        *("damage", "comparison", "area", "position", "relation", "premise", "classes"),
+    ),
 }
-"""What images may hold, and the tasks that ask for it."""
+"""What images may hold, and the tasks that ask for it, the commonest first."""
+
+_OF_NO_KIND = {DIALOGUE, "resolution", "sensor"}
 
 
 def unused(images: Iterable[AnnotatedImage], tasks: Sequence[str]) -> dict[str, int]:
@@ -159,11 +167,13 @@ def unused(images: Iterable[AnnotatedImage], tasks: Sequence[str]) -> dict[str, 
         images: of a source.
         tasks: of the recipe.
     """
-    known = {task for names in ASKED_BY.values() for task in names}
-    if not known.issuperset(tasks):
+    ours = _OF_NO_KIND.union(*ASKED_BY.values())
+    if not ours.issuperset(tasks):
         return {}
     counts: Counter[str] = Counter()
     for image in images:
+        if DIALOGUE in tasks and image.dialogues:  # all that its source says
+            continue
         counts["questions"] += len(image.questions)
         counts["captions"] += len(image.captions)
         counts["scene classes"] += image.label is not None
