@@ -11,8 +11,8 @@ from swath.instructions.tasks.truths import AnswerTruth
 LONGEST = 60
 """Signs of an answer that somebody could guess; longer ones are sentences."""
 
-MOST_PAIRS = 100_000
-"""Different questions with their answers that are counted; further ones only by their kind."""
+MOST_QUESTIONS = 100_000
+"""Different questions of each side that are counted; further ones only by their kind."""
 
 
 class Blind:
@@ -28,7 +28,6 @@ class Blind:
         for trains in (True, False):
             self._by_kind[trains] = defaultdict(Counter)
             self._by_words[trains] = defaultdict(Counter)
-        self._pairs = 0
 
     def add(self, row: Conversation) -> None:
         """Count a row, if its answer is a short one without boxes."""
@@ -44,8 +43,7 @@ class Blind:
         self._by_kind[trains][name][text] += 1
         answers = self._by_words[trains]
         key = (name, row.text("user"))
-        if self._pairs < MOST_PAIRS or key in answers:
-            self._pairs += text not in answers[key]
+        if len(answers) < MOST_QUESTIONS or key in answers:
             answers[key][text] += 1
 
     def card(self) -> dict[str, Any]:

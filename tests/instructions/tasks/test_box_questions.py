@@ -216,3 +216,18 @@ def test_a_habit_of_the_set_shows_on_the_card(port):
     assert blind.card()["classify"] == {
         "rows": 10, "answers": 2, "guess": "yes", "right": 0.9, "right_by_words": 0.9,
     }  # fmt: skip
+
+
+def test_many_questions_of_training_leave_room_for_those_of_the_test(port, monkeypatch):
+    from swath.instructions.tasks import blind as module
+    from tests.making import asks
+
+    monkeypatch.setattr(module, "MOST_QUESTIONS", 2)
+    blind = Blind()
+    for number in range(3):
+        row = asks(port.path, question=f"Is there a ship at pier {number}?", answer="yes")
+        blind.add(replace(row, split="train"))
+    row = asks(port.path, question="Is there a ship at pier 0?", answer="no")
+    blind.add(replace(row, split="test"))
+    # All of training answers yes, so that a guess gets the one test wrong.
+    assert blind.card()["classify"]["right_by_words"] == 0
