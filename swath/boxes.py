@@ -12,6 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from swath.errors import ShapeError
 
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Size = tuple[int, int]  # width and height in pixels
+
 _NEXT = [1, 2, 3, 0]  # the corner after each
 
 
@@ -27,7 +31,7 @@ class Boxes:
         ShapeError: `quads` has another shape or holds a value that is not finite.
     """
 
-    quads: NDArray[np.float64]
+    quads: Floats
 
     def __post_init__(self) -> None:
         quads = np.asarray(self.quads, dtype=np.float64)
@@ -90,20 +94,20 @@ class Boxes:
         return Boxes(self.quads[[int(rows)] if isinstance(rows, Integral) else rows])
 
     @property
-    def hbb(self) -> NDArray[np.float64]:
+    def hbb(self) -> Floats:
         """(n, 4) x1, y1, x2, y2 of the smallest horizontal boxes around the corners, pixels."""
         return np.concatenate([self.quads.min(axis=1), self.quads.max(axis=1)], axis=1)
 
     @property
-    def areas(self) -> NDArray[np.float64]:
+    def areas(self) -> Floats:
         """(n,) areas in square pixels."""
         x, y = self.quads[..., 0], self.quads[..., 1]
         cross = x * y[:, _NEXT] - x[:, _NEXT] * y
-        areas: NDArray[np.float64] = np.abs(cross.sum(axis=1)) / 2
+        areas: Floats = np.abs(cross.sum(axis=1)) / 2
         return areas
 
     @property
-    def rotated(self) -> NDArray[np.float64]:
+    def rotated(self) -> Floats:
         """(n, 5) centre x, centre y, width, height in pixels, angle in (0, 90] degrees.
 
         Exact for rectangles; another quadrilateral gives the smallest rectangle around it, and
@@ -147,16 +151,16 @@ class Boxes:
 _NONE = Boxes(np.zeros((0, 4, 2)))
 
 
-def rectangle_around(points: NDArray[np.float64]) -> NDArray[np.float64]:
+def rectangle_around(points: Floats) -> Floats:
     """(4, 2) corners of the smallest rectangle around (n, 2) points; flat if they lie in a line."""
     around = shapely.oriented_envelope(shapely.MultiPoint(points))
-    corners: NDArray[np.float64] = shapely.get_coordinates(around)
+    corners: Floats = shapely.get_coordinates(around)
     if isinstance(around, shapely.Polygon):
         return corners[:4]
     return corners[[0, -1, -1, 0]]  # a line, or one point
 
 
-def iou(a: Boxes, b: Boxes) -> NDArray[np.float64]:
+def iou(a: Boxes, b: Boxes) -> Floats:
     """Row-wise intersection over union of oriented boxes, continuous area, (n,) in 0 to 1.
 
     A pair whose union has no area, or a quadrilateral that crosses itself, scores 0.
@@ -177,7 +181,7 @@ def iou(a: Boxes, b: Boxes) -> NDArray[np.float64]:
     return _share(shared, union, (union > 0) & sound)
 
 
-def iou_hbb(a: Boxes, b: Boxes) -> NDArray[np.float64]:
+def iou_hbb(a: Boxes, b: Boxes) -> Floats:
     """Row-wise intersection over union of the horizontal boxes, continuous area, (n,) in 0 to 1.
 
     Raises:
@@ -193,9 +197,7 @@ def iou_hbb(a: Boxes, b: Boxes) -> NDArray[np.float64]:
     return _share(shared, union, union > 0)
 
 
-def _share(
-    part: NDArray[np.float64], whole: NDArray[np.float64], where: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def _share(part: Floats, whole: Floats, where: Flags) -> Floats:
     """(n,) part over whole, 0 elsewhere."""
-    share: NDArray[np.float64] = np.divide(part, whole, out=np.zeros(len(part)), where=where)
+    share: Floats = np.divide(part, whole, out=np.zeros(len(part)), where=where)
     return share

@@ -33,6 +33,9 @@ RUN_FILE = "run.json"
 MARK = ".swath"
 """Marks a folder that swath wrote and that holds no manifest of its own."""
 
+Json = dict[str, Any]
+"""A JSON object."""
+
 _OURS = re.compile(rb'\s*\{\s*"format":\s*\d')  # how each of our JSON and JSONL files begins
 _LONGEST_NAME = 120  # signs; file systems take 255 bytes
 
@@ -265,7 +268,7 @@ def write_text(path: Path | str, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path | str, value: dict[str, Any]) -> None:
+def write_json(path: Path | str, value: Json) -> None:
     """Write one JSON object, indented, with its format number first."""
     text = orjson.dumps(
         {"format": FORMAT, **value}, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
@@ -274,7 +277,7 @@ def write_json(path: Path | str, value: dict[str, Any]) -> None:
         temporary.write_bytes(text + b"\n")
 
 
-def read_json(path: Path | str) -> dict[str, Any]:
+def read_json(path: Path | str) -> Json:
     """Read an object that `write_json` wrote.
 
     Raises:
@@ -310,7 +313,7 @@ class _Run(BaseModel, strict=True):
     weights: dict[str, str] = {}
 
 
-def read_record(folder: Path) -> dict[str, Any]:
+def read_record(folder: Path) -> Json:
     """What `run.json` says of a run; empty where an older swath kept nothing.
 
     Raises:
@@ -327,7 +330,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     return run | typed.model_dump(exclude={"stages"}) | {"stages": run.get("stages", [])}
 
 
-def write_jsonl(path: Path | str, kind: str, rows: Iterable[dict[str, Any]]) -> int:
+def write_jsonl(path: Path | str, kind: str, rows: Iterable[Json]) -> int:
     """Write a header line and one row a line; return the number of rows."""
     count = 0
     with replacing(path) as temporary, temporary.open("wb") as stream:
@@ -338,7 +341,7 @@ def write_jsonl(path: Path | str, kind: str, rows: Iterable[dict[str, Any]]) -> 
     return count
 
 
-def read_jsonl(path: Path | str, kind: str, whole: bool = False) -> Iterator[dict[str, Any]]:
+def read_jsonl(path: Path | str, kind: str, whole: bool = False) -> Iterator[Json]:
     """Yield the rows of a file that `write_jsonl` wrote, in order, one at a time.
 
     Args:
@@ -358,9 +361,7 @@ def read_jsonl(path: Path | str, kind: str, whole: bool = False) -> Iterator[dic
         yield from read_lines(stream, path, kind, whole)
 
 
-def read_lines(
-    stream: BinaryIO, path: Path, kind: str, whole: bool = False
-) -> Iterator[dict[str, Any]]:
+def read_lines(stream: BinaryIO, path: Path, kind: str, whole: bool = False) -> Iterator[Json]:
     """The rows that `read_jsonl` yields, of a file that is open."""
     number = 0
     for number, line in enumerate(stream, start=1):
@@ -399,7 +400,7 @@ class Journal:
     """
 
     def __init__(self, path: Path | None, kind: str, others: Iterable[Path] = ()) -> None:
-        self._rows: dict[str, dict[str, Any]] = {}
+        self._rows: dict[str, Json] = {}
         self._stream = None
         self._lock = threading.Lock()
         if path is None:
@@ -416,11 +417,11 @@ class Journal:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def get(self, key: str) -> dict[str, Any] | None:
+    def get(self, key: str) -> Json | None:
         """The row of a key, or None."""
         return self._rows.get(key)
 
-    def put(self, key: str, row: dict[str, Any]) -> None:
+    def put(self, key: str, row: Json) -> None:
         """Keep a row; from several threads at once, if need be."""
         line = orjson.dumps({"key": key, **row}, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
         with self._lock:
@@ -428,7 +429,7 @@ class Journal:
             if self._stream:
                 self._stream.write(line)  # one write of a whole line
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Json]:
         """All rows, oldest first."""
         return list(self._rows.values())
 
@@ -438,7 +439,7 @@ class Journal:
             self._stream.close()
 
 
-def _refuse_newer(value: dict[str, Any], where: str, newest: int = FORMAT) -> None:
+def _refuse_newer(value: Json, where: str, newest: int = FORMAT) -> None:
     number = value.get("format")
     if not isinstance(number, int):
         raise FormatError(f"{where}: no format number; this is not a file swath wrote.")

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from swath.annotations.finding_pictures import few, looked
-from swath.annotations.image import AnnotatedImage
+from swath.annotations.image import AnnotatedImage, Images
 from swath.errors import AnnotationError, FormatError
-from swath.files import read_jsonl, sha256_of, stamp_of, write_jsonl
+from swath.files import Json, read_jsonl, sha256_of, stamp_of, write_jsonl
 from swath.imagery.scene import files_of
 
 Content = tuple[int, str]
 """Bytes of a file and their SHA-256."""
 
 
-def write_with_contents(path: Path, images: Sequence[AnnotatedImage]) -> int:
+def write_with_contents(path: Path, images: Images) -> int:
     """Write `images.jsonl`, each image with the content of its files; return how many there were.
 
     Raises:
@@ -67,7 +66,7 @@ def refuse_changed(file: Path, pictures: Iterable[str]) -> str:
     )
 
 
-def _row(image: AnnotatedImage) -> dict[str, Any]:
+def _row(image: AnnotatedImage) -> Json:
     names = {name for picture in image.frames or (image.path,) for name in files_of(picture)}
     contents = []
     for name in sorted(names):

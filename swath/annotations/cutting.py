@@ -8,10 +8,9 @@ from math import inf
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 
 from swath.annotations.image import AnnotatedImage
-from swath.boxes import Boxes
+from swath.boxes import Boxes, Floats
 from swath.imagery.tiling import Tile, tiles
 from swath.imagery.windows import tile_path
 
@@ -54,7 +53,7 @@ def cut(
             )
 
 
-def shown(boxes: Boxes, tile: Tile) -> NDArray[np.float64]:
+def shown(boxes: Boxes, tile: Tile) -> Floats:
     """(n,) share of each box's area that a tile shows; 0 for a box without area.
 
     Args:
@@ -64,5 +63,5 @@ def shown(boxes: Boxes, tile: Tile) -> NDArray[np.float64]:
     outlines = shapely.make_valid(shapely.polygons(boxes.quads))
     areas = shapely.area(outlines)
     inside = shapely.area(shapely.intersection(outlines, shapely.box(x, y, x + width, y + height)))
-    shares: NDArray[np.float64] = inside / np.where(areas > 0, areas, inf)
+    shares: Floats = inside / np.where(areas > 0, areas, inf)
     return shares

@@ -11,7 +11,6 @@ from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,7 +19,7 @@ from swath.annotations.finding_pictures import absolute
 from swath.annotations.formats.masks import CHANGE, CHANGE_ASKED
 from swath.annotations.image import AnnotatedImage, Question, read_images, whole_lists, write_images
 from swath.errors import AnnotationError, FormatError, RequestError
-from swath.files import read_json, replacing, write_json
+from swath.files import Json, read_json, replacing, write_json
 
 LICENCE = "CC0-1.0 (drawn by swath)"
 SOURCE = "drawn by swath"
@@ -94,7 +93,7 @@ def draw_set(
     return list(read_images(folder / "images.jsonl"))  # as any later call will find them
 
 
-def _drawn_before(folder: Path, asked: dict[str, Any]) -> list[AnnotatedImage] | None:
+def _drawn_before(folder: Path, asked: Json) -> list[AnnotatedImage] | None:
     """The whole set that the same arguments drew, None if there is none."""
     if not folder.is_dir() or not any(folder.iterdir()):
         return None
@@ -138,7 +137,7 @@ def _drawn(
         ) from None
 
 
-def _draw_one(place: tuple[str, int], folder: Path, asked: dict[str, Any]) -> AnnotatedImage:
+def _draw_one(place: tuple[str, int], folder: Path, asked: Json) -> AnnotatedImage:
     from swath.imagery import synthetic
 
     kind, number = place
@@ -177,7 +176,7 @@ def _draw_one(place: tuple[str, int], folder: Path, asked: dict[str, Any]) -> An
     )
 
 
-def _paths(folder: Path, name: str, asked: dict[str, Any]) -> tuple[str, ...]:
+def _paths(folder: Path, name: str, asked: Json) -> tuple[str, ...]:
     """Where the frames of a scene lie: the first as the only one would."""
     ends = ("", *(f"-{number}" for number in range(2, asked["frames"] + 1)))
     return tuple(str(folder / f"{name}{end}{asked['suffix']}") for end in ends)

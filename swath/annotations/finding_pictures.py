@@ -17,7 +17,8 @@ from typing import TypeVar
 from urllib.parse import unquote
 
 from swath.annotations.findings import Finding
-from swath.annotations.image import AnnotatedImage
+from swath.annotations.image import AnnotatedImage, Images
+from swath.boxes import Size
 from swath.errors import AnnotationError, ImageryError
 from swath.imagery.opening import open_scene
 from swath.imagery.scene import is_frame
@@ -265,9 +266,7 @@ def _bare(name: str) -> str:
     return path.stem if is_picture(path) or is_clip(path) else path.name
 
 
-def measured(
-    images: Sequence[AnnotatedImage], frames: int = 8
-) -> tuple[list[AnnotatedImage], list[Finding]]:
+def measured(images: Images, frames: int = 8) -> tuple[list[AnnotatedImage], list[Finding]]:
     """The images with their sizes, read from the files' headers, and what cannot be opened.
 
     Args:
@@ -305,13 +304,11 @@ def unreadable(findings: Sequence[Finding], total: int) -> AnnotationError:
     )
 
 
-def _in_px(size_wh: tuple[int, int]) -> str:
+def _in_px(size_wh: Size) -> str:
     return f"{size_wh[0]} x {size_wh[1]} px"
 
 
-def looked(
-    look: Callable[[AnnotatedImage], Seen], images: Sequence[AnnotatedImage], workers: int
-) -> Iterator[Seen]:
+def looked(look: Callable[[AnnotatedImage], Seen], images: Images, workers: int) -> Iterator[Seen]:
     """What `look` returns of each image, in order; threads work a batch ahead and hold no more."""
 
     def of_several(start: int) -> list[Seen]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from PIL import Image
 
 from swath.annotations.finding_pictures import looked
 from swath.annotations.footprints import outline
-from swath.annotations.image import AnnotatedImage
+from swath.annotations.image import AnnotatedImage, Images
 from swath.errors import AnnotationError, ImageryError
 from swath.imagery.opening import open_scene
 from swath.imagery.scene import driver_of, is_address, is_frame
@@ -114,7 +114,7 @@ def look(image: AnnotatedImage) -> Look | str:
 
 
 def looks_of(
-    images: Sequence[AnnotatedImage],
+    images: Images,
     progress: Progress | None = None,
     memory: Path | None = None,
 ) -> list[Look | str]:
@@ -134,7 +134,7 @@ def looks_of(
     return looks
 
 
-def _recalled(images: Sequence[AnnotatedImage], memory: Path) -> Iterator[Look | str]:
+def _recalled(images: Images, memory: Path) -> Iterator[Look | str]:
     with closing(_opened(memory)) as base:
         for start in range(0, len(images), _BATCH):
             batch = [(image, _stamp(image)) for image in images[start : start + _BATCH]]

@@ -8,7 +8,7 @@ import numpy as np
 import shapely
 
 from swath.annotations.finding_pictures import few
-from swath.annotations.image import AnnotatedImage
+from swath.annotations.image import Images
 from swath.errors import AnnotationError, ImageryError
 from swath.imagery.opening import open_scene
 from swath.imagery.scene import Scene
@@ -37,7 +37,7 @@ def outline(scene: Scene) -> shapely.Geometry | None:
     return at.footprint if at is not None and at.on_earth else None
 
 
-def blocks(images: Sequence[AnnotatedImage], block_m: float) -> list[str]:
+def blocks(images: Images, block_m: float) -> list[str]:
     """The block of ground that the middle of each image lies in.
 
     Blocks are `block_m` high and, in the middle of their row, as wide.

@@ -8,9 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from swath.boxes import Boxes
+from swath.boxes import Boxes, Size
 from swath.errors import FormatError, ShapeError
-from swath.files import read_jsonl, write_jsonl
+from swath.files import Json, read_jsonl, write_jsonl
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class AnnotatedImage:
 
     id: str
     path: str
-    size_wh: tuple[int, int]
+    size_wh: Size
     label: str | None = None
     captions: tuple[str, ...] = ()
     boxes: Boxes = field(default_factory=Boxes.empty)
@@ -100,14 +100,14 @@ class AnnotatedImage:
                 f"give the first frame as path."
             )
 
-    def to_row(self) -> dict[str, Any]:
+    def to_row(self) -> Json:
         """The image as a JSON object; `from_row` is the inverse."""
         values = {name: getattr(self, name) for name in _FIELDS}
         questions = [astuple(question) for question in self.questions]
         return values | {"boxes": self.boxes.to_rows(), "questions": questions}
 
     @classmethod
-    def from_row(cls, row: dict[str, Any]) -> AnnotatedImage:
+    def from_row(cls, row: Json) -> AnnotatedImage:
         """The image that `to_row` wrote; fields that older versions lack are empty.
 
         Raises:
@@ -130,6 +130,7 @@ class AnnotatedImage:
             raise FormatError(f"image row {row.get('id', '?')}: {error!r}.") from None
 
 
+Images = Sequence[AnnotatedImage]
 _FIELDS = tuple(spec.name for spec in fields(AnnotatedImage))
 
 
@@ -141,7 +142,7 @@ def _dialogue(row: Any) -> Dialogue:
     return tuple((question, answer) for question, answer in row)
 
 
-def whole_lists(images: Sequence[AnnotatedImage]) -> list[AnnotatedImage]:
+def whole_lists(images: Images) -> list[AnnotatedImage]:
     """The images of a source that draws a box about every object of its classes."""
     listed = tuple(sorted({name for image in images for name in image.names}))
     return [replace(image, listed=listed) for image in images]

@@ -15,7 +15,7 @@ from swath.annotations.finding_pictures import few
 from swath.annotations.findings import Finding
 from swath.annotations.fingerprints import Look, near_pairs
 from swath.annotations.footprints import overlapping
-from swath.annotations.image import AnnotatedImage
+from swath.annotations.image import AnnotatedImage, Images
 
 _DEAL_ANEW = "deal the splits anew (annotations.keep_given_split=false annotations.split_by="
 
@@ -23,7 +23,7 @@ Pictures = Sequence[tuple[AnnotatedImage, Look]]
 """Images that can be decoded, and what they look like."""
 
 
-def leaks(images: Sequence[AnnotatedImage], looks: Sequence[Look | str]) -> list[Finding]:
+def leaks(images: Images, looks: Sequence[Look | str]) -> list[Finding]:
     """What stands in two splits: files, scenes, ground, and pictures that look the same."""
     pictures = _decoded(images, looks)
     return [
@@ -34,12 +34,12 @@ def leaks(images: Sequence[AnnotatedImage], looks: Sequence[Look | str]) -> list
     ]
 
 
-def copies(images: Sequence[AnnotatedImage], looks: Sequence[Look | str]) -> list[Finding]:
+def copies(images: Images, looks: Sequence[Look | str]) -> list[Finding]:
     """Equal files within a split, and under two labels."""
     return [finding for finding in _copies(_decoded(images, looks)) if finding.kind != "leak"]
 
 
-def _decoded(images: Sequence[AnnotatedImage], looks: Sequence[Look | str]) -> Pictures:
+def _decoded(images: Images, looks: Sequence[Look | str]) -> Pictures:
     pairs = zip(images, looks, strict=True)
     return [(image, look) for image, look in pairs if isinstance(look, Look)]
 
@@ -76,7 +76,7 @@ def _copies(pictures: Pictures) -> Iterator[Finding]:
             yield Finding("two labels", first.id, what, action, count)
 
 
-def _split_scenes(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
+def _split_scenes(images: Images) -> Iterator[Finding]:
     scenes: dict[str, list[AnnotatedImage]] = defaultdict(list)
     for image in images:
         scenes[image.scene].append(image)
@@ -134,7 +134,7 @@ def _alike(pictures: Pictures) -> Iterator[tuple[list[int], bool]]:
 
 
 def kept_together(
-    images: Sequence[AnnotatedImage], looks: Sequence[Look | str], dealt: Sequence[str]
+    images: Images, looks: Sequence[Look | str], dealt: Sequence[str]
 ) -> list[AnnotatedImage]:
     """The images with copies and look-alikes in one split, each with its whole scene.
 

@@ -9,14 +9,14 @@ from dataclasses import replace
 from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
 
 from swath.annotations.finding_pictures import few
 from swath.annotations.findings import UNREAD, Finding
 from swath.annotations.fingerprints import Look, looks_of
-from swath.annotations.image import AnnotatedImage, Question
+from swath.annotations.image import AnnotatedImage, Images, Question
 from swath.annotations.leaks import copies, leaks
 from swath.annotations.parsing import some_objects
+from swath.boxes import Flags
 from swath.errors import AnnotationError
 
 __all__ = ["Finding", "lint", "looks_of", "readable", "text_faults", "usable"]
@@ -39,9 +39,7 @@ _BOX_TEXT = re.compile(r"\{((?:<-?\d+(?:\.\d+)?>){4})(?:\|<(-?\d+(?:\.\d+)?)>)?\
 _GRID = 100  # of GeoChat's and MiniGPT-v2's box text
 
 
-def lint(
-    images: Sequence[AnnotatedImage], looks: Sequence[Look | str] | None = None
-) -> list[Finding]:
+def lint(images: Images, looks: Sequence[Look | str] | None = None) -> list[Finding]:
     """What to look at in a set, gravest first: leaks, bad files, bad rows, then the set at large.
 
     Sequences look alike if their first frames do. Kinds:
@@ -82,7 +80,7 @@ def usable(image: AnnotatedImage) -> AnnotatedImage:
 
 
 def readable(
-    images: Sequence[AnnotatedImage], findings: Sequence[Finding], policy: str
+    images: Images, findings: Sequence[Finding], policy: str
 ) -> tuple[AnnotatedImage, ...]:
     """The images that lint could decode; a sound header may stand before damaged pixels.
 
@@ -128,13 +126,13 @@ def text_faults(text: str) -> list[tuple[str, str]]:
     return faults
 
 
-def _unreadable(images: Sequence[AnnotatedImage], looks: Sequence[Look | str]) -> Iterator[Finding]:
+def _unreadable(images: Images, looks: Sequence[Look | str]) -> Iterator[Finding]:
     for image, seen in zip(images, looks, strict=True):
         if isinstance(seen, str):
             yield Finding("unreadable", image.id, seen, "copy it again, or remove it")
 
 
-def _wholly_outside(image: AnnotatedImage) -> NDArray[np.bool_]:
+def _wholly_outside(image: AnnotatedImage) -> Flags:
     """(n,) whether a box shows nothing of the image."""
     hbb, (width, height) = image.boxes.hbb, image.size_wh
     edges = [hbb[:, 0] >= width, hbb[:, 1] >= height, hbb[:, 2] <= 0, hbb[:, 3] <= 0]
@@ -205,7 +203,7 @@ def _faults(image: AnnotatedImage) -> Iterator[Finding]:
         yield Finding(kind, image.id, few(whats), "correct the row, or remove it", len(whats))
 
 
-def _spellings(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
+def _spellings(images: Images) -> Iterator[Finding]:
     """Classes of scenes, or of objects, that differ in case, punctuation or a plural only."""
     names = Counter(name for image in images for name in image.names)
     for counts in (_labels(images), names):
@@ -224,11 +222,11 @@ def _spellings(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
                 yield Finding("spelling", spellings[0], what, action, total)
 
 
-def _labels(images: Sequence[AnnotatedImage]) -> Counter[str]:
+def _labels(images: Images) -> Counter[str]:
     return Counter(image.label for image in images if image.label is not None)
 
 
-def _small_classes(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
+def _small_classes(images: Images) -> Iterator[Finding]:
     action = f"add images up to {SMALL_CLASS} or more, merge the class or leave it out"
     for label, count in _labels(images).items():
         if count < SMALL_CLASS:
@@ -236,7 +234,7 @@ def _small_classes(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
             yield Finding("small class", label, what, action, count)
 
 
-def _no_licence(images: Sequence[AnnotatedImage]) -> Iterator[Finding]:
+def _no_licence(images: Images) -> Iterator[Finding]:
     action = "find out whether the model may be shared, and say it in annotations.licence"
     counts = Counter(image.source or "(no source)" for image in images if not image.licence)
     for source, count in counts.items():

@@ -16,9 +16,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from swath.annotations.finding_pictures import UNMEASURED, shown
 from swath.annotations.image import AnnotatedImage, Dialogue, Question
-from swath.boxes import Boxes, rectangle_around
+from swath.boxes import Boxes, Floats, rectangle_around
 from swath.dialect import BRACKETED, ORIENTED, from_grid, numbers
 from swath.errors import AnnotationError, ImageryError
+from swath.files import Json
 from swath.imagery.opening import open_scene
 
 OBJECT = "object"
@@ -89,7 +90,7 @@ class Row:
     sensor: str = ""
 
 
-def objects(outlines: Sequence[Outline]) -> dict[str, Any]:
+def objects(outlines: Sequence[Outline]) -> Json:
     """The fields of an image that objects fill.
 
     Raises:
@@ -115,7 +116,7 @@ def some_objects(image: AnnotatedImage, rows: Sequence[int], **fields: Any) -> A
     """The image with the objects of some rows, and with other fields as they are given."""
     outlines = outlines_of(image)
     chosen = objects([outlines[row] for row in rows])
-    none: dict[str, Any] = {"boxes": Boxes.empty(), "names": (), "phrases": ()}
+    none: Json = {"boxes": Boxes.empty(), "names": (), "phrases": ()}
     return replace(image, **none | chosen | fields)
 
 
@@ -167,7 +168,7 @@ def upright(x1: float, y1: float, x2: float, y2: float) -> Quad:
     return Boxes.from_hbb([x1, y1, x2, y2]).quads[0]
 
 
-def corners_of(points: Sequence[float] | NDArray[np.float64], where: str) -> Quad:
+def corners_of(points: Sequence[float] | Floats, where: str) -> Quad:
     """Corners of the smallest rectangle around an outline; four points stay as they are.
 
     Args:

@@ -11,7 +11,7 @@ from swath.annotations.cutting import cut
 from swath.annotations.drawn import LICENCE, SOURCE, draw_set
 from swath.annotations.findings import Finding
 from swath.annotations.footprints import TOUCHING, footprint, overlapping
-from swath.annotations.image import AnnotatedImage
+from swath.annotations.image import AnnotatedImage, Images
 from swath.annotations.licences import licence_of
 from swath.annotations.parsing import some_objects
 from swath.annotations.readers import read_sound
@@ -177,9 +177,7 @@ def _licensed(
     ]
 
 
-def _cut(
-    images: Sequence[AnnotatedImage], section: Annotations, part_of: dict[str, int]
-) -> list[AnnotatedImage]:
+def _cut(images: Images, section: Annotations, part_of: dict[str, int]) -> list[AnnotatedImage]:
     """The images as tiles, each entered in `part_of` as of its image's source."""
     done: list[AnnotatedImage] = []
     for image in images:
@@ -245,9 +243,7 @@ def _split(
     return list(images), f"the source{dealt}{carved}", ("train", *missing) if missing else ()
 
 
-def _without_partial(
-    images: Sequence[AnnotatedImage], partial: Sequence[str]
-) -> list[AnnotatedImage]:
+def _without_partial(images: Images, partial: Sequence[str]) -> list[AnnotatedImage]:
     """The images, none of which says it lists every object of these classes."""
     unknown = set(partial).difference(*(image.listed for image in images))
     if unknown:
@@ -264,7 +260,7 @@ def _without_partial(
 
 
 def _renamed(
-    images: Sequence[AnnotatedImage], classes: dict[str, str | None]
+    images: Images, classes: dict[str, str | None]
 ) -> tuple[list[AnnotatedImage], dict[str, int]]:
     """Images with classes renamed or left out, and how many images or boxes each rule touched."""
     if not classes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -29,7 +29,7 @@ from swath.annotations.formats import (
     xbd,
     yolo,
 )
-from swath.annotations.image import AnnotatedImage
+from swath.annotations.image import AnnotatedImage, Images
 from swath.annotations.licences import ABOUT
 from swath.annotations.parsing import Row
 from swath.annotations.source import Source
@@ -235,7 +235,7 @@ def unmeasured(source: Source, format: str, strict: bool = True) -> list[Annotat
     return images if reader.partial else source.with_lists(images)
 
 
-def check_classes(images: Sequence[AnnotatedImage]) -> None:
+def check_classes(images: Images) -> None:
     """Check that there is something to tell apart.
 
     Raises:

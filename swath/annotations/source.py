@@ -21,10 +21,11 @@ from swath.annotations.finding_pictures import (
     shown,
 )
 from swath.annotations.findings import Finding
-from swath.annotations.image import AnnotatedImage, whole_lists
+from swath.annotations.image import AnnotatedImage, Images, whole_lists
 from swath.annotations.parsing import Outline, Row, SomeEntry, checked, objects, outlines_of
 from swath.annotations.splits import listed_splits
 from swath.annotations.tables import root_of
+from swath.boxes import Size
 from swath.errors import AnnotationError, ImageryError, ShapeError
 from swath.imagery.opening import open_scene
 from swath.imagery.video import frames_of
@@ -134,7 +135,7 @@ class Source:
                     self._partial.add(image.id)
         return list(images.values())
 
-    def settle(self, images: Sequence[AnnotatedImage], strict: bool) -> None:
+    def settle(self, images: Images, strict: bool) -> None:
         """Say what rows and pictures were left out.
 
         Args:
@@ -169,7 +170,7 @@ class Source:
             effect = "taken for them"
             self.note("spelling of a name", f"{what}: {few(unlike)}", effect, len(unlike))
 
-    def with_lists(self, images: Sequence[AnnotatedImage]) -> list[AnnotatedImage]:
+    def with_lists(self, images: Images) -> list[AnnotatedImage]:
         """The images, each with the classes of which all objects are known to have a box."""
         # Boxes with phrases are what those phrases are about, not all there is.
         if any(phrase for image in images for phrase in image.phrases):
@@ -190,7 +191,7 @@ class Source:
             effect = "left out; it may be a source of its own"
             self.note("file not read", what, effect, len(unread), where=self.path)
 
-    def note_bare(self, images: Sequence[AnnotatedImage]) -> None:
+    def note_bare(self, images: Images) -> None:
         """Say which pictures in the folder no annotation is about."""
         shown = {frame for image in images for frame in image.frames or (image.path,)}
         bare = [
@@ -252,7 +253,7 @@ def _says_something(image: AnnotatedImage) -> bool:
     return bool(words or len(image.boxes))
 
 
-def _size(picture: Path) -> tuple[int, int]:
+def _size(picture: Path) -> Size:
     path = frames_of(str(picture), 1)[0] if is_clip(picture) else picture
     return open_scene(path).size_wh
 

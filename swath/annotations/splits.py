@@ -15,7 +15,7 @@ import numpy as np
 from swath.annotations.finding_pictures import PictureFinder, few
 from swath.annotations.findings import Finding
 from swath.annotations.footprints import blocks
-from swath.annotations.image import AnnotatedImage
+from swath.annotations.image import AnnotatedImage, Images
 from swath.annotations.tables import read_text
 from swath.errors import AnnotationError, RequestError
 
@@ -119,7 +119,7 @@ def _split_files(root: Path) -> Iterator[tuple[Path, str]]:
 
 
 def split_images(
-    images: Sequence[AnnotatedImage],
+    images: Images,
     shares: Mapping[str, float],
     seed: int,
     by: By = "scene",
@@ -166,7 +166,7 @@ def split_images(
 
 
 def complete_splits(
-    images: Sequence[AnnotatedImage],
+    images: Images,
     share: float,
     seed: int,
     split: str = "val",
@@ -195,9 +195,7 @@ def complete_splits(
     return [next(dealt) if image.split == "train" else image for image in images]
 
 
-def limit_per_class(
-    images: Sequence[AnnotatedImage], count: int, seed: int
-) -> list[AnnotatedImage]:
+def limit_per_class(images: Images, count: int, seed: int) -> list[AnnotatedImage]:
     """At most `count` images of each class, in their order, each split keeping its share.
 
     Args:
@@ -232,7 +230,7 @@ def _check_shares(shares: Mapping[str, float]) -> None:
         )
 
 
-def _together(images: Sequence[AnnotatedImage], by: By, block_m: float) -> list[str]:
+def _together(images: Images, by: By, block_m: float) -> list[str]:
     """Name of the group that each image is dealt with; one file is always in one group."""
     if by == "image":
         return [image.path for image in images]
@@ -252,7 +250,7 @@ def _together(images: Sequence[AnnotatedImage], by: By, block_m: float) -> list[
 
 
 def _dealt(
-    images: Sequence[AnnotatedImage],
+    images: Images,
     groups: Sequence[str],
     shares: Mapping[str, float],
     seed: int,

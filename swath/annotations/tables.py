@@ -18,6 +18,7 @@ import orjson
 from swath.annotations import large_json as streaming
 from swath.annotations.finding_pictures import absolute, shown, subfolders
 from swath.errors import AnnotationError
+from swath.files import Json
 
 LARGEST_XML = 64 * 1024**2
 """Bytes of an XML file of one picture's annotations."""
@@ -282,7 +283,7 @@ def _entries(content: Any) -> Iterable[Any]:
     return content if isinstance(content, list) else ()
 
 
-def first(row: dict[str, Any], keys: Iterable[str]) -> Any:
+def first(row: Json, keys: Iterable[str]) -> Any:
     """The first of some fields that a row has, None without any."""
     return next((row[key] for key in keys if row.get(key) not in (None, "")), None)
 

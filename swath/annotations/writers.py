@@ -5,22 +5,21 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import orjson
 import shapely
 import yaml
-from numpy.typing import NDArray
 
-from swath.annotations.image import AnnotatedImage
+from swath.annotations.image import AnnotatedImage, Images
+from swath.boxes import Floats
 from swath.errors import AnnotationError
-from swath.files import replacing_folder, write_json
+from swath.files import Json, replacing_folder, write_json
 from swath.imagery.opening import open_scene
 from swath.imagery.scene import is_frame
 from swath.registry import Registry
 
-Writer = Callable[[Path, Sequence[AnnotatedImage]], None]
+Writer = Callable[[Path, Images], None]
 """Writes images' boxes into a folder whose pictures lie at `place_of`."""
 
 KIND = ".swath-labels"
@@ -67,12 +66,12 @@ def place_of(image: AnnotatedImage, kind: str = "images") -> Path:
     return Path(image.split or "", kind, *parts[:-1], parts[-1] + suffix)
 
 
-def _coco(folder: Path, images: Sequence[AnnotatedImage]) -> None:
+def _coco(folder: Path, images: Images) -> None:
     names = _names(images)
     licences = sorted({image.licence for image in images if image.licence})
     for split in sorted({image.split or "" for image in images}):
-        rows: list[dict[str, Any]] = []
-        boxes: list[dict[str, Any]] = []
+        rows: list[Json] = []
+        boxes: list[Json] = []
         for image in images:
             if (image.split or "") != split:
                 continue
@@ -96,7 +95,7 @@ def _coco(folder: Path, images: Sequence[AnnotatedImage]) -> None:
 
 def _coco_boxes(
     image: AnnotatedImage, number: int, before: int, names: dict[str, int]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Json]:
     """The boxes of an image of a number, counted on from those before."""
     low, high = np.split(image.boxes.hbb.round(3), 2, axis=1)
     bboxes = np.hstack([low, (high - low).round(3)]).tolist()
@@ -114,24 +113,24 @@ def _coco_boxes(
         }
 
 
-def _yolo(folder: Path, images: Sequence[AnnotatedImage]) -> None:
+def _yolo(folder: Path, images: Images) -> None:
     """The smallest upright boxes: middle, width and height."""
 
-    def shares_of(image: AnnotatedImage) -> NDArray[np.float64]:
+    def shares_of(image: AnnotatedImage) -> Floats:
         low, high = np.split(image.boxes.hbb.reshape(-1, 2, 2) / image.size_wh, 2, axis=1)
         return np.concatenate([(low + high) / 2, high - low], axis=1)
 
     _shares(folder, images, shares_of)
 
 
-def _yolo_obb(folder: Path, images: Sequence[AnnotatedImage]) -> None:
+def _yolo_obb(folder: Path, images: Images) -> None:
     _shares(folder, images, lambda image: image.boxes.quads / image.size_wh)
 
 
 def _shares(
     folder: Path,
-    images: Sequence[AnnotatedImage],
-    shares_of: Callable[[AnnotatedImage], NDArray[np.float64]],
+    images: Images,
+    shares_of: Callable[[AnnotatedImage], Floats],
 ) -> None:
     names = _names(images)
     for image in images:
@@ -145,7 +144,7 @@ def _shares(
     (folder / "data.yaml").write_text(yaml.safe_dump(about, allow_unicode=True), encoding="utf-8")
 
 
-def _dota(folder: Path, images: Sequence[AnnotatedImage]) -> None:
+def _dota(folder: Path, images: Images) -> None:
     for image in images:
         lines = []
         for name, row in zip(image.names, _rows(image), strict=True):
@@ -154,17 +153,17 @@ def _dota(folder: Path, images: Sequence[AnnotatedImage]) -> None:
         _write_lines(folder / place_of(image, "labelTxt"), lines)
 
 
-def _geojson(folder: Path, images: Sequence[AnnotatedImage]) -> None:
+def _geojson(folder: Path, images: Images) -> None:
     _features(folder / "labels.geojson", images, "GeoJSON", "EPSG:4326")
 
 
-def _geopackage(folder: Path, images: Sequence[AnnotatedImage]) -> None:
+def _geopackage(folder: Path, images: Images) -> None:
     systems = {open_scene(image.path).crs for image in images if len(image.boxes)}
     shared = systems.pop() if len(systems) == 1 else None
     _features(folder / "labels.gpkg", images, "GPKG", shared or "EPSG:4326")
 
 
-def _features(file: Path, images: Sequence[AnnotatedImage], driver: str, crs: str) -> None:
+def _features(file: Path, images: Images, driver: str, crs: str) -> None:
     import pyogrio
 
     shapes: list[bytes] = []
@@ -194,7 +193,7 @@ def _features(file: Path, images: Sequence[AnnotatedImage], driver: str, crs: st
     )
 
 
-def _on_ground(image: AnnotatedImage, crs: str) -> NDArray[np.float64] | None:
+def _on_ground(image: AnnotatedImage, crs: str) -> Floats | None:
     """(n, 2) corners of boxes in a CRS, None where they have no place in it."""
     place = open_scene(image.path).georeference
     if place is None or place.crs is None:
@@ -211,7 +210,7 @@ def _rows(image: AnnotatedImage) -> list[list[float]]:
     return rows
 
 
-def _names(images: Sequence[AnnotatedImage]) -> dict[str, int]:
+def _names(images: Images) -> dict[str, int]:
     """Classes and their numbers, from 0, by the alphabet."""
     names = sorted({name for image in images for name in image.names})
     return {name: number for number, name in enumerate(names)}

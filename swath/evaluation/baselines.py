@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.annotations.finding_pictures import UNMEASURED
-from swath.boxes import Boxes
+from swath.boxes import Boxes, Floats
 from swath.evaluation.predictions import Prediction, unanswered
 from swath.instructions.conversation import Conversation
 from swath.instructions.tasks.truths import DECIMALS
@@ -70,7 +70,7 @@ def mean_box(train: Rows, test: Rows) -> list[Prediction]:
 def centre_box(train: Rows, test: Rows) -> list[Prediction]:
     """A box of the mean training width and height in the middle of every image."""
 
-    def centred(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    def centred(shares: Floats) -> Floats:
         half = (shares[:, 2:] - shares[:, :2]).mean(axis=0) / 2
         return np.concatenate([0.5 - half, 0.5 + half])
 
@@ -121,9 +121,7 @@ def _by_group(
     return [_answered(row, answers.get(group, answers[None])) for row, group in pairs]
 
 
-def _boxed(
-    guess: Callable[[NDArray[np.float64]], NDArray[np.float64]], train: Rows, test: Rows
-) -> list[Prediction]:
+def _boxed(guess: Callable[[Floats], Floats], train: Rows, test: Rows) -> list[Prediction]:
     """One box for all test rows: x1, y1, x2, y2 as shares, guessed of (n, 4) training ones."""
     if any(row.images[0].size_wh == UNMEASURED for row in (*train, *test)):
         return []

@@ -8,15 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from swath.endpoint import digest, reach, request
 from swath.errors import EvaluationError
 from swath.evaluation.metrics.base import mean_of
 from swath.evaluation.metrics.statistics import interval
-from swath.evaluation.predictions import Prediction
+from swath.evaluation.predictions import Prediction, Predictions
 from swath.evaluation.scored_tasks import SCORED, scored_task
-from swath.files import Journal, write_json, write_jsonl
+from swath.files import Journal, Json, write_json, write_jsonl
 from swath.models.answer_cache import KIND
 from swath.recipe import Remote
 
@@ -35,12 +34,12 @@ Job = tuple[str, Prediction, Prediction | None]
 
 def judge(
     name: str,
-    runs: Mapping[str, Sequence[Prediction]],
+    runs: Mapping[str, Predictions],
     section: Remote,
     folder: Path,
     progress: Progress | None = None,
     resamples: int = 1000,
-) -> dict[str, Any]:
+) -> Json:
     """Grades of every run, and its first against its last; written to `judged.json`.
 
     Args:
@@ -78,7 +77,7 @@ def judge(
     journal = Journal(folder / "judge.jsonl", KIND)
     with reach(name, section, journal) as endpoint:
 
-        def ask(job: Job) -> dict[str, Any]:
+        def ask(job: Job) -> Json:
             run, answer, later = job
             replies = []
             for prompt in _prompts(answer, later):
@@ -137,7 +136,7 @@ def _grade(replies: Sequence[str]) -> float | None:
     return sum(grades) / 2 if len(grades) == 2 else None
 
 
-def _verdict(replies: Sequence[str]) -> dict[str, Any]:
+def _verdict(replies: Sequence[str]) -> Json:
     """1 where the second answer wins in both orders, -1 where the first does, 0 for a tie.
 
     A verdict that the swap turns round is a tie; one that cannot be read is None.
@@ -153,7 +152,7 @@ def _verdict(replies: Sequence[str]) -> dict[str, Any]:
     return {"verdict": straight if steady else 0, "steady": steady}
 
 
-def _by_task(rows: Sequence[dict[str, Any]], key: str, resamples: int) -> dict[str, Any]:
+def _by_task(rows: Sequence[Json], key: str, resamples: int) -> Json:
     """Mean of a value a task with its interval; rows without are counted apart."""
     entries = {}
     for task in _judged():
@@ -161,7 +160,7 @@ def _by_task(rows: Sequence[dict[str, Any]], key: str, resamples: int) -> dict[s
         read = [row for row in of_task if row[key] is not None]
         if not of_task:
             continue
-        entry: dict[str, Any] = {"n": len(of_task), "unreadable": len(of_task) - len(read)}
+        entry: Json = {"n": len(of_task), "unreadable": len(of_task) - len(read)}
         if read:
             measure = mean_of([row[key] for row in read], [row["scene"] for row in read])
             low, high = interval(measure, resamples)
@@ -170,7 +169,7 @@ def _by_task(rows: Sequence[dict[str, Any]], key: str, resamples: int) -> dict[s
     return entries
 
 
-def _compared(rows: Sequence[dict[str, Any]], resamples: int) -> dict[str, Any]:
+def _compared(rows: Sequence[Json], resamples: int) -> Json:
     """Wins, losses and ties a task, and the lead with its interval."""
     entries = _by_task(rows, "verdict", resamples)
     for task, entry in entries.items():

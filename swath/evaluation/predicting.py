@@ -13,6 +13,7 @@ from swath.errors import EvaluationError
 from swath.evaluation.predictions import EMPTY, REFUSED, Prediction, unanswered
 from swath.evaluation.reading import Labels, Names
 from swath.evaluation.scored_tasks import SCORED, scored_task
+from swath.files import Json
 from swath.instructions.conversation import Conversation
 from swath.instructions.tasks.truths import DECIMALS
 
@@ -88,7 +89,7 @@ def predict(
     for bound, places in open_places.items():
         questions = [conversations[place].question for place in places]
         step = _onward(progress, len(done), total)
-        schema: dict[str, Any] = {} if bound is None else {"schema": schemas[bound]}
+        schema: Json = {} if bound is None else {"schema": schemas[bound]}
         answers = engine.answer(questions, max_new_tokens, step, **schema)
         for place, answer in zip(places, answers, strict=True):
             conversation = conversations[place]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from swath.boxes import Size
 from swath.errors import EvaluationError, FormatError
-from swath.files import read_jsonl, write_jsonl
+from swath.files import Json, read_jsonl, write_jsonl
 from swath.instructions.conversation import Box, Conversation
 from swath.instructions.tasks.truths import DECIMALS, Truth, truth_of
 
@@ -61,7 +62,7 @@ class Prediction:
     task: str
     scene: str
     image: str
-    size_wh: tuple[int, int]
+    size_wh: Size
     question: str
     truth: Truth
     answer: str
@@ -72,7 +73,7 @@ class Prediction:
     problem: str | None = None
     confidence: float | None = None
     asked: list[list[float]] | None = None
-    clip: dict[str, Any] | None = None
+    clip: Json | None = None
 
     __pydantic_config__ = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
@@ -94,13 +95,13 @@ class Prediction:
             f"{', '.join(self.truth.to_row()) or 'nothing'}."
         )
 
-    def to_row(self) -> dict[str, Any]:
+    def to_row(self) -> Json:
         """The prediction as a JSON object; `from_row` is the inverse."""
         row = {field.name: getattr(self, field.name) for field in fields(self)}
         return row | {"truth": self.truth.to_row(), "size_wh": list(self.size_wh)}
 
     @classmethod
-    def from_row(cls, row: dict[str, Any]) -> Prediction:
+    def from_row(cls, row: Json) -> Prediction:
         """The prediction that `to_row` wrote.
 
         Raises:
@@ -119,12 +120,15 @@ class Prediction:
             raise FormatError(f"prediction {row.get('id', '?')}: {error!r}.") from None
 
 
-def scenes_of(predictions: Sequence[Prediction]) -> tuple[str, ...]:
+Predictions = Sequence[Prediction]
+
+
+def scenes_of(predictions: Predictions) -> tuple[str, ...]:
     """The scene of each prediction."""
     return tuple(prediction.scene for prediction in predictions)
 
 
-def confidences_of(predictions: Sequence[Prediction]) -> list[float] | None:
+def confidences_of(predictions: Predictions) -> list[float] | None:
     """The confidence of each prediction; None unless all have one."""
     values = []
     for prediction in predictions:

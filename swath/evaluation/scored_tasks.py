@@ -21,6 +21,7 @@ from swath.evaluation.predictions import (
     SEVERAL_BOXES,
     UNPARSABLE,
     Prediction,
+    Predictions,
 )
 from swath.evaluation.reading import Labels, read_count, without_boxes
 from swath.instructions.conversation import Conversation
@@ -32,8 +33,6 @@ from swath.instructions.tasks.truths import (
     Truth,
 )
 from swath.registry import Registry
-
-Predictions = Sequence[Prediction]
 
 
 def read_words(answered: Prediction, labels: Labels, names: Labels) -> Prediction:

@@ -12,16 +12,16 @@ from swath.errors import EvaluationError, FormatError
 from swath.evaluation.metrics import classification, ptb
 from swath.evaluation.metrics.base import METRICS, Measure, Score
 from swath.evaluation.metrics.statistics import RESAMPLES, Difference, difference, ends
-from swath.evaluation.predictions import Prediction
+from swath.evaluation.predictions import Prediction, Predictions
 from swath.evaluation.scored_tasks import SCORED, scored_task
-from swath.files import read_json, write_json
+from swath.files import Json, read_json, write_json
 
 Scores = dict[str, dict[str, Score]]
 """Scores by task and metric."""
 
 
 def score(
-    predictions: Sequence[Prediction],
+    predictions: Predictions,
     labels: Sequence[str] = (),
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -47,9 +47,7 @@ def score(
     return scores
 
 
-def scored(
-    measure: Measure, predictions: Sequence[Prediction], resamples: int, seed: int = 0
-) -> Score:
+def scored(measure: Measure, predictions: Predictions, resamples: int, seed: int = 0) -> Score:
     """The score of what was measured of some predictions."""
     unreadable = sum(prediction.unreadable for prediction in predictions)
     low, high = ends(measure, resamples, seed)
@@ -57,8 +55,8 @@ def scored(
 
 
 def compare(
-    before: Sequence[Prediction],
-    after: Sequence[Prediction],
+    before: Predictions,
+    after: Predictions,
     labels: Sequence[str] = (),
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -93,7 +91,7 @@ def compare(
     return {task: differences[task] for task in SCORED if task in differences}
 
 
-def common(runs: Mapping[str, Sequence[Prediction]]) -> dict[str, list[Prediction]]:
+def common(runs: Mapping[str, Predictions]) -> dict[str, list[Prediction]]:
     """The answers of each run to the questions that all runs answered.
 
     Raises:
@@ -120,7 +118,7 @@ def common(runs: Mapping[str, Sequence[Prediction]]) -> dict[str, list[Predictio
     return answered
 
 
-def by_task(predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
+def by_task(predictions: Predictions) -> dict[str, list[Prediction]]:
     """Predictions by task, tasks in the order of `SCORED`.
 
     Raises:
@@ -144,7 +142,7 @@ def by_task(predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
 
 def write_scores(
     path: Path | str,
-    predictions: Sequence[Prediction],
+    predictions: Predictions,
     labels: Sequence[str] = (),
     scores: Mapping[str, Mapping[str, Score]] | None = None,
     resamples: int = RESAMPLES,
@@ -160,7 +158,7 @@ def write_scores(
     """
     scores = score(predictions, labels, resamples) if scores is None else scores
     rows = rows_of(scores)
-    tasks: dict[str, Any] = {}
+    tasks: Json = {}
     for task, group in by_task(predictions).items():
         problems = [prediction.problem for prediction in group if prediction.problem]
         section = {
@@ -192,7 +190,7 @@ def write_scores(
     )
 
 
-def by_class(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[str, Any]:
+def by_class(predictions: Predictions, labels: Sequence[str]) -> Json:
     """Labels, confusion and scores of each class as JSON, of predictions of task "classify"."""
     return {
         "labels": list(labels),
@@ -201,7 +199,7 @@ def by_class(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[s
     }
 
 
-def rows_of(values: Mapping[str, Mapping[str, Score | Difference]]) -> dict[str, dict[str, Any]]:
+def rows_of(values: Mapping[str, Mapping[str, Score | Difference]]) -> dict[str, Json]:
     """Scores or differences by task, or by another name, as JSON objects."""
     rows = {}
     for group, metrics in values.items():

@@ -10,7 +10,7 @@ from swath.boxes import Boxes
 from swath.errors import SwathError
 from swath.evaluation.metrics.base import Score
 from swath.evaluation.metrics.statistics import RESAMPLES
-from swath.evaluation.predictions import Prediction
+from swath.evaluation.predictions import Prediction, Predictions
 from swath.evaluation.scored_tasks import scored_task
 from swath.evaluation.scoring import scored
 from swath.imagery.opening import open_scene
@@ -26,7 +26,7 @@ _COUNTS = ((1.0, "0"), (6.0, "1 to 5"), (21.0, "6 to 20"), (0.0, "21 on"))
 
 
 def slices(
-    predictions: Sequence[Prediction],
+    predictions: Predictions,
     labels: Sequence[str] = (),
     gsd_of: GsdOf | None = None,
     resamples: int = RESAMPLES,

@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image as Picture
 
+from swath.boxes import Floats
 from swath.endpoint import host_of, is_address, split_address
 from swath.errors import RequestError
 from swath.files import RUN_FILE, Journal
@@ -196,9 +195,7 @@ class Prompted:
         changed = [self._change(question) for question in questions]
         return self.engine.answer(changed, *options, **more)
 
-    def score(
-        self, questions: Sequence[Conversation], *options: Any, **more: Any
-    ) -> list[NDArray[np.float64]]:
+    def score(self, questions: Sequence[Conversation], *options: Any, **more: Any) -> list[Floats]:
         """The scores of each changed question's candidates."""
         changed = [self._change(question) for question in questions]
         return self.engine.score(changed, *options, **more)

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 import shapely
 
 from swath.errors import ImageryError, RequestError
+from swath.files import Json
 from swath.imagery.opening import open_scene
 from swath.imagery.raster import Raster, allow
 from swath.imagery.scene import Scene, is_address
@@ -47,7 +48,7 @@ class Found:
         """The id as the name of a folder, which it may not have been made for."""
         return re.sub(r"[^\w.-]|^\.+", "_", self.id)
 
-    def to_row(self) -> dict[str, Any]:
+    def to_row(self) -> Json:
         """The scene as a JSON object, its footprint as GeoJSON."""
         row = {"id": self.id, "taken": self.taken, "clouds": self.clouds, "assets": self.assets}
         return row | {"footprint": json.loads(shapely.to_geojson(self.footprint))}

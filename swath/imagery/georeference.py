@@ -12,6 +12,7 @@ import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
 
+from swath.boxes import Floats, Size
 from swath.errors import ImageryError
 
 if TYPE_CHECKING:
@@ -41,14 +42,14 @@ class Georeference:
     """
 
     name: str
-    size_wh: tuple[int, int]
+    size_wh: Size
     crs: str | None = None
     transform: Affine | None = None
     gcps: tuple[Any, ...] = ()
     rpcs: Any = None
     origin_xy: tuple[int, int] = (0, 0)
 
-    def part(self, origin_xy: tuple[int, int], size_wh: tuple[int, int]) -> Georeference:
+    def part(self, origin_xy: tuple[int, int], size_wh: Size) -> Georeference:
         """Where a window of the scene lies, its upper left corner being `origin_xy`."""
         x, y = origin_xy
         if self.transform is None:
@@ -192,7 +193,7 @@ class Georeference:
             raise ImageryError(f"{self.name}: its CRS is of a planet without a size.") from None
 
 
-def _columns(points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _columns(points: ArrayLike) -> tuple[Floats, Floats]:
     x, y = np.asarray(points, dtype=np.float64).reshape(-1, 2).T
     return x, y
 

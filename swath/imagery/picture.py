@@ -106,7 +106,7 @@ class Picture(Scene):
         bands = np.atleast_3d(self._part(area, size_wh))
         return np.moveaxis(bands, -1, 0)[[number - 1 for number in numbers or self.shown]], None
 
-    def _part(self, area: Window, size_wh: tuple[int, int]) -> Pixels:
+    def _part(self, area: Window, size_wh: Size) -> Pixels:
         x, y, width, height = area
         if (width, height) != self.size_wh or "_upright" in vars(self):
             return resized(self._upright[y : y + height, x : x + width], size_wh)
@@ -132,7 +132,7 @@ def _orientation(picture: Image.Image) -> int:
     return orientation if orientation in _TURNS else 1
 
 
-def _upright_size(picture: Image.Image) -> tuple[int, int]:
+def _upright_size(picture: Image.Image) -> Size:
     width, height = picture.size
     return (height, width) if _orientation(picture) >= 5 else (width, height)
 

@@ -175,7 +175,7 @@ class Raster(Scene):
                 if any(MaskFlags.per_dataset in flags for flags in raster.mask_flag_enums):
                     part.write_mask(raster.dataset_mask(window=area))
 
-    def _refuse_endless(self, area: Window, size_wh: tuple[int, int]) -> None:
+    def _refuse_endless(self, area: Window, size_wh: Size) -> None:
         """Keep a small picture of a huge file from reading all of it."""
         shrink = min(area[2] / size_wh[0], area[3] / size_wh[1])
         copy = max((factor for factor in self.overviews if factor <= shrink), default=1)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from swath.boxes import Size
 from swath.recipe import Rendering
 
 PLAIN = Rendering()
@@ -20,7 +21,7 @@ Seen = NDArray[np.bool_] | None  # (bands, height, width) whether observed; None
 Limits = NDArray[np.float64]  # (bands, 2) values shown black and white
 
 
-def resized(pixels: Pixels, size_wh: tuple[int, int]) -> Pixels:
+def resized(pixels: Pixels, size_wh: Size) -> Pixels:
     """The pixels at another width and height."""
     if pixels.shape[1::-1] == size_wh:
         return pixels

@@ -92,7 +92,7 @@ class Scene:
 
     id: str
     path: Path | str
-    size_wh: tuple[int, int]
+    size_wh: Size
     bands: int
     dtype: str
     names: tuple[tuple[str, ...], ...] = (("red",), ("green",), ("blue",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from swath.boxes import Size
 from swath.errors import TilingError
 
 
@@ -19,7 +20,7 @@ class Tile:
 
     scene_id: str
     origin_xy: tuple[int, int]
-    size_wh: tuple[int, int]
+    size_wh: Size
 
 
 def starts(length: int, size: int, overlap: int = 0) -> list[int]:
@@ -48,7 +49,7 @@ def starts(length: int, size: int, overlap: int = 0) -> list[int]:
     return [*range(0, last, size - overlap), last]
 
 
-def tiles(scene_id: str, size_wh: tuple[int, int], tile_px: int, overlap_px: int = 0) -> list[Tile]:
+def tiles(scene_id: str, size_wh: Size, tile_px: int, overlap_px: int = 0) -> list[Tile]:
     """Square tiles covering a scene, row by row.
 
     A scene smaller than a tile along an edge gives tiles of the scene's length along that edge.

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from swath.boxes import Size
 from swath.errors import ImageryError
 from swath.imagery.picture import Picture
 from swath.imagery.rendering import Pixels, resized
@@ -33,7 +34,7 @@ class Frame(Picture):
 
     number: int = 0
 
-    def _part(self, area: Window, size_wh: tuple[int, int]) -> Pixels:
+    def _part(self, area: Window, size_wh: Size) -> Pixels:
         x, y, width, height = area
         return resized(self._pixels[y : y + height, x : x + width], size_wh)
 

@@ -16,6 +16,7 @@ from swath.annotations.source import Source
 from swath.annotations.splits import SPLITS, split_in, split_named
 from swath.annotations.tables import first, matching_files
 from swath.errors import AnnotationError
+from swath.files import Json
 
 _NAME = ("image", "filename", "img", "imged_id")
 _CAPERA = "ERA_caption"
@@ -63,7 +64,7 @@ def _row(entry: Any, where: str, other_split: str | None) -> Row:
     )
 
 
-def names_of(entry: dict[str, Any]) -> list[Any]:
+def names_of(entry: Json) -> list[Any]:
     """The pictures, or the clip, of an entry of `caption_rows`."""
     name = first(entry, _NAME)
     if "changeflag" not in entry:
@@ -91,7 +92,7 @@ def _capera(entry: Any) -> Any:
     return {"image": entry.get("video_id"), "caption": caption}
 
 
-def _by_class(content: dict[str, Any]) -> Iterator[Any]:
+def _by_class(content: Json) -> Iterator[Any]:
     for name, entries in content.items():
         for entry in entries if isinstance(entries, list) else [entries]:
             yield {"scene": name, **entry} if isinstance(entry, dict) else entry
@@ -119,7 +120,7 @@ def _event(path: Path) -> str | None:
     return path.parent.name if inside else None
 
 
-def captions_of(entry: dict[str, Any], where: str) -> tuple[str, ...]:
+def captions_of(entry: Json, where: str) -> tuple[str, ...]:
     """The sentences of an entry.
 
     Raises:

@@ -20,6 +20,7 @@ from swath.annotations.splits import split_in
 from swath.annotations.tables import matching_files
 from swath.boxes import Boxes, rectangle_around
 from swath.errors import AnnotationError
+from swath.files import Json
 
 SHARES = 1.05
 """All corners of a file below this are shares of width and height: no object is a pixel large."""
@@ -131,7 +132,7 @@ def rows(source: Source) -> Iterator[Row]:
             )
 
 
-def boxed(file: Path, content: dict[str, Any]) -> Boxed:
+def boxed(file: Path, content: Json) -> Boxed:
     """What a file of `box_files` holds, whole.
 
     Raises:
@@ -170,17 +171,17 @@ def _fits(content: Any) -> bool:
     return boxed and isinstance(content.get("categories"), list)
 
 
-def _captioned(content: dict[str, Any]) -> bool:
+def _captioned(content: Json) -> bool:
     return "caption" in _first_fields(content)
 
 
-def _first_fields(content: dict[str, Any]) -> set[str]:
+def _first_fields(content: Json) -> set[str]:
     """Fields of the first annotations."""
     entries = content["annotations"][:_LOOKED_AT]
     return {field for entry in entries if isinstance(entry, dict) for field in entry}
 
 
-def _pictures(content: dict[str, Any], source: Source) -> dict[str, Picture]:
+def _pictures(content: Json, source: Source) -> dict[str, Picture]:
     """The pictures of a file by their ids.
 
     Raises:
@@ -195,14 +196,14 @@ def _pictures(content: dict[str, Any], source: Source) -> dict[str, Picture]:
     return pictures
 
 
-def _names(content: dict[str, Any], source: Source) -> dict[str, str]:
+def _names(content: Json, source: Source) -> dict[str, str]:
     """Names of the categories of a file by their ids."""
     entries = source.entries(_Category, content["categories"], "categories")
     return {category.id: category.name for _, category in entries}
 
 
 def _annotations(
-    content: dict[str, Any], pictures: dict[str, Picture], source: Source
+    content: Json, pictures: dict[str, Picture], source: Source
 ) -> Iterator[tuple[str, Annotation]]:
     """Where each annotation of a picture stands, and the annotation."""
     for where, annotation in source.entries(Annotation, content["annotations"], "annotations"):

@@ -22,7 +22,7 @@ from swath.annotations.splits import split_in
 from swath.annotations.tables import load, refuse, rows_of, table_files
 from swath.dialect import ORIENTED, from_grid, numbers
 from swath.errors import AnnotationError
-from swath.files import replacing
+from swath.files import Json, replacing
 
 LARGEST_PICTURE = 20 * 1024**2
 """Bytes of a picture written into a row as a data URL."""
@@ -211,7 +211,7 @@ def messages_of(entry: Any, where: str) -> tuple[list[str], list[tuple[str, str]
     return names, turns
 
 
-def _names(entry: dict[str, Any], where: str) -> list[str]:
+def _names(entry: Json, where: str) -> list[str]:
     """Pictures that stand beside the turns of a row."""
     pictures = entry.get("image") or entry.get("images") or entry.get("video") or []
     names = []

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from swath.annotations.finding_pictures import absolute, few, is_clip, shown
 from swath.annotations.parsing import OBJECT, Outline, Row
 from swath.annotations.source import Source
-from swath.boxes import rectangle_around
+from swath.boxes import Floats, rectangle_around
 from swath.errors import AnnotationError, ImageryError
 from swath.imagery.drivers import keep_safe_drivers
 from swath.imagery.opening import open_scene
@@ -280,7 +280,7 @@ def placed_in(
         else:
             way = Transformer.from_crs(crs, scene.crs, always_xy=True)
 
-            def to_pixels(lonlat: ArrayLike) -> NDArray[np.float64]:
+            def to_pixels(lonlat: ArrayLike) -> Floats:
                 return place.to_pixels(np.stack(way.transform(*np.asarray(lonlat).T), axis=1))
 
         moved: NDArray[np.object_] = shapely.transform(shapes, to_pixels)

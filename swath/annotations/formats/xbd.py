@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from swath.annotations.finding_pictures import files_below
 from swath.annotations.parsing import Entry, Outline, Row, checked, corners_of_wkt
@@ -12,6 +11,7 @@ from swath.annotations.source import Source
 from swath.annotations.splits import SPLITS, split_of_folders
 from swath.annotations.tables import load
 from swath.errors import AnnotationError
+from swath.files import Json
 
 _PRE, _POST = "_pre_disaster", "_post_disaster"
 _FOLDERS = SPLITS | {"tier1": "train", "tier3": "train", "hold": "val"}
@@ -68,7 +68,7 @@ def label_files(folder: Path) -> Iterator[tuple[str, Path, Path | None]]:
         yield name, file, after if after.is_file() else None
 
 
-def buildings(file: Path) -> list[dict[str, Any]]:
+def buildings(file: Path) -> list[Json]:
     """The buildings of a label file, in pixels.
 
     Raises:
@@ -82,7 +82,7 @@ def buildings(file: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def damage(entry: dict[str, Any]) -> str:
+def damage(entry: Json) -> str:
     """xBD's word for the damage of a building, "" where it says none."""
     return _damage(checked(_Building, {"wkt": "", **entry}, "a building"))
 

@@ -14,6 +14,7 @@ from swath.errors import RequestError
 from swath.evaluation.external.spreadsheets import sheet_rows
 from swath.evaluation.predictions import Prediction
 from swath.evaluation.suites.items import words
+from swath.files import Json
 
 IDS = ("custom_id", "question_id", "qid", "id", "index")
 IMAGES = ("image_id", "image", "image_path", "img", "filename", "images")
@@ -49,7 +50,7 @@ class Given:
     kind: str = ""
     failed: str = ""
     no_number: bool = False
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: Json = field(default_factory=dict)
     own: Prediction | None = None
 
 
@@ -113,7 +114,7 @@ def _read_rows(path: Path, rows: list[Any]) -> tuple[str, list[Given]]:
     return kind, [_answer(row, text, kind) for row in rows]
 
 
-def _kind_of(text: str, row: dict[str, Any]) -> str:
+def _kind_of(text: str, row: Json) -> str:
     """Who writes such rows."""
     if text == "prediction" and "index" in row:
         return "VLMEvalKit table"
@@ -124,7 +125,7 @@ def _kind_of(text: str, row: dict[str, Any]) -> str:
     return "rows"
 
 
-def _answer(row: dict[str, Any], text: str, kind: str) -> Given:
+def _answer(row: Json, text: str, kind: str) -> Given:
     """The answer of a row that keeps it under `text`."""
     fields = {name: None if _is_hole(value) else value for name, value in row.items()}
     answer = fields.pop(text, None)
@@ -162,20 +163,20 @@ def _asked(messages: Any) -> str:
     return question.replace("<image>", "").strip()
 
 
-def _truth(fields: dict[str, Any], names: Sequence[str]) -> Any:
+def _truth(fields: Json, names: Sequence[str]) -> Any:
     """The captions of EarthDial's rows, or what stands under one of some names."""
     captions = [name for name in sorted(fields) if name.startswith("caption") and fields[name]]
     return [str(fields[name]) for name in captions] or first(fields, names)
 
 
-def _prediction(row: dict[str, Any]) -> Given:
+def _prediction(row: Json) -> Given:
     """A row of swath's own predictions, which has been read already."""
     own = Prediction.from_row(row)
     kind = own.truth.get("kind") or ""
     return Given(own.answer, own.id, own.image, own.question, own.truth, kind, own=own)
 
 
-def _batched(row: dict[str, Any]) -> Given:
+def _batched(row: Json) -> Given:
     """A row of batch output; a request that failed has no answer."""
     name = words(row.get("custom_id"))
     try:

@@ -14,16 +14,15 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from swath.annotations.finding_pictures import UNMEASURED, few
 from swath.annotations.formats import coco, dota
 from swath.annotations.formats.label_folders import lines_of
-from swath.annotations.image import AnnotatedImage
+from swath.annotations.image import AnnotatedImage, Images
 from swath.annotations.readers import read
 from swath.annotations.splits import split_in
 from swath.annotations.tables import load, loads
-from swath.boxes import Boxes
+from swath.boxes import Boxes, Floats
 from swath.errors import EvaluationError, RequestError
 from swath.evaluation.metrics import detection, matching
 from swath.evaluation.metrics.base import Score
@@ -36,6 +35,7 @@ from swath.evaluation.suites.items import Item, conversations
 from swath.evaluation.suites.picture_layouts import of_images
 from swath.evaluation.suites.running import Asked
 from swath.evaluation.suites.table import Suite
+from swath.files import Json
 from swath.instructions.tasks.base import Fact
 from swath.instructions.tasks.truths import BoxesTruth
 
@@ -74,7 +74,7 @@ class Truth:
         objects: all boxes; images are numbered.
     """
 
-    images: Sequence[AnnotatedImage]
+    images: Images
     ids: Sequence[Any]
     names: dict[Any, str]
     objects: Objects
@@ -94,7 +94,7 @@ class Detected:
     asked: Asked
     predictions: list[Prediction]
     scores: dict[str, Score]
-    notes: dict[str, Any] = field(default_factory=dict)
+    notes: Json = field(default_factory=dict)
 
 
 def read_detections(path: Path) -> tuple[str, list[Detection]] | None:
@@ -203,7 +203,7 @@ def truth_of(suite: Suite, place: Path, kind: str) -> Truth:
     return Truth(images, [None] * len(images), {}, objects)
 
 
-def _coco_truth(file: Path, content: dict[str, Any]) -> Truth:
+def _coco_truth(file: Path, content: Json) -> Truth:
     truth = coco.boxed(file, content)
     pictures = sorted(truth.pictures.values(), key=_in_order)
     places = {picture.id: number for number, picture in enumerate(pictures)}
@@ -341,7 +341,7 @@ def _matched(
     return matched, extra, unknown
 
 
-def _note(names: Sequence[str], of: str) -> dict[str, Any]:
+def _note(names: Sequence[str], of: str) -> Json:
     """How many of something there are, and the first."""
     return {"count": len(names), "first": list(dict.fromkeys(names))[:20], "of": of}
 
@@ -431,9 +431,9 @@ def _answered(
     return asked, predictions
 
 
-def _crowds(truth: Truth) -> dict[tuple[int, str], list[NDArray[np.float64]]]:
+def _crowds(truth: Truth) -> dict[tuple[int, str], list[Floats]]:
     """Corners x1, y1, x2, y2 of COCO's crowds by image and class; DOTA has none."""
-    crowds: dict[tuple[int, str], list[NDArray[np.float64]]] = defaultdict(list)
+    crowds: dict[tuple[int, str], list[Floats]] = defaultdict(list)
     objects = truth.objects
     corners = objects.boxes.hbb
     for place, is_crowd in enumerate(objects.difficult if truth.names else ()):
@@ -442,7 +442,7 @@ def _crowds(truth: Truth) -> dict[tuple[int, str], list[NDArray[np.float64]]]:
     return crowds
 
 
-def _lies_in_crowd(box: Detection, there: Boxes, crowds: Sequence[NDArray[np.float64]]) -> bool:
+def _lies_in_crowd(box: Detection, there: Boxes, crowds: Sequence[Floats]) -> bool:
     answer = Boxes(box.quad[None])
     if not crowds or matching.overlaps(answer, there).max(initial=0.0) >= THRESHOLD:
         return False

@@ -6,10 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from swath.annotations.finding_pictures import UNMEASURED, few
-from swath.boxes import Boxes
+from swath.boxes import Boxes, Size
 from swath.dialect import DIALECTS, IN_PIXELS, recognised
 from swath.errors import EvaluationError, RequestError
 from swath.evaluation.external.answer_files import Given
@@ -19,6 +18,7 @@ from swath.evaluation.predictions import READING, Prediction, unanswered
 from swath.evaluation.reading import Labels, Names, letters
 from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.suites.running import Asked
+from swath.files import Json
 from swath.instructions.conversation import Conversation
 from swath.instructions.tasks.truths import AnswerTruth, CountTruth, LabelTruth
 
@@ -58,9 +58,9 @@ class Matched:
     unseen: list[str] = field(default_factory=list)
     dialect: str = ""
 
-    def notes(self) -> dict[str, Any]:
+    def notes(self) -> Json:
         """The counts and first ids, for the result's `suite.json`."""
-        notes: dict[str, Any] = {"matched_by": self.by}
+        notes: Json = {"matched_by": self.by}
         if self.dialect:
             notes["dialect"] = self.dialect
         for name, field_name in _NOTED.items():
@@ -179,7 +179,7 @@ def _boxes(text: str, conversation: Conversation, notation: str) -> Boxes | None
     return boxes if len(boxes) else None
 
 
-def _beyond(boxes: Boxes, size_wh: tuple[int, int]) -> bool:
+def _beyond(boxes: Boxes, size_wh: Size) -> bool:
     """Whether a box reaches beyond the picture by more than roundings and turns do."""
     shares = boxes.quads / size_wh
     return bool(shares.min() < -0.02 or shares.max() > 1.02)

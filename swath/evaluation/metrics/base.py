@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from swath.boxes import Flags, Floats
 from swath.errors import EvaluationError, FormatError, ShapeError
+from swath.files import Json
 
-Formula = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+Formula = Callable[[Floats], Floats]
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,12 @@ class Score:
     low: float | None = None
     high: float | None = None
 
-    def to_row(self) -> dict[str, Any]:
+    def to_row(self) -> Json:
         """The score as a JSON object; `from_row` is the inverse."""
         return asdict(self)
 
     @classmethod
-    def from_row(cls, row: dict[str, Any]) -> Score:
+    def from_row(cls, row: Json) -> Score:
         """The score that `to_row` wrote.
 
         Raises:
@@ -70,10 +71,10 @@ class Measure:
         ShapeError: rows and scenes differ in length.
     """
 
-    rows: NDArray[np.float64]
+    rows: Floats
     formula: Formula
     scenes: tuple[str, ...]
-    right: NDArray[np.bool_] | None = None
+    right: Flags | None = None
     is_share: bool = False
 
     def __post_init__(self) -> None:
@@ -102,12 +103,12 @@ def share_of(right: ArrayLike, scenes: Sequence[str]) -> Measure:
     return Measure(mean.rows, mean.formula, mean.scenes, flags, is_share=True)
 
 
-def ratio_of(rows: NDArray[np.float64], formula: Formula, scenes: Sequence[str]) -> Measure:
+def ratio_of(rows: Floats, formula: Formula, scenes: Sequence[str]) -> Measure:
     """A share that is a formula on sums, such as F1."""
     return Measure(rows, formula, tuple(scenes), is_share=True)
 
 
-def share(above: ArrayLike, below: ArrayLike) -> NDArray[np.float64]:
+def share(above: ArrayLike, below: ArrayLike) -> Floats:
     """Parts of wholes; 0 where a whole is 0."""
     parts, wholes = np.asarray(above, dtype=np.float64), np.asarray(below)
     return np.divide(parts, wholes, out=np.zeros(parts.shape), where=wholes > 0)

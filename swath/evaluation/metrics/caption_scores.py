@@ -14,7 +14,7 @@ from swath.evaluation.metrics.base import Measure, mean_of, share_of
 from swath.evaluation.metrics.grounding import found
 from swath.evaluation.metrics.ngrams import Sentences, bleu, bleu_rows, cider, rouge_l
 from swath.evaluation.metrics.ptb import tokenise
-from swath.evaluation.predictions import Prediction, scenes_of
+from swath.evaluation.predictions import Predictions, scenes_of
 from swath.evaluation.reading import numbers_of, without_boxes
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff"
@@ -23,7 +23,7 @@ _WORDS = re.compile(rf"[{_HAN}]|{_WORD}(?:['’]{_WORD})*")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
-def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
+def measures(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, Measure]:
     """BLEU-4, ROUGE-L, CIDEr and, where truths have a class, the share of captions naming it.
 
     Where CLIP has looked at all of them, CLIPScore and RefCLIPScore too.
@@ -53,7 +53,7 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
     return measured
 
 
-def references_of(predictions: Sequence[Prediction]) -> list[list[str]]:
+def references_of(predictions: Predictions) -> list[list[str]]:
     """The true captions of each prediction, tokenised."""
     references = []
     for prediction in predictions:
@@ -61,7 +61,7 @@ def references_of(predictions: Sequence[Prediction]) -> list[list[str]]:
     return references
 
 
-def described(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
+def described(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, Measure]:
     """Precision, recall and F1 of the boxes, and the caption scores of the words without them.
 
     Args:

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from swath.boxes import Flags, Floats
 from swath.evaluation.metrics.statistics import Coverage, coverage
-from swath.evaluation.predictions import Prediction, confidences_of, scenes_of
+from swath.evaluation.predictions import Predictions, confidences_of, scenes_of
 from swath.evaluation.scored_tasks import scored_task
+from swath.files import Json
 
 AIMS = (0.8, 0.9, 0.95, 0.99)
 """Accuracies that thresholds are chosen for."""
 
 BINS = 15
-Pair = tuple[NDArray[np.float64], NDArray[np.bool_]]
+Pair = tuple[Floats, Flags]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Certainty:
     chosen_on: str
     chosen_n: int
 
-    def to_row(self) -> dict[str, Any]:
+    def to_row(self) -> Json:
         """The certainty as a JSON object, the curve at 21 coverages."""
         answered = self.curve.coverage.tolist()
         right = self.curve.accuracy.tolist()
@@ -82,9 +82,9 @@ class Certainty:
 
 
 def certainty(
-    predictions: Sequence[Prediction],
+    predictions: Predictions,
     labels: Sequence[str] = (),
-    validation: Sequence[Prediction] = (),
+    validation: Predictions = (),
 ) -> Certainty | None:
     """The certainty of one task's answers; None unless all have a confidence.
 
@@ -100,7 +100,7 @@ def certainty(
     task = predictions[0].task
     of_task = [prediction for prediction in validation if prediction.task == task]
     validated = _pair(of_task, labels) if of_task else None
-    parts: list[tuple[Pair, NDArray[np.bool_]]] = []  # thresholds of a pair judge these answers
+    parts: list[tuple[Pair, Flags]] = []  # thresholds of a pair judge these answers
     if validated is not None:
         chosen_on, chosen_n = "validation", len(of_task)
         parts = [(validated, np.ones(len(sure), dtype=bool))]
@@ -118,7 +118,7 @@ def certainty(
     return Certainty(_bins(sure, right), curve, tuple(aims), chosen_on, chosen_n)
 
 
-def threshold(held: Sequence[Prediction], labels: Sequence[str], aim: float) -> float | None:
+def threshold(held: Predictions, labels: Sequence[str], aim: float) -> float | None:
     """The lowest confidence from which on one task's answers are right so often; None if none is.
 
     Args:
@@ -142,7 +142,7 @@ def words(aim: Aim) -> str:
     )
 
 
-def _pair(predictions: Sequence[Prediction], labels: Sequence[str]) -> Pair | None:
+def _pair(predictions: Predictions, labels: Sequence[str]) -> Pair | None:
     """Confidence and rightness of each; None if one has no confidence or none is right or wrong."""
     sure = confidences_of(predictions)
     if sure is None:
@@ -154,9 +154,9 @@ def _pair(predictions: Sequence[Prediction], labels: Sequence[str]) -> Pair | No
 
 def _aim(
     aim: float,
-    parts: Sequence[tuple[Pair, NDArray[np.bool_]]],
-    sure: NDArray[np.float64],
-    right: NDArray[np.bool_],
+    parts: Sequence[tuple[Pair, Flags]],
+    sure: Floats,
+    right: Flags,
 ) -> Aim:
     answered = np.zeros(len(sure), dtype=bool)
     thresholds = []
@@ -170,9 +170,7 @@ def _aim(
     return Aim(aim, tuple(thresholds), count / len(sure), accuracy, count, len(sure))
 
 
-def _bins(
-    sure: NDArray[np.float64], right: NDArray[np.bool_]
-) -> tuple[tuple[float, float, int, float, float], ...]:
+def _bins(sure: Floats, right: Flags) -> tuple[tuple[float, float, int, float, float], ...]:
     edges = np.linspace(0, 1, BINS + 1)
     place = np.clip(np.searchsorted(edges, sure, side="left") - 1, 0, BINS - 1)
     bins = []

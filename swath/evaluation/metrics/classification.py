@@ -8,10 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from swath.boxes import Floats
 from swath.errors import EvaluationError
 from swath.evaluation.metrics.base import Measure, ratio_of, share, share_of
 from swath.evaluation.metrics.statistics import calibration, calibration_error
-from swath.evaluation.predictions import NOT_A_LABEL, Prediction, confidences_of, scenes_of
+from swath.evaluation.predictions import (
+    NOT_A_LABEL,
+    Predictions,
+    confidences_of,
+    scenes_of,
+)
 from swath.instructions.tasks.truths import LabelTruth, NameTruth
 
 
@@ -26,7 +32,7 @@ class ClassScore:
     support: int
 
 
-def measures(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[str, Measure]:
+def measures(predictions: Predictions, labels: Sequence[str]) -> dict[str, Measure]:
     """Accuracy, macro-F1, the share outside the labels and, for closed answers, calibration.
 
     Args:
@@ -51,7 +57,7 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[s
     return measured
 
 
-def identified(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
+def identified(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, Measure]:
     """Accuracy of object names, and the share outside the set's names.
 
     Args:
@@ -60,7 +66,7 @@ def identified(predictions: Sequence[Prediction], labels: Sequence[str] = ()) ->
     return _named(predictions, [row.true(NameTruth).name for row in predictions])
 
 
-def _named(predictions: Sequence[Prediction], truths: Sequence[str]) -> dict[str, Measure]:
+def _named(predictions: Predictions, truths: Sequence[str]) -> dict[str, Measure]:
     scenes = scenes_of(predictions)
     pairs = zip(predictions, truths, strict=True)
     right = [prediction.label == truth for prediction, truth in pairs]
@@ -71,7 +77,7 @@ def _named(predictions: Sequence[Prediction], truths: Sequence[str]) -> dict[str
     }
 
 
-def confusion(predictions: Sequence[Prediction], labels: Sequence[str]) -> NDArray[np.int64]:
+def confusion(predictions: Predictions, labels: Sequence[str]) -> NDArray[np.int64]:
     """How often each class was answered with each: (labels, labels + 1), rows are the truth.
 
     The last column counts answers that were unreadable or outside the label set.
@@ -84,7 +90,7 @@ def confusion(predictions: Sequence[Prediction], labels: Sequence[str]) -> NDArr
     return table
 
 
-def per_class(predictions: Sequence[Prediction], labels: Sequence[str]) -> list[ClassScore]:
+def per_class(predictions: Predictions, labels: Sequence[str]) -> list[ClassScore]:
     """Precision, recall and F1 of each class of the label set, 0 where undefined."""
     table = confusion(predictions, labels)
     hits = np.diagonal(table).astype(np.float64)
@@ -97,20 +103,20 @@ def per_class(predictions: Sequence[Prediction], labels: Sequence[str]) -> list[
     return [ClassScore(*row) for row in rows]
 
 
-def _f1_rows(predictions: Sequence[Prediction], labels: Sequence[str]) -> NDArray[np.float64]:
+def _f1_rows(predictions: Predictions, labels: Sequence[str]) -> Floats:
     """(n, 3 labels) by class: whether it was named and is true, was named, and is true."""
     true, answered = np.eye(len(labels) + 1)[:, :-1][list(_places(predictions, labels))]
     return np.concatenate([true * answered, answered, true], axis=1)
 
 
-def _macro_f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+def _macro_f1(sums: Floats) -> Floats:
     right, answered, true = np.split(sums, 3, axis=-1)
-    mean: NDArray[np.float64] = share(2 * right, answered + true).mean(axis=-1)
+    mean: Floats = share(2 * right, answered + true).mean(axis=-1)
     return mean
 
 
 def _places(
-    predictions: Sequence[Prediction], labels: Sequence[str]
+    predictions: Predictions, labels: Sequence[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Place among the labels of the true class and of the one named, that of none behind them."""
     places = {label: place for place, label in enumerate(labels)}

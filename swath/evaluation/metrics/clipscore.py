@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from swath.boxes import Floats
 from swath.errors import ModelError
 from swath.evaluation.metrics.base import share
-from swath.evaluation.predictions import Prediction
+from swath.evaluation.predictions import Prediction, Predictions
 from swath.evaluation.report.gallery import rendered
 from swath.imagery.picture import open_image
 from swath.models.encoding import batches
@@ -27,8 +27,6 @@ PROMPT = "A photo depicts "
 
 LONGEST_PX = 2048
 """A picture is read no longer than this; CLIP makes it smaller yet."""
-
-Floats = NDArray[np.float64]
 
 
 def clip_score(images: Floats, captions: Floats) -> Floats:
@@ -73,7 +71,7 @@ class Scores:
 
 
 def with_clip(
-    predictions: Sequence[Prediction], folder: Path | str, rendering: Rendering | None = None
+    predictions: Predictions, folder: Path | str, rendering: Rendering | None = None
 ) -> list[Prediction]:
     """The predictions, those of captions with both scores by a CLIP checkpoint.
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from swath.boxes import Floats
 from swath.evaluation.metrics.base import Measure, mean_of, share_of
-from swath.evaluation.predictions import Prediction, scenes_of
+from swath.evaluation.predictions import Predictions, scenes_of
 from swath.instructions.tasks.truths import CountTruth
 
 
-def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
+def measures(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, Measure]:
     """Mean, root mean square and relative error, R², and the share of exact counts.
 
     An unreadable answer counts as 0 in the errors, or as 1 where 0 is true, so a model cannot win
@@ -46,7 +46,7 @@ def count_error(count: int | None, truth: float) -> float:
     return count - truth
 
 
-def vleo(predictions: Sequence[Prediction]) -> dict[str, Measure]:
+def vleo(predictions: Predictions) -> dict[str, Measure]:
     """Errors as vleo-bench has them, refusals as 0 and, `_answered`, without them; and refusals.
 
     R2 is the squared correlation, and the relative error divides by 2e-16 where the truth is 0.
@@ -61,7 +61,7 @@ def vleo(predictions: Sequence[Prediction]) -> dict[str, Measure]:
     return measured
 
 
-def _vleo_errors(predictions: Sequence[Prediction]) -> dict[str, Measure]:
+def _vleo_errors(predictions: Predictions) -> dict[str, Measure]:
     scenes = scenes_of(predictions)
     truth = _true_counts(predictions)
     counts = np.array([prediction.count or 0 for prediction in predictions], dtype=np.float64)
@@ -73,18 +73,18 @@ def _vleo_errors(predictions: Sequence[Prediction]) -> dict[str, Measure]:
     }
 
 
-def _true_counts(predictions: Sequence[Prediction]) -> NDArray[np.float64]:
+def _true_counts(predictions: Predictions) -> Floats:
     counts = [prediction.true(CountTruth).count for prediction in predictions]
     return np.array(counts, dtype=np.float64)
 
 
-def _products(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+def _products(x: Floats, y: Floats) -> Floats:
     x = x - x.mean()  # so that their squares stay small
     y = y - y.mean()
     return np.stack([x, y, x**2, y**2, x * y, np.ones_like(x)], axis=1)
 
 
-def _correlated(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+def _correlated(sums: Floats) -> Floats:
     """Squared correlation; 0 where one side is constant."""
     x, y, x_squares, y_squares, products, n = np.moveaxis(sums, -1, 0)
     spread = (x_squares - x**2 / n) * (y_squares - y**2 / n)
@@ -92,7 +92,7 @@ def _correlated(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(flat, 0.0, (products - x * y / n) ** 2 / np.where(flat, 1.0, spread))
 
 
-def _explained(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+def _explained(sums: Floats) -> Floats:
     """1 - squared errors / squared deviations of the truth; 0 where all truths are alike."""
     squared, total, squares, n = np.moveaxis(sums, -1, 0)
     spread = squares - total**2 / n

@@ -11,24 +11,21 @@ import io
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from swath.boxes import Boxes
+from swath.boxes import Boxes, Floats
 from swath.errors import ShapeError
 from swath.evaluation.metrics import matching
+from swath.files import Json
 
 COCO_SCORES = (
     *("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large"),
     *("AR_1", "AR_10", "AR_100", "AR_small", "AR_medium", "AR_large"),
 )
 """What pycocotools summarises, in its order."""
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +89,7 @@ def _index(objects: Objects, images: Sequence[str], names: Sequence[str]) -> COC
     """The objects as pycocotools holds them; its ids start at 1, as 0 stands for unmatched."""
     image_ids = {image: number for number, image in enumerate(images, start=1)}
     category_ids = {name: number for number, name in enumerate(names, start=1)}
-    rows: list[dict[str, Any]] = []
+    rows: list[Json] = []
     for place, name in enumerate(objects.names):
         if name not in category_ids:
             continue

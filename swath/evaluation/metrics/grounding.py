@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from swath.boxes import Boxes, iou, iou_hbb
+from swath.boxes import Boxes, Floats, Size, iou, iou_hbb
 from swath.evaluation.metrics import matching
 from swath.evaluation.metrics.base import Formula, Measure, mean_of, ratio_of, share, share_of
-from swath.evaluation.predictions import Prediction, scenes_of
+from swath.evaluation.predictions import Predictions, scenes_of
 from swath.instructions.tasks.truths import BoxesTruth
 
 THRESHOLD = 0.5
 """Least IoU that counts as found; a tie counts (>=), as in VRSBench and TransVG."""
 
 
-def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
+def measures(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, Measure]:
     """Acc@0.5 and mean IoU of first boxes; an answer without a box has IoU 0.
 
     Args:
@@ -35,7 +34,7 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
     }
 
 
-def found(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
+def found(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, Measure]:
     """Precision, recall and F1 of all boxes at IoU 0.5, pairs pooled over the answers.
 
     Args:
@@ -47,7 +46,7 @@ def found(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict
     scenes = scenes_of(predictions)
     oriented, best, upright, answers, truths = hits(predictions).T
 
-    def share_over(pairs: NDArray[np.float64], formula: Formula) -> Measure:
+    def share_over(pairs: Floats, formula: Formula) -> Measure:
         return ratio_of(np.stack([pairs, answers, truths], axis=1), formula, scenes)
 
     return {
@@ -59,7 +58,7 @@ def found(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict
     }
 
 
-def hits(predictions: Sequence[Prediction]) -> NDArray[np.float64]:
+def hits(predictions: Predictions) -> Floats:
     """(n, 5) of each answer: pairs by falling IoU, most pairs, upright pairs, answers, truths."""
     rows = np.zeros((len(predictions), 5))
     for row, prediction in zip(rows, predictions, strict=True):
@@ -73,14 +72,14 @@ def hits(predictions: Sequence[Prediction]) -> NDArray[np.float64]:
     return rows
 
 
-def f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+def f1(sums: Floats) -> Floats:
     """F1 of sums (..., 3) of pairs, answers and truths; 0 without any box."""
     return share(2 * sums[..., 0], sums[..., 1] + sums[..., 2])
 
 
 def overlaps(
-    predictions: Sequence[Prediction],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    predictions: Predictions,
+) -> tuple[Floats, Floats]:
     """IoU of each first box with the truth, of the oriented and of the horizontal boxes, (n,)."""
     rows = []
     answers = []
@@ -99,6 +98,6 @@ def overlaps(
     return oriented, upright
 
 
-def clipped(boxes: Boxes, size_wh: tuple[int, int]) -> Boxes:
+def clipped(boxes: Boxes, size_wh: Size) -> Boxes:
     """The horizontal boxes, cut at the border of the image."""
     return Boxes.from_hbb(np.clip(boxes.hbb, 0, [*size_wh, *size_wh]))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
-from swath.boxes import Boxes, iou, iou_hbb
+from swath.boxes import Boxes, Floats, iou, iou_hbb
 
 ROUNDING = 1e-9
 """Turned boxes that overlap by exactly one half may come out a little lower: they count as tied."""
 
 
-def overlaps(answers: Boxes, truth: Boxes, upright: bool = False) -> NDArray[np.float64]:
+def overlaps(answers: Boxes, truth: Boxes, upright: bool = False) -> Floats:
     """IoU of every answer with every truth, (answers, truth).
 
     Args:
@@ -26,7 +25,7 @@ def overlaps(answers: Boxes, truth: Boxes, upright: bool = False) -> NDArray[np.
     return pairs.reshape(len(answers), len(truth))
 
 
-def greedy(overlap: NDArray[np.float64], least: float) -> int:
+def greedy(overlap: Floats, least: float) -> int:
     """How many pairs there are, taken by falling IoU, each box once.
 
     Args:
@@ -42,7 +41,7 @@ def greedy(overlap: NDArray[np.float64], least: float) -> int:
     return pairs
 
 
-def most(overlap: NDArray[np.float64], least: float) -> int:
+def most(overlap: Floats, least: float) -> int:
     """How many pairs there can be at most, each box once.
 
     Args:

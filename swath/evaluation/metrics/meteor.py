@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from swath.boxes import Floats
 from swath.errors import EvaluationError
 from swath.evaluation.metrics.base import share
 
@@ -48,7 +48,7 @@ def lines(answers: Sequence[str], references: Sequence[Sequence[str]]) -> list[s
     return replies
 
 
-def meteor_rows(lines: Sequence[str]) -> NDArray[np.float64]:
+def meteor_rows(lines: Sequence[str]) -> Floats:
     """What each caption adds to corpus METEOR, (n, 23), from the program's lines for SCORE.
 
     A line holds the lengths of caption and reference, their function words; of each matcher the
@@ -63,7 +63,7 @@ def meteor_rows(lines: Sequence[str]) -> NDArray[np.float64]:
     return rows
 
 
-def meteor(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+def meteor(sums: Floats) -> Floats:
     """METEOR of summed `meteor_rows`, 0 to 1.
 
     Source: Denkowski and Lavie, Meteor Universal (WMT 2014).
@@ -77,5 +77,5 @@ def meteor(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     precision, recall = np.moveaxis(share(hits, total), -1, 0)  # of caption, of reference
     mean = share(precision * recall, (1 - _ALPHA) * recall + _ALPHA * precision)
     broken = share(sums[..., 20], sums[..., 21:23].mean(axis=-1))
-    value: NDArray[np.float64] = mean * (1 - _GAMMA * broken**_BETA)
+    value: Floats = mean * (1 - _GAMMA * broken**_BETA)
     return value

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import LCSseq
 from scipy.sparse import csr_array
 
+from swath.boxes import Floats
 from swath.evaluation.metrics.base import share
 
 LONGEST = 4
@@ -24,7 +25,6 @@ _BETA = 1.2  # of ROUGE-L: recall counts more
 _SIGMA = 6.0  # of CIDEr-D, in bigrams
 
 Ints = NDArray[np.signedinteger]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

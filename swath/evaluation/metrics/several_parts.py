@@ -11,7 +11,7 @@ from swath.evaluation.metrics.base import Measure, mean_of, ratio_of, share_of
 from swath.evaluation.metrics.counting import count_error
 from swath.evaluation.metrics.grounding import f1
 from swath.evaluation.papers.reading_rules import DAMAGE, strict_damage
-from swath.evaluation.predictions import Prediction, scenes_of
+from swath.evaluation.predictions import Predictions, scenes_of
 from swath.evaluation.reading import letters
 from swath.instructions.tasks.truths import DamageTruth, LabelsTruth
 
@@ -43,7 +43,7 @@ def classes_named(answer: str, labels: Sequence[str]) -> tuple[set[str], int]:
     return classes, unknown
 
 
-def classes(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
+def classes(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, Measure]:
     """F1 of all classes named, pooled over the answers, and the share named exactly.
 
     Args:
@@ -61,7 +61,7 @@ def classes(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> di
     return {"f1_classes": ratio_of(rows, f1, scenes), "exact_classes": share_of(exact, scenes)}
 
 
-def damage(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
+def damage(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, Measure]:
     """Mean error over the five counts of an answer, and the share with all five right.
 
     Args:

@@ -7,17 +7,17 @@ import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from swath.boxes import Floats
 from swath.evaluation.metrics.base import Measure, mean_of, ratio_of, share, share_of
-from swath.evaluation.predictions import Prediction, scenes_of
+from swath.evaluation.predictions import Prediction, Predictions, scenes_of
 from swath.evaluation.reading import numbers_as_digits, read_count
 from swath.instructions.tasks.truths import AnswerTruth
 
 _ARTICLES = {"a", "an", "the"}
 
 
-def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> dict[str, Measure]:
+def measures(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, Measure]:
     """The share answered exactly, leniently and, of several kinds, the mean of their shares.
 
     Args:
@@ -30,9 +30,7 @@ def measures(predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> d
     return measured | {"lenient_answer": share_of(forgiven, scenes_of(predictions))}
 
 
-def shares(
-    predictions: Sequence[Prediction], right: Sequence[bool] | Sequence[float]
-) -> dict[str, Measure]:
+def shares(predictions: Predictions, right: Sequence[bool] | Sequence[float]) -> dict[str, Measure]:
     """The share that is right, and of several kinds the mean of their shares.
 
     Args:
@@ -84,12 +82,12 @@ def normalised(words: str) -> str:
     return " ".join(words_left or text.split())
 
 
-def kinds_of(predictions: Sequence[Prediction]) -> list[str]:
+def kinds_of(predictions: Predictions) -> list[str]:
     """The kinds of question among the predictions, sorted."""
     return sorted({_kind(prediction) for prediction in predictions})
 
 
-def per_kind(predictions: Sequence[Prediction]) -> dict[str, tuple[float, int]]:
+def per_kind(predictions: Predictions) -> dict[str, tuple[float, int]]:
     """Share answered exactly and number of questions, by kind."""
     rows: dict[str, list[bool]] = {kind: [] for kind in kinds_of(predictions)}
     for prediction in predictions:
@@ -101,8 +99,8 @@ def _kind(prediction: Prediction) -> str:
     return prediction.true(AnswerTruth).kind or "other"
 
 
-def _average(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+def _average(sums: Floats) -> Floats:
     """Mean share of right answers over the kinds that were asked."""
     right, questions = np.split(sums, 2, axis=-1)
-    mean: NDArray[np.float64] = share(right, questions).sum(axis=-1) / (questions > 0).sum(axis=-1)
+    mean: Floats = share(right, questions).sum(axis=-1) / (questions > 0).sum(axis=-1)
     return mean

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import binom, binomtest
 
+from swath.boxes import Floats
 from swath.errors import EvaluationError
 from swath.evaluation.metrics.base import Measure
+from swath.files import Json
 
 RESAMPLES = 1000
 _CHUNK = 4_000_000  # indices drawn at once: bounds the memory to about 100 MB
@@ -35,7 +36,7 @@ class Difference:
     p: float
     p_mcnemar: float | None = None
 
-    def to_row(self) -> dict[str, Any]:
+    def to_row(self) -> Json:
         """The difference as a JSON object."""
         return asdict(self)
 
@@ -51,7 +52,7 @@ def interval(
     return _middle(resampled(measure, resamples, seed), level)
 
 
-def _middle(values: NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
+def _middle(values: Floats, level: float = 0.95) -> tuple[float, float]:
     """Between what the middle share of some values lies."""
     tail = (1 - level) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
@@ -100,7 +101,7 @@ def difference(
     return Difference(second.value - first.value, low, high, p, p_mcnemar)
 
 
-def resampled(measure: Measure, resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.float64]:
+def resampled(measure: Measure, resamples: int = RESAMPLES, seed: int = 0) -> Floats:
     """The metric on each bootstrap resample, (resamples,)."""
     numbers: dict[str, int] = {}
     scene_of = np.array([numbers.setdefault(scene, len(numbers)) for scene in measure.scenes])
@@ -136,7 +137,7 @@ def clopper_pearson(right: int, n: int, level: float = 0.95) -> tuple[float, flo
 
 def calibration(
     confidence: ArrayLike, right: ArrayLike, bins: int = 15, closed: str = "right"
-) -> NDArray[np.float64]:
+) -> Floats:
     """What each sample adds to the expected calibration error: (n, bins + 1).
 
     Its confidence minus its rightness, in the column of its bin (lo, hi] of confidence; and a 1 in
@@ -154,9 +155,9 @@ def calibration(
     return np.concatenate([gaps, np.ones((len(sure), 1))], axis=1)
 
 
-def calibration_error(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+def calibration_error(sums: Floats) -> Floats:
     """Expected calibration error of summed `calibration` rows."""
-    gaps: NDArray[np.float64] = np.abs(sums[..., :-1]).sum(axis=-1) / sums[..., -1]
+    gaps: Floats = np.abs(sums[..., :-1]).sum(axis=-1) / sums[..., -1]
     return gaps
 
 
@@ -170,9 +171,9 @@ class Coverage:
         accuracy: (k,) share of those that are right.
     """
 
-    thresholds: NDArray[np.float64]
-    coverage: NDArray[np.float64]
-    accuracy: NDArray[np.float64]
+    thresholds: Floats
+    coverage: Floats
+    accuracy: Floats
 
     def threshold(self, accuracy: float) -> float | None:
         """The lowest threshold that reaches an accuracy; None if none does.

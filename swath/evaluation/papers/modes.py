@@ -13,7 +13,8 @@ from functools import partial
 from swath.errors import EvaluationError
 from swath.evaluation.papers import protocols
 from swath.evaluation.papers import reading_rules as rules
-from swath.evaluation.papers.protocols import Measures, Predictions
+from swath.evaluation.papers.protocols import Measures
+from swath.evaluation.predictions import Predictions
 from swath.registry import Registry
 
 

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from swath.boxes import Boxes, iou_hbb
+from swath.boxes import Boxes, Floats, iou_hbb
 from swath.errors import EvaluationError
 from swath.evaluation.metrics import (
     classification,
@@ -23,7 +22,7 @@ from swath.evaluation.metrics.base import Measure, mean_of, ratio_of, share, sha
 from swath.evaluation.metrics.caption_scores import references_of
 from swath.evaluation.metrics.ptb import tokenise
 from swath.evaluation.papers import reading_rules as rules
-from swath.evaluation.predictions import NOT_A_LABEL, UNPARSABLE, Prediction, scenes_of
+from swath.evaluation.predictions import NOT_A_LABEL, UNPARSABLE, Prediction, Predictions, scenes_of
 from swath.instructions.tasks.truths import (
     AnswerTruth,
     BoxesTruth,
@@ -32,7 +31,6 @@ from swath.instructions.tasks.truths import (
     DamageTruth,
 )
 
-Predictions = Sequence[Prediction]
 Measures = dict[str, Measure]
 
 NO_CHANGE = (
@@ -134,7 +132,7 @@ def vrsbench(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
     }
 
 
-def inclusive(answers: NDArray[np.float64], truths: NDArray[np.float64]) -> NDArray[np.float64]:
+def inclusive(answers: Floats, truths: Floats) -> Floats:
     """(n, 2) shared and united area of (n, 4) corners whose last pixels count: +1 a side.
 
     Source: computeIoU of VRSBench; it depends on the unit, so it is no default.

@@ -11,6 +11,8 @@ import string
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from swath.boxes import Size
+from swath.files import Json
 from swath.instructions.tasks.pairs import DAMAGE as DAMAGE
 
 _FENCED = re.compile(r"```json\s*(.*?)\s*```", re.DOTALL)
@@ -61,7 +63,7 @@ def vleo_box(answer: str) -> list[float] | None:
     return [float(number) for number in match.groups()]
 
 
-def vleo_qwen_box(answer: str, size_wh: tuple[int, int]) -> list[float] | None:
+def vleo_qwen_box(answer: str, size_wh: Size) -> list[float] | None:
     """The one `<box>`, 0 to 1000, cut to whole pixels; None if there are several."""
     boxes = _QWEN.findall(answer)
     if len(boxes) != 1 or not _sane(boxes[0]):
@@ -154,7 +156,7 @@ def strict_damage(answer: str) -> dict[str, int] | None:
     return {field: value[field] for field in DAMAGE}
 
 
-def _object(answer: str) -> dict[str, Any] | None:
+def _object(answer: str) -> Json | None:
     """What stands between the first brace and the last, if it is a JSON object."""
     value = _json(answer[max(answer.find("{"), 0) : answer.rfind("}") + 1])
     return value if isinstance(value, dict) else None

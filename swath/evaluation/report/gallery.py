@@ -7,15 +7,15 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
 from swath.boxes import Boxes
 from swath.errors import SwathError
-from swath.evaluation.predictions import Prediction
+from swath.evaluation.predictions import Prediction, Predictions
 from swath.evaluation.report.charts import Series
 from swath.evaluation.scored_tasks import SCORED, failed, goodness
+from swath.files import Json
 from swath.imagery.opening import open_scene
 from swath.imagery.picture import open_image
 from swath.instructions.tasks.truths import BoxesTruth, Truth
@@ -44,7 +44,7 @@ class Judged:
     failed: bool
 
     @classmethod
-    def each(cls, predictions: Sequence[Prediction]) -> list[Judged]:
+    def each(cls, predictions: Predictions) -> list[Judged]:
         """The judgement of each prediction of one task."""
         goods = goodness(predictions)
         return [
@@ -80,7 +80,7 @@ class Gallery:
     open_image: OpenImage = open_image
     _thumbnails: dict[str, str | None] = field(default_factory=dict)
 
-    def example(self, answers: Sequence[tuple[Series, Judged]]) -> dict[str, Any]:
+    def example(self, answers: Sequence[tuple[Series, Judged]]) -> Json:
         """One question for the page: picture, boxes, truth, and each run's answer.
 
         Args:

@@ -17,7 +17,7 @@ from swath.evaluation.metrics.base import METRICS, Score
 from swath.evaluation.metrics.classification import confusion, per_class
 from swath.evaluation.metrics.statistics import RESAMPLES
 from swath.evaluation.papers.modes import MODES
-from swath.evaluation.predictions import Prediction
+from swath.evaluation.predictions import Predictions
 from swath.evaluation.report import charts, gallery, suite_page
 from swath.evaluation.report.charts import Series
 from swath.evaluation.report.gallery import BOX_STYLES, Gallery, Judged, OpenImage
@@ -26,7 +26,7 @@ from swath.evaluation.report.record import Record, ReportRun, write_record
 from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.slices import GsdOf
 from swath.evaluation.suites.running import Result
-from swath.files import refuse_foreign_file, write_text
+from swath.files import Json, refuse_foreign_file, write_text
 from swath.imagery.picture import open_image
 
 OUTCOMES = {
@@ -42,7 +42,7 @@ OUTCOMES = {
 _MACHINE = {"format", "choices", "words"}  # of the card: what only programs read
 _FOLDER = Path(__file__).parent
 _STYLES = ("base", "c2", "c3", "c4")
-Section = dict[str, Any]
+Section = Json
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Report:
     title: str
     runs: Sequence[ReportRun]
     labels: Sequence[str] = ()
-    baselines: Mapping[str, Sequence[Prediction]] = field(default_factory=dict)
+    baselines: Mapping[str, Predictions] = field(default_factory=dict)
     recipe: str = ""
     card: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class Report:
     notes: Sequence[str] = ()
 
     @property
-    def about(self) -> dict[str, Any]:
+    def about(self) -> Json:
         """What `report.json` says of the report itself."""
         use = {"may be used for": str(self.card["use"])} if self.card.get("use") else {}
         return {

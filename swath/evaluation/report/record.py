@@ -12,14 +12,14 @@ from swath.errors import EvaluationError
 from swath.evaluation.metrics.base import METRICS, Metric, Score
 from swath.evaluation.metrics.certainty import Certainty, certainty
 from swath.evaluation.metrics.statistics import RESAMPLES, Difference
-from swath.evaluation.predictions import Prediction
+from swath.evaluation.predictions import Prediction, Predictions
 from swath.evaluation.report import suite_page
 from swath.evaluation.report.gallery import Judged
 from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.scoring import Scores, by_class, by_task, compare, rows_of, score
 from swath.evaluation.slices import GsdOf, Slices, slices
 from swath.evaluation.suites.running import Result
-from swath.files import write_json
+from swath.files import Json, write_json
 
 RIGHT, WRONG, SAID = "right", "wrong", "said"
 FORMAT = 1
@@ -39,11 +39,11 @@ class ReportRun:
     """
 
     name: str
-    predictions: Sequence[Prediction]
+    predictions: Predictions
     scores: Mapping[str, Mapping[str, Score]]
     losses: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     seconds: float | None = None
-    validation: Sequence[Prediction] = ()
+    validation: Predictions = ()
 
     @cached_property
     def tasks(self) -> dict[str, list[Prediction]]:
@@ -108,7 +108,7 @@ class Record:
         cls,
         runs: Sequence[ReportRun],
         labels: Sequence[str] = (),
-        baselines: Mapping[str, Sequence[Prediction]] | None = None,
+        baselines: Mapping[str, Predictions] | None = None,
         gsd_of: GsdOf | None = None,
         resamples: int = RESAMPLES,
     ) -> Record:
@@ -151,7 +151,7 @@ class Record:
         used = {name for run in self.runs for scores in run.scores.values() for name in scores}
         return {name: metric for name, metric in METRICS.items() if name in used}
 
-    def to_row(self) -> dict[str, Any]:
+    def to_row(self) -> Json:
         """The record as a JSON object."""
         return {
             "metrics": {name: metric.rule for name, metric in self.metrics.items()},
@@ -161,8 +161,8 @@ class Record:
             "differences": {name: rows_of(gaps) for name, gaps in self.gaps.items()},
         }
 
-    def _run(self, run: ReportRun) -> dict[str, Any]:
-        rows: dict[str, Any] = {}
+    def _run(self, run: ReportRun) -> Json:
+        rows: Json = {}
         for task, values in rows_of(run.scores).items():
             rows[task] = {
                 "n": len(run.tasks[task]),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from swath.evaluation.metrics.base import METRICS
 from swath.evaluation.report.charts import Series
 from swath.evaluation.report.numbers import shown
@@ -12,11 +10,12 @@ from swath.evaluation.scoring import rows_of
 from swath.evaluation.slices import slices
 from swath.evaluation.suites.published import published
 from swath.evaluation.suites.running import Result
+from swath.files import Json
 
 _STYLES = ("base", "c2", "c3")
 
 
-def row(result: Result, every: bool = False) -> dict[str, Any]:
+def row(result: Result, every: bool = False) -> Json:
     """A result as a JSON object, beside what is published.
 
     Args:
@@ -40,7 +39,7 @@ def row(result: Result, every: bool = False) -> dict[str, Any]:
     }
 
 
-def view(result: Result) -> dict[str, Any]:
+def view(result: Result) -> Json:
     """What the page shows of a suite: scores, slices, what was amiss, and published rows."""
     suite = result.suite
     scores = result.scores[suite.task]

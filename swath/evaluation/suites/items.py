@@ -13,12 +13,13 @@ from typing import Any
 
 from swath.annotations.finding_pictures import UNMEASURED, PictureFinder, absolute, few, is_clip
 from swath.annotations.parsing import boxes_of
-from swath.boxes import Boxes
+from swath.boxes import Boxes, Size
 from swath.errors import AnnotationError, ImageryError
 from swath.evaluation.papers.reading_rules import DAMAGE, strict_damage
 from swath.evaluation.reading import read_count
 from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.suites.table import Suite
+from swath.files import Json
 from swath.imagery.opening import open_scene
 from swath.imagery.video import frames_of
 from swath.instructions.conversation import Conversation, Image, Part, user
@@ -56,7 +57,7 @@ class Item:
     id: str
     images: tuple[str, ...]
     fact: Fact[Any]
-    size_wh: tuple[int, int] = UNMEASURED
+    size_wh: Size = UNMEASURED
     scene: str = ""
 
 
@@ -127,9 +128,7 @@ def conversations(
     return questions
 
 
-def stated_truth(
-    task: str, value: Any, size_wh: tuple[int, int], where: str, kind: str = ""
-) -> Truth:
+def stated_truth(task: str, value: Any, size_wh: Size, where: str, kind: str = "") -> Truth:
     """What a task is scored against, as a row of a file states it.
 
     Args:
@@ -227,7 +226,7 @@ def _opened(path: str, frames: int) -> list[Image] | str:
         return str(error)
 
 
-def _parts(question: Conversation, pictures: dict[str, Any]) -> Iterable[Part]:
+def _parts(question: Conversation, pictures: Json) -> Iterable[Part]:
     """The parts of a question, its pictures measured."""
     for part in question.turns[0].parts:
         if not isinstance(part, Image):

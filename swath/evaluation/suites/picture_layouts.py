@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -13,12 +13,13 @@ from swath.annotations.finding_pictures import is_clip
 from swath.annotations.formats.captions import caption_rows, captions_of, names_of
 from swath.annotations.formats.voc import annotated, expression_splits, xml_files
 from swath.annotations.formats.xbd import buildings, damage, label_files
-from swath.annotations.image import AnnotatedImage
+from swath.annotations.image import AnnotatedImage, Images
 from swath.annotations.readers import read
 from swath.annotations.tables import load, rows_of
 from swath.errors import AnnotationError
 from swath.evaluation.suites.items import LAYOUTS, Item, Pictures
 from swath.evaluation.suites.table import Suite
+from swath.files import Json
 from swath.instructions.language import spoken, with_article
 from swath.instructions.tasks.base import Fact
 from swath.instructions.tasks.pairs import damage_counts, damage_text
@@ -42,7 +43,7 @@ def images(folder: Path, suite: Suite) -> list[Item]:
     return list(of_images(pictures, suite))
 
 
-def of_images(images: Sequence[AnnotatedImage], suite: Suite) -> Iterator[Item]:
+def of_images(images: Images, suite: Suite) -> Iterator[Item]:
     """What a suite's task asks of annotated images: all that the instruction task knows of them.
 
     For "count", `options.count` asks for all boxes at once under that name. `options.false_premise`
@@ -129,7 +130,7 @@ def captions(folder: Path, suite: Suite) -> Iterator[Item]:
     """
     find = Pictures(folder)
     paired = bool(suite.options.get("pair"))
-    defaults: dict[str, Any] = {"split": suite.split}
+    defaults: Json = {"split": suite.split}
     if paired:
         defaults["changeflag"] = None
     files = [folder]
@@ -206,7 +207,7 @@ def anywhere(folder: Path, name: str) -> Path:
     return min(files, key=lambda file: (len(file.parts), file), default=folder / name)
 
 
-def table(file: Path) -> list[dict[str, Any]]:
+def table(file: Path) -> list[Json]:
     """Rows of a CSV or TSV file under its header, whose names are in lower case.
 
     Raises:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from swath.evaluation.suites.table import Suite
+from swath.files import Json
 
 FILE = Path(__file__).parent.parent / "published.yaml"
 _ABOUT = ("system", "source", "protocol", "note")
@@ -33,13 +33,13 @@ class Published:
     note: str = ""
     values: dict[str, float] = field(default_factory=dict)
 
-    def to_row(self) -> dict[str, Any]:
+    def to_row(self) -> Json:
         """The numbers as a JSON object."""
         return {name: value for name, value in asdict(self).items() if value or name != "note"}
 
 
 @cache
-def _all() -> dict[str, Any]:
+def _all() -> Json:
     return dict(yaml.safe_load(FILE.read_text("utf-8")))
 
 

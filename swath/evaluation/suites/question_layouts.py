@@ -14,11 +14,12 @@ from swath.annotations.formats.rsvqa import joined
 from swath.annotations.parsing import boxes_of, size_of
 from swath.annotations.splits import split_named
 from swath.annotations.tables import first, rows_of
-from swath.boxes import Boxes
+from swath.boxes import Boxes, Size
 from swath.errors import AnnotationError
 from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.suites.items import LAYOUTS, Item, Pictures, stated_truth
 from swath.evaluation.suites.table import Suite
+from swath.files import Json
 from swath.instructions.tasks.base import Fact
 from swath.instructions.tasks.truths import AnswerTruth
 
@@ -120,7 +121,7 @@ def rows(folder: Path, suite: Suite) -> list[Item]:
     return items
 
 
-def _listed(folder: Path, suite: Suite) -> Iterator[tuple[str, dict[str, Any]]]:
+def _listed(folder: Path, suite: Suite) -> Iterator[tuple[str, Json]]:
     """The rows of the suite's split in its files, each with where it stands."""
     name = suite.options.get("file", "*")
     suffixes = (".json", ".jsonl", ".csv", ".tsv")
@@ -139,7 +140,7 @@ def _listed(folder: Path, suite: Suite) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield where, row
 
 
-def _admits(suite: Suite, row: dict[str, Any]) -> bool:
+def _admits(suite: Suite, row: Json) -> bool:
     """Whether `options.only` and `options.without` keep a row."""
     for key, values in suite.options.get("only", {}).items():
         if row.get(key) not in values:
@@ -151,7 +152,7 @@ def _admits(suite: Suite, row: dict[str, Any]) -> bool:
 
 
 def _measured_fact(
-    suite: Suite, row: dict[str, Any], truths: Sequence[str], picture: Path, where: str
+    suite: Suite, row: Json, truths: Sequence[str], picture: Path, where: str
 ) -> tuple[Fact[Any], tuple[int, int]]:
     """What a row asks, and the size of the picture that its boxes are on.
 
@@ -170,9 +171,7 @@ def _measured_fact(
     return fact, size
 
 
-def _fact(
-    task: str, row: dict[str, Any], truths: Sequence[str], size: tuple[int, int], where: str
-) -> Fact[Any]:
+def _fact(task: str, row: Json, truths: Sequence[str], size: Size, where: str) -> Fact[Any]:
     """What a row asks, with its truth and the boxes that its question is about."""
     if SCORED.get(task).boxes == "alone":
         truths = (*_BOX, *_TRUTH)

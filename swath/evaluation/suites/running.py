@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from swath.errors import EvaluationError, RequestError
 from swath.evaluation.answering import answers_from
@@ -14,7 +13,12 @@ from swath.evaluation.metrics.base import METRICS, Score
 from swath.evaluation.metrics.statistics import RESAMPLES, Difference
 from swath.evaluation.papers.modes import MODES, measures
 from swath.evaluation.predicting import Progress
-from swath.evaluation.predictions import Prediction, read_predictions, write_predictions
+from swath.evaluation.predictions import (
+    Prediction,
+    Predictions,
+    read_predictions,
+    write_predictions,
+)
 from swath.evaluation.scored_tasks import SCORED, guessed
 from swath.evaluation.scoring import (
     Scores,
@@ -29,7 +33,7 @@ from swath.evaluation.suites import picture_layouts as pictures
 from swath.evaluation.suites import question_layouts as questions
 from swath.evaluation.suites.items import LAYOUTS, conversations, measured, vocabulary
 from swath.evaluation.suites.table import Suite
-from swath.files import read_json, write_json
+from swath.files import Json, read_json, write_json
 from swath.instructions.builder import InstructionSet
 from swath.instructions.conversation import Conversation
 from swath.instructions.phrasing import PHRASINGS
@@ -93,7 +97,7 @@ class Result:
     predictions: list[Prediction]
     scores: Scores
     labels: list[str]
-    notes: dict[str, Any]
+    notes: Json
     name: str = "this model"
     others: dict[str, dict[str, Score]] = field(default_factory=dict)
     gaps: dict[str, dict[str, Difference]] = field(default_factory=dict)
@@ -235,12 +239,12 @@ def answer(
 def write_result(
     folder: Path,
     asked: Asked,
-    predictions: Sequence[Prediction],
-    notes: dict[str, Any] | None = None,
+    predictions: Predictions,
+    notes: Json | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
     name: str = "this model",
-    others: Mapping[str, tuple[str, Sequence[Prediction]]] | None = None,
+    others: Mapping[str, tuple[str, Predictions]] | None = None,
     more: Mapping[str, Score] | None = None,
 ) -> Result:
     """Write `predictions.jsonl`, `scores.json` and `suite.json`, and give back what they hold.
@@ -259,10 +263,10 @@ def write_result(
     suite = asked.suite
     task = suite.task
 
-    def scores_of(answers: Sequence[Prediction]) -> Scores:
+    def scores_of(answers: Predictions) -> Scores:
         return score(answers, asked.labels, resamples, seed)
 
-    def write(place: Path, answers: Sequence[Prediction], scores: Scores) -> None:
+    def write(place: Path, answers: Predictions, scores: Scores) -> None:
         write_predictions(place / "predictions.jsonl", answers)
         write_scores(place / "scores.json", answers, asked.labels, scores, resamples)
 

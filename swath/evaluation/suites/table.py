@@ -6,12 +6,13 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 from pydantic import Field, ValidationError
 
 from swath.errors import RecipeError, RequestError
+from swath.files import Json
 from swath.recipe import Section
 from swath.recipes import advice, read_yaml
 from swath.registry import did_you_mean
@@ -47,7 +48,7 @@ class Suite(Section):
     )
     n: int | None = Field(None, gt=0, description="Questions of the split, as its authors say.")
     folder: str = Field("", description="Name of the data folder; nothing: the suite's.")
-    options: dict[str, Any] = Field(default_factory=dict, description="What its reader needs.")
+    options: Json = Field(default_factory=dict, description="What its reader needs.")
 
 
 @cache

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw
 
+from swath.boxes import Flags, Floats
 from swath.imagery.drawing.palette import Palette, Rgb, develop
 from swath.imagery.drawing.texture import Field, grid, noise
 from swath.imagery.drawing.wording import SAYINGS, be
 
 Points = NDArray[np.float64]  # (n, 2) x, y in hundredths of the side
-At = tuple[float, float] | NDArray[np.float64]  # one place
+At = tuple[float, float] | Floats  # one place
 Ink = Rgb | tuple[int, int, int, int]  # colour, and how much of it
 Part = tuple[Points, Rgb]  # a filled outline in the frame of a thing
 
@@ -233,13 +234,13 @@ class Canvas:
         ImageDraw.Draw(mask).line(_flat(points, scale), fill=1, width=px, joint="curve")
         self.blocked |= np.asarray(mask, bool)
 
-    def free(self, points: Points, radius: float) -> NDArray[np.bool_]:
+    def free(self, points: Points, radius: float) -> Flags:
         """Which of n places have room for a circle of that radius."""
         ring = points[:, None] + radius * _RING
         if radius > 6:
             ring = np.concatenate([ring, points[:, None] + radius / 2 * _RING[1:]], axis=1)
         index = np.clip((ring * (self.size / 100)).astype(int), 0, self.size - 1)
-        free: NDArray[np.bool_] = ~self.blocked[index[..., 1], index[..., 0]].any(axis=1)
+        free: Flags = ~self.blocked[index[..., 1], index[..., 0]].any(axis=1)
         return free
 
     def spot(

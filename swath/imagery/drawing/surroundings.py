@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from swath.boxes import Flags, Floats
 from swath.imagery.drawing.canvas import MIDDLE, Canvas, Points, turned
 from swath.imagery.drawing.objects import block, car, house, tree
 from swath.imagery.drawing.palette import Rgb, mix, shade
@@ -162,9 +163,9 @@ def mesh(u: ArrayLike, v: ArrayLike) -> Points:
     return np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)
 
 
-def within(points: Points, reach: float) -> NDArray[np.bool_]:
+def within(points: Points, reach: float) -> Flags:
     """Which points lie at most so far from the picture's middle, both ways."""
-    away: NDArray[np.float64] = np.abs(points - 50).max(axis=1)
+    away: Floats = np.abs(points - 50).max(axis=1)
     return away < reach
 
 
@@ -255,7 +256,7 @@ def resample(points: Points, count: int) -> Points:
     return np.stack([np.interp(at, lengths, x), np.interp(at, lengths, y)], axis=1)
 
 
-def _steps(points: Points) -> NDArray[np.float64]:
+def _steps(points: Points) -> Floats:
     """Length of each piece of a line."""
     return np.hypot(*np.diff(points, axis=0).T)
 

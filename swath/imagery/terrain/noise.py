@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from swath.boxes import Floats
 
 _ALONG_X = np.uint64(0x9E3779B97F4A7C15)
 _ALONG_Y = np.uint64(0xC2B2AE3D27D4EB4F)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.spatial import cKDTree
 
-from swath.boxes import Boxes
+from swath.boxes import Boxes, Flags, Floats, Size
 from swath.imagery.drawing.canvas import disc, rectangle
 from swath.imagery.drawing.objects import outline
 from swath.imagery.drawing.palette import PAINTS, shade
@@ -48,8 +48,6 @@ _SHOAL = np.array([70.0, 110.0, 120.0])
 _SOIL = np.array([128.0, 112.0, 84.0])
 _GRASS = np.array([86.0, 112.0, 62.0])
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True, eq=False)
 class Place:
@@ -63,7 +61,7 @@ class Place:
         paints: colour of each.
     """
 
-    size_wh: tuple[int, int]
+    size_wh: Size
     seed: int
     boxes: Boxes
     names: tuple[str, ...]
@@ -102,7 +100,7 @@ class Place:
 
 
 def lay_out(
-    size_wh: tuple[int, int],
+    size_wh: Size,
     seed: int,
     share: float = 0.35,
     borders_xy: tuple[Sequence[int], Sequence[int]] = ((), ()),
@@ -139,7 +137,7 @@ def lay_out(
 
 def _middles(
     rng: np.random.Generator,
-    size_wh: tuple[int, int],
+    size_wh: Size,
     share: float,
     borders_xy: tuple[Sequence[int], Sequence[int]],
 ) -> Floats:
@@ -165,7 +163,7 @@ def _middles(
     return points[np.lexsort(points.T)]
 
 
-def _apart(points: Floats) -> NDArray[np.bool_]:
+def _apart(points: Floats) -> Flags:
     """Which points are kept so that no two are too near, the first ones first."""
     free = np.ones(len(points), dtype=bool)
     pairs = cKDTree(points).query_pairs(APART_PX, output_type="ndarray")
