@@ -27,7 +27,7 @@ from swath.errors import ModelError
 from swath.files import read_json, sha256_of
 from swath.models.family import Family, family_row
 from swath.models.hub import reading
-from swath.models.templates import TEMPLATES, ending, refuse_burning, serves
+from swath.models.templates import TEMPLATES, ending, serves
 from swath.recipe import Imagery, Models
 
 transformers_logging.disable_progress_bar()  # of loading weights: the command line shows its own
@@ -327,8 +327,6 @@ def finish_tokenizer(tokenizer: Any, family: Family, where: Path | str) -> None:
         ModelError: it has neither a padding nor an end token, or its template does not come to an
             end.
     """
-    if tokenizer.chat_template is not None:
-        refuse_burning(tokenizer.chat_template, where)
     if tokenizer.chat_template is None or not serves(tokenizer):
         tokenizer.chat_template = TEMPLATES.get(family.template).jinja
     if tokenizer.pad_token is None:

@@ -8,18 +8,11 @@ tokens than the same words in a whole conversation.
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateError
-
-from swath.errors import ModelError
+from swath.models.foreign_templates.limited_rendering import TemplateError, rendered
 from swath.registry import Registry
 
 
@@ -197,6 +190,10 @@ def render(
         ask: end with the opening of the assistant's turn.
         in_parts: the template takes contents as lists of images and texts, not as strings.
         image_token: what stands for an image in a content; in parts it becomes one of its own.
+
+    Raises:
+        TemplateError: a checkpoint's own template fails on these turns.
+        ModelError: it takes more time or memory than a template may.
     """
     messages: list[dict[str, Any]] = []
     for role, content in turns:
@@ -207,56 +204,24 @@ def render(
         parts = [{"type": "image"}] * (len(pieces) - 1)
         words = "".join(pieces).removeprefix("\n")
         messages.append({"role": role, "content": [*parts, {"type": "text", "text": words}]})
-    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=ask))
+    template = tokenizer.get_chat_template()
+    if template in {row.jinja for _, row in TEMPLATES.items()}:
+        return str(
+            tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=ask)
+        )
+    given = {"messages": messages, "tools": None, "documents": None, "add_generation_prompt": ask}
+    order = {"template": template, **tokenizer.special_tokens_map, **given}
+    return rendered(order, tokenizer.name_or_path)
 
 
 _PROBE = (("system", "qsystem"), ("user", "qfirst"), ("assistant", "qanswer"), ("user", "qlast"))
-
-
-_SECONDS = 5
-_ROOM = 1 << 30
-_TRIAL = """
-import json, sys
-import jinja2, jinja2.ext, jinja2.sandbox
-try:
-    import resource
-    seconds, room = map(int, sys.argv[1:])
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    resource.setrlimit(resource.RLIMIT_AS, (room, room))
-except ImportError:  # Windows has no such limits
-    pass
-
-class Generation(jinja2.ext.Extension):
-    tags = {"generation"}
-
-    def parse(self, parser):
-        next(parser.stream)
-        return parser.parse_statements(["name:endgeneration"], drop_needle=True)
-
-def refuse(message):
-    raise jinja2.TemplateError(message)
-
-order = json.load(sys.stdin)
-extensions = [Generation, jinja2.ext.loopcontrols]
-sandbox = jinja2.sandbox.ImmutableSandboxedEnvironment(extensions=extensions)
-sandbox.globals.update(raise_exception=refuse, strftime_now=lambda form: form)
-words = {"bos_token": "<s>", "eos_token": "</s>", "add_generation_prompt": True}
-try:
-    for _ in sandbox.from_string(order["template"]).generate(messages=order["messages"], **words):
-        pass
-except MemoryError:
-    sys.exit(1)
-except Exception:
-    pass
-"""
-"""The program that tries a template: 0 where it ends in time, be it with an error."""
 
 
 def takes_parts(tokenizer: Any) -> bool:
     """Whether the template reads contents as lists of parts: as a string, their words get lost."""
     try:
         return "qfirst" not in render(tokenizer, _PROBE[1:2], ask=True)
-    except (TemplateError, TypeError):
+    except TemplateError:
         return True
 
 
@@ -265,51 +230,17 @@ def serves(tokenizer: Any) -> bool:
 
     It must keep the system instruction, write a beginning the same way whatever follows, and end
     an answer with a token that the tokenizer knows as special.
+
+    Raises:
+        ModelError: it takes more time or memory than a template may.
     """
     in_parts = takes_parts(tokenizer)
     try:
         asked, answered, on = (render(tokenizer, _PROBE[:n], n == 2, in_parts) for n in (2, 3, 4))
-    except (TemplateError, TypeError):
+    except TemplateError:
         return False
     steady = on.startswith(answered) and answered.startswith(asked)
     return steady and "qsystem" in asked and bool(ending(tokenizer))
-
-
-def refuse_burning(template: object, where: Path | str) -> None:
-    """Try a checkpoint's own template in a process that has little time and room.
-
-    Args:
-        template: of the tokenizer; several by name, where it has them.
-        where: it is from, for the error.
-
-    Raises:
-        ModelError: it takes more than `_SECONDS` or `_ROOM`.
-    """
-    texts = template.values() if isinstance(template, dict) else [template]
-    ours = {row.jinja for _, row in TEMPLATES.items()}
-    for text in texts:
-        if text not in ours and not _renders_quickly(str(text)):
-            raise ModelError(
-                f"{where}: its chat template takes more than {_SECONDS} s or {_ROOM >> 20} MB for "
-                f"one question; choose another with models.template."
-            )
-
-
-@cache
-def _renders_quickly(template: str) -> bool:
-    """Whether a template comes to an end, be it with an error, which is told where it is used."""
-    messages = [{"role": role, "content": words} for role, words in _PROBE]
-    order = json.dumps({"template": template, "messages": messages})
-    limits = [str(_SECONDS), str(_ROOM)]
-    child = subprocess.run(
-        [sys.executable, "-I", "-c", _TRIAL, *limits],
-        input=order,
-        text=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        check=False,
-    )
-    return child.returncode == 0
 
 
 def ending(tokenizer: Any) -> str:

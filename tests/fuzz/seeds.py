@@ -20,7 +20,7 @@ from swath.evaluation.scoring import score, write_scores
 from swath.evaluation.suites.table import chosen
 from swath.experiment import Experiment
 from swath.files import write_json, write_jsonl
-from swath.models.templates import TEMPLATES, ending, refuse_burning, serves
+from swath.models.templates import TEMPLATES, ending, serves
 from swath.recipes import load_recipe, shipped_recipes
 from swath.tuning.run import read_losses
 from tests.making import annotated, small_set, tiny_recipe, write_set
@@ -210,27 +210,21 @@ class _Tokenizer:
 
     def __init__(self, template: str) -> None:
         self.chat_template = template
+        self.name_or_path = "changed"
         self.special_tokens_map = {"bos_token": "<s>", "eos_token": "</s>"}
 
-    def apply_chat_template(self, messages, **more) -> str:
-        from transformers.utils.chat_template_utils import render_jinja_template
-
-        more.pop("tokenize")
-        texts, _ = render_jinja_template(
-            [messages], chat_template=self.chat_template, **more, **self.special_tokens_map
-        )
-        return texts[0]
+    def get_chat_template(self) -> str:
+        return self.chat_template
 
 
 def _templates(folder: Path) -> Target:
     folder.mkdir()
     for name in ("qwen", "vicuna"):
-        (folder / f"{name}.jinja").write_text(TEMPLATES.get(name).jinja)
+        (folder / f"{name}.jinja").write_text(TEMPLATES.get(name).jinja + "\n")
 
     def read(folder: Path) -> None:
         for file in folder.iterdir():
             tokenizer = _Tokenizer(file.read_bytes().decode("utf-8", "replace"))
-            refuse_burning(tokenizer.chat_template, file)
             if serves(tokenizer):
                 ending(tokenizer)
 

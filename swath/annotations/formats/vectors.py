@@ -98,13 +98,15 @@ def _laid_over(
             if len(rasters) == 1:
                 raise
             continue
+        corners, of_shape = shapely.get_coordinates(placed, return_index=True)
+        placed[of_shape[~np.isfinite(corners).all(axis=1)]] = None  # it lies in no raster
         centres = shapely.centroid(placed)
         middles = np.stack([shapely.get_x(centres), shapely.get_y(centres)], axis=1)
         inside = ((middles >= 0) & (middles < scenes[picture].size_wh)).all(axis=1)
         taken |= inside
         for row in np.flatnonzero(inside):
-            corners = rectangle_around(shapely.get_coordinates(placed[row]))
-            outlines[picture].append(Outline(corners, features.names[row], features.phrases[row]))
+            rectangle = rectangle_around(shapely.get_coordinates(placed[row]))
+            outlines[picture].append(Outline(rectangle, features.names[row], features.phrases[row]))
     if not taken.any():
         raise AnnotationError(
             f"{file}: none of {len(shapes)} features lies in "

@@ -1,4 +1,5 @@
 import json
+import math
 
 import numpy as np
 import pyogrio
@@ -284,6 +285,19 @@ def test_an_empty_or_broken_outline_beside_a_sound_one_is_counted(folder, rings)
     reading = read_sound(folder.path)
     assert reading.images[0].names == ("ship",)
     assert [(one.kind, one.count) for one in reading.findings] == [("no area", 1)]
+
+
+def test_an_outline_with_a_corner_that_is_no_number_lies_in_no_raster(folder):
+    raster(folder.path / "scene.tif")
+    beyond = [[14.99, 45.15], [math.nan, 45.15], [15.0, 45.16], [14.99, 45.15]]
+    shapes = [
+        ("Polygon", polygon(ground(SHIP)), {"class": "ship"}),
+        ("Polygon", [beyond], {"class": "x"}),
+    ]
+    geojson(folder, "a.geojson", *shapes)
+    reading = read_sound(folder.path)
+    assert reading.images[0].names == ("ship",)
+    assert [(one.kind, one.count) for one in reading.findings] == [("feature outside", 1)]
 
 
 def test_words_of_a_shapefile_are_utf8_or_as_it_says(folder):

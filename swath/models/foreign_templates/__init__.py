@@ -1,0 +1,1 @@
+"""Chat templates that checkpoints bring, rendered within limits of time and memory."""
