@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -22,7 +23,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from swath.errors import ImageryError
-from swath.files import replacing
+from swath.files import replacing, stamp_of
 from swath.imagery.drivers import keep_safe_drivers
 from swath.imagery.georeference import Georeference
 from swath.imagery.picture import open_picture
@@ -56,6 +57,7 @@ _COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 _UNNAMED = ("undefined", "palette", "gray")
 
 _allowed: set[str] = set()
+_held = threading.local()
 
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)  # most pictures lie nowhere
 
@@ -187,7 +189,7 @@ class Raster(Scene):
             )
 
     def _opened(self) -> AbstractContextManager[Any]:
-        return opened(self.source, self.driver)
+        return held_open(self.source, self.driver)
 
 
 def open_raster(path: Path | str, source: str, driver: str) -> Raster:
@@ -334,16 +336,49 @@ def opened(source: str, driver: str = "GTiff") -> Iterator[Any]:
         OSError: it cannot be opened, or later not be read.
         ImageryError: its overviews or mask are of another format, or lie elsewhere.
     """
+    with _safely(source), _checked(source, driver) as raster:
+        yield raster
+
+
+@contextmanager
+def held_open(source: str, driver: str) -> Iterator[Any]:
+    """The same, and a file stays open in its thread until another is read or it changes.
+
+    Tiles are read one after the other, and to open a file takes several times as long as a tile.
+    """
+    if driver == "VRT" or source.startswith(_ELSEWHERE):  # what they stand on may change
+        with opened(source, driver) as raster:
+            yield raster
+        return
+    key = (source, driver, stamp_of(source))
+    with _safely(source):
+        if getattr(_held, "key", None) != key:
+            _held.key = None
+            _held.raster = None  # closed before the next is opened
+            _held.raster = _checked(source, driver)
+        _held.key = None  # not held where it turns out to be damaged
+        yield _held.raster
+        _held.key = key
+
+
+def _checked(source: str, driver: str) -> Any:
+    """A file opened, if all that GDAL would open with it is harmless."""
+    _check_side_files(source)
+    raster = rasterio.open(source, driver=driver)
+    _check_overviews(source, raster)
+    return raster
+
+
+@contextmanager
+def _safely(source: str) -> Iterator[None]:
+    """GDAL's settings under which a file is opened and read, and its errors as OSError."""
     # What a file elsewhere names is not fetched either.
     remote = _REMOTE | {"CPL_VSIL_CURL_ALLOWED_FILENAME": source}
     options = remote if source.startswith(_ELSEWHERE) else _LOCAL
     try:
         with rasterio.Env(**options):
             keep_safe_drivers(rasterio._env)
-            _check_side_files(source)
-            with rasterio.open(source, driver=driver) as raster:
-                _check_overviews(source, raster)
-                yield raster
+            yield
     # Neither is an OSError; of GDAL's own, rasterio passes on those about a file's place.
     except (RasterioError, rasterio._err.CPLE_BaseError) as error:
         raise OSError(str(error.__cause__ or error)) from None

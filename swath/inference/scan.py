@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ def scan_model(
         return ScanModel(name, digest([name, instruction]), TunedOn(REMOTE_PX), rendering, asker)
     loaded = engine.loaded
     engine.store = TileStore(engine.store, GROUP)
+    engine.batch_size = GROUP  # whatever it was: other batches give numbers that differ a little
     asker = TileAsker(engine, questions, instruction)
     tuned = TunedOn.of_run(name, loaded.image_size)
     family = [loaded.family.dialect, loaded.family.regions, loaded.tokenizer.chat_template]
@@ -304,22 +306,28 @@ def _collect(
     for question in questions:
         siblings = [sibling for sibling in questions if sibling.plan == question.plan]
         place = siblings.index(question)
-        answers = _answers(journal, [job for job in jobs if job.plan == question.plan], place)
+        of_plan = [job for job in jobs if job.plan == question.plan]
+        answers = partial(_answers, journal, of_plan, place)
         plan = scene.plans[question.plan]
         if question.boxed:
-            objects = found_objects(question, scene.scene, plan, answers, scene.area)
+            objects = found_objects(question, scene.scene, plan, answers(), scene.area)
             scene.results.append(objects)
         elif isinstance(plan, CellPlan):
             scene.results.append(class_map(question, scene.scene, plan, answers, scene.area))
         else:
-            scene.results.append(tile_words(question, plan, answers))
+            scene.results.append(tile_words(question, plan, answers()))
 
 
 def _answers(
-    journal: ScanJournal, jobs: Sequence[Job], place: int
+    journal: ScanJournal, jobs: Sequence[Job], place: int, first: int = 0, last: int | None = None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each tile's number and its answer to one of the questions of a plan."""
-    for job in jobs:
+    """Numbers of tiles from first to last, and each one's answer to a question of their plan.
+
+    The journal's file has to stay as long as they are taken.
+    """
+    end = None if last is None else -(-last // GROUP)
+    for job in jobs[first // GROUP : end]:
         if job.key in journal:
             for number, rows in journal.get(job.key)["tiles"].items():
-                yield int(number), rows[place]
+                if int(number) >= first and (last is None or int(number) < last):
+                    yield int(number), rows[place]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import shapely
 
+from benchmarks.scene_oracle import oracle_model
 from swath.boxes import Boxes, iou
 from swath.errors import ImageryError, RequestError
 from swath.imagery.terrain.geotiff import write_geotiff
@@ -11,7 +12,6 @@ from swath.imagery.terrain.place import lay_out
 from swath.inference.scan import run_scan
 from swath.inference.scenes.scan_outputs import write_scan
 from swath.inference.scenes.scan_scene import WHOLE, ScanSettings
-from tests.inference.scenes.oracle import oracle_model
 
 SHIPS = "[refer] every <p>ship</p>"
 TANKS = "[refer] every <p>storage tank</p>"

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
@@ -17,8 +18,8 @@ import rasterio._env
 import rasterio.shutil
 from affine import Affine
 from rasterio.control import GroundControlPoint
-from rasterio.io import MemoryFile
 from rasterio.rpc import RPC
+from rasterio.windows import Window
 
 from swath.files import replacing, safe_name, write_text
 from swath.imagery.drivers import keep_safe_drivers
@@ -59,17 +60,19 @@ def write_class_files(folder: Path, name: str, scene: Scene, result: ClassMap) -
     labels = [_CONTROL.sub(" ", label) for label in result.labels]
     colours = class_colours(len(labels))
     grid = grid_of(scene, result.plan)
-    with _grid_file(result.classes, NO_CLASS, grid) as raster:
+    with _grid_file(result, np.uint8, NO_CLASS, grid) as raster:
         raster.set_band_description(1, "class")
         raster.update_tags(1, **{f"CLASS_{value}": text for value, text in enumerate(labels, 1)})
         table = {value: (*rgb, 255) for value, rgb in enumerate(colours, 1)}
         raster.write_colormap(1, table | {NO_CLASS: (0, 0, 0, 0)})
-        raster.write(result.classes, 1)  # after its colours, which go into the header
+        for first, (classes, _) in result.blocks():  # after colours, which go into the header
+            raster.write(classes, 1, window=Window(0, first, *classes.shape[::-1]))
         _save_cog(raster, files[0], "MODE")
     write_text(files[1], _style(labels, colours))
-    with _grid_file(result.confidence, float("nan"), grid) as raster:
+    with _grid_file(result, np.float32, float("nan"), grid) as raster:
         raster.set_band_description(1, "confidence of the class, 0 to 1")
-        raster.write(result.confidence, 1)
+        for first, (_, confidence) in result.blocks():
+            raster.write(confidence, 1, window=Window(0, first, *confidence.shape[::-1]))
         _save_cog(raster, files[2], "AVERAGE")
     return files
 
@@ -131,19 +134,21 @@ def grid_of(scene: Scene, plan: CellPlan) -> dict[str, Any]:
 
 
 @contextmanager
-def _grid_file(values: Any, nodata: float, grid: dict[str, Any]) -> Iterator[Any]:
-    """A GeoTIFF in memory for the values of a grid."""
+def _grid_file(result: ClassMap, dtype: type, nodata: float, grid: dict[str, Any]) -> Iterator[Any]:
+    """A GeoTIFF on disk, gone afterwards, to which a map's values are written by windows."""
     keep_safe_drivers(rasterio._env)
-    rows, columns = values.shape
     with (
-        MemoryFile() as memory,
-        memory.open(
+        TemporaryDirectory(prefix="swath-") as folder,
+        rasterio.open(
+            Path(folder) / "grid.tif",
+            "w+",
             driver="GTiff",
-            width=columns,
-            height=rows,
+            width=len(result.plan.columns),
+            height=len(result.plan.rows),
             count=1,
-            dtype=values.dtype,
+            dtype=dtype,
             nodata=nodata,
+            bigtiff="if_safer",
             **grid,
         ) as raster,
     ):
@@ -188,8 +193,7 @@ def _harmless(text: str) -> str:
 def class_picture(result: ClassMap, size_wh: tuple[int, int]) -> tuple[Any, Any]:
     """(height, width, 3) colours of the classes at a size, and (height, width) whether any."""
     table = np.array([(0, 0, 0), *class_colours(len(result.labels))], dtype=np.uint8)
-    rows, columns = result.classes.shape
-    y = np.arange(size_wh[1]) * rows // size_wh[1]
-    x = np.arange(size_wh[0]) * columns // size_wh[0]
-    values = result.classes[y[:, None], x[None]]
+    y = np.arange(size_wh[1]) * len(result.plan.rows) // size_wh[1]
+    x = np.arange(size_wh[0]) * len(result.plan.columns) // size_wh[0]
+    values, _ = result.sample(y, x)
     return table[values], values != NO_CLASS

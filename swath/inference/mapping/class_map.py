@@ -1,8 +1,12 @@
-"""A map of classes: one class a cell of the scene, as the tile around the cell was answered."""
+"""A map of classes: one class a cell of the scene, as the tile around the cell was answered.
+
+A map is read from the scan's journal some rows at a time, so that one of any size takes the same
+memory.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +22,15 @@ from swath.inference.scenes.tile_plan import CellPlan
 NO_CLASS = 0
 """Value of a cell that was not asked about: never observed, outside the area, masked, failed."""
 
+ROWS = 256
+"""Of cells that are held at a time: those of a block of the files."""
+
 Floats = NDArray[np.float64]
+Block = tuple[NDArray[np.uint8], NDArray[np.float32]]
+"""(rows, columns) classes and confidence, see `ClassMap.block`."""
+
+CellAnswers = Callable[[int, int], Iterable[tuple[int, dict[str, Any]]]]
+"""Given the first cell and the one after the last: their numbers with what each was answered."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +40,8 @@ class ClassMap:
     Args:
         question: whose choices are the classes, in the order of their values from 1 on.
         plan: the cells.
-        classes: (rows, columns) value of each cell's class, `NO_CLASS` without.
-        confidence: (rows, columns) the model's share for that class among all; NaN without.
+        answers: of the cells.
+        area: polygon in the scene's pixels; cells whose middle lies outside it have no class.
         cells: (classes + 1,) how many cells have each value.
         areas_m2: (classes + 1,) their ground on the ellipsoid; None for a scene without CRS.
         cell_m: width and height of the cell in the middle, None likewise.
@@ -37,11 +49,60 @@ class ClassMap:
 
     question: ScanQuestion
     plan: CellPlan
-    classes: NDArray[np.uint8]
-    confidence: NDArray[np.float32]
+    answers: CellAnswers
+    area: Any
     cells: NDArray[np.int64]
     areas_m2: Floats | None
     cell_m: tuple[float, float] | None
+
+    def block(self, first: int, last: int) -> Block:
+        """Some rows of cells, the last not included.
+
+        Returns:
+            (rows, columns) value of each cell's class, `NO_CLASS` without, and the model's share
+            for that class among all, NaN without.
+        """
+        columns = len(self.plan.columns)
+        begin, end = first * columns, last * columns
+        classes = np.zeros(end - begin, dtype=np.uint8)
+        confidence = np.full(end - begin, np.nan, dtype=np.float32)
+        for number, row in self.answers(begin, end):
+            shares = row["shares"]
+            if shares is not None:  # a model elsewhere may name no class
+                best = int(np.argmax(shares))
+                classes[number - begin] = best + 1
+                confidence[number - begin] = shares[best]
+        if self.area is not None:
+            outside = ~shapely.contains_xy(self.area, self.plan.middles(first, last))
+            classes[outside] = NO_CLASS
+            confidence[outside] = np.nan
+        return classes.reshape(-1, columns), confidence.reshape(-1, columns)
+
+    def blocks(self) -> Iterator[tuple[int, Block]]:
+        """All rows, `ROWS` at a time, each block with the number of its first."""
+        count = len(self.plan.rows)
+        for first in range(0, count, ROWS):
+            yield first, self.block(first, min(first + ROWS, count))
+
+    def sample(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Block:
+        """(rows, columns) classes and confidence of some rows, in rising order, and columns."""
+        classes = np.zeros((len(rows), len(columns)), dtype=np.uint8)
+        confidence = np.zeros(classes.shape, dtype=np.float32)
+        for first, block in self.blocks():
+            begin, end = np.searchsorted(rows, (first, first + ROWS))
+            places = np.ix_(rows[begin:end] - first, columns)
+            classes[begin:end], confidence[begin:end] = (values[places] for values in block)
+        return classes, confidence
+
+    @property
+    def classes(self) -> NDArray[np.uint8]:
+        """(rows, columns) classes of the whole map, see `block`."""
+        return np.concatenate([classes for _, (classes, _) in self.blocks()])
+
+    @property
+    def confidence(self) -> NDArray[np.float32]:
+        """(rows, columns) confidence of the whole map, see `block`."""
+        return np.concatenate([confidence for _, (_, confidence) in self.blocks()])
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -66,7 +127,7 @@ class ClassMap:
         leading = [f"{self.labels[row]} {self.shares[row]:.0%}" for row in order]
         words = f"cells of {size}: {', '.join(leading)}"
         if self.cells[NO_CLASS]:
-            words += f"; {self.cells[NO_CLASS]} of {self.classes.size} cells without a class"
+            words += f"; {self.cells[NO_CLASS]} of {len(self.plan)} cells without a class"
         return words
 
     def table(self) -> list[dict[str, Any]]:
@@ -92,11 +153,7 @@ class ClassMap:
 
 
 def class_map(
-    question: ScanQuestion,
-    scene: Scene,
-    plan: CellPlan,
-    answers: Iterable[tuple[int, dict[str, Any]]],
-    area: Any = None,
+    question: ScanQuestion, scene: Scene, plan: CellPlan, answers: CellAnswers, area: Any = None
 ) -> ClassMap:
     """The class of each cell, the likeliest of what its tile was answered.
 
@@ -104,48 +161,32 @@ def class_map(
         question: of kind "classes".
         scene: what the cells are of.
         plan: of the cells.
-        answers: of the tiles, in any order.
+        answers: of the cells.
         area: polygon in the scene's pixels; cells whose middle lies outside it have no class.
     """
-    classes = np.zeros(len(plan), dtype=np.uint8)
-    confidence = np.full(len(plan), np.nan, dtype=np.float32)
-    for number, row in answers:
-        shares = row["shares"]
-        if shares is not None:  # a model elsewhere may name no class
-            best = int(np.argmax(shares))
-            classes[number] = best + 1
-            confidence[number] = shares[best]
-    if area is not None:
-        outside = ~shapely.contains_xy(area, plan.middles)
-        classes[outside] = NO_CLASS
-        confidence[outside] = np.nan
-    grid = (len(plan.rows), len(plan.columns))
     count = len(question.choices) + 1
-    areas_m2, cell_m = None, None
-    if scene.crs is not None:
-        ground = cell_areas(scene, plan)
-        areas_m2 = np.bincount(classes, weights=ground, minlength=count).astype(np.float64)
-        cell_m = _middle_cell(scene, plan)
-    return ClassMap(
-        question=question,
-        plan=plan,
-        classes=classes.reshape(grid),
-        confidence=confidence.reshape(grid),
-        cells=np.bincount(classes, minlength=count),
-        areas_m2=areas_m2,
-        cell_m=cell_m,
-    )
+    cells = np.zeros(count, dtype=np.int64)
+    areas_m2 = None if scene.crs is None else np.zeros(count)
+    cell_m = None if scene.crs is None else _middle_cell(scene, plan)
+    result = ClassMap(question, plan, answers, area, cells, areas_m2, cell_m)
+    for first, (classes, _) in result.blocks():
+        values = classes.ravel()
+        cells += np.bincount(values, minlength=count)
+        if areas_m2 is not None:
+            ground = cell_areas(scene, plan, first, first + len(classes))
+            areas_m2 += np.bincount(values, weights=ground, minlength=count)
+    return result
 
 
-def cell_areas(scene: Scene, plan: CellPlan) -> Floats:
-    """(cells,) square metres of each cell on the ellipsoid; 0 of one that lies off the planet."""
+def cell_areas(scene: Scene, plan: CellPlan, first: int, last: int) -> Floats:
+    """(cells,) square metres on the ellipsoid of some rows' cells; 0 of one off the planet."""
     place = scene.georeference
     assert place is not None
     geod = geod_of(place)
     x_edges, y_edges = plan.edges
     rows = []
-    upper = place.to_lonlat(_along(x_edges, y_edges[0]))
-    for y in y_edges[1:]:
+    upper = place.to_lonlat(_along(x_edges, y_edges[first]))
+    for y in y_edges[first + 1 : last + 1]:
         lower = place.to_lonlat(_along(x_edges, y))
         quads = np.stack([upper[:-1], upper[1:], lower[1:], lower[:-1]], axis=1)
         rows.append(geodesic_areas(geod, quads))

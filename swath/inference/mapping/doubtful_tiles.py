@@ -6,6 +6,7 @@ review/review.jsonl    the verdicts, which `instructions.reviewed` makes rows of
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,14 +78,13 @@ def write_doubts(home: Path, scan: Scan, most: int) -> int:
     Raises:
         RequestError: no answer says how certain it is.
     """
-    doubts = [doubt for scanned in scan.scenes for doubt in _doubts(scanned)]
+    every = (doubt for scanned in scan.scenes for doubt in _doubts(scanned))
+    doubts = heapq.nsmallest(most, every, key=lambda doubt: doubt.confidence)  # first ones first
     if not doubts:
         raise RequestError(
             "--to-review: no tile says how certain its answer is; ask for boxes of a model that "
             "tells their probability, or say --classify."
         )
-    doubts.sort(key=lambda doubt: doubt.confidence)  # of equal ones the first tiles
-    doubts = doubts[:most]
     rows = [_row(doubt, scan.model.asker.instruction) for doubt in doubts]
     images = {row.images[0].path: _image(row) for row in rows}
     with replacing_folder(home / FOLDER / "set", "card.json") as temporary:
@@ -117,17 +117,17 @@ def _doubts(scanned: ScannedScene) -> Iterator[Doubt]:
 
 
 def _doubtful_classes(path: str, result: ClassMap) -> Iterator[Doubt]:
-    classes, confidence = result.classes.ravel(), result.confidence.ravel()
-    for number in np.flatnonzero(classes != NO_CLASS).tolist():
-        label = result.labels[classes[number] - 1]
-        yield Doubt(
-            confidence=float(confidence[number]),
-            path=path,
-            tile=result.plan[number],
-            question=result.question,
-            answer=assistant(result.question.choices[label]),
-            truth=LabelTruth(label),
-        )
+    for first, (classes, confidence) in result.blocks():
+        for row, column in np.argwhere(classes != NO_CLASS).tolist():
+            label = result.labels[classes[row, column] - 1]
+            yield Doubt(
+                confidence=float(confidence[row, column]),
+                path=path,
+                tile=result.plan[(first + row) * classes.shape[1] + column],
+                question=result.question,
+                answer=assistant(result.question.choices[label]),
+                truth=LabelTruth(label),
+            )
 
 
 def _doubtful_boxes(path: str, result: FoundObjects) -> Iterator[Doubt]:

@@ -104,11 +104,10 @@ def _shape_layers(scanned: ScannedScene, share: float) -> list[dict[str, Any]]:
 
 def _cell_data(result: ClassMap, share: float) -> dict[str, Any]:
     """A map of classes, of cells so many that the page stays light."""
-    rows, columns = result.classes.shape
-    step = int(np.ceil(np.sqrt(result.classes.size / (MOST_CELLS * share))))
-    y, x = _spread(rows, step), _spread(columns, step)
-    values = result.classes[y[:, None], x[None]]
-    confidence = np.nan_to_num(result.confidence[y[:, None], x[None]])
+    step = int(np.ceil(np.sqrt(len(result.plan) / (MOST_CELLS * share))))
+    y, x = _spread(len(result.plan.rows), step), _spread(len(result.plan.columns), step)
+    values, confidence = result.sample(y, x)
+    confidence = np.nan_to_num(confidence)
     colours = class_colours(len(result.labels))
     classes = [
         {"name": label, "colour": rgb, "summary": f"{covered:.1%}"}

@@ -187,10 +187,10 @@ class CellPlan(TilePlan):
         right, bottom = math.ceil(x_edges[column + 1]), math.ceil(y_edges[row + 1])
         return Tile(self.scene_id, (left, top), (right - left, bottom - top))
 
-    @property
-    def middles(self) -> NDArray[np.float64]:
-        """(cells, 2) x and y of the cells' middles, row by row."""
+    def middles(self, first: int, last: int) -> NDArray[np.float64]:
+        """(cells, 2) x and y of the middles of some rows' cells, row by row."""
         x, y = self.edges
+        y = y[first : last + 1]
         grid = np.meshgrid((x[1:] + x[:-1]) / 2, (y[1:] + y[:-1]) / 2)
         return np.stack(grid, axis=-1).reshape(-1, 2)
 

@@ -18,6 +18,7 @@ from affine import Affine
 from pyproj import Geod
 from rasterio.control import GroundControlPoint
 
+from benchmarks.scene_oracle import CLASSES, oracle_model
 from swath.errors import RequestError
 from swath.imagery.opening import open_scene
 from swath.imagery.terrain.geotiff import write_geotiff
@@ -29,7 +30,6 @@ from swath.inference.scenes.scan_outputs import write_scan
 from swath.inference.scenes.scan_questions import ScanQuestion, Tuning, scan_questions
 from swath.inference.scenes.scan_scene import WHOLE, ScanSettings
 from swath.inference.scenes.tile_plan import CellPlan
-from tests.inference.scenes.oracle import CLASSES, oracle_model
 
 PIXELS = ScanSettings(tile_px=50)  # 0.5 m a pixel: cells of 25 m
 KINDS = ScanQuestion("Which?", "classes", "class", {"land": "a", "=water": "b"}, "Which?")
@@ -166,7 +166,7 @@ def test_scenes_of_one_name_get_files_of_their_own(place, scene, tmp_path):
 def hand_made(scene, plan=None):
     plan = plan or CellPlan("port", (0, 0, *scene.size_wh), 50, 0)
     answers = [(number, {"shares": [0.25, 0.75]}) for number in range(len(plan))]
-    return class_map(KINDS, scene, plan, answers)
+    return class_map(KINDS, scene, plan, lambda first, last: answers[first:last])
 
 
 @pytest.mark.parametrize("kind", ["turned", "points", "polynomials"])
@@ -227,7 +227,9 @@ def test_hostile_class_names_reach_no_spreadsheet_and_no_style(place, scene, tmp
     question = ScanQuestion("?", "classes", "class", {hostile: "a", "=1+1": "b"}, "?")
     placed = open_scene(scene)
     plan = CellPlan("port", (0, 0, 410, 300), 50, 0)
-    result = class_map(question, placed, plan, [(0, {"shares": [0.6, 0.4]})])
+    result = class_map(
+        question, placed, plan, lambda first, _: [(0, {"shares": [0.6, 0.4]})][first:]
+    )
     style = write_class_files(tmp_path, "port", placed, result)[1]
     entries = ElementTree.parse(style).findall(".//paletteEntry")
     assert [entry.get("label") for entry in entries] == ['"/><script>& ', "=1+1"]

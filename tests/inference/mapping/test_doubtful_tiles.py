@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.scene_oracle import CLASSES, oracle_model
 from swath.building import Building
 from swath.cli.review import ask
 from swath.errors import InstructionError, RequestError
@@ -13,7 +14,6 @@ from swath.inference.scenes.scan_scene import ScanSettings
 from swath.instructions.builder import read_set
 from swath.instructions.review import FILE, Review
 from swath.recipes import validate
-from tests.inference.scenes.oracle import CLASSES, oracle_model
 
 
 @pytest.fixture(scope="module")

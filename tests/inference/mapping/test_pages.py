@@ -6,6 +6,7 @@ import pytest
 from affine import Affine
 from PIL import Image
 
+from benchmarks.scene_oracle import oracle_model
 from swath.errors import ImageryError
 from swath.imagery.opening import open_scene
 from swath.imagery.terrain.geotiff import write_geotiff
@@ -17,7 +18,6 @@ from swath.inference.mapping.scene_view import COLOURS, placing_of
 from swath.inference.scan import run_scan
 from swath.inference.scenes.scan_outputs import write_scan
 from swath.inference.scenes.scan_scene import WHOLE
-from tests.inference.scenes.oracle import oracle_model
 
 SHIPS = "[refer] every <p>ship</p>"
 HOSTILE = "[refer] every <p>ship</p></script><script>alert(1)</script><img src=x onerror=alert(1)>"

@@ -1,4 +1,8 @@
-"""An engine that knows a drawn place, to test scans apart from what a model has learnt."""
+"""An engine that knows a drawn place, to measure scans apart from what a model has learnt."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import shapely
@@ -25,18 +29,20 @@ class Oracle:
     """
 
     def __init__(self, place: Place) -> None:
-        self.place, self.asked = place, []
+        self.place = place
+        self.asked: list[str] = []
         self.outlines = shapely.polygons(place.boxes.quads)
+        self.tree = shapely.STRtree(self.outlines)
 
-    def answer(self, questions, max_new_tokens=64, progress=None, schema=None):
+    def answer(self, questions: Any, *how: Any, **more: Any) -> list[Answer]:
         self.asked += [question.images[0].path for question in questions]
         return [self._answer(question) for question in questions]
 
-    def score(self, questions, candidates, progress=None):
+    def score(self, questions: Any, candidates: Any, progress: Any = None) -> list[Any]:
         self.asked += [question.images[0].path for question in questions]
         return [np.log(self._shares(*pair)) for pair in zip(questions, candidates, strict=True)]
 
-    def _shares(self, question, texts):
+    def _shares(self, question: Any, texts: Any) -> Any:
         """Most for the class whose ground covers most of the tile, the more the more it covers."""
         x, y, width, height = map(int, parts_of(question.images[0].path)[2].split(","))
         columns = np.arange(x, x + width)[None] + 0.5
@@ -47,11 +53,12 @@ class Oracle:
         shares[texts.index("water" if wet >= 0.5 else "dry land")] = sure
         return shares
 
-    def _answer(self, question):
+    def _answer(self, question: Any) -> Answer:
         x, y, width, height = map(int, parts_of(question.images[0].path)[2].split(","))
         window = shapely.box(x, y, x + width, y + height)
         quads = []
-        for outline, name in zip(self.outlines, self.place.names, strict=True):
+        for row in np.sort(self.tree.query(window)):
+            outline, name = self.outlines[row], self.place.names[row]
             piece = outline.intersection(window)
             if name in question.text("user") and piece.area > LEAST * outline.area:
                 quads.append(rectangle_around(shapely.get_coordinates(piece)))
@@ -69,7 +76,10 @@ CLASSES = Tuning(
 """Of a run that was tuned to tell land from water, and to point."""
 
 
-def oracle_model(place, *questions, side_px=96, tuning=None, **how) -> ScanModel:
+def oracle_model(
+    place: Place, *questions: str, side_px: int = 96, tuning: Tuning | None = None, **how: Any
+) -> ScanModel:
+    """The oracle as a scan asks it, about tiles of a side."""
     asks = scan_questions(questions, tuning or Tuning(), **how)
     tuned = TunedOn(side_px, object_share=0.5)
     return ScanModel("oracle", "of a test", tuned, PLAIN, TileAsker(Oracle(place), asks))
