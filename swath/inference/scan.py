@@ -15,7 +15,12 @@ from swath.imagery.opening import open_scene
 from swath.imagery.regridding import open_on_grid
 from swath.imagery.rendering import PLAIN
 from swath.inference.mapping.class_map import class_map
-from swath.inference.scenes.scan_journal import ScanJournal, forget, shard_bounds
+from swath.inference.scenes.scan_journal import (
+    PLANNED,
+    ScanJournal,
+    forget,
+    shard_bounds,
+)
 from swath.inference.scenes.scan_questions import ScanQuestion
 from swath.inference.scenes.scan_results import Found, found_objects, tile_words
 from swath.inference.scenes.scan_scene import (
@@ -187,6 +192,9 @@ def run_scan(
     try:
         _check_unchanged(scenes, journal)
         jobs = list(_jobs(scenes))
+        if PLANNED not in journal:
+            tiles = sum(len(scenes[job.scene].plans[job.plan]) for job in jobs if not job.group)
+            journal.put(PLANNED, {"planned": tiles})
         first, last = shard_bounds(shard, len(jobs))
         _ask_all(model, settings, scenes, journal, jobs[first:last], progress)
         for number, scene in enumerate(scenes):

@@ -24,6 +24,8 @@ from swath.serving.jobs.batch_runner import BatchRunner
 from swath.serving.jobs.office import Office
 from swath.serving.jobs.tuning_queue import TuningQueue
 from swath.serving.protocol import ServeError, as_invalid, as_refusal
+from swath.serving.scans import scan_jobs
+from swath.serving.scans.scan_queue import ScanQueue
 from swath.serving.served import Limits, Served
 
 ROUTERS = [
@@ -37,6 +39,7 @@ ROUTERS = [
     tuned_models.router,
     batch_jobs.openai,
     batch_jobs.mistral,
+    scan_jobs.router,
 ]
 
 
@@ -71,14 +74,16 @@ def create_app(
     @asynccontextmanager
     async def living(_: FastAPI) -> AsyncIterator[None]:
         uploads.sweep(office)
-        tunings = TuningQueue(office)
-        await run_in_threadpool(tunings.restore)
-        tunings.start()
+        queues = (TuningQueue(office), ScanQueue(office))
+        for queue in queues:
+            await run_in_threadpool(queue.restore)
+            queue.start()
         runner = BatchRunner(office, app, max(1, served.limits.rows // 2))
         batches = asyncio.create_task(runner.run())
         yield
         batches.cancel()
-        tunings.close()
+        for queue in queues:
+            queue.close()
         office.state.close()
         served.close()
 

@@ -25,8 +25,8 @@ Serving = Annotated[Served, Depends(of_request)]
 @router.get("/health")
 async def health(request: Request, served: Serving) -> Row:
     """Whether the server answers, and for which models; why jobs do not go on, if they do not."""
-    trouble = request.app.state.office.trouble
-    jobs = {"jobs": trouble} if trouble else {}
+    troubles = request.app.state.office.troubles.values()
+    jobs = {"jobs": "; ".join(troubles)} if troubles else {}
     return {"status": "ok", "models": list(served.models), **jobs}
 
 

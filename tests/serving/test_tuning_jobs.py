@@ -9,8 +9,9 @@ from fastapi.testclient import TestClient
 from swath.files import write_json, write_jsonl
 from swath.recipes import load_recipe
 from swath.serving.app import create_app
-from swath.serving.jobs import tuning_queue
-from swath.serving.jobs.tuning_queue import MOST_STARTS, TuningQueue
+from swath.serving.jobs import job_queue
+from swath.serving.jobs.job_queue import MOST_STARTS
+from swath.serving.jobs.tuning_queue import TuningQueue
 from tests.serving.asking import HERE, MISTRAL, error_of, upload
 from tests.serving.chips import coloured_lines, jsonl, line, said, uri
 
@@ -224,7 +225,7 @@ class Hand:
 
 @pytest.fixture
 def queue(app, monkeypatch):
-    monkeypatch.setattr(tuning_queue, "Worker", Hand)
+    monkeypatch.setattr(job_queue, "Worker", Hand)
     monkeypatch.setattr(Hand, "started", [])
     return TuningQueue(app.state.office)
 
@@ -313,12 +314,14 @@ def test_a_full_disk_is_told_and_jobs_go_on_when_there_is_room(client, app, queu
     monkeypatch.setattr(Hand, "start", start)
     troubles = []
     monkeypatch.setattr(
-        app.state.office.changed, "wait", lambda seconds: troubles.append(app.state.office.trouble)
+        app.state.office.changed,
+        "wait",
+        lambda seconds: troubles.append(app.state.office.troubles.get("job")),
     )
     monkeypatch.setattr(queue._ending, "is_set", lambda: len(troubles) == 2)
     queue.run()
     assert "No space left" in troubles[0] and troubles[1] is None
-    app.state.office.trouble = troubles[0]
+    app.state.office.troubles["job"] = troubles[0]
     assert "No space left" in client.get("/health").json()["jobs"]
     assert status(client, name) == "running"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
 from datetime import datetime
@@ -18,7 +17,7 @@ from swath.serving.jobs.batch_files import batch_lines
 from swath.serving.jobs.hyperparameters import Fields, Name, parsed
 from swath.serving.jobs.office import Office, Working
 from swath.serving.jobs.tuning_jobs import body_of
-from swath.serving.jobs.uploads import LONGEST_S, SHORTEST_S, file_row, place
+from swath.serving.jobs.uploads import LONGEST_S, SHORTEST_S, file_row, own_copy, place
 from swath.serving.protocol import Paging, Row, ServeError, new_id, not_found, now
 
 openai = APIRouter(prefix="/v1/batches")
@@ -306,11 +305,7 @@ def _take(office: Office, name: str, folder: Path, number: int) -> None:
             f"{name} was uploaded for '{file['purpose']}'; upload it with purpose 'batch'.",
             "input_file_id",
         )
-    path = folder / f"{number}-{file['filename']}"
-    try:
-        os.link(place(office, name), path)
-    except OSError:  # file systems without links
-        shutil.copyfile(place(office, name), path)
+    own_copy(office, name, folder / f"{number}-{file['filename']}")
 
 
 def _batch(office: Office, name: str) -> Row:

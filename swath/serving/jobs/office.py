@@ -31,8 +31,8 @@ class Office:
         self.state = State(served.folder / "state.sqlite")
         self.changed = Event()
         """Set when a job asks to be looked at."""
-        self.trouble: str | None = None
-        """Why jobs do not go on, while they do not."""
+        self.troubles: dict[str, str] = {}
+        """Why jobs of a kind do not go on, while they do not."""
 
 
 def of_request(request: Request) -> Office:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from pathlib import Path
@@ -28,7 +27,7 @@ from swath.serving.jobs.job_shapes import (
 )
 from swath.serving.jobs.office import Office, Working
 from swath.serving.jobs.training_files import TrainingFile, in_memory
-from swath.serving.jobs.uploads import file_row, place
+from swath.serving.jobs.uploads import file_row, own_copy
 from swath.serving.protocol import Paging, Row, ServeError, is_mistral, new_id, not_found, now
 from swath.serving.served import ServedModel
 
@@ -264,11 +263,7 @@ def _taken(office: Office, name: str, folder: Path) -> Path:
     """A job's own copy of a file, whose name an error may show."""
     row = file_row(office, name)
     path = folder / name / row["filename"]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(place(office, name), path)
-    except OSError:  # file systems without links
-        shutil.copyfile(place(office, name), path)
+    own_copy(office, name, path)
     return path
 
 

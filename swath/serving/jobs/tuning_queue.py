@@ -1,54 +1,41 @@
-"""The queue of tunings: starts a worker for each job, watches its files, serves what it made.
-
-What is to be done follows from the state and the files alone, so a server that was killed goes on
-where it was: workers that live are watched, those that died are started again.
-"""
+"""The queue of tunings: starts a worker for each job, watches its files, serves what it made."""
 
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 import orjson
 
-from swath.errors import FormatError, SwathError
-from swath.files import RUN_FILE, read_json
+from swath.errors import SwathError
+from swath.files import RUN_FILE
 from swath.serving.jobs.checkpoint_models import checkpoint_steps, take_checkpoints, tell_checkpoint
+from swath.serving.jobs.job_queue import JobQueue, read_row
 from swath.serving.jobs.job_shapes import event_row
 from swath.serving.jobs.office import Office
 from swath.serving.jobs.tuned_models import SERVED, serve
 from swath.serving.jobs.tuning_jobs import ENDED, move
-from swath.serving.jobs.worker import Worker
 from swath.serving.protocol import Row, now, without_places
 from swath.tuning.run_folder import LOSSES
 
-TICK_S = 0.5
-MOST_STARTS = 10
-"""Starts of a worker that died without a word, and without a step more than before."""
 _RECENT = 20  # steps whose mean time says how long the others will take
 
 _PLAN = "plan.json"
 
 
-class TuningQueue(Thread):
+class TuningQueue(JobQueue):
     """Works off the tuning jobs of an office until it is closed.
 
     Args:
         office: whose jobs.
-        at_once: tunings under way at the same time.
     """
 
-    def __init__(self, office: Office, at_once: int = 1) -> None:
-        super().__init__(name="tuning jobs", daemon=True)
-        self._office, self._at_once = office, at_once
-        self._workers: dict[str, Worker] = {}
+    def __init__(self, office: Office) -> None:
+        super().__init__(office, "job")
         self._places: dict[str, tuple[int, int]] = {}  # file and bytes read of a job's losses
         self._told: set[tuple[str, int]] = set()  # jobs and steps of checkpoints
-        self._ending = Event()
 
     def restore(self) -> None:
         """Serve what jobs have made before, before anybody asks; end what should not run."""
@@ -61,23 +48,6 @@ class TuningQueue(Thread):
                     self._tell(job, f"not served/{now()}", words, "warn")
             elif job["status"] in ENDED:  # by a server that was killed before it ended the worker
                 self._end(job)
-
-    def run(self) -> None:
-        """Look at every job again and again."""
-        while not self._ending.is_set():
-            try:
-                self.look()
-                self._office.trouble = None
-            except (OSError, sqlite3.Error) as error:  # such as a full disk: it may have room later
-                self._office.trouble = without_places(str(error))
-            self._office.changed.wait(TICK_S)
-            self._office.changed.clear()
-
-    def close(self) -> None:
-        """End the queue; workers go on, and the next server finds them."""
-        self._ending.set()
-        self._office.changed.set()
-        self.join()
 
     def look(self) -> None:
         """Bring every job as far as it is."""
@@ -93,9 +63,6 @@ class TuningQueue(Thread):
                 self._plan(job)
             elif job["id"] in self._workers or job["status"] == "paused":
                 self._end(job)
-
-    def _worker(self, job: Row) -> Worker:
-        return self._workers.setdefault(job["id"], Worker(self._office.jobs / job["id"]))
 
     def _begin(self, job: Row) -> None:
         move(self._office, job, "running", "Fine-tuning job started", started_at=now(), starts=0)
@@ -117,16 +84,10 @@ class TuningQueue(Thread):
                 tell_checkpoint(self._office, job, step)
         if alive:
             return
-        run = _read(self._run(job) / RUN_FILE)
+        run = read_row(self._run(job) / RUN_FILE)
         if run.get("finished") and "unproven" not in run:
             self._succeed(job, run)
-        elif worker.error is not None:
-            self._fail(job, worker.error)
-        elif job["starts"] >= MOST_STARTS:
-            words = " ".join(worker.last_words[-1:]) or "it said nothing"
-            self._fail(job, f"the worker died {MOST_STARTS} times without a step more: {words}")
-        else:
-            self._office.state.change("job", job["id"], starts=job["starts"] + 1)
+        elif self._goes_on(job):
             self._start(job)
 
     def _succeed(self, job: Row, run: Row) -> None:
@@ -154,12 +115,6 @@ class TuningQueue(Thread):
         move(self._office, job, "failed", words, error=error, fine_tuned_model=None, ends_at=None)
         self._workers.pop(job["id"], None)
 
-    def _end(self, job: Row) -> None:
-        worker = self._worker(job)
-        if worker.alive:
-            worker.stop()
-        self._workers.pop(job["id"], None)
-
     def _plan(self, job: Row) -> None:
         """Try a few steps, to say how long all would take, before the job is started."""
         worker, folder = self._worker(job), self._office.jobs / job["id"]
@@ -169,12 +124,7 @@ class TuningQueue(Thread):
         if plan:
             seconds = sum(stage["seconds"] for stage in plan["stages"])
             move(self._office, job, "ready", "The job is validated", seconds=seconds, starts=0)
-        elif worker.error is not None:
-            self._fail(job, worker.error)
-        elif job["starts"] >= MOST_STARTS:
-            self._fail(job, f"the planner died {MOST_STARTS} times")
-        else:
-            self._office.state.change("job", job["id"], starts=job["starts"] + 1)
+        elif self._goes_on(job):
             recipe = ["check", str(folder / "recipe.yaml"), "--home", str(folder), "--json"]
             worker.start(recipe, folder / _PLAN)
 
@@ -248,11 +198,3 @@ def _plan_of(path: Path) -> Row | None:
     except (FileNotFoundError, orjson.JSONDecodeError):
         return None
     return plan
-
-
-def _read(path: Path) -> Row:
-    """A JSON object that a worker wrote; {} where it is not whole yet."""
-    try:
-        return read_json(path)
-    except FormatError:
-        return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,11 +19,23 @@ from swath.serving.protocol import Paging, Row, ServeError, new_id, not_found, n
 
 router = APIRouter(prefix="/v1/files")
 
-PURPOSES = {"fine-tune": "instruct", "batch": "batch_request"}
-"""What files may be uploaded for, and what Mistral calls their lines."""
+SCAN = "scan"
+
+PURPOSES = {"fine-tune": "instruct", "batch": "batch_request", SCAN: "scene"}
+"""What files may be uploaded for, and what Mistral calls what they hold."""
 SHORTEST_S, LONGEST_S = 3600, 30 * 24 * 3600
 """Seconds after which a file may be asked to go."""
 _PIECE = 1 << 20  # bytes
+_KINDS = {
+    ".jsonl": "application/jsonl",
+    ".json": "application/json",
+    ".geojson": "application/geo+json",
+    ".gpkg": "application/geopackage+sqlite3",
+    ".tif": "image/tiff",
+    ".png": "image/png",
+    ".csv": "text/csv",
+    ".html": "text/html",
+}
 
 
 @router.post("")
@@ -37,7 +50,7 @@ async def upload(request: Request, office: Working) -> Row:
             raise ServeError(400, f"purpose: files are kept for {wanted}.", "purpose")
         seconds = form.get("expires_after[seconds]")
         expires = _expiry(str(seconds)) if seconds is not None else None
-        return await run_in_threadpool(_keep, office, file, purpose, expires)
+        return await run_in_threadpool(keep, office, file, purpose, expires)
 
 
 @router.get("")
@@ -112,6 +125,20 @@ def place(office: Office, name: str) -> Path:
     return office.files / name
 
 
+def own_copy(office: Office, name: str, path: Path) -> None:
+    """Put a copy of a file at a path, which stays when the file is deleted."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    copy(place(office, name), path)
+
+
+def copy(source: Path, path: Path) -> None:
+    """A file's content under another name as well, without its bytes where the disk can do so."""
+    try:
+        os.link(source, path)
+    except OSError:  # file systems without links
+        shutil.copyfile(source, path)
+
+
 def sweep(office: Office) -> None:
     """Remove files whose time is over, and what a killed server left half written."""
     for row in office.state.all("file"):
@@ -138,7 +165,7 @@ def new_row(name: str, filename: str, purpose: str, sample_type: str, source: st
         "sample_type": sample_type,
         "source": source,
         "num_lines": None,
-        "mimetype": "application/jsonl",
+        "mimetype": _KINDS.get(Path(filename).suffix.lower(), "application/octet-stream"),
         "signature": None,
     }
 
@@ -154,8 +181,12 @@ def is_over(row: Row) -> bool:
     return row["expires_at"] is not None and row["expires_at"] <= now()
 
 
-def _keep(office: Office, file: UploadFile, purpose: str, expires: int | None) -> Row:
-    """Write an upload to its place, whole or not at all, and count its lines."""
+def keep(office: Office, file: UploadFile, purpose: str, expires: int | None = None) -> Row:
+    """Write an upload to its place, whole or not at all, and count its lines.
+
+    Raises:
+        ServeError: status 400, it is empty.
+    """
     name = new_id("file")
     row = new_row(name, safe_name(file.filename or ""), purpose, PURPOSES[purpose], "upload")
     with replacing(place(office, name)) as temporary, temporary.open("wb") as stream:
@@ -172,9 +203,8 @@ def _keep(office: Office, file: UploadFile, purpose: str, expires: int | None) -
         os.fsync(stream.fileno())
     lines += last != b"\n"
     expires_at = row["created_at"] + expires if expires else None
-    return office.state.add(
-        "file", row | {"bytes": size, "num_lines": lines, "expires_at": expires_at}
-    )
+    counted = {"bytes": size, "num_lines": None if purpose == SCAN else lines}
+    return office.state.add("file", row | counted | {"expires_at": expires_at})
 
 
 def _pieces(file: UploadFile) -> Iterator[bytes]:

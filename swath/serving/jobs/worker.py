@@ -39,17 +39,21 @@ class Worker:
         self.folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, arguments: Sequence[str], output: Path | None = None) -> None:
+    def start(
+        self, arguments: Sequence[str], output: Path | None = None, within: Path | None = None
+    ) -> None:
         """Start a verb, as in `["tune", "recipe.yaml", "--home", "runs"]`, unless one works here.
 
         Args:
             arguments: of `swath`.
             output: file for what it prints, such as JSON; nothing: the log.
+            within: folder in which it works, absolute; nothing: where we do.
         """
         if self.alive:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        runner = [sys.executable, "-m", "swath.serving.jobs.worker", str(self.folder)]
+        places = [str(self.folder), str(within or ".")]
+        runner = [sys.executable, "-m", "swath.serving.jobs.worker", *places]
         with (self.folder / LOG).open("ab", buffering=0) as log:
             log.write(f"{_START}{shlex.join(arguments)}\n".encode())
             stdout = output.open("wb") if output else log
@@ -135,7 +139,7 @@ def _started(process: int) -> str:
     return stat.rpartition(")")[2].split()[19]
 
 
-def _work(folder: Path, arguments: Sequence[str]) -> None:
+def _work(folder: Path, within: Path, arguments: Sequence[str]) -> None:
     """Be the worker of a folder."""
     # Whoever looks whether the lock is free holds it for a moment.
     connection = sqlite3.connect(folder / LOCK, timeout=_GRACE_S)
@@ -144,9 +148,10 @@ def _work(folder: Path, arguments: Sequence[str]) -> None:
     except sqlite3.OperationalError:
         sys.exit("another worker of this folder is at it")
     write_json(folder / PROCESS, {"process": os.getpid(), "started": _started(os.getpid())})
+    os.chdir(within)  # after `sys.path` is made, so that no module is looked for there
     sys.argv = ["swath", *arguments]
     runpy.run_module("swath", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
-    _work(Path(sys.argv[1]), sys.argv[2:])
+    _work(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
