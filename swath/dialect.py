@@ -10,7 +10,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,10 +32,11 @@ _NUMBER = rf"\s*{_VALUE}\s*"
 _ON_GRID = rf"<{_NUMBER}>\s*"
 ORIENTED = re.compile(rf"\{{\s*{_ON_GRID * 4}(?:\|\s*{_ON_GRID})?\}}")
 HORIZONTAL = re.compile(rf"\{{\s*{_ON_GRID * 4}\}}")
-_FOUR = rf"[\[;]{','.join([_NUMBER] * 4)}(?=[\];])"
+# Chinese answers hold full-width commas and brackets.
+_FOUR = rf"[\[［;]{'[,，]'.join([_NUMBER] * 4)}(?=[\]］;])"
 # Between values stands a blank: without it the digits of one could be those of several.
 PLAIN = re.compile(r"\[box" + rf"\s+{_VALUE}" * 8 + r"\s*\]")
-BRACKETED = re.compile(rf"[\[;]{','.join([_NUMBER] * 4)}(?:,{_NUMBER})?(?=[\];])")
+BRACKETED = re.compile(rf"[\[［;]{'[,，]'.join([_NUMBER] * 4)}(?:[,，]{_NUMBER})?(?=[\]］;])")
 
 
 @dataclass(frozen=True)
@@ -293,28 +294,48 @@ def holds_boxes(text: str) -> bool:
     return bool(_looks_like(text)[0])
 
 
-def recognised(texts: Iterable[str]) -> str:
+def recognised(texts: Sequence[str], hundredths: Sequence[str] = ()) -> str:
     """The one dialect that all boxes of some answers can be of; GeoChat's where there is none.
+
+    Args:
+        texts: the answers.
+        hundredths: the true boxes of the same questions where they are texts that count 0 to 100.
+            Answers in their form, none of whose numbers is larger, are counted as they are.
 
     Raises:
         RequestError: they may be of several, or are of different ones; numbers do not tell which.
     """
+    examples = _examples(texts)
+    if not examples:
+        return "geochat"
+    common = possible(texts)
+    if len(common) == 1:
+        return common[0]
+    on_grid = all((numbers(BRACKETED, text)[:, :4] <= GRID).all() for text in texts)
+    if on_grid and "shikra" not in common and {"teochat"} <= {*common} & {*possible(hundredths)}:
+        return "teochat"
+    names = dict.fromkeys(itertools.chain.from_iterable(examples))
+    raise RequestError(
+        f"boxes such as {' and '.join(json.dumps(text)[:60] for text in examples.values())} may be "
+        f"{' or '.join(names)}, whose numbers mean different places; say which notation it is "
+        f"with --dialect."
+    )
+
+
+def possible(texts: Iterable[str]) -> list[str]:
+    """The dialects that all boxes of some texts can be of; none where there is no box."""
+    looks = list(_examples(texts))
+    return [name for name in looks[0] if all(name in look for look in looks)] if looks else []
+
+
+def _examples(texts: Iterable[str]) -> dict[tuple[str, ...], str]:
+    """A first box of each set of dialects that the boxes of some texts may be of."""
     examples: dict[tuple[str, ...], str] = {}
     for text in texts:
         names, example = _looks_like(text)
         if names:
             examples.setdefault(names, example)
-    if not examples:
-        return "geochat"
-    common = set.intersection(*map(set, examples))
-    if len(common) == 1:
-        return common.pop()
-    possible = dict.fromkeys(itertools.chain.from_iterable(examples))
-    raise RequestError(
-        f"boxes such as {' and '.join(json.dumps(text)[:60] for text in examples.values())} may be "
-        f"{' or '.join(possible)}, whose numbers mean different places; say which notation it is "
-        f"with --dialect."
-    )
+    return examples
 
 
 def _looks_like(text: str) -> tuple[tuple[str, ...], str]:

@@ -156,7 +156,8 @@ def _notation(asked: Asked, given: Sequence[Given], dialect: str | None) -> str:
     if all(read_before):
         return ""
     texts = [row.text for row, is_read in zip(given, read_before, strict=True) if not is_read]
-    notation = dialect or recognised(texts)
+    truths = [row.truth for row in given if isinstance(row.truth, str)]
+    notation = dialect or recognised(texts, truths if asked.prompt == AS_STATED else ())
     sizes = {conversation.images[0].size_wh for conversation in asked.conversations}
     if notation in IN_PIXELS and asked.prompt == AS_STATED and GRID_PX in sizes:
         raise RequestError(

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from swath.annotations.finding_pictures import is_picture
+from swath.boxes import Boxes
+from swath.dialect import DIALECTS, possible
 from swath.errors import RequestError
 from swath.evaluation.external.answer_files import KINDS, Given
 from swath.evaluation.scored_tasks import SCORED
@@ -20,6 +22,7 @@ from swath.instructions.tasks.base import Fact
 AS_STATED = "as the answer file says"
 GRID_PX = (100, 100)
 """Size given to pictures nobody has seen, so that a 0 to 100 grid counts their pixels."""
+_COUNTED_OTHERWISE = frozenset({"qwen-vl", "florence", "paligemma", "internvl"})
 
 
 def from_file(suite: Suite, given: Sequence[Given]) -> tuple[Asked, list[Given]]:
@@ -27,7 +30,9 @@ def from_file(suite: Suite, given: Sequence[Given]) -> tuple[Asked, list[Given]]
 
     The suite's `kinds`, `only` and `without` choose among the rows as they do among its data. Rows
     of one id, picture, question and truth are one question. Boxes are on a grid of 0 to 100 both
-    ways, or in pixels of pictures whose size the suite knows. Nothing can be missing then.
+    ways, in a notation that counts otherwise and is known by its look, shares of width and height
+    where all lie within 0 to 1, or pixels of pictures whose size the suite knows. Nothing can be
+    missing then.
 
     Raises:
         RequestError: a row has no truth, none is of the suite's kinds, or truths are in pixels of
@@ -39,6 +44,8 @@ def from_file(suite: Suite, given: Sequence[Given]) -> tuple[Asked, list[Given]]
             f"{suite.name}: none of {len(given)} answers is of its kinds of question; is it the "
             f"suite they answer?"
         )
+    if SCORED.get(suite.task).boxes:
+        answers = _on_grid(suite.task, answers)
     names = _names_of(answers)
     sizes = _sizes(suite, answers)
     items: dict[str, Item] = {}
@@ -101,6 +108,30 @@ def _names_of(answers: Sequence[Given]) -> list[str]:
         place = namesakes.setdefault(question, len(namesakes))
         names.append(f"{name}#{place}" if place else name)
     return names
+
+
+def _on_grid(task: str, answers: Sequence[Given]) -> list[Given]:
+    """Answers with their true boxes on a grid of 0 to 100, where their look says how they count."""
+    texts = [answer.truth for answer in answers if isinstance(answer.truth, str)]
+    (notation, *others) = possible(texts) or [""]
+    if not others and notation in _COUNTED_OTHERWISE:
+        read = DIALECTS.get(notation).read
+        return [
+            replace(answer, truth=read(answer.truth, GRID_PX).to_rows(None))
+            if isinstance(answer.truth, str)
+            else answer
+            for answer in answers
+        ]
+    if any(answer.own or answer.truth is None for answer in answers):
+        return list(answers)
+    boxes = [
+        stated_truth(task, answer.truth, GRID_PX, f"answer {number} ('{answer.id}')").get("boxes")
+        for number, answer in enumerate(answers, 1)
+    ]
+    if max(box.quads.max(initial=0) for box in boxes) > 1:
+        return list(answers)
+    shares = [Boxes(box.quads * GRID_PX).to_rows(None) for box in boxes]
+    return [replace(answer, truth=truth) for answer, truth in zip(answers, shares, strict=True)]
 
 
 def _sizes(suite: Suite, answers: Sequence[Given]) -> list[tuple[int, int]]:

@@ -447,6 +447,52 @@ def test_boxes_of_many_decimals_are_read_and_kept_in_full(tmp_path):
     assert matched.predictions[0].truth.to_row()["boxes"] == matched.predictions[0].boxes
 
 
+@pytest.mark.parametrize(
+    ("truth", "answer", "dialect"),
+    [
+        ("[3.3333333333333335, 6.666666666666667, 10.0, 13.666666666666666]",
+         "[3.3333333333333335, 6.666666666666667, 10.0, 13.666666666666666]", "teochat"),
+        ("[10, 20, 30, 40]", "［10，20，30，40］", "teochat"),
+        ("[0.1, 0.2, 0.3, 0.4]", "[0.10, 0.20, 0.30, 0.40]", "shikra"),
+        ([0.1, 0.2, 0.3, 0.4], "[0.1000000001, 0.2, 0.3, 0.4]", "shikra"),
+        ("<box>(100,200),(300,400)</box>", "<box>(100,200),(300,400)</box>", "qwen-vl"),
+        ("<box>[[100, 200, 300, 400]]</box>", "<box>[[100, 200, 300, 400]]</box>", "internvl"),
+        ("<loc_100><loc_200><loc_300><loc_400>", "<loc_100><loc_200><loc_300><loc_400>",
+         "florence"),
+        ([10, 20, 30, 40], "<loc0204><loc0102><loc0410><loc0307> plane", "paligemma"),
+    ],
+)  # fmt: skip
+def test_true_boxes_count_as_their_own_look_says(tmp_path, truth, answer, dialect):
+    rows = [{"question": "ship", "answer": answer, "ground_truth": truth}]
+    matched, found = stated(tmp_path, "vrsbench-refer", rows)
+    assert matched.dialect == dialect
+    assert found["mean_iou"].value == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("truth", "answer"),
+    [
+        ("[10, 20, 30, 40]", "[100, 200, 300, 400]"),  # they count to 1000, or pixels
+        ("{<10><20><30><40>|<0>}", "[10, 20, 30, 40]"),
+        ([10, 20, 30, 40], "[10, 20, 30, 40]"),
+        ("[0, 0, 100, 100]", "[0, 0, 1, 1]"),  # all of the picture, or one part in a hundred
+    ],
+)
+def test_answers_of_another_form_than_the_truths_or_beyond_their_grid_are_asked_about(
+    tmp_path, truth, answer
+):
+    rows = [{"question": "ship", "answer": answer, "ground_truth": truth}]
+    with pytest.raises(RequestError, match=r"may be teochat or .*--dialect"):
+        stated(tmp_path, "vrsbench-refer", rows)
+
+
+def test_one_box_of_zeros_leaves_the_others_of_a_file_as_they_are(tmp_path):
+    rows = [{"question_id": f"q{n}", "question": "ship", "answer": "[10, 20, 30, 40]",
+             "ground_truth": "[10, 20, 30, 40]"} for n in range(10)]  # fmt: skip
+    rows[9]["answer"] = "[0, 0, 0, 0]"
+    assert stated(tmp_path, "vrsbench-refer", rows)[1]["acc@0.5"].value == 0.9
+
+
 def test_where_nothing_is_there_no_box_is_right_and_any_box_is_wrong(tmp_path):
     rows = [{"id": "1", "question": "ships", "answer": "There are none.", "gt": []},
             {"id": "2", "question": "cars", "answer": "{<0><0><9><9>|<0>}", "gt": "[]"},
