@@ -5,6 +5,7 @@
 # make clients the environments of the clients that the server is tested with
 # make fuzz    a million changed files, of which only results and swath's own errors may come
 # make gpu     what a graphics card of 80 GB or more does with the systems' recipes, to gpu.json
+# make weights three small published models for `swath tune smol`, outside the repository
 # make bench   the measurements behind the numbers in the docs
 #
 # On a machine without a GPU, spare yourself the CUDA build of torch:
@@ -14,7 +15,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check format fuzz bench gpu clients check-format check-lint check-types
+.PHONY: demo test check format fuzz bench gpu clients weights check-format check-lint check-types
 .DELETE_ON_ERROR:
 
 demo: .venv/.installed
@@ -62,6 +63,10 @@ bench: .venv/.installed-dev
 	@test -n "$(RUN)" || { echo "name an evaluated run: make bench RUN=runs/captions" >&2; exit 2; }
 	$(BIN)/python benchmarks/scenes.py $(RUN)
 	$(BIN)/python benchmarks/caption_baselines.py $(RUN)
+
+# Into the folder that SWATH_WEIGHTS names, or ~/.cache/swath/weights.
+weights: .venv/.installed-dev
+	$(BIN)/python benchmarks/weights.py
 
 gpu: .venv/.installed-dev
 	$(BIN)/python benchmarks/gpu.py --out gpu.json

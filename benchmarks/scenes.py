@@ -1,13 +1,15 @@
 """Is the model worth its words? A plain CNN on the same pixels for the same time, beside a run.
 
-    python benchmarks/scenes.py RUN [--core-seconds N] [--seed S] [--threads T] [--out JSON]
+    python benchmarks/scenes.py RUN [--tower] [--core-seconds N] [--seed S] [--threads T] [--out F]
 
 RUN is a finished and evaluated run folder. A residual CNN of the shape of swath-nano's vision
 tower, with a linear head and random weights, learns the classes of RUN's training images from the
 views that tuning makes of them (same size, crops, turns and colours), for as many core-seconds as
-RUN was tuned. Both then name the classes of the test images, from one view and from as many as the
-recipe averages. Reading the images counts; timing the first steps of a throw-away CNN, to know how
-many make up the time, does not, nor does what a pretrained base cost.
+RUN was tuned; with --tower, RUN's own tower does with the weights that its base brings. Both then
+name the classes of the test images, from one view and from as many as the recipe averages. The
+CNN's time is the processor's, so that it gets its share on a machine that others use too. Reading
+the images counts; timing the first steps of a throw-away CNN, to know how many make up the time,
+does not, nor does what a pretrained base cost.
 """
 
 from __future__ import annotations
@@ -15,9 +17,10 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -36,8 +39,9 @@ from swath.instructions.conversation import Conversation
 from swath.models.architectures.nano import NanoConfig, NanoTower
 from swath.models.encoding import batches, by_image
 from swath.models.engine import LocalEngine
+from swath.models.inputs import Inputs, tower_features
 from swath.models.loaded import Loaded
-from swath.models.loading import load
+from swath.models.loading import load, load_base, models_of
 from swath.models.pixels import PixelStore, to_tensor
 from swath.recipe import ImageLoss, Recipe, Stage
 from swath.tuning.batches import Batcher, Targets
@@ -50,25 +54,24 @@ TIMED_STEPS = 20
 
 @dataclass
 class Classifier:
-    """swath-nano's tower with weights of its own, and a linear head, while they learn."""
+    """A tower and a linear head while they learn."""
 
-    cnn: NanoTower
+    cnn: nn.Module
     head: ImageHeads
     optimizer: torch.optim.Optimizer
 
     @classmethod
     def fresh(
-        cls, size: int, widths: tuple[int, int, int], stage: Stage, targets: Targets, seed: int
+        cls, tower: Callable[[], tuple[nn.Module, int]], stage: Stage, targets: Targets, seed: int
     ) -> Classifier:
-        """With random weights and the optimiser that `StageTrainer` would make."""
+        """With the optimiser that `StageTrainer` would make.
+
+        Args:
+            tower: makes it, and says how wide its features are.
+        """
         torch.manual_seed(seed)
-        cnn = NanoTower(NanoConfig(image_size=size, widths=widths))
-        for module in cnn.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-        head = ImageHeads(widths[-1], targets, stage.image_loss)
+        cnn, width = tower()
+        head = ImageHeads(width, targets, stage.image_loss)
         learnt = [*cnn.parameters(), *head.label.parameters()]
         groups = [
             {"params": [p for p in learnt if p.ndim > 1], "weight_decay": stage.weight_decay},
@@ -81,7 +84,7 @@ class Classifier:
         """One step; its loss."""
         self.cnn.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            loss = self.head(self.cnn(batch["pixel_values"]), batch["scenes"], None)
+            loss = self.head(self.features(batch["pixel_values"]), batch["scenes"], None)
         self.optimizer.zero_grad()
         loss.backward()
         learnt = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -93,8 +96,30 @@ class Classifier:
     def log_shares(self, pixels: Tensor) -> np.ndarray:
         """Log-probability of each class, (images, classes)."""
         self.cnn.eval()
-        logits = self.head.label(self.cnn(pixels).mean(dim=1))
+        logits = self.head.label(self.features(pixels).mean(dim=1))
         return torch.log_softmax(logits, dim=1).double().numpy()
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """(images, tokens, width) of pictures."""
+        return tower_features(self.cnn(pixels), len(pixels))
+
+
+def nano_tower(size: int, widths: tuple[int, int, int]) -> tuple[nn.Module, int]:
+    """swath-nano's tower with random weights."""
+    cnn = NanoTower(NanoConfig(image_size=size, widths=widths))
+    for module in cnn.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return cnn, widths[-1]
+
+
+def base_tower(recipe: Recipe) -> tuple[nn.Module, int]:
+    """A run's own tower as its base brings it, a convolutional one."""
+    loaded = load_base(models_of(recipe), (), recipe.seed, recipe.imagery)
+    tower: Any = loaded.model.get_submodule(loaded.family.vision)
+    return tower, int(tower.config.hidden_size)
 
 
 def main() -> None:
@@ -103,6 +128,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", type=Path, help="a finished and evaluated run folder")
+    parser.add_argument("--tower", action="store_true", help="the run's own, from its base")
     parser.add_argument("--core-seconds", type=float, help="instead of as long as the run took")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and views")
     parser.add_argument("--threads", type=int, help="instead of as many as the run had")
@@ -135,7 +161,9 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any] = {
         "swath": {**told, "core_seconds": budget, "weights": recipe.models.weights},
         "cnn": {
-            "model": f"NanoTower {tuple(args.widths)} + linear head, random weights",
+            "model": "the run's tower from its base + linear head"
+            if args.tower
+            else f"NanoTower {tuple(args.widths)} + linear head, random weights",
             "parameters": sum(p.numel() for p in classifier.cnn.parameters()),
             **training,
         },
@@ -180,43 +208,44 @@ def train(
         augment=teaching.augment,
     )
     targets = Targets(tuple(built.labels), ())
-    encoder: Any = SimpleNamespace(family=loaded.family)  # without text loss nothing is encoded
-    batcher = Batcher(groups, encoder, store, stage, targets, args.seed)
+    batcher = Batcher(groups, Inputs(loaded), store, stage, targets, args.seed)
     precision = recipe.tuning.precision
     bf16 = computes_bf16() if precision == "auto" else precision == "bf16"
-    threads = torch.get_num_threads()
 
     def learn(classifier: Classifier, steps: int, timed_from: int = 0) -> tuple[float, float]:
-        """Take all steps of a schedule; the last one's loss, and seconds from a step on."""
+        """Take all steps of a schedule; the last one's loss, and core-seconds from a step on."""
         rate = get_cosine_schedule_with_warmup(
             classifier.optimizer, int(stage.warmup * steps), steps
         )
-        begin, loss = time.monotonic(), 0.0
+        begin, loss = time.process_time(), 0.0
         for step in range(steps):
             if step == timed_from:
-                begin = time.monotonic()
+                begin = time.process_time()
             batch = batcher(range(step * stage.batch_size, (step + 1) * stage.batch_size))
             loss = classifier.learn(batch, stage.clip, bf16)
             rate.step()
-        return loss, time.monotonic() - begin
+        return loss, time.process_time() - begin
 
-    begin = time.monotonic()
+    begin = time.process_time()
     for group in groups:
         store.plain(group[0].images[0].path)
-    reading = time.monotonic() - begin
-    fresh = (loaded.image_size, tuple(args.widths), stage, targets, args.seed)
+    reading = time.process_time() - begin
+    if args.tower:
+        tower = partial(base_tower, recipe)
+    else:
+        tower = partial(nano_tower, loaded.image_size, tuple(args.widths))
+    fresh = (tower, stage, targets, args.seed)
     warm = 3
     _, seconds = learn(Classifier.fresh(*fresh), warm + TIMED_STEPS, timed_from=warm)
-    steps = max(1, round((budget / threads - reading) / seconds * TIMED_STEPS))
+    steps = max(1, round((budget - reading) / seconds * TIMED_STEPS))
     classifier = Classifier.fresh(*fresh)
     loss, seconds = learn(classifier, steps)
     seconds += reading
     return classifier, {
         "steps": steps,
         "epochs": round(steps * stage.batch_size / len(groups), 2),
-        "seconds": round(seconds, 1),
-        "core_seconds": round(seconds * threads, 1),
-        "share_of_budget": round(seconds * threads / budget, 3),
+        "core_seconds": round(seconds, 1),
+        "share_of_budget": round(seconds / budget, 3),
         "last_loss": round(loss, 4),
         "bf16": bf16,
         "seed": args.seed,
@@ -233,12 +262,12 @@ def classified(
     views: int,
 ) -> list[Prediction]:
     """What the CNN calls each test image, log-probabilities averaged over views as swath does."""
-    family, predictions = loaded.family, []
+    predictions = []
     for some in batches(tested, 64):
         logs = np.zeros((len(some), len(built.labels)))
         for orientation in range(views):
             seen = [store.plain(one.images[0].path, orientation) for one in some]
-            logs += classifier.log_shares(to_tensor(seen, family.mean, family.std)) / views
+            logs += classifier.log_shares(to_tensor(seen, loaded.mean, loaded.std)) / views
         shares = np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)
         for one, row in zip(some, shares, strict=True):
             label = built.labels[int(row.argmax())]

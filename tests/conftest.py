@@ -55,6 +55,12 @@ def vectors_folder() -> Path:
     return _folder("SWATH_VECTORS", "reference inputs and outputs")
 
 
+@pytest.fixture(scope="session")
+def weights_folder() -> Path:
+    """The folder of small published models that SWATH_WEIGHTS names; `make weights` fills it."""
+    return _folder("SWATH_WEIGHTS", "the models that `make weights` fetches")
+
+
 @pytest.fixture
 def swath(monkeypatch, capsys):
     """Run a command line in this process: exit code, standard output, standard error."""

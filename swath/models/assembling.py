@@ -21,7 +21,7 @@ from swath.models.architectures.composed import compose
 from swath.models.architectures.positions import bake_positions
 from swath.models.family import FAMILIES
 from swath.models.hub import fetched, reading
-from swath.models.loaded import Loaded, finish_tokenizer, read_weights
+from swath.models.loaded import Loaded, colours_of, finish_tokenizer, read_weights
 from swath.models.shrink import encoder_decoder
 from swath.recipe import Imagery, Models, Parts
 
@@ -61,7 +61,8 @@ def put_together(parts: Parts, section: Models, imagery: Imagery, seed: int) -> 
         model.to(encoder.dtype)  # the layer between the two is new
         finish_tokenizer(tokenizer, family, language)
         start_words(model, tokenizer)
-        return Loaded(model.eval(), tokenizer, family, base)
+        mean, std = colours_of(vision)
+        return Loaded(model.eval(), tokenizer, family, base, mean=mean, std=std)
     family = FAMILIES.get("swath_composed")
     more: Any = {"additional_special_tokens": [family.image_token]}
     tokenizer.add_special_tokens(more, replace_extra_special_tokens=False)  # it keeps its own
@@ -82,7 +83,8 @@ def put_together(parts: Parts, section: Models, imagery: Imagery, seed: int) -> 
     if len(tokenizer) > model.config.text_config.vocab_size:
         model.resize_token_embeddings(len(tokenizer))
     finish_tokenizer(tokenizer, family, language)
-    return Loaded(model.eval(), tokenizer, family, base)
+    mean, std = colours_of(vision)
+    return Loaded(model.eval(), tokenizer, family, base, mean=mean, std=std)
 
 
 def start_words(model: Any, tokenizer: Any) -> None:
@@ -94,5 +96,5 @@ def start_words(model: Any, tokenizer: Any) -> None:
 
 
 def _folder(name: str, revision: str | None) -> Path:
-    folder = Path(name)
+    folder = Path(name).expanduser()
     return folder if folder.is_dir() else fetched(name, revision, any_kind=True)

@@ -253,7 +253,7 @@ def load_folder(folder: Path | str, base: str, dtype: str = "auto") -> Loaded:
             f"{folder / MANIFEST}: its imagery, models or system are not what swath writes; export "
             f"anew."
         ) from None
-    loaded = Loaded(model, tokenizer, family, base, imagery, *_colours(folder))
+    loaded = Loaded(model, tokenizer, family, base, imagery, *colours_of(folder))
     _check_tokens(loaded)
     return replace(fitted(loaded, section, imagery), system=system)
 
@@ -357,7 +357,8 @@ def _check_tokens(loaded: Loaded) -> None:
         )
 
 
-def _colours(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def colours_of(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of pixel values as a model's folder says; empty where it does not."""
     file = folder / PROCESSOR
     values = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     return tuple(values.get("image_mean", ())), tuple(values.get("image_std", ()))

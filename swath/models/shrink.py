@@ -124,8 +124,12 @@ def _shrink_text(config: Any, vocab_size: int) -> None:
 
 
 def _shrink_vision(config: Any, image_px: int, width: int) -> None:
-    _narrow(config, width)
     _set(config, image_size=image_px)
+    if not hasattr(config, "num_attention_heads"):  # a net of convolutions
+        config.hidden_size = width
+        config.groups = [[1, *group[1:-1], width // 4] for group in config.groups]
+        return
+    _narrow(config, width)
     # Qwen2.5-VL: most layers look at windows of 4 x 4 merged patches, some at all; both stay.
     _set(config, fullatt_block_indexes=[LAYERS - 1])
     if getattr(config, "window_size", None) is not None:

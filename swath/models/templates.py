@@ -48,6 +48,18 @@ def _loop(image: str = "<image>") -> str:
     )
 
 
+def _chatml(image: str, words: str) -> str:
+    """Turns between <|im_start|> and <|im_end|>; `words` is what stands in one that asks."""
+    return (
+        _loop(image) + "{{ '<|im_start|>' + message['role'] + '\n' }}"
+        "{% if message['role'] == 'assistant' %}"
+        "{% generation %}{{ said.text + '<|im_end|>' }}{% endgeneration %}"
+        f"{{% else %}}{{{{ {words} + '<|im_end|>' }}}}{{% endif %}}"
+        "{{ '\n' }}" + _DONE + "{% if add_generation_prompt %}"
+        "{{ '<|im_start|>assistant\n' }}{% endif %}"
+    )
+
+
 def _turns(
     begin: str, system: str, user: str, assistant: str, opening: str, image: str = "<image>"
 ) -> str:
@@ -127,14 +139,16 @@ _TEMPLATES = {
         ("[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|endoftext|>"),
         end="<|endoftext|>",
     ),
+    # SmolLM2's own, but for the instruction that it puts before every conversation.
+    "chatml": Template(
+        _chatml("<image>", "said.text"), ("<|im_start|>", "<|im_end|>"), end="<|im_end|>"
+    ),
     "qwen": Template(
-        f"{_loop('<|image_pad|>')}{{{{ '<|im_start|>' + message['role'] + '\n' }}}}"
-        "{% if message['role'] == 'assistant' %}"
-        "{% generation %}{{ said.text + '<|im_end|>' }}{% endgeneration %}"
-        "{% else %}{{ (said.text | replace('<|image_pad|>\n', "
-        "'<|vision_start|><|image_pad|><|vision_end|>')) + '<|im_end|>' }}{% endif %}"
-        "{{ '\n' }}" + _DONE + "{% if add_generation_prompt %}"
-        "{{ '<|im_start|>assistant\n' }}{% endif %}",
+        _chatml(
+            "<|image_pad|>",
+            "(said.text | replace('<|image_pad|>\n', "
+            "'<|vision_start|><|image_pad|><|vision_end|>'))",
+        ),
         ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"),
         end="<|im_end|>",
     ),

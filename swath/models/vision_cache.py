@@ -1,4 +1,4 @@
-"""What a frozen tower made of a picture, kept on disk so that the next evaluation need not ask it.
+"""What a frozen tower made of a picture, kept on disk: no epoch or evaluation asks it again.
 
 A file a picture, named by the picture as the model sees it, in a folder named by the tower's
 weights: a tower that was tuned, or another view of the picture, finds nothing and makes its own.
@@ -67,7 +67,7 @@ class Features:
         remembered = {place: _read(file) for place, file in enumerate(files) if file.is_file()}
         missing = [place for place in range(len(files)) if place not in remembered]
         if missing:
-            computed, _ = seen_by_tower(inputs, [views[place] for place in missing])
+            computed = seen_by_tower(inputs, [views[place] for place in missing])
             for place, features in zip(missing, computed, strict=True):
                 remembered[place] = features
                 self._keep(files[place], features)
@@ -106,7 +106,8 @@ def tower_name(inputs: Inputs) -> str | None:
         for parameter in projector_of(inputs).parameters()
         if parameter.ndim == 2
     )
-    computed = 2 * weights * loaded.image_tokens / RATE.get(model.device.type, RATE["cuda"])
+    patches = (loaded.image_size // loaded.family.patch(model.config)) ** 2
+    computed = 2 * weights * patches / RATE.get(model.device.type, RATE["cuda"])
     if computed < 2 * loaded.image_tokens * width * model.dtype.itemsize / READ:
         return None
     config = [str(getattr(model.config, key, None)) for key in (*SELECTED, *SELECTING)]
@@ -142,24 +143,40 @@ def projector_of(inputs: Inputs) -> nn.Module:
     return module
 
 
-def seen_by_tower(inputs: Inputs, views: Sequence[View]) -> tuple[Tensor, Tensor]:
-    """What the projector takes of some pictures, and what it makes of them.
+class _ReachedError(Exception):
+    """The projector is about to be asked."""
+
+
+def seen_by_tower(inputs: Inputs, views: Sequence[View]) -> Tensor:
+    """What the projector takes of some pictures, (images, tokens, width); nothing learns from it.
 
     Raises:
-        ModelError: the projector is not called once with one tensor of all pictures.
+        ModelError: the projector is not called with one tensor of all pictures.
     """
     taken: list[Tensor] = []
-    hook = projector_of(inputs).register_forward_pre_hook(lambda _, given: taken.extend(given))
+
+    def take(projector: nn.Module, given: tuple[Tensor, ...]) -> None:
+        taken.extend(given)
+        raise _ReachedError
+
+    tower = plain(inputs.loaded.model).get_submodule(inputs.loaded.family.vision)
+    hook = projector_of(inputs).register_forward_pre_hook(take)
+    learning = tower.training
+    tower.eval()
     try:
-        features = image_features(inputs, views)
+        with torch.no_grad():
+            image_features(inputs, views)
+    except _ReachedError:
+        pass
     finally:
         hook.remove()
+        tower.train(learning)
     if len(taken) != 1 or len(taken[0]) != len(views):
         raise ModelError(
             f"{inputs.loaded.base}: its projector does not take the pictures' features alone; "
             f"its family's row is wrong, name the projector's parts in `projector`."
         )
-    return taken[0], features
+    return taken[0]
 
 
 def image_features(inputs: Inputs, views: Sequence[View]) -> Tensor:

@@ -21,6 +21,7 @@ from swath.instructions.turns import tasks_in_turn
 from swath.models.encoding import Row, join
 from swath.models.inputs import Inputs
 from swath.models.pixels import PixelStore, View
+from swath.models.vision_cache import Features
 from swath.recipe import Stage
 from swath.tuning.sampling import Dealt, Order, class_weights, label_of
 
@@ -48,6 +49,7 @@ class Batcher:
         stage: mix, balance, augmentation and losses.
         targets: of the auxiliary heads.
         seed: of this stage.
+        features: what a frozen tower makes of pictures, instead of pixels.
     """
 
     def __init__(
@@ -58,12 +60,14 @@ class Batcher:
         stage: Stage,
         targets: Targets,
         seed: int,
+        features: Features | None = None,
     ) -> None:
         self.order = Order(groups, stage, seed)
         self.inputs = inputs
         self.store = store
         self.stage = stage
         self.seed = seed
+        self.features = features
         self._place = {label: place for place, label in enumerate(targets.labels)}
         self._words = {word: place for place, word in enumerate(targets.words)}
         self._weights = class_weights(groups) if stage.balance == "loss" else {}
@@ -75,17 +79,24 @@ class Batcher:
             With text loss the model's inputs, `labels`, `segments`, and where the loss is balanced
             `weights` (batch, 1 + conversations of a row; the first is of what they share); without
             it `pixel_values` (images, 3, side, side). With image loss `scenes` (images, classes)
-            and `words` (images, words).
+            and `words` (images, words). Where the tower's features are kept, `tower_features`
+            (images, tokens, width) stand for the pixels.
         """
         stage = self.stage
         drawn = _Drawn()
         for row in rows:
             self._draw(row, drawn)
         rng = np.random.default_rng((self.seed, rows[0], 1))
-        values = self.inputs.tensor(drawn.views, stage.augment.colour, rng)
-        batch: dict[str, Any] = {"pixel_values": values}
+        tower = self.features.tower(self.inputs) if self.features else None
+        if self.features and tower:
+            features = self.features.of(self.inputs, tower, drawn.views)
+            batch: dict[str, Any] = {"tower_features": features}
+        else:
+            values = self.inputs.tensor(drawn.views, stage.augment.colour, rng)
+            batch = {"pixel_values": values}
+            if drawn.encoded:
+                batch = self.inputs.pixels(values, drawn.images_per_row)
         if drawn.encoded:
-            batch = self.inputs.pixels(values, drawn.images_per_row)
             batch |= self.inputs.training(drawn.encoded)
         if self._weights and drawn.encoded:
             batch["weights"] = _padded(drawn.weights)

@@ -90,7 +90,7 @@ def _learn(
     observers: Observers,
 ) -> None:
     """Run the stages that are not done, keep answers to prove the run by, and write the model."""
-    tuning = Prepared(built, recipe, groups)
+    tuning = Prepared(built, recipe, groups, run.path / "evaluation" / "features")
     loaded = tuning.loaded
     run.check_base(loaded)
     run.record["left_out"] = tuning.left_out

@@ -23,6 +23,7 @@ from swath.models.inputs import Inputs, head_of
 from swath.models.loaded import Loaded
 from swath.models.loading import load_base, models_of
 from swath.models.pixels import PixelStore, View
+from swath.models.vision_cache import Features
 from swath.recipe import Augment, ImageLoss, Recipe, Stage
 from swath.tuning import processes
 from swath.tuning.batches import Batcher, Targets
@@ -133,6 +134,13 @@ def _without(groups: Groups, unfit: set[str]) -> Groups:
     return kept_groups
 
 
+def repeats_views(stage: Stage) -> bool:
+    """Whether each epoch shows a frozen tower the same views, so that its features can be kept."""
+    still = stage.augment.crop == 1 and not (stage.augment.turn or stage.augment.colour)
+    learns_words = stage.text_loss > 0 and not stage.image_loss.wanted
+    return still and learns_words and "vision" not in stage.train
+
+
 class Prepared:
     """What all stages of a recipe share: the model, the rows' groups, encoder and pixels.
 
@@ -140,16 +148,24 @@ class Prepared:
         built: the set.
         recipe: seeds, threads, precision and stages.
         groups: of each stage, from `stage_groups`.
+        features: folder that keeps what a frozen tower makes of pictures; None: none does.
 
     Raises:
         ModelError: the base is not there.
     """
 
-    def __init__(self, built: InstructionSet, recipe: Recipe, groups: Sequence[Groups]) -> None:
+    def __init__(
+        self,
+        built: InstructionSet,
+        recipe: Recipe,
+        groups: Sequence[Groups],
+        features: Path | None = None,
+    ) -> None:
         if recipe.tuning.threads:
             torch.set_num_threads(recipe.tuning.threads)
         torch.manual_seed(recipe.seed)
         self.built, self.recipe, self.groups = built, recipe, groups
+        self.features = features
         self.loaded = load_base(models_of(recipe), _texts(built), recipe.seed, recipe.imagery)
         if self.loaded.quantized and not adapter_holds_all(recipe, self.loaded):
             raise TuningError(
@@ -334,7 +350,8 @@ class Prepared:
 
     def _batcher(self, number: int, stage: Stage, groups: Groups) -> Batcher:
         seed = self.recipe.seed * 1000 + number
-        return Batcher(groups, self.inputs, self.store, stage, self._targets(stage), seed)
+        features = Features(self.features) if self.features and repeats_views(stage) else None
+        return Batcher(groups, self.inputs, self.store, stage, self._targets(stage), seed, features)
 
     def _targets(self, stage: Stage) -> Targets:
         words = self.built.card["words"][: stage.image_loss.vocabulary]

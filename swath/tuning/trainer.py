@@ -17,8 +17,10 @@ from torch.utils.data import SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from swath.errors import TuningError
+from swath.models.generating.image_prefix import instead_of_pixels
 from swath.models.inputs import Inputs, answers_only, tower_features
 from swath.models.loaded import Loaded
+from swath.models.vision_cache import projector_of
 from swath.recipe import Stage, Tuning
 from swath.tuning import processes
 from swath.tuning.checks import Checks
@@ -113,6 +115,10 @@ class StageTrainer(Trainer):
         else:
             labels, average = inputs.pop("labels"), self.stage.average
             self.tokens += int((segments >= 0).sum())
+            if "tower_features" in inputs:
+                with self.accelerator.autocast():
+                    features = projector_of(self.inputs)(inputs.pop("tower_features"))
+                inputs |= instead_of_pixels(self.inputs, features)
             with _output_of(self.tower) as tower_outputs, answers_only(self.head, labels):
                 output = model(**inputs, use_cache=False)
             answers = text_loss(output.logits, labels, segments, average, weights)

@@ -49,6 +49,10 @@ FAMILIES = {
         }
     },
     "merge4": {"parts": {"vision": EVA, "language": LLAMA, "connector": "merge4"}},
+    "convolutions": {
+        "parts": {"vision": "swath/efficientnet-lite0", "language": LLAMA},
+        "template": "chatml",
+    },
     "qformer": {
         "parts": {"vision": EVA, "language": GLM, "connector": "qformer"},
         "template": "glm",

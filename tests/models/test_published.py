@@ -44,6 +44,9 @@ def size(module):
         ("openai-community/gpt2", AutoModelForCausalLM, 124_439_808),
         ("openai/clip-vit-large-patch14-336", AutoModel, 427_944_193),
         ("Qwen/Qwen2.5-VL-3B-Instruct", AutoModelForImageTextToText, 3_754_622_976),
+        ("HuggingFaceTB/SmolLM2-135M-Instruct", AutoModelForCausalLM, 134_515_008),
+        # 4.652 M of github.com/tensorflow/tpu less its classifier of 1,000 classes.
+        ("swath/efficientnet-lite0", AutoModel, 3_371_008),
         ("HuggingFaceTB/SmolVLM-256M-Instruct", AutoModelForImageTextToText, 256_484_928),
     ],
 )

@@ -20,6 +20,7 @@ from transformers import (
     PreTrainedModel,
 )
 
+import swath.models.architectures.efficientnet  # noqa: F401 (registers itself with transformers)
 from swath.errors import ModelError
 from swath.models.architectures.base import JoinedForConditionalGeneration, JoinedModel
 from swath.models.architectures.connectors import QFormer, connector, tokens_after
@@ -27,7 +28,13 @@ from swath.models.architectures.connectors import QFormer, connector, tokens_aft
 UNMAPPED: dict[str, type[PreTrainedModel]] = {"blip_2_vision_model": Blip2VisionModel}
 """Towers that `AutoModel` does not know by their own configuration."""
 
-LEADING = {"siglip_vision_model": 0, "clip_vision_model": 1, "blip_2_vision_model": 1, "vit": 1}
+LEADING = {
+    "siglip_vision_model": 0,
+    "clip_vision_model": 1,
+    "blip_2_vision_model": 1,
+    "vit": 1,
+    "efficientnet_lite": 0,
+}
 """Tokens of a tower's output that stand before its patches, where it does not say so itself."""
 
 RESCALING = ("final_logit_softcapping", "logit_scale", "logits_scaling", "final_logits_softcapping")

@@ -63,14 +63,21 @@ class Seen:
         order = [place for row in rows for place in row]
         if self._features is None:
             return self._inputs.pixels(self._values[order], [len(row) for row in rows])
-        features, kind = self._features[order], self._inputs.kind
-        if kind == "encoder":
-            return {"encoder_outputs": BaseModelOutput(last_hidden_state=features)}
-        if isinstance(plain(self._inputs.loaded.model), JoinedForConditionalGeneration):
-            return {"image_features": features}
-        pooled = BaseModelOutputWithPooling(pooler_output=list(features))  # type: ignore[arg-type]
-        grid = {"image_grid_thw": self._inputs.grid(len(order))} if kind == "patches" else {}
-        return {"mm_encoder_outputs": {"image": pooled}} | grid
+        return instead_of_pixels(self._inputs, self._features[order])
+
+
+def instead_of_pixels(inputs: Inputs, features: Tensor) -> dict[str, Any]:
+    """What the model takes for images whose features (images, tokens, width) are there.
+
+    They are those behind the projector, row after row.
+    """
+    if inputs.kind == "encoder":
+        return {"encoder_outputs": BaseModelOutput(last_hidden_state=features)}
+    if isinstance(plain(inputs.loaded.model), JoinedForConditionalGeneration):
+        return {"image_features": features}
+    pooled = BaseModelOutputWithPooling(pooler_output=list(features))  # type: ignore[arg-type]
+    grid = {"image_grid_thw": inputs.grid(len(features))} if inputs.kind == "patches" else {}
+    return {"mm_encoder_outputs": {"image": pooled}} | grid
 
 
 def _made(inputs: Inputs, views: Sequence[View], at_once: int, kept: Features | None) -> Tensor:
