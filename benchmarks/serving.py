@@ -5,7 +5,10 @@
 Both serve a small random LLaVA (CLIP tower, Llama) from one folder, on the same threads, one after
 the other. Every client asks its questions about pictures of its own, one after the other, greedily;
 all answers have the same number of tokens. Prints questions a second, the slowest answer beside the
-fastest, how many answers are the same words, and the ratio.
+fastest, how many answers are the same words, and the ratio. How long an answer took is told in
+seconds, and in processor seconds of the server, which other programs of the machine change less;
+`at a time` compares every client's nth answer with the other clients' nth, so that a machine that
+becomes slower meanwhile is not taken for an unfair server.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -66,8 +70,26 @@ def body(name: str, number: int, tokens: int) -> dict:
     return {"model": name, "messages": [message], "max_tokens": tokens, "temperature": 0}
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server that answers.
+
+    Args:
+        address: where.
+        process: its number.
+    """
+
+    address: str
+    process: int
+
+    def processor_s(self) -> float:
+        """Seconds that processors have spent on it."""
+        fields = Path(f"/proc/{self.process}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def serving(command: list[str], port: int, threads: int, log: Path) -> Iterator[str]:
+def serving(command: list[str], port: int, threads: int, log: Path) -> Iterator[Server]:
     """A server, from when it answers until the block ends."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     environment["OMP_NUM_THREADS"] = str(threads)
@@ -85,24 +107,27 @@ def serving(command: list[str], port: int, threads: int, log: Path) -> Iterator[
                     if process.poll() is not None:
                         raise SystemExit(f"{command}: ended; see {log}") from None
                     time.sleep(1)
-            yield address
+            yield Server(address, process.pid)
         finally:
             process.terminate()
 
 
-def measure(address: str, name: str, clients: int, questions: int, tokens: int) -> dict:
+def measure(server: Server, name: str, clients: int, questions: int, tokens: int) -> dict:
     """Seconds of each answer and of all, and the words."""
+    address = server.address
     first = httpx.post(f"{address}/v1/chat/completions", json=body(name, 999, tokens), timeout=600)
     first.raise_for_status()
     bodies = [body(name, number, tokens) for number in range(questions)]
     seconds, words, counts = [0.0] * questions, [""] * questions, [0] * questions
+    processor = [0.0] * questions
 
     def client(number: int) -> None:
         with httpx.Client(timeout=3600) as session:
             for question in range(number, questions, clients):
-                began = time.monotonic()
+                began, spent = time.monotonic(), server.processor_s()
                 response = session.post(f"{address}/v1/chat/completions", json=bodies[question])
                 seconds[question] = time.monotonic() - began
+                processor[question] = server.processor_s() - spent
                 response.raise_for_status()
                 value = response.json()
                 words[question] = value["choices"][0]["message"]["content"].strip()
@@ -118,11 +143,20 @@ def measure(address: str, name: str, clients: int, questions: int, tokens: int) 
     return {
         "questions_a_second": questions / whole,
         "seconds": whole,
+        "at_once": at_once(seconds, clients),
         "fastest_s": min(seconds),
         "slowest_s": max(seconds),
+        "each_s": seconds,
+        "each_processor_s": processor,
         "tokens": sum(counts),
         "words": words,
     }
+
+
+def at_once(seconds: list[float], clients: int) -> float:
+    """The slowest answer beside the fastest, among the clients' nth questions; for the worst n."""
+    waves = [seconds[start : start + clients] for start in range(0, len(seconds), clients)]
+    return max(max(wave) / min(wave) for wave in waves)
 
 
 def free_port() -> int:
@@ -136,6 +170,8 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=64)
     parser.add_argument("--tokens", type=int, default=48)
     parser.add_argument("--threads", type=int, default=1, help="Of each server.")
+    beside = Path(sys.executable).parent / "transformers"
+    parser.add_argument("--peer", default=beside, help="`transformers` of another environment.")
     parser.add_argument("--to", type=Path, help="Write what was measured as JSON.")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -144,7 +180,7 @@ def main() -> None:
         swath = [sys.executable, "-m", "swath", "serve", f"llava={folder}"]
         swath += ["--port", str(port), "--home", str(Path(temporary) / "home")]
         peer_port = free_port()
-        peer = [str(Path(sys.executable).parent / "transformers"), "serve", str(folder)]
+        peer = [str(given.peer), "serve", str(folder)]
         peer += ["--port", str(peer_port), "--host", "127.0.0.1", "--device", "cpu"]
         told = {}
         for name, command, at, served in (
@@ -152,13 +188,17 @@ def main() -> None:
             ("swath serve", swath, port, "llava"),
         ):
             log = Path(temporary) / f"{name.split()[0]}.log"
-            with serving(command, at, given.threads, log) as address:
-                told[name] = measure(address, served, given.clients, given.questions, given.tokens)
+            with serving(command, at, given.threads, log) as server:
+                told[name] = measure(server, served, given.clients, given.questions, given.tokens)
             row = told[name]
+            processor = row["each_processor_s"]
             print(
                 f"{name:20} {row['questions_a_second']:6.2f} questions/s, answers "
                 f"{row['fastest_s']:.2f} to {row['slowest_s']:.2f} s "
-                f"({row['slowest_s'] / row['fastest_s']:.1f} x), {row['tokens']} tokens"
+                f"({row['slowest_s'] / row['fastest_s']:.2f} x; {row['at_once']:.2f} x at a time), "
+                f"{min(processor):.2f} to {max(processor):.2f} processor seconds "
+                f"({max(processor) / min(processor):.2f} x; "
+                f"{at_once(processor, given.clients):.2f} x at a time); {row['tokens']} tokens"
             )
     ours, theirs = told["swath serve"], told["transformers serve"]
     same = sum(a == b for a, b in zip(ours.pop("words"), theirs.pop("words"), strict=True))

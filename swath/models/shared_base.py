@@ -1,4 +1,4 @@
-"""Models loaded together: runs whose adapters stand on one base share its weights in memory.
+"""Models on one base: adapters that stand on the same weights share them in memory.
 
 An adapter that shares its base is not merged into it, so each of its layers computes a little more.
 Only one is active at a time: who asks such models asks them from one thread.
@@ -6,17 +6,44 @@ Only one is active at a time: who asks such models asks them from one thread.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from peft import PeftModel
 
 from swath.files import RUN_FILE
-from swath.models.loaded import Loaded
+from swath.models.loaded import Loaded, fitted, number_format
 from swath.models.loading import AdapterRun, load, read_run
+
+
+@dataclass(eq=False)
+class SharedBase:
+    """Weights with adapters beside them.
+
+    Args:
+        model: with all of them.
+        active: name of the adapter that computes, None while the weights compute alone; "" where
+            that has to be said anew.
+    """
+
+    model: PeftModel
+    active: str | None
+
+    def activate(self, name: str | None) -> None:
+        """Let an adapter compute, or none."""
+        if name == self.active:
+            return
+        tuner: Any = self.model.base_model
+        if name is None:
+            tuner.disable_adapter_layers()
+        else:
+            tuner.enable_adapter_layers()
+            self.model.set_adapter(name, inference_mode=True)
+        self.active = name
 
 
 @dataclass(frozen=True)
@@ -24,12 +51,15 @@ class SharedAdapter:
     """An adapter among several on one base.
 
     Args:
-        model: with all of them.
-        name: of this one.
+        shared: the base.
+        name: of this one; None is the base without any.
+        key: what all runs on this base have in common, see `_base_of`; None is a base that was
+            loaded for itself.
     """
 
-    model: PeftModel
-    name: str
+    shared: SharedBase
+    name: str | None
+    key: tuple[Any, ...] | None
 
     def active(self, computing: AbstractContextManager[Any]) -> AbstractContextManager[Any]:
         """A block in which this adapter is the active one, and `computing` holds."""
@@ -41,9 +71,7 @@ class _Active(AbstractContextManager[None]):
         self._adapter, self._computing = adapter, computing
 
     def __enter__(self) -> None:
-        model, name = self._adapter.model, self._adapter.name
-        if model.active_adapter != name:
-            model.set_adapter(name, inference_mode=True)
+        self._adapter.shared.activate(self._adapter.name)
         self._computing.__enter__()
 
     def __exit__(self, *failure: Any) -> None:
@@ -58,17 +86,19 @@ def load_together(names: Sequence[Path | str]) -> list[Loaded]:
     """
     groups: dict[Any, list[AdapterRun]] = {}
     for name in names:
-        run = _adapter_run(name)
+        run = adapter_run(name)
         if run is not None:
             groups.setdefault(_base_of(run), []).append(run)
     loaded: dict[str, Loaded] = {}
-    for runs in groups.values():
+    for key, runs in groups.items():
         if len(runs) > 1:
-            loaded |= _on_one_base(runs)
+            base = runs[0].load_base()
+            for run in runs:
+                loaded[str(run.folder)] = put_beside(base, run, key)
     return [loaded.get(str(Path(name))) or load(name) for name in names]
 
 
-def _adapter_run(name: Path | str) -> AdapterRun | None:
+def adapter_run(name: Path | str) -> AdapterRun | None:
     """A run with an adapter; None for every other model."""
     folder = Path(name)
     if not (folder / RUN_FILE).is_file() or not (folder / "adapter").is_dir():
@@ -76,28 +106,70 @@ def _adapter_run(name: Path | str) -> AdapterRun | None:
     return read_run(folder)
 
 
+def base_among(run: AdapterRun, models: Iterable[Loaded]) -> Loaded | None:
+    """The model that holds the weights a run's adapter stands on; None where none does."""
+    key = _base_of(run)
+    for model in models:
+        adapter = model.adapter
+        if isinstance(adapter, SharedAdapter) and adapter.key == key:
+            return model
+        alone = adapter is None or (isinstance(adapter, SharedAdapter) and adapter.key is None)
+        if alone and _is_base(run, model):
+            return model
+    return None
+
+
+def put_beside(base: Loaded, run: AdapterRun, key: tuple[Any, ...] | None = None) -> Loaded:
+    """A run's model on weights that are in memory; the base goes on answering as it did.
+
+    Nothing may compute with the base meanwhile. What the adapter takes in memory stays taken.
+
+    Args:
+        base: see `base_among`.
+        run: whose adapter is put on it.
+        key: see `SharedAdapter`; given where the base itself is not asked.
+
+    Raises:
+        ModelError: the adapter is damaged.
+    """
+    name = "run" + sha256(str(run.folder.absolute()).encode()).hexdigest()[:16]
+    if not isinstance(base.adapter, SharedAdapter):
+        base.base_digest = base.digest  # of the weights without adapters
+        base.adapter = SharedAdapter(SharedBase(run.put_on(base.model, name), ""), None, key)
+    adapter = base.adapter
+    shared = adapter.shared
+    if name not in shared.model.peft_config:
+        run.put_on(shared.model, name)
+        shared.active = ""
+    shared.model.eval()
+    model = shared.model.get_base_model()
+    beside = fitted(replace(base, model=model), run.section, run.recipe.imagery)
+    return replace(
+        beside,
+        base=str(run.folder),
+        system=run.system,
+        adapter=SharedAdapter(shared, name, adapter.key),
+    )
+
+
+def _is_base(run: AdapterRun, model: Loaded) -> bool:
+    """Whether a model that was loaded for itself is what a run would load as its base."""
+    section = run.section
+    plain = (section.weights, section.quantize, section.template) == ("pretrained", "none", None)
+    same_place = Path(run.base).absolute() == Path(model.base).absolute()
+    return (
+        plain
+        and section.parts is None
+        and same_place
+        and model.quantized is None
+        and model.dtype == number_format(section.dtype)
+        and model.imagery.image_px == run.recipe.imagery.image_px
+        and run.digest == model.digest
+    )
+
+
 def _base_of(run: AdapterRun) -> tuple[Any, ...]:
     """What two runs have in common if they stand on the same weights, loaded the same way."""
     random = run.recipe.seed if run.section.weights != "pretrained" else None
-    section = run.section.model_dump_json()
+    section = run.section.model_dump_json(exclude={"longest", "dialect"})  # change no weights
     return (run.base, run.digest, section, run.recipe.imagery.image_px, random)
-
-
-def _on_one_base(runs: Sequence[AdapterRun]) -> dict[str, Loaded]:
-    base = runs[0].load_base()
-    base = replace(base, base_digest=base.digest)  # of the weights without adapters
-    model: Any = base.model
-    loaded = {}
-    for number, run in enumerate(runs):
-        model = run.put_on(model, f"run{number}")
-    model.eval()
-    for number, run in enumerate(runs):
-        loaded[str(run.folder)] = replace(
-            base,
-            model=model.get_base_model(),
-            base=str(run.folder),
-            imagery=run.recipe.imagery,
-            system=run.system,
-            adapter=SharedAdapter(model, f"run{number}"),
-        )
-    return loaded

@@ -31,6 +31,8 @@ from swath.serving.protocol import ServeError
 INSIDE = "swath.inside"
 """Key of an ASGI scope that the server itself made, for the requests of a batch."""
 
+_CLIENT = "swath.client"
+
 OPEN_PATHS = ("/health",)
 """Asked by what watches over servers, without a key."""
 
@@ -144,6 +146,12 @@ class Access:
         return True
 
 
+def client_of(scope: Scope) -> str:
+    """Who asks: the holder of a key, the server for its batches, or an address."""
+    client: str = scope.get(_CLIENT, "")
+    return client
+
+
 class Doorman:
     """Checks every request before the application reads it, and counts its body while it does.
 
@@ -158,6 +166,7 @@ class Doorman:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
         if scope["type"] == "lifespan" or INSIDE in scope:
+            scope[_CLIENT] = "batch"
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
@@ -172,6 +181,8 @@ class Doorman:
         except ServeError as error:
             await _refuse(error, scope, receive, send)
             return
+        address = (scope.get("client") or ("",))[0]
+        scope[_CLIENT] = f"key {key.name}" if key else f"address {address}"
         try:
             await self._app(scope, _counted(receive, limit), send)
         finally:

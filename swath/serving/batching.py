@@ -1,7 +1,8 @@
 """Requests of all clients answered together, token by token, by one thread.
 
 Each model has its rows, which grow by a token in every step; models take turns. A question that
-came joins the rows as soon as one is free, without waiting for others to end.
+came joins the rows as soon as one is free, without waiting for others to end. Clients take
+turns for free rows: one with many questions does not keep another waiting behind all of them.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ import asyncio
 import math
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from swath.errors import SwathError
 from swath.models.generating.growing import Growing
@@ -42,12 +43,14 @@ class Ticket:
         answers: to one question.
         loop: of who waits.
         growing: who waits wants to see the answers grow, and not their end alone.
+        client: that they are one of; clients take turns.
     """
 
     rows: Rows
     answers: Sequence[Growing]
     loop: asyncio.AbstractEventLoop
     growing: bool = True
+    client: str = ""
     gone: bool = False
     error: ServeError | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -103,7 +106,7 @@ class Batching:
         self._most_rows, self._most_waiting = rows, waiting
         self._waiting: deque[tuple[Ticket, Growing]] = deque()
         self._growing: dict[Rows, list[tuple[Ticket, Growing]]] = {}
-        self._calls: deque[tuple[Callable[[], None], Future[None]]] = deque()
+        self._calls: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._condition = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="swath-batching", daemon=True)
@@ -124,13 +127,15 @@ class Batching:
         """Answers that are under way."""
         return sum(len(pairs) for pairs in list(self._growing.values()))
 
-    def submit(self, rows: Rows, answers: Sequence[Growing], growing: bool = True) -> Ticket:
+    def submit(
+        self, rows: Rows, answers: Sequence[Growing], growing: bool = True, client: str = ""
+    ) -> Ticket:
         """Have answers begun as soon as there are rows for them; see `Ticket`.
 
         Raises:
             ServeError: status 429, too many wait already; or 503, the server is ending.
         """
-        ticket = Ticket(rows, answers, asyncio.get_running_loop(), growing)
+        ticket = Ticket(rows, answers, asyncio.get_running_loop(), growing, client)
         with self._condition:
             self._check_open()
             if len(self._waiting) + len(answers) > self._most_waiting:
@@ -150,16 +155,14 @@ class Batching:
         with self._condition:
             self._condition.notify()
 
-    async def call(self, function: Callable[[], Result]) -> Result:
-        """What a function returns that needs the models for itself, between two steps."""
-        results: list[Result] = []
-        future: Future[None] = Future()
+    def call(self, function: Callable[[], Result]) -> Future[Result]:
+        """What a function will return that needs the models for itself, between two steps."""
+        future: Future[Result] = Future()
         with self._condition:
             self._check_open()
-            self._calls.append((lambda: results.append(function()), future))
+            self._calls.append((function, future))
             self._condition.notify()
-        await asyncio.wrap_future(future)
-        return results[0]
+        return future
 
     def close(self) -> None:
         """End; who still waits is told."""
@@ -203,8 +206,7 @@ class Batching:
         while self._calls:
             function, future = self._calls.popleft()
             try:
-                function()
-                future.set_result(None)
+                future.set_result(function())
             except FAILURES as error:
                 future.set_exception(_as_failure(error))
 
@@ -221,24 +223,37 @@ class Batching:
             self._waiting = deque(staying)
 
     def _admit(self) -> None:
-        """Let those who came first join, while their model has rows free."""
-        joining: dict[Rows, list[tuple[Ticket, Growing]]] = {}
+        """Let some of those who wait join, while their model has rows free."""
+        waiting: dict[Rows, list[tuple[Ticket, Growing]]] = {}
         with self._condition:
-            staying: deque[tuple[Ticket, Growing]] = deque()
             for pair in self._waiting:
-                rows = pair[0].rows
-                pairs = joining.setdefault(rows, [])
-                free = self._most_rows - len(self._growing.get(rows, ())) - len(pairs)
-                if free > 0 and len(pairs) < JOINING:
-                    pairs.append(pair)
-                else:
-                    staying.append(pair)
-            self._waiting = staying
+                waiting.setdefault(pair[0].rows, []).append(pair)
+            joining = {rows: self._next(rows, pairs) for rows, pairs in waiting.items()}
+            leaving = {id(answer) for pairs in joining.values() for _, answer in pairs}
+            self._waiting = deque(pair for pair in self._waiting if id(pair[1]) not in leaving)
         for rows, pairs in joining.items():
             for shows in (True, False):
                 group = [pair for pair in pairs if bool(pair[1].prompt.paths) == shows]
                 if group:
                     self._join(rows, group)
+
+    def _next(
+        self, rows: Rows, waiting: list[tuple[Ticket, Growing]]
+    ) -> list[tuple[Ticket, Growing]]:
+        """Who of those that wait for a model joins now: clients with fewer answers under way first.
+
+        Args:
+            rows: of the model.
+            waiting: in the order in which they came.
+        """
+        growing = self._growing.get(rows, [])
+        count = min(JOINING, self._most_rows - len(growing))
+        under_way = Counter(ticket.client for ticket, _ in growing)
+        places: list[tuple[int, int]] = []
+        for place, (ticket, _) in enumerate(waiting):
+            places.append((under_way[ticket.client], place))
+            under_way[ticket.client] += 1
+        return [waiting[place] for _, place in sorted(places)[: max(0, count)]]
 
     def _join(self, rows: Rows, pairs: list[tuple[Ticket, Growing]]) -> None:
         began = time.monotonic()

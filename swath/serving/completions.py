@@ -12,6 +12,7 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from swath.models.generating.growing import Growing
+from swath.serving.access import client_of
 from swath.serving.answers import Head, choice, logprobs, notes_of, piece, usage
 from swath.serving.asking import ChatRequest
 from swath.serving.batching import Ticket
@@ -57,8 +58,9 @@ class Asked:
 async def complete(body: ChatRequest, request: Request, served: Serving) -> Response:
     """Answer a question."""
     asked = await run_in_threadpool(ask, served, body)
-    ticket = served.batching.submit(asked.model.rows, asked.answers, bool(body.stream))
-    if body.stream:
+    rows, stream = asked.model.rows, bool(body.stream)
+    ticket = served.batching.submit(rows, asked.answers, stream, client_of(request.scope))
+    if stream:
         ending = _usage_at_end(body, request)
         events = _events(asked, watched(request, served, ticket), ending)
         return StreamingResponse(events, media_type="text/event-stream")

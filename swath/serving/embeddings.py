@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from contextlib import ExitStack
 from typing import Annotated, Literal
@@ -76,7 +77,7 @@ async def _features(served: Served, model: ServedModel, urls: list[str]) -> NDAr
             with model.reading:
                 return model.engine.features(paths)
 
-        features = await served.batching.call(look)
+        features = await asyncio.wrap_future(served.batching.call(look))
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     return features / np.maximum(lengths, 1e-12)
 

@@ -14,6 +14,7 @@ from shapely.geometry.polygon import orient
 from starlette.concurrency import run_in_threadpool
 
 from swath.imagery.georeference import within_a_turn
+from swath.serving.access import client_of
 from swath.serving.answers import Head, usage
 from swath.serving.asking import ChatRequest, ImagePart, TextPart, UserMessage
 from swath.serving.completions import GONE, Asked, watched
@@ -48,7 +49,8 @@ async def ask_scene(
     message = UserMessage(role="user", content=content)
     body = ChatRequest(model=model, messages=[message], max_tokens=max_tokens)
     asked = await run_in_threadpool(_read, served, body, file)
-    ticket = served.batching.submit(asked.model.rows, asked.answers, growing=False)
+    client = client_of(request.scope)
+    ticket = served.batching.submit(asked.model.rows, asked.answers, False, client)
     async for _ in watched(request, served, ticket):
         pass
     if ticket.gone:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -13,8 +13,9 @@ from swath.files import claim, lock
 from swath.models.engine import LocalEngine
 from swath.models.generating.rows import Rows
 from swath.models.generating.schema import Grammar
+from swath.models.loaded import Loaded
 from swath.models.loading import load
-from swath.models.shared_base import load_together
+from swath.models.shared_base import adapter_run, base_among, load_together, put_beside
 from swath.serving.batching import Batching
 from swath.serving.incoming import Fetch, Incoming
 from swath.serving.protocol import Row, model_card, not_found, now
@@ -115,13 +116,13 @@ class Served:
     ) -> ServedModel:
         """Serve a run, an exported folder or swath-nano by a name, at once.
 
-        It takes the time of reading the weights. A model that had the name goes on with the answers
-        it has begun.
+        It takes the time of reading the weights; an adapter is put on its base where that is served
+        already. A model that had the name goes on with the answers it has begun.
 
         Raises:
             ModelError: there is no such model, or it is damaged.
         """
-        model = ServedModel(name, Path(path), LocalEngine(load(path)), job=job, root=root)
+        model = ServedModel(name, Path(path), LocalEngine(self._load(path)), job=job, root=root)
         with self._changing:
             self.models = self.models | {name: model}
         return model
@@ -137,6 +138,15 @@ class Served:
             model = ServedModel(name, Path(path), LocalEngine(loaded))
             with self._changing:
                 self.models = self.models | {name: model}
+
+    def _load(self, path: Path | str) -> Loaded:
+        run = adapter_run(path)
+        if run is None:
+            return load(path)
+        base = base_among(run, [model.engine.loaded for model in self.models.values()])
+        if base is None:
+            return load(path)
+        return self.batching.call(partial(put_beside, base, run)).result()
 
     def remove_model(self, name: str) -> None:
         """Serve a model no longer; its files stay.

@@ -1,5 +1,7 @@
 """Runs on one base: it is in memory once, and each answers as it does alone."""
 
+import gc
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from swath.models.engine import LocalEngine
 from swath.models.generating.choosing import Wishes
 from swath.models.generating.rows import Rows
 from swath.models.loading import load
-from swath.models.shared_base import load_together
+from swath.models.shared_base import adapter_run, base_among, load_together, put_beside
 from swath.recipe import Instructions
 from swath.tuning.run import tune
 from tests.making import TASKS, annotated, asks, tiny_recipe, write_set
@@ -95,3 +97,58 @@ def test_a_run_on_other_weights_of_the_same_name_shares_nothing(runs, tiny_base)
     again = load_together([runs / "first", tiny_base, runs / "first"])
     assert again[0].model is again[2].model and again[1].model is not again[0].model
     assert all(isinstance(model.model, torch.nn.Module) for model in again)
+
+
+def held_bytes():
+    """Bytes of all weights that anything in this process still holds."""
+    gc.collect()
+    weights = [value for value in gc.get_objects() if issubclass(type(value), torch.nn.Parameter)]
+    storages = {weight.untyped_storage().data_ptr(): weight.nbytes for weight in weights}
+    return sum(storages.values())
+
+
+def test_an_adapter_comes_beside_a_base_that_answers_already(runs, questions, tiny_base):
+    base = load(tiny_base)
+    weights = {weight.data_ptr() for weight in base.model.parameters()}
+    alone = texts(base, questions)
+    engine = LocalEngine(base)
+    rows = Rows(engine.inputs)
+    growing = [rows.answer(engine.prompt(asked), Wishes(12)) for asked in questions]
+    rows.join(growing)
+    rows.step()
+    size = held_bytes()
+    together = [base]
+    for name in ("first", "second"):
+        run = adapter_run(runs / name)
+        assert base_among(run, together) is base
+        together.append(put_beside(base, run))
+    files = sum(
+        file.stat().st_size
+        for name in ("first", "second")
+        for file in (runs / name / "adapter").glob("*.safetensors")
+    )
+    second_base = sum(weight.nbytes for weight in base.model.parameters()) - files
+    assert held_bytes() - size < files + second_base / 2
+    for model in together:
+        assert weights <= {weight.data_ptr() for weight in model.model.parameters()}
+    while rows.answers:
+        rows.step()
+    assert [answer.text for answer in growing] == alone  # begun without adapters, ended beside them
+    expected = [texts(load(runs / name), questions) for name in ("first", "second")]
+    for _ in range(2):
+        assert [texts(model, questions) for model in together] == [alone, *expected]
+    again = put_beside(base, adapter_run(runs / "first"))
+    assert texts(again, questions) == expected[0]
+    assert base.digest == load(tiny_base).digest == again.digest
+
+
+def test_a_run_finds_its_base_among_adapters_and_no_other(runs, tiny_base, tiny):
+    together = load_together([runs / "first", runs / "first"])
+    assert base_among(adapter_run(runs / "second"), together) is together[0]
+    assert base_among(adapter_run(runs / "second"), [load(runs / "whole"), tiny]) is None
+    record = read_json(runs / "second" / "run.json")
+    try:
+        write_json(runs / "second" / "run.json", {**record, "base_digest": "of another time"})
+        assert base_among(adapter_run(runs / "second"), [load(tiny_base), *together]) is None
+    finally:
+        write_json(runs / "second" / "run.json", record)

@@ -59,6 +59,35 @@ def test_questions_that_come_together_are_answered_in_the_same_steps(engine, que
     assert batching.work.steps <= 7 + 3  # one by one they would take 28
 
 
+def test_a_client_with_many_questions_lets_others_have_their_turn(engine, questions, monkeypatch):
+    batching, rows = Batching(rows=2, waiting=20), Rows(engine.inputs)
+    began, join = [], Rows.join
+
+    def watched(self, answers):
+        began.extend(answers)
+        join(self, answers)
+
+    monkeypatch.setattr(Rows, "join", watched)
+
+    async def ask():
+        prompt = engine.prompt(questions[0])
+        answers = [rows.answer(prompt, Wishes(8)) for _ in range(9)]
+        clients = ["many"] * 8 + ["one"]
+        tickets = [
+            batching.submit(rows, [answer], client=client)
+            for answer, client in zip(answers, clients, strict=True)
+        ]
+        await asyncio.gather(*map(ended, tickets))
+        return answers
+
+    answers = asyncio.run(ask())
+    batching.close()
+    places = [next(p for p, other in enumerate(began) if other is answer) for answer in answers]
+    assert sorted(places) == list(range(9))
+    assert places[-1] <= 2  # it came last, and two may have begun before it came
+    assert places[:-1] == sorted(places[:-1])
+
+
 def test_a_full_queue_says_when_to_come_again(engine, questions, batching):
     rows = Rows(engine.inputs)
 
@@ -229,8 +258,8 @@ def test_a_client_that_hangs_up_leaves_no_row_behind(app):
         with pytest.raises(TimeoutError):
             await hang_up()
         batching = app.state.swath.batching
-        for _ in range(100):
-            if not batching.growing:
+        for _ in range(1000):
+            if batching.work.left and not batching.growing:
                 return batching.work
             await asyncio.sleep(0.02)
         return None

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from swath.files import write_json, write_jsonl
 from swath.recipes import load_recipe
 from swath.serving.app import create_app
-from swath.serving.jobs import job_queue
+from swath.serving.jobs import hyperparameters, job_queue
 from swath.serving.jobs.job_queue import MOST_STARTS
 from swath.serving.jobs.tuning_queue import TuningQueue
 from tests.serving.asking import HERE, MISTRAL, error_of, upload
@@ -374,3 +374,31 @@ def test_a_job_is_tuned_and_its_model_served_at_once(tiny_base, tmp_path):
         for gone in (client.get, client.delete):
             error_of(gone(f"/v1/models/{model}"), 404)
         assert [row["id"] for row in client.get("/v1/models").json()["data"]] == ["tiny"]
+
+
+def test_a_job_that_learns_an_adapter_is_served_on_the_base_it_was_tuned_from(
+    tiny_base, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(hyperparameters, "WHOLE_BELOW", 0)
+    app = create_app({"tiny": tiny_base}, tmp_path / "serving")
+    served = app.state.swath
+    weights = {
+        weight.data_ptr() for weight in served.model("tiny").engine.loaded.model.parameters()
+    }
+    with TestClient(app, base_url=HERE) as client:
+        body = {"model": "tiny", "messages": [line()["messages"][0]], "max_tokens": 8}
+        before = client.post("/v1/chat/completions", json=body).json()["choices"]
+        settings = {"hyperparameters": {"n_epochs": 1, "learning_rate_multiplier": 300}}
+        name = openai_job(client, **settings).json()["id"]
+        until = time.monotonic() + 600
+        while status(client, name) in ("queued", "running") and time.monotonic() < until:
+            time.sleep(0.5)
+        job = client.get(f"{JOBS}/{name}").json()
+        assert job["status"] == "succeeded", job["error"]
+        tuned = served.model(job["fine_tuned_model"]).engine.loaded
+        assert weights <= {weight.data_ptr() for weight in tuned.model.parameters()}
+        answers = [
+            client.post("/v1/chat/completions", json=body | {"model": model}).json()["choices"]
+            for model in ("tiny", job["fine_tuned_model"], "tiny")
+        ]
+        assert answers[0] == answers[2] == before and answers[1] != before

@@ -8,6 +8,7 @@ it would be alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -36,7 +37,8 @@ class Rows:
         self._inputs = inputs
         self._recent: dict[str, Tensor] = {}
         loaded = inputs.loaded
-        self._model, self._computing = loaded.model, loaded.computing()
+        self._model = loaded.model
+        self._adapter, self._computing = loaded.adapter, loaded.computing()
         language = plain(loaded.model).get_submodule(loaded.family.language)
         # BLIP-2 and encoder-decoders hold a whole language model, which goes on alone.
         alone = language.get_output_embeddings() is not None
@@ -59,7 +61,7 @@ class Rows:
         for shows in (True, False):
             group = [answer for answer in answers if bool(answer.prompt.paths) == shows]
             if group:
-                with self._computing:
+                with self._in_turn():
                     self._join(group)
 
     @torch.inference_mode()
@@ -79,7 +81,7 @@ class Rows:
             arguments["encoder_hidden_states"] = torch.zeros(1, 1, 1, device=device).expand(
                 len(tokens), length, self._decoder.config.hidden_size
             )
-        with self._computing:
+        with self._in_turn():
             output = self._decoder(
                 input_ids=tokens,
                 attention_mask=self._mask.to(device),
@@ -113,6 +115,13 @@ class Rows:
             self._cache,
             lambda states, cross: states.index_select(0, rows)[:, :, 0 if cross else first :],
         )
+
+    def _in_turn(self) -> AbstractContextManager[Any]:
+        """A block in which this model computes, and no adapter that has come beside it since."""
+        loaded = self._inputs.loaded
+        if loaded.adapter is not self._adapter:
+            self._adapter, self._computing = loaded.adapter, loaded.computing()
+        return self._computing
 
     def _join(self, group: Sequence[Growing]) -> None:
         device = self._model.device
