@@ -7,6 +7,7 @@ from swath.cli import app
 from swath.errors import EvaluationError
 from swath.evaluation.predictions import write_predictions
 from swath.evaluation.scoring import write_scores
+from swath.files import write_jsonl
 from tests.evaluation.making import named
 
 LABELS = ["Airport", "Beach"]
@@ -45,6 +46,21 @@ def test_sets_that_differ_are_compared_on_what_they_share_and_it_is_said(tmp_pat
     found = json.loads((tmp_path / "c.json").read_text())
     assert found["runs"]["one"]["tasks"]["classify"]["n"] == 2
     assert found["runs"]["one"]["tasks"]["classify"]["scores"]["accuracy"]["value"] == 0.5
+
+
+def test_questions_of_one_id_that_show_other_pictures_are_told(tmp_path):
+    runs = []
+    for name, digests in {"one": "ab", "two": "ac"}.items():
+        result(tmp_path / name / "evaluation" / "tuned", [0, 1])
+        files = [[f"/images/{number}.png", 9, digest * 64] for number, digest in enumerate(digests)]
+        rows = [{"id": file[0], "files": [file]} for file in files]
+        write_jsonl(tmp_path / name / "set" / "images.jsonl", "images", rows)
+        runs.append(tmp_path / name)
+    told = " ".join(report(*runs, "--to", tmp_path / "c.html").split())
+    assert "The pictures differ: 1 questions of one id" in told
+    assert "q1 (/images/1.png in one, /images/1.png in two)." in told
+    assert "The pictures differ" in (tmp_path / "c.html").read_text()
+    assert "The pictures differ" not in report(runs[0], result(tmp_path / "elsewhere", [0, 1]))
 
 
 def test_names_are_the_shortest_ends_that_tell_folders_apart(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -64,6 +64,32 @@ def refuse_changed(file: Path, pictures: Iterable[str]) -> str:
         f"{file} says nothing of what {unknown} of {len(names)} pictures held when the set was "
         f"built, so whether they changed is not known; build it anew"
     )
+
+
+def shown_otherwise(
+    files: Mapping[str, Path], pictures: Mapping[str, Mapping[str, str]]
+) -> list[str]:
+    """Questions whose picture held something else in another run's set, each in words.
+
+    Args:
+        files: the `images.jsonl` of each run that has one, by its name.
+        pictures: the picture's path of each question's id, by the run's name.
+
+    Raises:
+        FormatError: a file is damaged.
+    """
+    first_shown: dict[str, tuple[str, str, Content]] = {}
+    changes = {}
+    for run, file in files.items():
+        built_from = _contents(file)
+        for question, picture in pictures[run].items():
+            content = built_from.get(picture)
+            if content is None:
+                continue
+            earlier, of_earlier, shown = first_shown.setdefault(question, (run, picture, content))
+            if shown != content:
+                changes[question] = f"{question} ({of_earlier} in {earlier}, {picture} in {run})"
+    return list(changes.values())
 
 
 def _row(image: AnnotatedImage) -> Json:

@@ -38,6 +38,8 @@ def report(
 
 def _compare(folders: list[Path], to: Path | None, json: bool) -> None:
     """Print or write how the last of some results differs from the others."""
+    from swath.annotations.contents import shown_otherwise
+    from swath.annotations.finding_pictures import few
     from swath.evaluation.predictions import read_predictions
     from swath.evaluation.report.page import Report, write_report
     from swath.evaluation.report.record import Record, ReportRun
@@ -61,6 +63,19 @@ def _compare(folders: list[Path], to: Path | None, json: bool) -> None:
             f"{count:,} of {len(predictions[name]):,} of {name}" for name, count in left_out.items()
         )
         notes = [f"The sets differ. Left out, because not all have them: {counts}."]
+    sets = {
+        name: place.parents[1] / "set" / "images.jsonl"
+        for name, place in zip(names, places, strict=True)
+    }
+    pictures = {name: {row.id: row.image for row in rows} for name, rows in shared.items()}
+    changes = shown_otherwise(
+        {name: file for name, file in sets.items() if file.is_file()}, pictures
+    )
+    if changes:
+        notes.append(
+            f"The pictures differ: {len(changes):,} questions of one id were asked of other "
+            f"contents, so that not the models alone are compared: {few(changes)}."
+        )
     runs = [ReportRun(name, rows, score(rows, list(labels))) for name, rows in shared.items()]
     if to is not None:
         title = f"{names[-1]} against {', '.join(names[:-1])}"
