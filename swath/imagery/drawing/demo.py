@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from swath.imagery.drawing.canvas import MIDDLE, At, Canvas, Part, disc, rectangle, straight, turned
-from swath.imagery.drawing.layout import by_name, number, plan, put, those
+from swath.imagery.drawing.layout import KINDS, by_name, planned, put, those
 from swath.imagery.drawing.objects import parts_of, tree
 from swath.imagery.drawing.palette import PAINTS, Rgb, mix, paint, shade
 from swath.imagery.drawing.surroundings import (
@@ -24,38 +24,39 @@ from swath.imagery.drawing.surroundings import (
 from swath.imagery.drawing.texture import above, grid, hillshade, unit
 
 
+def begin(c: Canvas, kind: str) -> None:
+    """The reach of a scene of that kind, and the land around its subject."""
+    row = KINDS[kind]
+    c.extent_m = c.between(*row["extent_m"])
+    lay(c, row["lands"])
+
+
 def wind_farm(c: Canvas) -> None:
     """Wind turbines, seen a little from the side, on their pads in open country."""
-    c.extent_m = c.between(150, 400)
-    lay(c, ("grass", "soil", "sand", "fields", "woods", "paved"))
-    planned = plan(c, number(c, 5, 0.4), (40, 58), ("white", "red", "yellow", "black"))
+    begin(c, "wind farm")
+    things = planned(c, "wind farm")
     c.line(curve(c, 10), 1.4, c.rgb["sand"])
 
     def turbine(at: At, angle: float, size: float, colour: str) -> None:
-        rgb = paint(c.rng, colour)
         c.circle(at[0], at[1], size * 0.16, c.rgb["sand" if c.land != "sand" else "soil"])
-        blade = np.array([[0, 0.035], [0.12, 0.06], [0.5, 0.014], [0.5, -0.01], [0, -0.035]])
-        parts: list[Part] = []
-        for k, light in enumerate((1, 0.9, 0.95)):
-            parts.append((turned(blade, (0, 0), k * 2 * np.pi / 3), shade(rgb, light)))
-        parts += parts_of("turbine hub", rgb)
+        parts = parts_of("wind turbine", paint(c.rng, colour))
         c.stamp(parts, at, angle, size, 0.22, 4, "wind turbine", colour)
 
-    put(c, turbine, planned, 0.53)
+    put(c, turbine, things, 0.53)
     settle(c)
     c.say("wind farm", turbines=those(c, "wind turbine"))
 
 
 def fish_farm(c: Canvas) -> None:
     """Round net pens floating on open water, tied by lines to a service boat."""
-    c.extent_m = c.between(100, 300)
+    c.extent_m = c.between(*KINDS["fish farm"]["extent_m"])
     if not c.chance(0.75):
         water(c)
     else:
         x, y = grid(c.size)
         away = (x - 50) * c.sun[0] + (y - 50) * c.sun[1] + unit(c.noise(2, 4)) * 4
         shore = above(away, c.between(16, 42), c.size)
-        lay(c, ("grass", "soil", "sand", "fields", "woods"))
+        lay(c, KINDS["fish farm"]["lands"])
         water(c, 1 - shore)
         blocked = c.blocked
         c.blocked = shore < 0.9
@@ -63,7 +64,7 @@ def fish_farm(c: Canvas) -> None:
         c.blocked = blocked
         c.take_cover(shore)
         c.note("a shore")
-    planned = plan(c, number(c, 6, 0.3), (30, 48), ("white", "red", "yellow"))
+    things = planned(c, "fish farm")
     angle = c.between(0, np.pi)
     net = mix(c.rgb["water"], (20, 40, 44), 0.55)
 
@@ -71,25 +72,18 @@ def fish_farm(c: Canvas) -> None:
         rgb = paint(c.rng, colour)
         way = np.array([np.cos(angle), np.sin(angle)]) * size * 0.75
         c.line(np.array([at - way, at + way]), 0.5, (225, 225, 215))
-        parts: list[Part] = []
-        for radius, tone in ((0.5, rgb), (0.43, shade(net, 1.3)), (0.4, net)):
-            parts.append((disc(radius, corners=28), tone))
-        rope = rectangle(0.8, 0.012)
-        for k in range(4):
-            parts.append((turned(rope, (0, 0), k * np.pi / 4), shade(net, 1.5)))
-        parts.append((disc(0.07), rgb))
+        parts = parts_of("fish pen", rgb, net=net)
         c.stamp(parts, at, 0.0, size, name="fish pen", colour=colour)
 
-    put(c, pen, planned, 0.54)
+    put(c, pen, things, 0.54)
     c.note(f"a piece of {c.word['water']} water")
     c.say("fish farm", pens=those(c, "fish pen"))
 
 
 def heliport(c: Canvas) -> None:
     """Helicopters on round or square pads marked with an H."""
-    c.extent_m = c.between(40, 120)
-    lay(c, ("grass", "paved", "soil", "sand", "town", "fields"))
-    planned = plan(c, number(c, 4, 0.4), (38, 56), ("red", "white", "yellow", "blue", "black"))
+    begin(c, "heliport")
+    things = planned(c, "heliport")
     angle = c.between(0, 2 * np.pi)
     pad = c.rgb["asphalt" if c.chance(0.5) else "concrete"]
     mark = paint(c.rng, c.pick("white", "yellow"))
@@ -100,11 +94,8 @@ def heliport(c: Canvas) -> None:
 
     def helicopter(at: At, turn: float, size: float, colour: str) -> None:
         rgb = paint(c.rng, colour)
-        for radius, tone in ((0.52, mark), (0.48, pad)):
-            shape = disc(radius, corners=28) if rounded else rectangle(radius * 2, radius * 2)
-            c.polygon(turned(shape, at, angle, size), tone)
-        for bar, tone in parts_of("helicopter mark", mark):
-            c.polygon(turned(bar, at, angle, size), tone)
+        c.stamp(parts_of("round pad" if rounded else "square pad", mark, pad=pad), at, angle, size)
+        c.stamp(parts_of("helicopter mark", mark), at, angle, size)
         parts = parts_of("helicopter", rgb)
         spin = c.between(0, np.pi)
         for way in (spin, spin + np.pi / 2):
@@ -113,17 +104,16 @@ def heliport(c: Canvas) -> None:
         parts.append((disc(0.04, 0.08), shade(rgb, 0.6)))
         c.stamp(parts, at, turn, size * 0.98, 0.1, 5, "helicopter", colour)
 
-    put(c, helicopter, planned, 0.56, angle, 0.6)
+    put(c, helicopter, things, 0.56, angle, 0.6)
     settle(c, angle)
     c.say("heliport", parked=those(c, "helicopter"))
 
 
 def solar_plant(c: Canvas) -> None:
     """Blocks of tilted panels in close rows, with paths between them."""
-    c.extent_m = c.between(100, 400)
-    lay(c, ("grass", "soil", "sand", "fields", "paved", "woods"))
+    begin(c, "solar plant")
     angle = c.between(0, np.pi)
-    planned = plan(c, number(c, 6, 0.35), (40, 58), ("blue", "black", "brown", "gray"))
+    things = planned(c, "solar plant")
 
     def array(at: At, turn: float, size: float, colour: str) -> None:
         rgb = paint(c.rng, colour)
@@ -141,19 +131,19 @@ def solar_plant(c: Canvas) -> None:
             parts.append((rectangle(0.01, h, x), seam))
         c.stamp(parts, at, turn, size, 0.02, 1, "solar array", colour)
 
-    put(c, array, planned, 0.56, angle, 0.03)
+    put(c, array, things, 0.56, angle, 0.03)
     settle(c, angle)
     c.say("solar plant", arrays=those(c, "solar array"))
 
 
 def container_yard(c: Canvas) -> None:
     """Stacks of coloured boxes in close rows, straddled by gantry cranes."""
-    c.extent_m = c.between(80, 250)
+    c.extent_m = c.between(*KINDS["container yard"]["extent_m"])
     paved_ground(c, "asphalt" if c.chance(0.5) else "concrete")
     angle = c.between(0, np.pi)
-    planned = plan(c, number(c, 3, 0.55), (46, 58), ("yellow", "blue", "red", "white"))
+    things = planned(c, "container yard")
     sites: list[tuple[At, float, str]] = []
-    put(c, lambda at, _, size, colour: sites.append((at, size, colour)), planned, 0.5, angle, 0)
+    put(c, lambda at, _, size, colour: sites.append((at, size, colour)), things, 0.5, angle, 0)
     paints = _containers(c, angle)
     for at, size, colour in sites:
         rgb = paint(c.rng, colour)
@@ -201,8 +191,7 @@ def _container(c: Canvas, at: At, angle: float, wh: tuple[float, float], rgb: Rg
 
 def roundabout(c: Canvas) -> None:
     """A ring of road about an island, with three to five roads leading into it."""
-    c.extent_m = c.between(60, 200)
-    lay(c)
+    begin(c, "roundabout")
     size = c.between(36, 58)
     at = c.spot(size * 0.5, 14) or MIDDLE
     width = size * c.between(0.15, 0.22)
@@ -235,8 +224,7 @@ def roundabout(c: Canvas) -> None:
 
 def quarry(c: Canvas) -> None:
     """A pit of stepped benches winding down to its floor, a haul road on its rim."""
-    c.extent_m = c.between(200, 900)
-    lay(c, ("grass", "soil", "sand", "woods", "fields"))
+    begin(c, "quarry")
     x, y = grid(c.size)
     at = c.rng.uniform(32, 68, 2)
     squash, turn = c.between(0.6, 1), c.between(0, np.pi)
@@ -267,7 +255,7 @@ def quarry(c: Canvas) -> None:
 
 def orchard(c: Canvas) -> None:
     """Trees of one age planted on an even grid, a track between the plots."""
-    c.extent_m = c.between(60, 200)
+    c.extent_m = c.between(*KINDS["orchard"]["extent_m"])
     open_ground(c, c.pick("grass", "soil", "sand"), 0.7)
     angle = c.between(0, np.pi)
     step = c.between(5.5, 11)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
+import yaml
 
 from swath.imagery.drawing.canvas import At, Canvas
 from swath.imagery.drawing.palette import alike
 from swath.imagery.drawing.wording import plural, with_article
+
+KINDS = yaml.safe_load(Path(__file__).with_name("kinds.yaml").read_text("utf-8"))
+"""What stands on the quickstart's kinds of scene."""
 
 Put = Callable[[At, float, float, str], None]  # at, angle, size, colour
 
@@ -23,8 +28,14 @@ def number(c: Canvas, high: int, share_of_one: float = 0.5) -> int:
     return min(int(c.rng.geometric(share_of_one)), high)
 
 
+def planned(c: Canvas, kind: str) -> list[tuple[float, str]]:
+    """What `plan` gives for the things of a kind."""
+    row = KINDS[kind]
+    return plan(c, number(c, *row["number"]), row["sizes"], row["paints"])
+
+
 def plan(
-    c: Canvas, count: int, sizes: tuple[float, float], paints: tuple[str, ...]
+    c: Canvas, count: int, sizes: Sequence[float], paints: Sequence[str]
 ) -> list[tuple[float, str]]:
     """Size and paint of each of `count` things, the one that stands out first.
 

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import yaml
 
-from swath.imagery.drawing.canvas import At, Canvas, Part, Points, disc, rectangle
+from swath.imagery.drawing.canvas import At, Canvas, Part, Points, disc, rectangle, turned
 from swath.imagery.drawing.palette import Rgb, paint, shade
 
 GLASS: Rgb = (44, 54, 70)
@@ -23,18 +24,22 @@ def outline(*pairs: tuple[float, float]) -> Points:
     return np.concatenate([half, half[::-1] * (1, -1)])
 
 
-def parts_of(name: str, rgb: Rgb) -> list[Part]:
-    """The parts of a thing of `parts.yaml`, in that paint."""
+_SHAPES: dict[str, Callable[..., Points]] = {
+    "outline": outline,
+    "disc": disc,
+    "rectangle": rectangle,
+    "polygon": lambda *corners: np.array(corners),
+}
+
+
+def parts_of(name: str, rgb: Rgb, **others: Rgb) -> list[Part]:
+    """The parts of a thing of `parts.yaml`, in that paint and those of others that it names."""
     parts: list[Part] = []
     for row in _PARTS[name]:
-        if "outline" in row:
-            shape = outline(*row["outline"])
-        elif "disc" in row:
-            shape = disc(*row["disc"])
-        else:
-            shape = rectangle(*row["rectangle"])
-        colour: Rgb = tuple(row["rgb"]) if "rgb" in row else shade(rgb, row["paint"])
-        parts.append((shape, colour))
+        kind = next(kind for kind in _SHAPES if kind in row)
+        shape = turned(_SHAPES[kind](*row[kind]), (0, 0), np.radians(row.get("turn", 0)))
+        colour: Rgb = tuple(row["rgb"]) if "rgb" in row else others.get(row.get("of"), rgb)
+        parts.append((shape, shade(colour, row.get("paint", 1))))
     return parts
 
 

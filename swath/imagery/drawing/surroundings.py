@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -94,7 +96,7 @@ def fields(c: Canvas, width: float, height: float, angle: float) -> None:
     c.spread(hedge, 0.0, band(away.min(axis=0), half_width, c.size))
 
 
-def lay(c: Canvas, lands: tuple[str, ...] = LANDS) -> str:
+def lay(c: Canvas, lands: Sequence[str] = LANDS) -> str:
     """Lay the ground of the surroundings; `settle` later puts up what stands on it."""
     c.land = c.pick(*lands)
     if c.land in ("grass", "soil", "sand"):

@@ -15,9 +15,8 @@ from PIL import Image, ImageDraw
 from scipy.spatial import cKDTree
 
 from swath.boxes import Boxes, Flags, Floats, Size
-from swath.imagery.drawing.canvas import disc, rectangle
-from swath.imagery.drawing.objects import outline
-from swath.imagery.drawing.palette import PAINTS, shade
+from swath.imagery.drawing.objects import parts_of
+from swath.imagery.drawing.palette import PAINTS
 from swath.imagery.rendering import Pixels
 from swath.imagery.terrain.noise import random_at, smooth_at
 from swath.imagery.tiling import Tile
@@ -33,16 +32,6 @@ APART_PX = 56.0
 
 _PAINTS = {"ship": ("white", "red", "yellow", "orange"), "storage tank": ("white", "gray", "blue")}
 _SHIP_WIDTH = 0.36  # in its lengths
-_PARTS = {
-    "ship": (
-        (outline((0.5, 0.0), (0.3, _SHIP_WIDTH / 2), (-0.5, _SHIP_WIDTH / 2)), 1.0),
-        (rectangle(0.5, 0.16, -0.1), 0.6),
-    ),
-    "storage tank": (
-        (disc(0.5, corners=24), 0.5),
-        (disc(0.42, corners=24), 1.1),
-    ),
-}  # outlines in lengths of the object, each with its shade
 _WATER = np.array([38.0, 74.0, 104.0])
 _SHOAL = np.array([70.0, 110.0, 120.0])
 _SOIL = np.array([128.0, 112.0, 84.0])
@@ -83,11 +72,10 @@ class Place:
         sheet = Image.new("RGBA", (2 * width, 2 * height))
         pen = ImageDraw.Draw(sheet)
         for row in self._within(window):
-            rgb = PAINTS[self.paints[row]]
-            for points, factor in _PARTS[self.names[row]]:
+            for points, rgb in parts_of(self.names[row], PAINTS[self.paints[row]]):
                 corners = _laid(points, self.boxes.quads[row])
                 corners = 2 * (corners - window.origin_xy)
-                pen.polygon(corners.ravel().tolist(), fill=shade(rgb, factor))
+                pen.polygon(corners.ravel().tolist(), fill=rgb)
         return sheet.reduce(2)
 
     def _within(self, window: Tile) -> NDArray[np.intp]:
