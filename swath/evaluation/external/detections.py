@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any
@@ -49,7 +49,7 @@ class Detection:
     """A row of a result file.
 
     Args:
-        image: id or name of the picture; a number is COCO's id.
+        image: id or name of the picture, a number is COCO's id; once matched, its place.
         name: of the class; a number is COCO's id.
         quad: (4, 2) corners, pixels; a point where they could not be read.
         score: how sure; the least where it could not be read.
@@ -58,9 +58,17 @@ class Detection:
 
     image: str | int
     name: str | int
-    quad: Any
+    quad: Floats
     score: float
     readable: bool = True
+
+    @classmethod
+    def of(cls, image: str | int, name: str | int, quad: Floats, score: float) -> Detection:
+        """The row of a box and a score that may not be numbers."""
+        has_box = bool(np.isfinite(quad).all())
+        has_score = math.isfinite(score)
+        box = quad if has_box else _NOWHERE
+        return cls(image, name, box, score if has_score else -math.inf, has_box and has_score)
 
 
 @dataclass(frozen=True)
@@ -69,15 +77,17 @@ class Truth:
 
     Args:
         images: annotated, in the order that ties between equal scores are broken in.
+        objects: all boxes; images are numbered.
         ids: of each in COCO, none elsewhere.
         names: a mapping from COCO's category ids to names.
-        objects: all boxes; images are numbered.
+        crowds: COCO's crowds by the place of their image and their class.
     """
 
     images: Images
-    ids: Sequence[Any]
-    names: dict[Any, str]
     objects: Objects
+    ids: Sequence[str] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    crowds: Mapping[tuple[int, str], Boxes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -128,7 +138,7 @@ def _dota_rows(file: Path) -> Iterator[Detection]:
             )
         score, *corners = map(_number, fields[1:])
         name = file.stem.removeprefix(_TASK1)
-        yield _row(fields[0], name, np.reshape(corners, (4, 2)), score)
+        yield Detection.of(fields[0], name, np.reshape(corners, (4, 2)), score)
 
 
 def _coco_row(row: Any, where: str) -> Detection:
@@ -137,25 +147,13 @@ def _coco_row(row: Any, where: str) -> Detection:
     name = row.get("category", row.get("category_id"))
     if not isinstance(name, str | int) or not isinstance(image, str | int):
         raise RequestError(f"{where}: has no image_id or no category_id; is the file whole?")
-    quad = np.full((4, 2), math.nan)
     box = row.get("bbox")
+    quad = np.full((4, 2), math.nan)
     if isinstance(box, list) and len(box) == 4:
         x, y, width, height = map(_number, box)
         if min(width, height) >= 0:
             quad = np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]])
-    return _row(image, name, quad, _number(row.get("score")))
-
-
-def _row(image: str | int, name: str | int, quad: Any, score: float) -> Detection:
-    has_box = bool(np.isfinite(quad).all())
-    has_score = math.isfinite(score)
-    return Detection(
-        image=image,
-        name=name,
-        quad=quad if has_box else _NOWHERE,
-        score=score if has_score else -math.inf,
-        readable=has_box and has_score,
-    )
+    return Detection.of(image, name, quad, _number(row.get("score")))
 
 
 def _number(value: Any) -> float:
@@ -186,67 +184,72 @@ def truth_of(suite: Suite, place: Path, kind: str) -> Truth:
     if suite.split and any(image.split for image in images):
         images = [image for image in images if image.split == suite.split]
     hard = dota.difficult(place) if place.is_dir() and dota.recognises(place) else {}
-    numbers: list[str] = []
-    names: list[str] = []
     difficult: list[bool] = []
-    quads = [np.zeros((0, 4, 2))]
-    for number, image in enumerate(images):
-        count = len(image.names)
-        numbers += [_key(number)] * count
-        names += image.names
-        difficult += hard.get(image.id, [False] * count)
-        quads.append(image.boxes.quads)
-    boxes = Boxes(np.concatenate(quads))
+    for image in images:
+        difficult += hard.get(image.id, [False] * len(image.names))
+    objects = Objects.of(
+        [image.boxes for image in images], [image.names for image in images], difficult=difficult
+    )
     if kind == COCO:
-        boxes = Boxes.from_hbb(boxes.hbb)
-    objects = Objects(numbers, names, boxes, difficult=difficult)
-    return Truth(images, [None] * len(images), {}, objects)
+        objects = replace(objects, boxes=Boxes.from_hbb(objects.boxes.hbb))
+    return Truth(images, objects)
 
 
 def _coco_truth(file: Path, content: Json) -> Truth:
     truth = coco.boxed(file, content)
     pictures = sorted(truth.pictures.values(), key=_in_order)
-    places = {picture.id: number for number, picture in enumerate(pictures)}
-    annotations = sorted(truth.annotations, key=lambda row: places[row.image_id])
-    xywh = np.array([row.bbox for row in annotations], dtype=np.float64).reshape(-1, 4)
-    corners = np.hstack([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]])
-    areas = (xywh[:, 2] * xywh[:, 3]).tolist()
-    for place, row in enumerate(annotations):
-        if row.area is not None:
-            areas[place] = row.area
-    objects = Objects(
-        images=[_key(places[row.image_id]) for row in annotations],
-        names=[truth.names[str(row.category_id)] for row in annotations],
-        boxes=Boxes.from_hbb(corners),
-        difficult=[bool(row.iscrowd) for row in annotations],
-        areas=areas,
-    )
-    single: list[list[int]] = [[] for _ in pictures]  # places of what is no crowd
-    for place, row in enumerate(annotations):
-        if not row.iscrowd:
-            single[places[row.image_id]].append(place)
+    of_picture: dict[str, list[coco.Annotation]] = {picture.id: [] for picture in pictures}
+    for row in truth.annotations:
+        of_picture[row.image_id].append(row)
     images = []
-    for picture, of_picture in zip(pictures, single, strict=True):
+    boxes = []
+    names = []
+    crowds: dict[tuple[int, str], list[int]] = defaultdict(list)
+    for place, picture in enumerate(pictures):
+        rows = of_picture[picture.id]
+        xywh = np.array([row.bbox for row in rows], dtype=np.float64).reshape(-1, 4)
+        boxes.append(Boxes.from_hbb(np.hstack([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]])))
+        names.append([truth.names[str(row.category_id)] for row in rows])
+        single = []
+        for number, row in enumerate(rows):
+            if row.iscrowd:
+                crowds[place, names[-1][number]].append(number)
+            else:
+                single.append(number)
         name = str(picture.file_name or picture.id)
         image = AnnotatedImage(
             id=name,
             path=str(file.parent / name),
             size_wh=UNMEASURED,
-            boxes=objects.boxes[of_picture] if of_picture else Boxes.empty(),
-            names=tuple(objects.names[place] for place in of_picture),
+            boxes=boxes[-1][single],
+            names=tuple(names[-1][number] for number in single),
         )
         images.append(image)
-    return Truth(images, [picture.id for picture in pictures], dict(truth.names), objects)
+    everything = list(chain.from_iterable(of_picture.values()))
+    objects = Objects.of(
+        boxes,
+        names,
+        difficult=[bool(row.iscrowd) for row in everything],
+        areas=[_area(row) for row in everything],
+    )
+    return Truth(
+        images=images,
+        objects=objects,
+        ids=[picture.id for picture in pictures],
+        names=truth.names,
+        crowds={key: boxes[key[0]][numbers] for key, numbers in crowds.items()},
+    )
+
+
+def _area(row: coco.Annotation) -> float:
+    assert row.bbox is not None  # of `coco.boxed`
+    return row.bbox[2] * row.bbox[3] if row.area is None else row.area
 
 
 def _in_order(picture: coco.Picture) -> tuple[bool, int, str]:
     """Numbers before words."""
     is_number = picture.id.isdecimal()
     return not is_number, int(picture.id) if is_number else 0, picture.id
-
-
-def _key(number: int) -> str:
-    return f"{number:09}"
 
 
 def score_detections(suite: Suite, place: Path, kind: str, rows: Sequence[Detection]) -> Detected:
@@ -268,60 +271,52 @@ def score_detections(suite: Suite, place: Path, kind: str, rows: Sequence[Detect
     modes = [mode for mode in suite.modes if mode != "unscored-ap"]  # these have scores
     suite = suite.model_copy(update={"modes": modes})
     truth = truth_of(suite, place, kind)
+    ids = [image.id for image in truth.images]
     matched, extra, unknown = _matched(truth, rows, place)
     if rows and len(extra) == len(rows):
-        names = [image.id for image in truth.images]
         raise EvaluationError(
             f"{suite.name}: none of {len(rows)} boxes is on a picture of {place}; the results' are "
-            f"called {few(list(dict.fromkeys(extra)))}, the suite's {few(names)}."
+            f"called {few(list(dict.fromkeys(extra)))}, the suite's {few(ids)}."
         )
-    quads = np.array([row.box.quad for row in matched]).reshape(-1, 4, 2)
+    quads = np.array([row.quad for row in matched]).reshape(-1, 4, 2)
     answers = Objects(
-        images=[_key(row.number) for row in matched],
-        names=[row.name for row in matched],
+        images=[detection.numbered(int(row.image)) for row in matched],
+        names=[str(row.name) for row in matched],
         boxes=Boxes(quads),
-        scores=[row.box.score for row in matched],
+        scores=[row.score for row in matched],
     )
     values, per_class = _precision(kind, answers, truth.objects)
-    unreadable = [str(row.box.image) for row in matched if not row.box.readable]
-    count = len(truth.images)
-    scores = {name: Score(value, count, len(unreadable)) for name, value in values.items()}
+    unreadable = [ids[int(row.image)] for row in matched if not row.readable]
+    scores = {name: Score(value, len(ids), len(unreadable)) for name, value in values.items()}
     asked, predictions = _answered(suite, truth, matched)
-    with_boxes = {row.number for row in matched}
-    without = [image.id for number, image in enumerate(truth.images) if number not in with_boxes]
+    with_boxes = {row.image for row in matched}
+    without = [name for place, name in enumerate(ids) if place not in with_boxes]
+    counts = Counter((row.image, row.name, row.quad.tobytes(), row.score) for row in matched)
+    repeated = [ids[int(key[0])] for key, times in counts.items() for _ in range(times - 1)]
     notes = {
         "matched_by": "picture and class",
         "without boxes": _note(without, "pictures"),
         "on no picture of the truth": _note(extra, "boxes"),
         "of no class of the truth": _note(unknown, "boxes"),
-        "repeated": _note(_repeated(truth, matched), "boxes"),
+        "repeated": _note(repeated, "boxes"),
         "unreadable": _note(unreadable, "boxes"),
         "average precision": {"by class": per_class},
     }
     return Detected(asked, predictions, scores, notes)
 
 
-@dataclass(frozen=True)
-class _Matched:
-    """A detection with the number of its image, and its class as the truth calls it."""
-
-    number: int
-    name: str
-    box: Detection
-
-
 def _matched(
     truth: Truth, rows: Sequence[Detection], place: Path
-) -> tuple[list[_Matched], list[str], list[str]]:
+) -> tuple[list[Detection], list[str], list[str]]:
     """Rows of the truth's images and classes; images, and classes, that it does not have."""
-    numbers = _Numbers(truth)
+    places = _Places(truth)
     classes = {*truth.objects.names, *truth.names.values()}
     alike = {letters(name): name for name in sorted(classes)}
     matched = []
     extra = []
     unknown = []
     for row in rows:
-        number = numbers.of(row.image)
+        image = places.of(row.image)
         name = row.name
         if isinstance(name, int) or (name not in classes and name in truth.names):
             if not truth.names:
@@ -332,12 +327,12 @@ def _matched(
             name = truth.names.get(str(name), str(name))
         if name not in classes:
             name = alike.get(letters(name), name)
-        if number is None:
+        if image is None:
             extra.append(str(row.image))
         elif name not in classes:
             unknown.append(name)
         else:
-            matched.append(_Matched(number, name, row))
+            matched.append(replace(row, image=image, name=name))
     return matched, extra, unknown
 
 
@@ -346,40 +341,30 @@ def _note(names: Sequence[str], of: str) -> Json:
     return {"count": len(names), "first": list(dict.fromkeys(names))[:20], "of": of}
 
 
-def _repeated(truth: Truth, matched: Sequence[_Matched]) -> list[str]:
-    """The image of each row that stands once more."""
-    rows = Counter((row.number, row.name, row.box.quad.tobytes(), row.box.score) for row in matched)
-    repeated = []
-    for (number, *_), times in rows.items():
-        repeated += [truth.images[number].id] * (times - 1)
-    return repeated
-
-
-class _Numbers:
+class _Places:
     """The image that a row names: by COCO's id, its path or id, its file's name, or the stem."""
 
     def __init__(self, truth: Truth) -> None:
         self._images = truth.images
-        self._levels: list[dict[Any, set[int]]] = [defaultdict(set) for _ in range(5)]
-        for number, (image, id) in enumerate(zip(truth.images, truth.ids, strict=True)):
-            name = PurePath(image.path).name
-            forms = (id, image.id, name, PurePath(name).stem, str(id))
-            for level, form in zip(self._levels, forms, strict=True):
-                level[form].add(number)
+        self._places: dict[tuple[int, str], list[int]] = defaultdict(list)
+        for place, image in enumerate(truth.images):
+            file = PurePath(image.path)
+            id = truth.ids[place] if truth.ids else ""
+            for key in enumerate((id, image.id, file.name, file.stem)):
+                self._places[key].append(place)
 
     def of(self, image: str | int) -> int | None:
-        """Its number, None for no image of the truth."""
-        word = str(image).replace("\\", "/")
-        forms = (str(image), word, PurePath(word).name, PurePath(word).stem, word)
-        for level, form in zip(self._levels, forms, strict=True):
-            numbers = sorted(level.get(form, ()))
-            if len(numbers) > 1:
+        """Its place, None for no image of the truth."""
+        file = PurePath(str(image).replace("\\", "/"))
+        for key in enumerate((str(image), str(file), file.name, file.stem)):
+            places = self._places.get(key, [])
+            if len(places) > 1:
                 raise EvaluationError(
-                    f"'{image}' may be {' or '.join(self._images[n].id for n in numbers)}; "
+                    f"'{image}' may be {' or '.join(self._images[n].id for n in places)}; "
                     f"write the picture's path into the results."
                 )
-            if numbers:
-                return numbers[0]
+            if places:
+                return places[0]
         return None
 
 
@@ -389,19 +374,18 @@ def _precision(
     """Average precision by metric, and by class; of sizes that nothing has there is none."""
     if kind == COCO:
         scores, per_class = detection.coco(answers, truth)
-        precision = {name: value for name, value in scores.items() if name.startswith("AP")}
-        return {name.lower(): value for name, value in precision.items() if value >= 0}, per_class
-    eleven = detection.dota(answers, truth)
-    area = detection.dota(answers, truth, eleven=False)
-    per_class = {name: average.ap for name, average in eleven.items()}
-    return {
-        "map_11": float(np.mean(list(per_class.values()))),
-        "map_area": float(np.mean([average.ap for average in area.values()])),
-    }, per_class
+        there = {name.lower(): value for name, value in scores.items() if value >= 0}
+        return {name: value for name, value in there.items() if name.startswith("ap")}, per_class
+    by_rule = []
+    for eleven in (True, False):
+        averages = detection.dota(answers, truth, eleven=eleven)
+        by_rule.append({name: average.ap for name, average in averages.items()})
+    means = [float(np.mean(list(values.values()))) for values in by_rule]
+    return dict(zip(("map_11", "map_area"), means, strict=True)), by_rule[0]
 
 
 def _answered(
-    suite: Suite, truth: Truth, matched: Sequence[_Matched]
+    suite: Suite, truth: Truth, matched: Sequence[Detection]
 ) -> tuple[Asked, list[Prediction]]:
     """A question for each class of each image, answered by the boxes of that class there.
 
@@ -414,12 +398,11 @@ def _answered(
         items.append(Item(f"{image.id}#absent", (image.path,), absent, image.size_wh))
     asked = Asked(suite, conversations(suite, items, suite.prompt), [], [], suite.prompt)
     boxes: dict[tuple[str, str], list[Detection]] = defaultdict(list)
-    crowds = _crowds(truth)
     for row in matched:
-        image = truth.images[row.number]
-        if not _lies_in_crowd(row.box, image.boxes, crowds[row.number, row.name]):
-            name = row.name if row.name in image.names else ""
-            boxes[image.path, name].append(row.box)
+        place, name = int(row.image), str(row.name)
+        image = truth.images[place]
+        if not _lies_in_crowd(Boxes(row.quad[None]), image.boxes, truth.crowds.get((place, name))):
+            boxes[image.path, name if name in image.names else ""].append(row)
     predictions = []
     for conversation in asked.conversations:
         blank = unanswered(conversation)
@@ -431,21 +414,9 @@ def _answered(
     return asked, predictions
 
 
-def _crowds(truth: Truth) -> dict[tuple[int, str], list[Floats]]:
-    """Corners x1, y1, x2, y2 of COCO's crowds by image and class; DOTA has none."""
-    crowds: dict[tuple[int, str], list[Floats]] = defaultdict(list)
-    objects = truth.objects
-    corners = objects.boxes.hbb
-    for place, is_crowd in enumerate(objects.difficult if truth.names else ()):
-        if is_crowd:
-            crowds[int(objects.images[place]), objects.names[place]].append(corners[place])
-    return crowds
-
-
-def _lies_in_crowd(box: Detection, there: Boxes, crowds: Sequence[Floats]) -> bool:
-    answer = Boxes(box.quad[None])
-    if not crowds or matching.overlaps(answer, there).max(initial=0.0) >= THRESHOLD:
+def _lies_in_crowd(answer: Boxes, there: Boxes, crowds: Boxes | None) -> bool:
+    if crowds is None or matching.overlaps(answer, there).max(initial=0.0) >= THRESHOLD:
         return False
-    corners = np.array(crowds)
-    inside = Boxes.from_hbb(np.clip(answer.hbb, corners[:, [0, 1, 0, 1]], corners[:, [2, 3, 2, 3]]))
+    low, high = np.tile(crowds.hbb.reshape(-1, 2, 2), 2).transpose(1, 0, 2)
+    inside = Boxes.from_hbb(np.clip(answer.hbb, low, high))
     return bool(matching.overlaps(answer, inside, upright=True).max() >= THRESHOLD)

@@ -11,6 +11,8 @@ import io
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import Any
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -53,12 +55,22 @@ class Objects:
     areas: Sequence[float] = ()
 
     def __post_init__(self) -> None:
-        lengths = {len(self.images), len(self.names), len(self.boxes)}
-        for values in (self.scores, self.difficult, self.areas):
-            if len(values):
-                lengths.add(len(values))
+        values = (self.images, self.names, self.boxes, self.scores, self.difficult, self.areas)
+        lengths = {len(self.names), *map(len, values)} - ({0} if len(self.names) else set())
         if len(lengths) > 1:
             raise ShapeError(f"objects need a value each, got {sorted(lengths)} of them.")
+
+    @classmethod
+    def of(cls, boxes: Sequence[Boxes], names: Sequence[Sequence[str]], **values: Any) -> Objects:
+        """The objects of images that are numbered: the boxes of each, and their classes."""
+        images = [numbered(place) for place, of_image in enumerate(names) for _ in of_image]
+        quads = np.concatenate([np.zeros((0, 4, 2)), *(of_image.quads for of_image in boxes)])
+        return cls(images, list(chain.from_iterable(names)), Boxes(quads), **values)
+
+
+def numbered(place: int) -> str:
+    """A name by which images sort as they stand."""
+    return f"{place:09}"
 
 
 def coco(answers: Objects, truth: Objects) -> tuple[dict[str, float], dict[str, float]]:

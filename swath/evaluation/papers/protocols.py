@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -225,23 +226,20 @@ def any_hits(answers: Boxes, truth: Boxes) -> int:
 
 def unscored(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
     """AP@0.5 of boxes without scores: ties stand in the order written, and no interval is told."""
-    answers = _objects(predictions, [_answered_boxes(prediction) for prediction in predictions])
-    truths = _objects(predictions, [_true_boxes(prediction) for prediction in predictions])
-    answers = replace(answers, scores=[1.0] * len(answers.names))
-    averages = detection.dota(answers, truths, eleven=False).values()
-    mean = float(np.mean([average.ap for average in averages]))
+    boxes = [_answered_boxes(prediction) for prediction in predictions]
+    truths = [_true_boxes(prediction) for prediction in predictions]
+    answers = _objects(predictions, boxes, scores=[1.0] * sum(map(len, boxes)))
+    averages = detection.dota(answers, _objects(predictions, truths), eleven=False)
+    mean = float(np.mean([average.ap for average in averages.values()]))
     return {"ap@0.5_unscored": mean_of([mean] * len(predictions), scenes_of(predictions))}
 
 
-def _objects(predictions: Predictions, boxes: Sequence[Boxes]) -> detection.Objects:
+def _objects(predictions: Predictions, boxes: Sequence[Boxes], **values: Any) -> detection.Objects:
     """The boxes of each prediction as objects of the class it is about, a question a picture."""
-    images: list[str] = []
-    names: list[str] = []
-    for number, (prediction, several) in enumerate(zip(predictions, boxes, strict=True)):
-        images += [f"{number:09}"] * len(several)
-        names += [prediction.true(BoxesTruth).name or ""] * len(several)
-    quads = np.concatenate([np.zeros((0, 4, 2)), *(several.quads for several in boxes)])
-    return detection.Objects(images, names, Boxes(quads))
+    names = []
+    for prediction, several in zip(predictions, boxes, strict=True):
+        names.append([prediction.true(BoxesTruth).name or ""] * len(several))
+    return detection.Objects.of(boxes, names, **values)
 
 
 def vleo_counts(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
