@@ -68,7 +68,7 @@ def park(c: Canvas) -> None:
         shape = blob(c, c.between(12, 24), 0.35)
         at = c.spot(min(46.0, float(np.hypot(*shape.T).max())), 10) or MIDDLE
         shape = np.clip(shape + at, 1, 99)
-        cover = c.cover(shape)
+        cover = objects.cover(c, shape)
         water(c, cover)
         low, high = shape.min(axis=0), shape.max(axis=0)
         objects.remember(c, "pond", None, (low + high) / 2, high - low)

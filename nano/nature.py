@@ -209,8 +209,8 @@ def pond(c: Canvas) -> None:
             continue
         shape = np.clip(shape + at, 1.5, 98.5)
         shore = turned(shape - at, at, 0, 1.08)
-        c.spread(c.rgb["sand"], 0.0, c.cover(shore) * np.float32(c.between(0, 1)))
-        water(c, c.cover(shape))
+        c.spread(c.rgb["sand"], 0.0, objects.cover(c, shore) * np.float32(c.between(0, 1)))
+        water(c, objects.cover(c, shape))
         low, high = shape.min(axis=0), shape.max(axis=0)
         objects.remember(
             c, "pond", tone if tone in ("blue", "green") else None, (low + high) / 2, high - low

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
+from PIL import Image, ImageDraw
 
 from swath.imagery.drawing.canvas import (
     MIDDLE,
@@ -13,11 +14,22 @@ from swath.imagery.drawing.canvas import (
     Points,
     Thing,
     disc,
+    flat,
     rectangle,
     turned,
 )
 from swath.imagery.drawing.objects import GLASS, gable, outline
 from swath.imagery.drawing.palette import PAINTS, Rgb, mix, paint, shade
+from swath.imagery.drawing.texture import Field
+
+
+def cover(c: Canvas, *shapes: Points) -> Field:
+    """Cover 0 to 1 of filled outlines."""
+    mask = Image.new("L", (2 * c.size, 2 * c.size))
+    pen = ImageDraw.Draw(mask)
+    for points in shapes:
+        pen.polygon(flat(points, c.scale), fill=255)
+    return np.asarray(mask.reduce(2), np.float32) / np.float32(255)
 
 
 def plane(c: Canvas, at: At, angle: float, size: float, colour: str) -> None:

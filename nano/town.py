@@ -209,8 +209,10 @@ def resort(c: Canvas) -> None:
     sea = c.chance(0.4)
     if sea:
         side = turned(blob(c, 60, 0.15), 50 + 78 * np.array(c.sun), 0)
-        c.spread(c.rgb["sand"], 0.0, c.cover(turned(side - side.mean(0), side.mean(0), 0, 1.12)))
-        shore = c.cover(side)
+        c.spread(
+            c.rgb["sand"], 0.0, objects.cover(c, turned(side - side.mean(0), side.mean(0), 0, 1.12))
+        )
+        shore = objects.cover(c, side)
         water(c, shore)
         c.take_cover(shore)
         c.note("a piece of ocean")

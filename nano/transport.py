@@ -38,7 +38,7 @@ def airport(c: Canvas) -> None:
             edge = turned(rectangle(170, 60, 0, c.between(60, 75)), MIDDLE, angle)
             c.polygon(edge, c.rgb["grass"])
             c.take_line(edge[[0, 1]], 4)
-            c.blocked |= c.cover(edge) > 0.3
+            c.blocked |= objects.cover(c, edge) > 0.3
         wanted = plan(c, number(c, 4, 0.4), (26, 62), paints)
         put(c, partial(objects.plane, c), wanted, 0.5, angle, c.rng.choice([0.2, 3.1]))
         c.note("some lines on the ground")
@@ -60,12 +60,12 @@ def airport(c: Canvas) -> None:
         at = spot_at(0, -np.sign(v) * 34, angle)
         roof = c.pick("white", "gray", "blue", "brown")
         objects.hall(c, at, angle, (c.between(40, 76), deep), roof, None)
-        c.blocked = c.cover(apron) < 0.9
+        c.blocked = objects.cover(c, apron) < 0.9
         c.take_line(straight(60, angle, -np.sign(v) * 34), 14)
         wanted = plan(c, c.whole(2, 8), (13, 22), paints)
         facing = angle - np.sign(v) * np.pi / 2
         put(c, partial(objects.plane, c), wanted, 0.52, facing, 0.1)
-        c.blocked = c.cover(apron) > 0
+        c.blocked = objects.cover(c, apron) > 0
         c.take_line(runway, width + 2)
         c.take_line(start, width)
         c.take(at[0], at[1], 30)
@@ -94,7 +94,9 @@ def port(c: Canvas) -> None:
         c.shadow(deck, 1.5)
         c.polygon(deck, c.rgb["concrete"])
         c.take_cover(
-            c.cover(turned(rectangle(wide + 0.5, far, u, edge + far / 2 - 1), MIDDLE, angle))
+            objects.cover(
+                c, turned(rectangle(wide + 0.5, far, u, edge + far / 2 - 1), MIDDLE, angle)
+            )
         )
     c.take_cover(1 - sea)
     wanted = plan(c, number(c, 8, 0.3), (16, 44), SHIP_PAINTS)
@@ -164,7 +166,7 @@ def railway_station(c: Canvas) -> None:
     shift = c.between(-14, 14)
     yard = turned(rectangle(180, tracks * gap + 2, 0, shift), MIDDLE, angle)
     bed = mix(c.rgb["soil"], c.rgb["asphalt"], c.between(0.3, 0.8))
-    c.spread(bed, c.noise(20, 2) * np.float32(5), c.cover(yard))
+    c.spread(bed, c.noise(20, 2) * np.float32(5), objects.cover(c, yard))
     rows = shift + (np.arange(tracks) - (tracks - 1) / 2) * gap
     covered = c.rng.random(tracks) < 0.3
     for v, roof in zip(rows, covered, strict=True):
@@ -190,7 +192,7 @@ def railway_station(c: Canvas) -> None:
         over = max(0.0, float(np.abs(ends - 50).max()) - 49)
         size = max(16.0, size - 2.9 * over)
         objects.train(c, at, angle, size, colour, gap * 0.62)
-    c.take_cover(c.cover(yard))
+    c.take_cover(objects.cover(c, yard))
     settle(c, angle)
     c.notes[:0] = ["many tracks"]
     c.say("railway station", around=c.notes[1])

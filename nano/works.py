@@ -51,7 +51,7 @@ def parking_lot(c: Canvas) -> None:
     full = c.between(0.45, 0.98)
     aisle = size * c.between(3.0, 3.6)
     keep = turned(rectangle(c.between(70, 150), c.between(70, 150)), MIDDLE, angle)
-    inside = c.cover(keep) > 0.5
+    inside = objects.cover(c, keep) > 0.5
     lawn = c.rgb["grass"]
     if not inside.all():
         for side in range(4):
@@ -133,7 +133,7 @@ def industrial_area(c: Canvas) -> None:
                 if c.chance(0.85):
                     hue = colours[int(c.chance(0.25))]
                     objects.hall(c, at, angle, (w, deep * c.between(0.8, 1)), hue, None)
-                c.blocked |= c.cover(turned(rectangle(w + 2, deep + 2), at, angle)) > 0.3
+                c.blocked |= objects.cover(c, turned(rectangle(w + 2, deep + 2), at, angle)) > 0.3
             u += w + c.between(2, 5)
         v += deep + c.between(3, 7)
     c.crowds["building"] = None

@@ -27,7 +27,6 @@ def cut(
 
     Args:
         images: split already, because neighbouring tiles share pixels and ground.
-        tile_px: edge of a tile.
         overlap_px: pixels that neighbours share at least.
         visible: least share of a box's area inside the tile for the object to be kept, above 0.
     """

@@ -51,7 +51,6 @@ def draw_set(
     Args:
         folder: where to draw; absent, empty, or drawn into before.
         kinds: kinds of scene, see `swath.imagery.synthetic`.
-        count: scenes in all.
         seed: same seed, same scenes.
         size_px: edge of each picture.
         workers: processes that draw; 1 draws in this one.

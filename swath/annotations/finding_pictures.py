@@ -60,7 +60,6 @@ def files_below(folder: Path, *endings: str) -> Iterator[Path]:
     Hidden folders and archivers' leftovers are passed over.
 
     Args:
-        folder: where to look.
         endings: of names, in lower case; all files without any.
     """
     for place, folders, names in os.walk(folder, followlinks=True):
@@ -139,7 +138,6 @@ class PictureFinder:
         """The picture of that name, None where there is none.
 
         Args:
-            name: as the annotations write it.
             file: that names it; of several pictures of a name the one that shares most folders
                 with it is meant.
 
@@ -163,7 +161,6 @@ class PictureFinder:
         """The pictures that a name may mean.
 
         Args:
-            name: as the annotations write it.
             file: that names it.
             whole: whether the folders in the name must be those of the picture.
 

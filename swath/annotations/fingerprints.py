@@ -121,7 +121,6 @@ def looks_of(
     """What each image looks like, every frame decoded whole, or why it cannot be seen.
 
     Args:
-        images: in any order.
         progress: called with images decoded and images in all.
         memory: file in which plain pictures are remembered: one that has not changed since is not
             decoded again.

@@ -29,7 +29,6 @@ class Rows(list[Any]):
     """A list in a JSON file, read anew, row by row, each time that it is gone through.
 
     Args:
-        path: of the file.
         place: of the rows in it, in ijson's words.
         count: of the rows.
     """

@@ -143,7 +143,6 @@ def kept_together(
 
     Args:
         images: with a split each.
-        looks: of each.
         dealt: splits that images may be moved between; those given by a source are not.
     """
     movable = [row for row, image in enumerate(images) if image.split in dealt]

@@ -85,7 +85,6 @@ def readable(
     """The images that lint could decode; a sound header may stand before damaged pixels.
 
     Args:
-        images: as linted.
         findings: of lint and the readers.
         policy: "refuse" raises, "drop" leaves the others out.
 

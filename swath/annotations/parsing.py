@@ -173,7 +173,6 @@ def corners_of(points: Sequence[float] | Floats, where: str) -> Quad:
 
     Args:
         points: x and y in turns.
-        where: they stand, for the error.
 
     Raises:
         AnnotationError: they are fewer than three, or one is not finite.
@@ -208,7 +207,6 @@ def boxes_of(value: Any, size_wh: Size, where: str) -> Boxes:
             these, or WKT, all in pixels; or text such as `{<x1><y1><x2><y2>|<angle>}` or
             `[x1, y1, x2, y2]`, on the grid.
         size_wh: of the picture; `UNMEASURED` where only pixels are understood.
-        where: it stands, for the error.
 
     Raises:
         AnnotationError: there is none, or a text's grid is of a picture of unknown size.

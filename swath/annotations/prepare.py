@@ -51,11 +51,7 @@ def gather(
     """The images that the recipe's `annotations` ask for, split.
 
     Args:
-        section: the recipe's `annotations`.
-        seed: of drawing and splitting.
-        drawings: folder for drawn scenes.
         progress: called with images drawn and asked for.
-        workers: processes that draw.
         frames: how many are taken of a clip.
 
     Raises:

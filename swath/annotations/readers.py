@@ -163,7 +163,6 @@ def read(
 
     Args:
         path: a folder, or the annotation file itself.
-        format: a reader's name, or "auto" to recognise it.
         unreadable: whether a picture that cannot be opened is refused or left out; a damaged
             one whose header is sound is found by `lint`.
         frames: how many are taken of a clip, evenly spaced.
@@ -190,10 +189,6 @@ def read_sound(
     """What `read` gives, but for wrong rows and lost pictures, which are left out and named.
 
     Args:
-        path: as in `read`.
-        format: as in `read`.
-        frames: as in `read`.
-        pictures: as in `read`.
         class_field: property of features that holds their class, "" to look for it.
 
     Raises:

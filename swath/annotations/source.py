@@ -139,7 +139,6 @@ class Source:
         """Say what rows and pictures were left out.
 
         Args:
-            images: those that are left.
             strict: to raise whatever was left out, which is done in any case if nothing is left.
 
         Raises:

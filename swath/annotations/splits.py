@@ -179,7 +179,6 @@ def complete_splits(
         images: each with a split; returned as they are if one is in `split` already.
         share: share of train that moves, above 0 and below 1.
         seed: same images and seed, same splits.
-        split: the split to make.
         by: what belongs together, as in `split_images`.
         block_m: side of a block of ground in metres.
 
@@ -200,7 +199,6 @@ def limit_per_class(images: Images, count: int, seed: int) -> list[AnnotatedImag
 
     Args:
         images: in any order; those without a class count as one class.
-        count: images a class.
         seed: same images and seed, same choice.
 
     Raises:

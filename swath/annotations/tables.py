@@ -43,10 +43,6 @@ def table_files(path: Path, endings: Iterable[str] = TABLES) -> list[Path]:
 
     Roboflow's `<split>/_annotations.coco.json` and the Hub's `<split>/metadata.jsonl` are among
     them.
-
-    Args:
-        path: a file, or a folder.
-        endings: of their names.
     """
     if not path.is_dir():
         return [path] if path.suffix.lower() in endings else []
@@ -164,7 +160,6 @@ def load(path: Path, parse: Callable[[bytes], Any] = orjson.loads) -> Any:
     """What a JSON file holds; lists in a large one are read from it row by row.
 
     Args:
-        path: of the file.
         parse: reads a file that is not large: `loads` takes what is no number too.
 
     Raises:
@@ -215,8 +210,6 @@ def rows_of(
     keeps them under a name; nothing where a JSON file holds something else.
 
     Args:
-        file: of a table.
-        parse: reads a JSON text.
         refuse: told of each row that cannot be taken apart.
 
     Raises:

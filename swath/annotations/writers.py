@@ -34,8 +34,6 @@ def write(folder: Path | str, images: Iterable[AnnotatedImage], format: str) -> 
 
     Args:
         folder: to write, whole or not at all; one that is there is replaced if `write` wrote it.
-        images: with their sizes.
-        format: a writer's name.
 
     Raises:
         RequestError: there is no writer of that name, or the folder holds something else.

@@ -84,7 +84,6 @@ def commonest_caption(
 
     Args:
         train: rows whose truth holds captions, and the `label` that is their class.
-        test: rows to be answered.
         classes: the class of each image path, as a classifier predicted it. An image without one,
             or with one that no training caption has, gets the commonest caption of all.
     """

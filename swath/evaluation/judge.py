@@ -45,10 +45,8 @@ def judge(
     Args:
         name: `http://host:8000/v1#model`, the judge.
         runs: answers to the same questions, by the run's name.
-        section: how the judge is asked.
         folder: where `judged.json` and its rows, `judged.jsonl`, go; replies are kept there too.
         progress: called with questions judged and questions in all.
-        resamples: of the bootstrap.
 
     Returns:
         `judge`; `grades`: run to task to mean, low, high, n and unreadable; `pairs`: task to wins

@@ -36,9 +36,7 @@ def predict(
     """Predictions of an engine, one a conversation, in their order.
 
     Args:
-        engine: what answers.
         conversations: with truth; their last assistant turn is left off before asking.
-        labels: the classes an open answer may name.
         choices: the closed tasks: {task: {label: answer text}}. All answer texts are scored, the
             most probable is the answer and its share of the probability the confidence. "classify"
             takes labels, "count" numbers. Every other task is answered in free words.
@@ -111,12 +109,8 @@ def read(
     """The prediction that an answer in free words makes.
 
     Args:
-        conversation: the question and its truth.
-        answer: the words.
         boxes: boxes of the answer in pixels of the question's image, as the family's dialect read
             them; None if it found none.
-        labels: the classes it may name.
-        names: the objects it may name.
 
     Raises:
         EvaluationError: the conversation is of a task that has no metric.

@@ -32,7 +32,6 @@ def score(
         predictions: of a run, every sample once.
         labels: the label set, needed where there are predictions of task "classify".
         resamples: of the bootstrap; 0 leaves the intervals out.
-        seed: of the bootstrap.
 
     Raises:
         EvaluationError: no prediction, a task without metrics, an id that appears twice, or a
@@ -150,9 +149,6 @@ def write_scores(
     """Write `scores.json`: scores, the rules they follow, problems, confusion and classes.
 
     Args:
-        path: of the file.
-        predictions: of the run.
-        labels: the label set.
         scores: what `score` returned; computed if not given.
         resamples: of the bootstrap behind the scores.
     """

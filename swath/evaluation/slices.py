@@ -34,10 +34,7 @@ def slices(
     """The task's metric of each slice, for every way of slicing that gives more than one.
 
     Args:
-        predictions: of one task and run.
-        labels: the label set.
         gsd_of: metres of ground a pixel of a picture, None where nobody knows.
-        resamples: of the bootstrap.
 
     Source: object sizes as in COCO, by the root of the mean area of the boxes in question.
     """

@@ -131,9 +131,6 @@ def engine(
     """What answers for a side.
 
     Args:
-        system: the side.
-        recipe: of the run.
-        run: its folder.
         replies: file in which its answers are kept; those beside it are looked up.
         train: conversations that few-shot examples are taken of.
         loaded: the side's model, if it is loaded already.
@@ -173,7 +170,6 @@ class Prompted:
     """An engine whose questions are changed before it is asked.
 
     Args:
-        engine: what answers.
         change: of each question.
     """
 

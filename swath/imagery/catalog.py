@@ -80,8 +80,6 @@ def search(
         dates: "2024-05-01/2024-05-31", a single day, month or year; either end may be "..".
         clouds: at most so many per cent; scenes that do not say are left out.
         assets: names of those wanted; scenes lacking one are left out. Nothing: all rasters.
-        collections: names of those searched; nothing: all.
-        limit: at most so many.
 
     Raises:
         RequestError: pystac-client is not installed, the dates are none, or scenes are there but

@@ -131,9 +131,7 @@ class Scene:
         observed (nodata, NaN, alpha 0) are black.
 
         Args:
-            window: the part to read; all of the scene if None.
             size_wh: width and height of the result; those of the window if None.
-            rendering: bands and contrast.
 
         Returns:
             (height, width, 3) uint8.
@@ -222,8 +220,6 @@ class Scene:
         """Values of the bands, and which were observed.
 
         Args:
-            area: what part of the scene.
-            size_wh: at which size.
             numbers: of the bands; None: those shown, a palette's colours.
             scaled: whether the file's scale and offset are applied.
             nearest: whether to sample rather than average.

@@ -85,9 +85,6 @@ def draw_sequence(
     One in four stands still. A balloon points nowhere, so that one frame does not tell.
 
     Args:
-        kind: as for `draw`.
-        seed: as for `draw`.
-        size_px: as for `draw`.
         frames: how many, at least 2.
 
     Raises:

@@ -55,9 +55,7 @@ def tiles(scene_id: str, size_wh: Size, tile_px: int, overlap_px: int = 0) -> li
     A scene smaller than a tile along an edge gives tiles of the scene's length along that edge.
 
     Args:
-        scene_id: the scene's name, kept in each tile.
         size_wh: width and height of the scene in pixels.
-        tile_px: edge of a tile in pixels.
         overlap_px: pixels that neighbours share at least.
 
     Raises:

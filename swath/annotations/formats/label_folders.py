@@ -29,7 +29,6 @@ def first_fields(path: Path, folder: str) -> Iterator[tuple[str, list[str]]]:
     """Where the first lines of a set's first label files stand, and their fields.
 
     Args:
-        path: the set's folder.
         folder: name of the folders that hold label files.
     """
     if not path.is_dir():
@@ -54,7 +53,6 @@ def labelled(source: Source, folder: str) -> Iterator[tuple[Path, Path | None, s
     inside both.
 
     Args:
-        source: of the set.
         folder: name of the folders that hold label files.
 
     Raises:

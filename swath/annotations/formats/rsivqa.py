@@ -31,7 +31,6 @@ def rows(source: Source, beside: bool = False) -> Iterator[Row]:
     folder is meant.
 
     Args:
-        source: of the text.
         beside: whether the questions are added to what another format says of the pictures.
     """
     for file in _asking(source):

@@ -35,7 +35,6 @@ class Given:
         image: the picture's name, "" without.
         question: the words asked, "" without.
         truth: what the file says is right, None where it says nothing.
-        kind: of the question.
         failed: why there is no answer.
         no_number: NaN or Infinity stands where the answer should.
         fields: all that the row holds, names in lower case.

@@ -85,7 +85,6 @@ def match(asked: Asked, given: Sequence[Given], dialect: str | None = None) -> M
     """Predictions of every question of a suite from the rows of an answer file.
 
     Args:
-        asked: the suite's questions.
         given: the rows, in any order if they carry ids or pictures.
         dialect: notation of boxes; None recognises it by looking, where it can be only one.
 

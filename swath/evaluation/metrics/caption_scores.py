@@ -29,9 +29,6 @@ def measures(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, 
     Where CLIP has looked at all of them, CLIPScore and RefCLIPScore too.
 
     An empty caption is scored as the empty string, not left out.
-
-    Args:
-        predictions: of task "caption" or "region".
     """
     answers = [tokenise(prediction.answer) for prediction in predictions]
     references = references_of(predictions)
@@ -62,11 +59,7 @@ def references_of(predictions: Predictions) -> list[list[str]]:
 
 
 def described(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, Measure]:
-    """Precision, recall and F1 of the boxes, and the caption scores of the words without them.
-
-    Args:
-        predictions: of task "describe".
-    """
+    """Precision, recall and F1 of the boxes, and the caption scores of the words without them."""
     words_only = []
     for prediction in predictions:
         words_only.append(replace(prediction, answer=without_boxes(prediction.answer)))

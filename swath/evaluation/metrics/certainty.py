@@ -89,8 +89,6 @@ def certainty(
     """The certainty of one task's answers; None unless all have a confidence.
 
     Args:
-        predictions: of one task and run.
-        labels: the label set.
         validation: answers of the same model to validation questions, of any task.
     """
     pair = _pair(predictions, labels)
@@ -123,7 +121,6 @@ def threshold(held: Predictions, labels: Sequence[str], aim: float) -> float | N
 
     Args:
         held: validation answers, at least one.
-        labels: the label set.
         aim: accuracy, 0 to 1.
     """
     pair = _pair(held, labels)

@@ -36,7 +36,6 @@ def measures(predictions: Predictions, labels: Sequence[str]) -> dict[str, Measu
     """Accuracy, macro-F1, the share outside the labels and, for closed answers, calibration.
 
     Args:
-        predictions: of task "classify".
         labels: the label set; macro-F1 is the mean over all of it.
 
     Raises:
@@ -58,11 +57,7 @@ def measures(predictions: Predictions, labels: Sequence[str]) -> dict[str, Measu
 
 
 def identified(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, Measure]:
-    """Accuracy of object names, and the share outside the set's names.
-
-    Args:
-        predictions: of task "identify".
-    """
+    """Accuracy of object names, and the share outside the set's names."""
     return _named(predictions, [row.true(NameTruth).name for row in predictions])
 
 

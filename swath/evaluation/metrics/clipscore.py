@@ -77,7 +77,6 @@ def with_clip(
 
     Args:
         predictions: of any tasks; regions and descriptions with boxes are left as they are.
-        folder: the checkpoint.
         rendering: of rasters to pictures; of several pictures the first is looked at.
 
     Raises:
@@ -114,11 +113,7 @@ def clip_scores(
 
     Args:
         folder: the checkpoint, with image processor and tokenizer, as `transformers` saves it.
-        images: pictures.
-        captions: of each.
-        references: of each.
         batch_size: pictures or texts embedded at once.
-        open_image: opens the picture of a path.
 
     Raises:
         ModelError: the folder holds no CLIP model.

@@ -17,9 +17,6 @@ def measures(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, 
 
     An unreadable answer counts as 0 in the errors, or as 1 where 0 is true, so a model cannot win
     by staying silent, and is never exact.
-
-    Args:
-        predictions: of task "count".
     """
     scenes = scenes_of(predictions)
     truth = _true_counts(predictions)

@@ -78,7 +78,6 @@ def coco(answers: Objects, truth: Objects) -> tuple[dict[str, float], dict[str, 
 
     Args:
         answers: with scores; those of classes that the truth does not have are left out.
-        truth: what is there.
 
     Source: pycocotools.
     """
@@ -146,8 +145,6 @@ def dota(
     that is taken makes it wrong, a difficult one leaves it out.
 
     Args:
-        answers: with scores.
-        truth: what is there.
         least: IoU that must be exceeded.
         eleven: precision at recalls 0, 0.1, ..., 1 (VOC 2007), as the official script has it;
             otherwise the whole area.

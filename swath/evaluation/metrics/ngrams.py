@@ -132,7 +132,6 @@ def cider(sentences: Sentences, plain: bool = False) -> Floats:
     all are 0.
 
     Args:
-        sentences: captions and references.
         plain: CIDEr as first defined: repeated words and other lengths cost nothing.
 
     Source: CIDEr-D (arXiv:1411.5726), as coco-caption computes it: term counts are not divided by

@@ -47,7 +47,6 @@ def classes(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, M
     """F1 of all classes named, pooled over the answers, and the share named exactly.
 
     Args:
-        predictions: of task "classes".
         labels: that may be named; a part of an answer that is none counts as a wrong one.
     """
     scenes = scenes_of(predictions)

@@ -34,7 +34,6 @@ def shares(predictions: Predictions, right: Sequence[bool] | Sequence[float]) ->
     """The share that is right, and of several kinds the mean of their shares.
 
     Args:
-        predictions: of task "question".
         right: of each; or how much of it, 0 to 1.
     """
     scenes = scenes_of(predictions)

@@ -71,11 +71,7 @@ def spread(judged: Sequence[Judged], most: int) -> list[Judged]:
 
 @dataclass
 class Gallery:
-    """Draws examples; a picture that several of them show is opened once.
-
-    Args:
-        open_image: opens the picture of a path.
-    """
+    """Draws examples; a picture that several of them show is opened once."""
 
     open_image: OpenImage = open_image
     _thumbnails: dict[str, str | None] = field(default_factory=dict)

@@ -52,7 +52,6 @@ class Report:
     Args:
         title: of the page.
         runs: the base first, the tuned last, which it is about; all on the same questions.
-        labels: the label set.
         baselines: predictions made without looking, by name (`baselines.blind`).
         recipe: the resolved recipe, as text.
         card: of the data: sources, licences, counts; nested mappings become tables.
@@ -60,7 +59,6 @@ class Report:
         command: that made the run.
         made: when; now if not given.
         examples: most failures, and most other answers, to show a task.
-        open_image: opens the picture of a path.
         resamples: of the bootstrap, for baselines and differences.
         suites: results on benchmarks, beside published numbers.
         gsd_of: metres of ground a pixel of a picture, for slices.
@@ -102,10 +100,6 @@ class Report:
 
 def write_report(path: Path | str, report: Report) -> None:
     """Write a report's page, and beside it the same as JSON.
-
-    Args:
-        path: of the HTML file.
-        report: what it is written from.
 
     Raises:
         EvaluationError: there is no run, two share a name, or they answered different questions.

@@ -89,7 +89,6 @@ class Record:
 
     Args:
         runs: all on the same questions.
-        labels: the label set.
         floors: scores of what was answered without looking, by name.
         gaps: the last run minus each other, by its name.
         slices: run to task to slices.

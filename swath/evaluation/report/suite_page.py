@@ -19,7 +19,6 @@ def row(result: Result, every: bool = False) -> Json:
     """A result as a JSON object, beside what is published.
 
     Args:
-        result: of a suite.
         every: published rows of any protocol.
     """
     suite = result.suite

@@ -95,7 +95,6 @@ def conversations(
     """The items as questions, in their order.
 
     Args:
-        suite: of the items.
         items: with distinct ids.
         prompt: the wording; its places are filled with the item's words.
         labels: what {labels} lists.
@@ -132,11 +131,8 @@ def stated_truth(task: str, value: Any, size_wh: Size, where: str, kind: str = "
     """What a task is scored against, as a row of a file states it.
 
     Args:
-        task: that is scored.
         value: boxes, a text or number, or a list of texts.
         size_wh: of the picture that boxes lie on.
-        where: it stands, for the error.
-        kind: of the question.
 
     Raises:
         AnnotationError: it is no truth of that task.

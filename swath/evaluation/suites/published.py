@@ -47,7 +47,6 @@ def published(suite: Suite, every: bool = False) -> list[Published]:
     """What is published on a suite, in the order of the file.
 
     Args:
-        suite: the row.
         every: of any protocol, and not only of the suite's.
     """
     table = _all()

@@ -63,7 +63,6 @@ class Asked:
     """A suite's questions.
 
     Args:
-        suite: the row.
         conversations: with truth.
         labels: scene classes that may be answered.
         names: objects that may be answered.
@@ -82,7 +81,6 @@ class Result:
     """A suite's result as it lies in its folder.
 
     Args:
-        suite: the row.
         predictions: of the model that the result is about.
         scores: its.
         labels: scene classes that may be answered.
@@ -139,8 +137,6 @@ def ask(
     """The questions of a suite.
 
     Args:
-        suite: the row.
-        folder: of its data.
         prompt: one of the suite's other prompts by name, or "own": that of `phrasing`.
         phrasing: the style a model was tuned in.
         limit: ask so many, evenly over the suite.
@@ -217,8 +213,6 @@ def answer(
     """A model's answers to a suite, one a question.
 
     Args:
-        engine: what answers.
-        asked: the suite's questions.
         recipe: of the model: whether classes are closed, how answers are worded, and batches.
         progress: called with (answered, all).
     """
@@ -250,13 +244,7 @@ def write_result(
     """Write `predictions.jsonl`, `scores.json` and `suite.json`, and give back what they hold.
 
     Args:
-        folder: of the result.
-        asked: the suite's questions.
-        predictions: one a question.
         notes: what else is to be known, such as answers that were missing.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
-        name: of the model that answered.
         others: other sides by name, each with its folder within and its predictions.
         more: scores of the model that its predictions alone do not tell.
     """

@@ -159,8 +159,6 @@ def shots(asked: Asked, place: Path, train: Sequence[Conversation] = ()) -> list
     """Examples of a suite's task: of its own train part, or else a run's; no picture it asks of.
 
     Args:
-        asked: the suite's questions.
-        place: folder of its data.
         train: training conversations of a run.
     """
     suite = asked.suite

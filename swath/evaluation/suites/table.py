@@ -112,7 +112,6 @@ def data_of(suite: Suite, given: Path | None, root: Path | None) -> Path:
     """The folder of a suite's data.
 
     Args:
-        suite: whose.
         given: its own folder, if the user named one.
         root: holds a folder a suite; nothing: where `SWATH_SUITES` points.
 

@@ -122,14 +122,6 @@ class Canvas:
         else:
             self.ground += cover[..., None] * (layer - self.ground)
 
-    def cover(self, *shapes: Points) -> Field:
-        """Cover 0 to 1 of filled outlines."""
-        mask = Image.new("L", (2 * self.size, 2 * self.size))
-        pen = ImageDraw.Draw(mask)
-        for points in shapes:
-            pen.polygon(_flat(points, self.scale), fill=255)
-        return np.asarray(mask.reduce(2), np.float32) / np.float32(255)
-
     # Things: drawn with a pen at twice the size.
 
     @cached_property
@@ -145,17 +137,17 @@ class Canvas:
 
     def polygon(self, points: Points, rgb: Ink) -> None:
         """A filled outline."""
-        self.pen.polygon(_flat(points, self.scale), fill=rgb)
+        self.pen.polygon(flat(points, self.scale), fill=rgb)
 
     def line(self, points: Points, width: float, rgb: Ink) -> None:
         """A line of the given width with rounded bends."""
         px = max(1, round(width * self.scale))
-        self.pen.line(_flat(points, self.scale), fill=rgb, width=px, joint="curve")
+        self.pen.line(flat(points, self.scale), fill=rgb, width=px, joint="curve")
 
     def circle(self, x: float, y: float, radius: float, rgb: Ink) -> None:
         """A filled circle."""
         corners = np.array([[x - radius, y - radius], [x + radius, y + radius]])
-        self.pen.ellipse(_flat(corners, self.scale), fill=rgb)
+        self.pen.ellipse(flat(corners, self.scale), fill=rgb)
 
     def shadow(self, points: Points, height: float) -> None:
         """The shadow an outline of that height throws, to be covered by the thing itself."""
@@ -231,7 +223,7 @@ class Canvas:
         mask = Image.new("L", (self.size, self.size))
         scale = self.size / 100
         px = max(1, round(width * scale))
-        ImageDraw.Draw(mask).line(_flat(points, scale), fill=1, width=px, joint="curve")
+        ImageDraw.Draw(mask).line(flat(points, scale), fill=1, width=px, joint="curve")
         self.blocked |= np.asarray(mask, bool)
 
     def free(self, points: Points, radius: float) -> Flags:
@@ -274,7 +266,7 @@ class Canvas:
         return np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
 
 
-def _flat(points: Points, scale: float) -> list[float]:
+def flat(points: Points, scale: float) -> list[float]:
     """Coordinates one after the other, as the pen takes them."""
     return (points * scale).ravel().tolist()
 

@@ -75,9 +75,6 @@ def put(
     """Draw each planned thing on free ground, until one finds no room.
 
     Args:
-        c: the sheet.
-        draw: draws one thing.
-        planned: what `plan` gave.
         reach: radius of the circle a thing needs, in its sizes.
         angle: the way they lie, drawn at random by default.
         spread: how far each may turn from that.

@@ -24,10 +24,7 @@ def noise(
     """Value noise of mean 0 and deviation 1.
 
     Args:
-        rng: where the lattices come from.
-        size_px: side of the field.
         cells: lattice cells along the side in the coarsest octave; each next one doubles them.
-        octaves: how many are summed.
         fade: weight of an octave relative to the one before.
     """
     total = np.zeros((size_px, size_px), dtype=np.float32)

@@ -96,8 +96,6 @@ def captions(
     """Three to five different sentences about a scene.
 
     Args:
-        rng: chooses and orders them.
-        label: the kind of scene.
         names: class of each thing that can be counted.
         colours: its paint.
         crowds: classes of which there are too many to count.
@@ -148,8 +146,6 @@ def movements(label: str, noun: str, eighth: int | None) -> tuple[str, ...]:
     """Three sentences about a thing that moves over a scene or stands still there.
 
     Args:
-        label: the kind of scene.
-        noun: the thing.
         eighth: which way it moves, in eighths of a turn clockwise from the right; None: it stays.
     """
     does = "stands still" if eighth is None else f"moves {_WAYS[eighth]}"
@@ -161,9 +157,6 @@ def changes(label: str, noun: str, count: int, put_up: bool | None) -> tuple[str
     """Three sentences about things that one of two pictures of a scene shows.
 
     Args:
-        label: the kind of scene.
-        noun: the thing.
-        count: how many.
         put_up: whether the later picture shows them; None: both or neither does.
     """
     words = {"place": _place(label)}

@@ -39,8 +39,6 @@ def write_geotiff(
     """Write a place block by block; a file of any size takes the memory of a block.
 
     Args:
-        place: what is drawn.
-        path: of the file.
         crs: of the file; None for a picture that lies nowhere.
         transform: pixels to CRS units; nothing: half a metre a pixel, north up.
         bands: names in their order; those that are no colour hold a mean of the colours.
@@ -82,8 +80,6 @@ def draw_places(
     """GeoTIFFs side by side on the ground, and what lies on them; those drawn before are kept.
 
     Args:
-        folder: of the files.
-        count: how many.
         seed: same seed, same places.
         size_px: edge of each.
         progress: called with places drawn and places in all.

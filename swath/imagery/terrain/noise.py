@@ -20,7 +20,6 @@ def random_at(x: Floats, y: Floats, seed: int) -> Floats:
 
     Args:
         x, y: places, of shapes that broadcast.
-        seed: any integer.
 
     Source: the mixing of splitmix64.
     """

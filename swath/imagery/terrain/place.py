@@ -97,7 +97,6 @@ def lay_out(
 
     Args:
         size_wh: of the whole, in pixels.
-        seed: any integer.
         share: of the room for objects that is used.
         borders_xy: columns and rows where tiles end; half of the objects then lie across them.
     """
