@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
@@ -115,15 +115,15 @@ def write_report(path: Path | str, report: Report) -> None:
     record = Record.of(
         report.runs, report.labels, report.baselines, report.gsd_of, report.resamples
     )
-    examples = _Examples(report)
+    drawer = Gallery(report.open_image)
     sections = {
         "Scores": [_scores(record, task) for task in record.runs[-1].scores],
         "How sure it is": _certainty(record),
         "By class": _by_class(report),
         "Benchmarks": [suite_page.view(result) for result in report.suites],
         "Training": _training(report.runs),
-        "What failed": examples.of(failures=True),
-        "What went right": examples.of(failures=False),
+        "What failed": _examples(report, drawer, failures=True),
+        "What went right": _examples(report, drawer, failures=False),
         "Data": {name: value for name, value in report.card.items() if name not in _MACHINE},
         "How it was made": {
             "rules": {metric.title: metric.rule for metric in record.metrics.values()},
@@ -139,7 +139,7 @@ def write_report(path: Path | str, report: Report) -> None:
     text = page.render(
         report=report,
         facts=facts,
-        summary=_summary(record),
+        record=record,
         sections={name: content for name, content in sections.items() if content},
     )
     write_text(path, text + "\n")
@@ -160,6 +160,7 @@ def templates() -> Environment:
         "css": Markup(_FOLDER.joinpath("report.css").read_text("utf-8")),
         "METRICS": METRICS,
         "MODES": MODES,
+        "SCORED": SCORED,
         "OUTCOMES": OUTCOMES,
         "BOX_STYLES": BOX_STYLES,
     }
@@ -169,42 +170,13 @@ def templates() -> Environment:
 def series_of(runs: Sequence[ReportRun]) -> list[Series]:
     """The runs as chart series: the last in the accent colour, the first of several in grey."""
     *earlier, last = runs
-    if len(earlier) > len(_STYLES):
-        styles: Sequence[str] = ["c2"] * len(earlier)
-    else:
-        styles = _STYLES[: len(earlier)]
-    series = [Series(run.name, style) for run, style in zip(earlier, styles, strict=True)]
+    styles = _STYLES if len(earlier) <= len(_STYLES) else ["c2"] * len(earlier)
+    series = [Series(run.name, style) for run, style in zip(earlier, styles, strict=False)]
     return [*series, Series(last.name, "tuned")]
 
 
 def _named(runs: Sequence[ReportRun]) -> list[tuple[Series, ReportRun]]:
     return list(zip(series_of(runs), runs, strict=True))
-
-
-def _summary(record: Record) -> Section:
-    """What the page says first: how much was asked, and each task's headline."""
-    first, last = record.runs[0], record.runs[-1]
-    gaps = record.gaps.get(first.name, {})
-    tiles = []
-    for task, scores in last.scores.items():
-        name = SCORED.get(task).headline
-        tile = {
-            "title": SCORED.get(task).title,
-            "metric": METRICS[name],
-            "score": scores[name],
-            "gap": None,
-        }
-        if task in gaps:
-            tile |= {"gap": gaps[task][name], "before": first.scores[task][name]}
-        tiles.append(tile)
-    return {
-        "first": first.name,
-        "name": last.name,
-        "count": len(last.predictions),
-        "scenes": len({prediction.scene for prediction in last.predictions}),
-        "unreadable": sum(prediction.unreadable for prediction in last.predictions),
-        "tiles": tiles,
-    }
 
 
 def _scores(record: Record, task: str) -> Section:
@@ -271,24 +243,20 @@ def _certainty(record: Record) -> list[Section]:
     """Reliability, accuracy by coverage, and what `unsure` buys, of tasks answered closed."""
     last = record.runs[-1]
     tasks = []
-    for task in last.scores:
-        if task not in record.certain[last.name]:
-            continue
-        certain = [
-            (series, record.certain[run.name][task])
-            for series, run in _named(record.runs)
-            if task in record.certain[run.name]
-        ]
-        tasks.append(
-            {
-                "title": SCORED.get(task).title,
-                "series": [series for series, _ in certain],
-                "reliability": charts.reliability([(s, c.bins) for s, c in certain]),
-                "coverage": charts.coverage([(s, c.curve) for s, c in certain]),
-                "last": certain[-1][1],
-                "count": len(last.tasks[task]),
-            }
-        )
+    for task in record.certain[last.name]:
+        certain = []
+        for series, run in _named(record.runs):
+            if task in record.certain[run.name]:
+                certain.append((series, record.certain[run.name][task]))
+        section = {
+            "title": SCORED.get(task).title,
+            "series": [series for series, _ in certain],
+            "reliability": charts.reliability([(series, of.bins) for series, of in certain]),
+            "coverage": charts.coverage([(series, of.curve) for series, of in certain]),
+            "last": certain[-1][1],
+            "count": len(last.tasks[task]),
+        }
+        tasks.append(section)
     return tasks
 
 
@@ -326,57 +294,42 @@ def _training(runs: Sequence[ReportRun]) -> Section:
     return {"runs": tuned, "chart": chart}
 
 
-class _Examples:
-    """The galleries of a report: a task's failures, or what went right."""
+def _examples(report: Report, drawer: Gallery, failures: bool) -> list[Section]:
+    """Failures of each task, or what went right, where there is any."""
+    sections = []
+    for task, judged in report.runs[-1].judged.items():
+        if failures:
+            answers = gallery.failures(judged)
+            chosen = answers[: report.examples]
+        else:
+            answers = [answer for answer in judged if not answer.failed]
+            chosen = gallery.spread(answers, report.examples)
+        if not chosen:
+            continue
+        examples = [drawer.example(beside) for beside in _beside(report.runs, task, chosen)]
+        problems = [answer.prediction.problem for answer in answers if answer.prediction.unreadable]
+        sections.append(
+            {
+                "title": SCORED.get(task).title,
+                "total": len(answers),
+                "answers": len(judged),
+                "problems": Counter(problems),
+                "box_styles": {style for example in examples for style, _ in example["boxes"]},
+                "examples": examples,
+            }
+        )
+    return sections
 
-    def __init__(self, report: Report) -> None:
-        self.most = report.examples
-        self.runs = report.runs
-        self.series = series_of(report.runs)
-        self.gallery = Gallery(report.open_image)
 
-    def of(self, failures: bool) -> list[Section]:
-        """A section a task of which there is anything to show."""
-        sections = []
-        for task, judged in self.runs[-1].judged.items():
-            if failures:
-                answers = gallery.failures(judged)
-                chosen = answers[: self.most]
-            else:
-                answers = [answer for answer in judged if not answer.failed]
-                chosen = gallery.spread(answers, self.most)
-            if not chosen:
-                continue
-            examples = self._drawn(task, chosen)
-            styles = {style for example in examples for style, _ in example["boxes"]}
-            problems = Counter(
-                answer.prediction.problem for answer in answers if answer.prediction.unreadable
-            )
-            sections.append(
-                {
-                    "title": SCORED.get(task).title,
-                    "total": len(answers),
-                    "answers": len(judged),
-                    "problems": problems,
-                    "box_styles": styles,
-                    "examples": examples,
-                }
-            )
-        return sections
-
-    def _drawn(self, task: str, chosen: Sequence[Judged]) -> list[Section]:
-        """The chosen answers beside those of the earlier runs to the same questions."""
-        by_run = [
-            {answer.prediction.id: answer for answer in run.judged.get(task, [])}
-            for run in self.runs
-        ]
-        examples = []
-        for answer in chosen:
-            id = answer.prediction.id
-            beside = [
-                (series, answers[id])
-                for series, answers in zip(self.series, by_run, strict=True)
-                if id in answers
-            ]
-            examples.append(self.gallery.example(beside))
-        return examples
+def _beside(
+    runs: Sequence[ReportRun], task: str, chosen: Sequence[Judged]
+) -> Iterator[list[tuple[Series, Judged]]]:
+    """The chosen answers, each beside those of the earlier runs to the same question."""
+    by_run = []
+    for series, run in _named(runs):
+        by_run.append(
+            (series, {judged.prediction.id: judged for judged in run.judged.get(task, [])})
+        )
+    for answer in chosen:
+        id = answer.prediction.id
+        yield [(series, answers[id]) for series, answers in by_run if id in answers]
