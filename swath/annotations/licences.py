@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
+import yaml
 
 from swath.annotations.image import AnnotatedImage
 from swath.annotations.tables import beginning
@@ -32,30 +33,7 @@ class Terms:
 
 UNKNOWN = Terms("ask")
 
-# The first that matches counts, so the narrower stand before the wider.
-_NAMED = (
-    ("CC0-1.0", r"cc0|creative commons zero|public domain|\bpddl\b", Terms("any")),
-    ("CC-BY-NC-ND-4.0", r"(cc|creative commons).{0,40}\bnc.{0,3}nd\b|noncommercial-noderiv",
-     Terms("ask", True)),
-    ("CC-BY-ND-4.0", r"(cc|creative commons).{0,40}(\bnd\b|noderiv)", Terms("ask", True)),
-    ("CC-BY-NC-SA-4.0", r"(cc|creative commons).{0,40}\bnc.{0,3}sa\b|noncommercial-sharealike",
-     Terms("research", True, True)),
-    ("CC-BY-NC-4.0", r"(cc|creative commons).{0,40}(\bnc\b|non-?commercial)",
-     Terms("research", True)),
-    ("CC-BY-SA-4.0", r"(cc|creative commons).{0,40}(by.?sa\b|share-?alike)",
-     Terms("any", True, True)),
-    ("CC-BY-4.0", r"(cc|creative commons)[ _-]?(by|attribution)|attribution 4\.0 international",
-     Terms("any", True)),
-    ("ODbL-1.0", r"\bodbl\b|open database licen[cs]e", Terms("any", True, True)),
-    ("AGPL-3.0", r"\bagpl|affero general public", Terms("any", True, True)),
-    ("GPL-3.0", r"\bgpl|gnu general public", Terms("any", True, True)),
-    ("Apache-2.0", r"\bapache", Terms("any", True)),
-    ("MIT", r"\bmit\b|permission is hereby granted, free of charge", Terms("any", True)),
-    ("BSD-3-Clause", r"\bbsd\b|redistribution and use in source and binary forms",
-     Terms("any", True)),
-    ("research only", r"non-?commercial|academic|research (use|purposes?|only)|for research",
-     Terms("research", True)),
-)  # fmt: skip
+_NAMED = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
 ABOUT = {"datapackage.json", "dataset_info.json", "card.json"}
 """Files on a set as a whole."""
 
@@ -87,8 +65,10 @@ def terms(licence: str | None) -> Terms:
 
 
 def _matched(words: str) -> tuple[str | None, Terms]:
-    rows = ((name, row) for name, pattern, row in _NAMED if re.search(pattern, words))
-    return next(rows, (None, UNKNOWN))
+    for name, row in _NAMED.items():
+        if re.search(row["pattern"], words):
+            return name, Terms(row["use"], row.get("credit", False), row.get("alike", False))
+    return None, UNKNOWN
 
 
 def licence_of(place: Path) -> str | None:
