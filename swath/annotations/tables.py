@@ -38,6 +38,10 @@ _ENCODINGS = {
 _WIDE = (b"\xff\xfe", b"\xfe\xff")  # how text in UTF-16 begins
 
 
+Refuse = Callable[[AnnotationError], None]
+"""Told of a row that is left out."""
+
+
 def table_files(path: Path, endings: Iterable[str] = TABLES) -> list[Path]:
     """The file `path`, or those in a folder and in `annotations`, `captions` or `questions` there.
 
@@ -201,7 +205,7 @@ def refuse(error: AnnotationError) -> None:
 def rows_of(
     file: Path,
     parse: Callable[[Any], Any] = orjson.loads,
-    refuse: Callable[[AnnotationError], None] = refuse,
+    refuse: Refuse = refuse,
 ) -> Iterator[tuple[str, Any]]:
     """Where each row of a table stands, and the row; tables and JSON Lines are streamed.
 
@@ -230,7 +234,7 @@ def _lines_of_json(
     file: Path,
     stream: TextIO,
     parse: Callable[[Any], Any],
-    refuse: Callable[[AnnotationError], None],
+    refuse: Refuse,
 ) -> Iterator[tuple[str, Any]]:
     for number, line in enumerate(stream, 1):
         if not line.strip():
@@ -244,9 +248,7 @@ def _lines_of_json(
             yield where, row
 
 
-def _lines_of_table(
-    file: Path, stream: TextIO, refuse: Callable[[AnnotationError], None]
-) -> Iterator[tuple[str, Any]]:
+def _lines_of_table(file: Path, stream: TextIO, refuse: Refuse) -> Iterator[tuple[str, Any]]:
     csv.field_size_limit(1 << 28)  # VLMEvalKit writes pictures into its tables
     header = stream.readline()
     stream.seek(0)

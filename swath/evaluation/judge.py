@@ -13,7 +13,7 @@ from swath.endpoint import digest, reach, request
 from swath.errors import EvaluationError
 from swath.evaluation.metrics.base import mean_of
 from swath.evaluation.metrics.statistics import interval
-from swath.evaluation.predictions import Prediction, Predictions
+from swath.evaluation.predictions import Grouped, Prediction, Predictions
 from swath.evaluation.scored_tasks import SCORED, scored_task
 from swath.files import Journal, Json, write_json, write_jsonl
 from swath.models.answer_cache import KIND
@@ -58,7 +58,7 @@ def judge(
         EndpointError: the judge refuses or stays away; what it said is kept.
     """
     judged = _judged()
-    answers: dict[str, list[Prediction]] = {}
+    answers: Grouped = {}
     for run, predictions in runs.items():
         answers[run] = [prediction for prediction in predictions if prediction.task in judged]
     if not all(answers.values()):

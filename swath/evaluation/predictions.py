@@ -121,6 +121,8 @@ class Prediction:
 
 
 Predictions = Sequence[Prediction]
+Grouped = dict[str, list[Prediction]]
+"""Predictions by their task, or by another name."""
 
 
 def scenes_of(predictions: Predictions) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from swath.evaluation.metrics import caption_scores as captions
 from swath.evaluation.metrics import classification, counting, grounding
 from swath.evaluation.metrics import several_parts as several
 from swath.evaluation.metrics import short_answers as questions
-from swath.evaluation.metrics.base import Measure
+from swath.evaluation.metrics.base import Measures
 from swath.evaluation.metrics.ngrams import Sentences, rouge_l
 from swath.evaluation.metrics.ptb import tokenise
 from swath.evaluation.papers.reading_rules import strict_damage
@@ -20,6 +20,7 @@ from swath.evaluation.predictions import (
     NO_BOX,
     SEVERAL_BOXES,
     UNPARSABLE,
+    Grouped,
     Prediction,
     Predictions,
 )
@@ -130,7 +131,7 @@ def _likeness(predictions: Predictions) -> list[float]:
     return rouge_l(Sentences.of(answers, captions.references_of(predictions))).tolist()
 
 
-def _all_right(name: str, measure: Callable[..., dict[str, Measure]]) -> Callable[..., list[float]]:
+def _all_right(name: str, measure: Callable[..., Measures]) -> Callable[..., list[float]]:
     """1 where each part of an answer is right, else 0."""
 
     def goodness(predictions: Predictions) -> list[float]:
@@ -189,7 +190,7 @@ class ScoredTask:
 
     title: str
     truth: str
-    measures: Callable[[Predictions, Sequence[str]], dict[str, Measure]]
+    measures: Callable[[Predictions, Sequence[str]], Measures]
     headline: str
     goodness: Callable[[Predictions], list[float]]
     fails: Callable[[Prediction, float], bool] = _below_one
@@ -309,11 +310,9 @@ def scored_task(prediction: Prediction | Conversation) -> ScoredTask:
     return SCORED.get(prediction.task)
 
 
-def guessed(
-    train: Sequence[Conversation], test: Sequence[Conversation]
-) -> dict[str, list[Prediction]]:
+def guessed(train: Sequence[Conversation], test: Sequence[Conversation]) -> Grouped:
     """The guesses of every task that has both training and test conversations, by their name."""
-    predictions: dict[str, list[Prediction]] = {}
+    predictions: Grouped = {}
     for task, row in SCORED.items():
         training = [conversation for conversation in train if conversation.task == task]
         tested = [conversation for conversation in test if conversation.task == task]

@@ -12,7 +12,7 @@ from swath.errors import EvaluationError, FormatError
 from swath.evaluation.metrics import classification, ptb
 from swath.evaluation.metrics.base import METRICS, Measure, Score
 from swath.evaluation.metrics.statistics import RESAMPLES, Difference, difference, ends
-from swath.evaluation.predictions import Prediction, Predictions
+from swath.evaluation.predictions import Grouped, Predictions
 from swath.evaluation.scored_tasks import SCORED, scored_task
 from swath.files import Json, read_json, write_json
 
@@ -90,7 +90,7 @@ def compare(
     return {task: differences[task] for task in SCORED if task in differences}
 
 
-def common(runs: Mapping[str, Predictions]) -> dict[str, list[Prediction]]:
+def common(runs: Mapping[str, Predictions]) -> Grouped:
     """The answers of each run to the questions that all runs answered.
 
     Raises:
@@ -105,7 +105,7 @@ def common(runs: Mapping[str, Predictions]) -> dict[str, list[Prediction]]:
         raise EvaluationError(
             f"{' and '.join(runs)} have no question in common; compare results on one test set."
         )
-    answered: dict[str, list[Prediction]] = {}
+    answered: Grouped = {}
     for name, predictions in runs.items():
         answered[name] = [prediction for prediction in predictions if prediction.id in shared]
         for prediction in answered[name]:
@@ -117,7 +117,7 @@ def common(runs: Mapping[str, Predictions]) -> dict[str, list[Prediction]]:
     return answered
 
 
-def by_task(predictions: Predictions) -> dict[str, list[Prediction]]:
+def by_task(predictions: Predictions) -> Grouped:
     """Predictions by task, tasks in the order of `SCORED`.
 
     Raises:
@@ -126,7 +126,7 @@ def by_task(predictions: Predictions) -> dict[str, list[Prediction]]:
     """
     if not predictions:
         raise EvaluationError("there is no prediction to score; is the test split empty?")
-    groups: dict[str, list[Prediction]] = {task: [] for task in SCORED}
+    groups: Grouped = {task: [] for task in SCORED}
     ids = set()
     for prediction in predictions:
         if prediction.id in ids:

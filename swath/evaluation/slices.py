@@ -10,7 +10,7 @@ from swath.boxes import Boxes
 from swath.errors import SwathError
 from swath.evaluation.metrics.base import Score
 from swath.evaluation.metrics.statistics import RESAMPLES
-from swath.evaluation.predictions import Prediction, Predictions
+from swath.evaluation.predictions import Grouped, Prediction, Predictions
 from swath.evaluation.scored_tasks import scored_task
 from swath.evaluation.scoring import scored
 from swath.imagery.opening import open_scene
@@ -53,7 +53,7 @@ def slices(
     }
     sliced: Slices = {}
     for way, part_of in ways.items():
-        groups: dict[str, list[Prediction]] = {}
+        groups: Grouped = {}
         for prediction in predictions:
             part = part_of(prediction)
             if part is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from swath.annotations.finding_pictures import image_id
@@ -15,7 +15,7 @@ from swath.annotations.formats.label_folders import (
 )
 from swath.annotations.parsing import Outline, Row, numbers_in
 from swath.annotations.source import Source
-from swath.annotations.tables import refuse
+from swath.annotations.tables import Refuse, refuse
 from swath.errors import AnnotationError
 
 FOLDER = "labelTxt"
@@ -79,7 +79,7 @@ def difficult(path: Path) -> dict[str, list[bool]]:
 
 def _objects(
     file: Path,
-    refuse: Callable[[AnnotationError], None] = refuse,
+    refuse: Refuse = refuse,
     headers: dict[str, str] | None = None,
 ) -> Iterator[tuple[Outline, bool]]:
     """Each object in a label file, and whether it is marked difficult; headers are entered."""

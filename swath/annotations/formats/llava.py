@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from swath.annotations.lint import lacks_noun, text_faults
 from swath.annotations.parsing import OBJECT, Outline, Quad, Row, Size, class_of, sentence
 from swath.annotations.source import Source
 from swath.annotations.splits import split_in
-from swath.annotations.tables import load, refuse, rows_of, table_files
+from swath.annotations.tables import Refuse, load, refuse, rows_of, table_files
 from swath.dialect import ORIENTED, from_grid, numbers
 from swath.errors import AnnotationError
 from swath.files import Json, replacing
@@ -147,9 +147,7 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def entries_of(
-    file: Path, refuse: Callable[[AnnotationError], None] = refuse
-) -> Iterator[tuple[str, Any]]:
+def entries_of(file: Path, refuse: Refuse = refuse) -> Iterator[tuple[str, Any]]:
     """Where each row stands, and the row; `refuse` is told of damaged ones, and raises them."""
     if file.suffix.lower() == ".json":
         content = load(file)

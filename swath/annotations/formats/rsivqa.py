@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from swath.annotations.finding_pictures import absolute, is_picture, shown, subfolders
 from swath.annotations.image import Question
 from swath.annotations.parsing import Row
 from swath.annotations.source import Source
-from swath.annotations.tables import beginning, read_text, refuse
+from swath.annotations.tables import Refuse, beginning, read_text, refuse
 from swath.errors import AnnotationError
 
 _MOST = 20  # texts in a folder below the set's; more are labels, a file a picture
@@ -39,9 +39,7 @@ def rows(source: Source, beside: bool = False) -> Iterator[Row]:
             yield Row(where, (picture,), questions=(question,), joins=True, beside=beside)
 
 
-def lines(
-    file: Path, refuse: Callable[[AnnotationError], None] = refuse
-) -> Iterator[tuple[str, str, Question]]:
+def lines(file: Path, refuse: Refuse = refuse) -> Iterator[tuple[str, str, Question]]:
     """Where each line of RSIVQA's text stands, the picture it names and what it asks.
 
     Raises:

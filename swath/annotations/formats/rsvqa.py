@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from swath.annotations.finding_pictures import files_below
@@ -11,7 +11,7 @@ from swath.annotations.image import Question
 from swath.annotations.parsing import Entry, Flag, Id, Row, SomeEntry, checked
 from swath.annotations.source import Source
 from swath.annotations.splits import SPLITS
-from swath.annotations.tables import load, refuse
+from swath.annotations.tables import Refuse, load, refuse
 from swath.errors import AnnotationError
 
 _QUESTIONS, _ANSWERS, _IMAGES = "questions.json", "answers.json", "images.json"
@@ -60,9 +60,7 @@ def rows(source: Source) -> Iterator[Row]:
             )
 
 
-def joined(
-    file: Path, refuse: Callable[[AnnotationError], None] = refuse
-) -> Iterator[tuple[Asked, str]]:
+def joined(file: Path, refuse: Refuse = refuse) -> Iterator[tuple[Asked, str]]:
     """Active questions of a file, each with the first of its active answers, told by their ids.
 
     Raises:
@@ -84,9 +82,7 @@ def joined(
             yield asked, words
 
 
-def _listed(
-    file: Path, key: str, kind: type[SomeEntry], refuse: Callable[[AnnotationError], None]
-) -> Iterator[SomeEntry]:
+def _listed(file: Path, key: str, kind: type[SomeEntry], refuse: Refuse) -> Iterator[SomeEntry]:
     content = load(file)
     entries = content.get(key) if isinstance(content, dict) else None
     if not isinstance(entries, list):

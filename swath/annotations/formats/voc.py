@@ -25,7 +25,7 @@ from swath.annotations.parsing import (
 )
 from swath.annotations.source import Source
 from swath.annotations.splits import SPLITS, split_of_folders
-from swath.annotations.tables import load_xml, read_text, refuse
+from swath.annotations.tables import Refuse, load_xml, read_text, refuse
 from swath.boxes import Boxes
 from swath.errors import AnnotationError
 
@@ -143,7 +143,7 @@ def annotated(files: Sequence[Path], find: Callable[[str], str]) -> Iterator[Ann
             yield AnnotatedImage(file.stem, picture, size, **objects(outlines))
 
 
-def parsed(file: Path, refuse: Callable[[AnnotationError], None] = refuse) -> Annotation | None:
+def parsed(file: Path, refuse: Refuse = refuse) -> Annotation | None:
     """What a file says, None where it is XML of another kind.
 
     Raises:

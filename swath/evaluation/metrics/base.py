@@ -89,6 +89,10 @@ class Measure:
         return float(self.formula(self.rows.sum(axis=0)))
 
 
+Measures = dict[str, Measure]
+"""Metrics by their names."""
+
+
 def mean_of(values: ArrayLike, scenes: Sequence[str]) -> Measure:
     """The mean of one value a sample."""
     column = np.asarray(values, dtype=np.float64)

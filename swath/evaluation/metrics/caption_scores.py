@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from swath.evaluation.metrics.base import Measure, mean_of, share_of
+from swath.evaluation.metrics.base import Measure, Measures, mean_of, share_of
 from swath.evaluation.metrics.grounding import found
 from swath.evaluation.metrics.ngrams import Sentences, bleu, bleu_rows, cider, rouge_l
 from swath.evaluation.metrics.ptb import tokenise
@@ -23,7 +23,7 @@ _WORDS = re.compile(rf"[{_HAN}]|{_WORD}(?:['’]{_WORD})*")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
-def measures(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, Measure]:
+def measures(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
     """BLEU-4, ROUGE-L, CIDEr and, where truths have a class, the share of captions naming it.
 
     Where CLIP has looked at all of them, CLIPScore and RefCLIPScore too.
@@ -58,7 +58,7 @@ def references_of(predictions: Predictions) -> list[list[str]]:
     return references
 
 
-def described(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, Measure]:
+def described(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
     """Precision, recall and F1 of the boxes, and the caption scores of the words without them."""
     words_only = []
     for prediction in predictions:

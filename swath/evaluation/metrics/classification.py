@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from swath.boxes import Floats
 from swath.errors import EvaluationError
-from swath.evaluation.metrics.base import Measure, ratio_of, share, share_of
+from swath.evaluation.metrics.base import Measure, Measures, ratio_of, share, share_of
 from swath.evaluation.metrics.statistics import calibration, calibration_error
 from swath.evaluation.predictions import (
     NOT_A_LABEL,
@@ -32,7 +32,7 @@ class ClassScore:
     support: int
 
 
-def measures(predictions: Predictions, labels: Sequence[str]) -> dict[str, Measure]:
+def measures(predictions: Predictions, labels: Sequence[str]) -> Measures:
     """Accuracy, macro-F1, the share outside the labels and, for closed answers, calibration.
 
     Args:
@@ -56,12 +56,12 @@ def measures(predictions: Predictions, labels: Sequence[str]) -> dict[str, Measu
     return measured
 
 
-def identified(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, Measure]:
+def identified(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
     """Accuracy of object names, and the share outside the set's names."""
     return _named(predictions, [row.true(NameTruth).name for row in predictions])
 
 
-def _named(predictions: Predictions, truths: Sequence[str]) -> dict[str, Measure]:
+def _named(predictions: Predictions, truths: Sequence[str]) -> Measures:
     scenes = scenes_of(predictions)
     pairs = zip(predictions, truths, strict=True)
     right = [prediction.label == truth for prediction, truth in pairs]

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from swath.boxes import Floats
-from swath.evaluation.metrics.base import Measure, mean_of, share_of
+from swath.evaluation.metrics.base import Measure, Measures, mean_of, share_of
 from swath.evaluation.predictions import Predictions, scenes_of
 from swath.instructions.tasks.truths import CountTruth
 
 
-def measures(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, Measure]:
+def measures(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
     """Mean, root mean square and relative error, R², and the share of exact counts.
 
     An unreadable answer counts as 0 in the errors, or as 1 where 0 is true, so a model cannot win
@@ -43,7 +43,7 @@ def count_error(count: int | None, truth: float) -> float:
     return count - truth
 
 
-def vleo(predictions: Predictions) -> dict[str, Measure]:
+def vleo(predictions: Predictions) -> Measures:
     """Errors as vleo-bench has them, refusals as 0 and, `_answered`, without them; and refusals.
 
     R2 is the squared correlation, and the relative error divides by 2e-16 where the truth is 0.
@@ -58,7 +58,7 @@ def vleo(predictions: Predictions) -> dict[str, Measure]:
     return measured
 
 
-def _vleo_errors(predictions: Predictions) -> dict[str, Measure]:
+def _vleo_errors(predictions: Predictions) -> Measures:
     scenes = scenes_of(predictions)
     truth = _true_counts(predictions)
     counts = np.array([prediction.count or 0 for prediction in predictions], dtype=np.float64)

@@ -8,7 +8,15 @@ import numpy as np
 
 from swath.boxes import Boxes, Floats, Size, iou, iou_hbb
 from swath.evaluation.metrics import matching
-from swath.evaluation.metrics.base import Formula, Measure, mean_of, ratio_of, share, share_of
+from swath.evaluation.metrics.base import (
+    Formula,
+    Measure,
+    Measures,
+    mean_of,
+    ratio_of,
+    share,
+    share_of,
+)
 from swath.evaluation.predictions import Predictions, scenes_of
 from swath.instructions.tasks.truths import BoxesTruth
 
@@ -16,7 +24,7 @@ THRESHOLD = 0.5
 """Least IoU that counts as found; a tie counts (>=), as in VRSBench and TransVG."""
 
 
-def measures(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, Measure]:
+def measures(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
     """Acc@0.5 and mean IoU of first boxes; an answer without a box has IoU 0.
 
     Args:
@@ -34,7 +42,7 @@ def measures(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, 
     }
 
 
-def found(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, Measure]:
+def found(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
     """Precision, recall and F1 of all boxes at IoU 0.5, pairs pooled over the answers.
 
     Args:

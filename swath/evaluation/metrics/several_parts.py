@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from swath.evaluation.metrics.base import Measure, mean_of, ratio_of, share_of
+from swath.evaluation.metrics.base import Measures, mean_of, ratio_of, share_of
 from swath.evaluation.metrics.counting import count_error
 from swath.evaluation.metrics.grounding import f1
 from swath.evaluation.papers.reading_rules import DAMAGE, strict_damage
@@ -43,7 +43,7 @@ def classes_named(answer: str, labels: Sequence[str]) -> tuple[set[str], int]:
     return classes, unknown
 
 
-def classes(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, Measure]:
+def classes(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
     """F1 of all classes named, pooled over the answers, and the share named exactly.
 
     Args:
@@ -60,7 +60,7 @@ def classes(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, M
     return {"f1_classes": ratio_of(rows, f1, scenes), "exact_classes": share_of(exact, scenes)}
 
 
-def damage(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, Measure]:
+def damage(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
     """Mean error over the five counts of an answer, and the share with all five right.
 
     Args:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from swath.boxes import Floats
-from swath.evaluation.metrics.base import Measure, mean_of, ratio_of, share, share_of
+from swath.evaluation.metrics.base import Measures, mean_of, ratio_of, share, share_of
 from swath.evaluation.predictions import Prediction, Predictions, scenes_of
 from swath.evaluation.reading import numbers_as_digits, read_count
 from swath.instructions.tasks.truths import AnswerTruth
@@ -17,7 +17,7 @@ from swath.instructions.tasks.truths import AnswerTruth
 _ARTICLES = {"a", "an", "the"}
 
 
-def measures(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, Measure]:
+def measures(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
     """The share answered exactly, leniently and, of several kinds, the mean of their shares.
 
     Args:
@@ -30,7 +30,7 @@ def measures(predictions: Predictions, labels: Sequence[str] = ()) -> dict[str, 
     return measured | {"lenient_answer": share_of(forgiven, scenes_of(predictions))}
 
 
-def shares(predictions: Predictions, right: Sequence[bool] | Sequence[float]) -> dict[str, Measure]:
+def shares(predictions: Predictions, right: Sequence[bool] | Sequence[float]) -> Measures:
     """The share that is right, and of several kinds the mean of their shares.
 
     Args:

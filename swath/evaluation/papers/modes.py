@@ -14,9 +14,9 @@ from pathlib import Path
 import yaml
 
 from swath.errors import EvaluationError
+from swath.evaluation.metrics.base import Measures
 from swath.evaluation.papers import protocols
 from swath.evaluation.papers import reading_rules as rules
-from swath.evaluation.papers.protocols import Measures
 from swath.evaluation.predictions import Predictions
 from swath.registry import Registry
 

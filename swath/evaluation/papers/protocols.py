@@ -19,11 +19,18 @@ from swath.evaluation.metrics import (
     meteor,
 )
 from swath.evaluation.metrics import short_answers as questions
-from swath.evaluation.metrics.base import Measure, mean_of, ratio_of, share, share_of
+from swath.evaluation.metrics.base import Measure, Measures, mean_of, ratio_of, share, share_of
 from swath.evaluation.metrics.caption_scores import references_of
 from swath.evaluation.metrics.ptb import tokenise
 from swath.evaluation.papers import reading_rules as rules
-from swath.evaluation.predictions import NOT_A_LABEL, UNPARSABLE, Prediction, Predictions, scenes_of
+from swath.evaluation.predictions import (
+    NOT_A_LABEL,
+    UNPARSABLE,
+    Grouped,
+    Prediction,
+    Predictions,
+    scenes_of,
+)
 from swath.instructions.tasks.truths import (
     AnswerTruth,
     BoxesTruth,
@@ -31,8 +38,6 @@ from swath.instructions.tasks.truths import (
     CountTruth,
     DamageTruth,
 )
-
-Measures = dict[str, Measure]
 
 NO_CHANGE = (
     "the scene is the same as before",
@@ -259,11 +264,9 @@ def vleo_damage(predictions: Predictions, labels: Sequence[str] = ()) -> Measure
     return counting.vleo(every_count)
 
 
-def counts_by_field(
-    predictions: Predictions, read: Sequence[dict[str, int] | None]
-) -> dict[str, list[Prediction]]:
+def counts_by_field(predictions: Predictions, read: Sequence[dict[str, int] | None]) -> Grouped:
     """Of each count of a disaster its predictions as `counting` scores them; a missing one is 0."""
-    fields: dict[str, list[Prediction]] = {}
+    fields: Grouped = {}
     for field in rules.DAMAGE:
         fields[field] = []
         for prediction, answer in zip(predictions, read, strict=True):

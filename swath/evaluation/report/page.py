@@ -43,6 +43,7 @@ _MACHINE = {"format", "choices", "words"}  # of the card: what only programs rea
 _FOLDER = Path(__file__).parent
 _STYLES = ("base", "c2", "c3", "c4")
 Section = Json
+Systems = list[tuple[Series, Mapping[str, Score]]]
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def _named(runs: Sequence[ReportRun]) -> list[tuple[Series, ReportRun]]:
 def _scores(record: Record, task: str) -> Section:
     """A task's scores of every system, their differences, outcomes and slices."""
     runs = record.runs
-    systems: list[tuple[Series, Mapping[str, Score]]] = []
+    systems: Systems = []
     for name, scores in record.floors.items():
         if task in scores:
             systems.append((Series(name, "floor"), scores[task]))
@@ -214,9 +215,9 @@ def _scores(record: Record, task: str) -> Section:
     }
 
 
-def _slices(record: Record, task: str) -> dict[str, list[tuple[Series, Mapping[str, Score]]]]:
+def _slices(record: Record, task: str) -> dict[str, Systems]:
     """By way of slicing: the systems that have such slices, and their scores."""
-    ways: dict[str, list[tuple[Series, Mapping[str, Score]]]] = {}
+    ways: dict[str, Systems] = {}
     for way in record.slices[record.runs[-1].name].get(task, {}):
         ways[way] = []
         for series, run in _named(record.runs):

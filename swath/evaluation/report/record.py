@@ -12,7 +12,7 @@ from swath.errors import EvaluationError
 from swath.evaluation.metrics.base import METRICS, Metric, Score
 from swath.evaluation.metrics.certainty import Certainty, certainty
 from swath.evaluation.metrics.statistics import RESAMPLES, Difference
-from swath.evaluation.predictions import Prediction, Predictions
+from swath.evaluation.predictions import Grouped, Predictions
 from swath.evaluation.report import suite_page
 from swath.evaluation.report.gallery import Judged
 from swath.evaluation.scored_tasks import SCORED
@@ -46,7 +46,7 @@ class ReportRun:
     validation: Predictions = ()
 
     @cached_property
-    def tasks(self) -> dict[str, list[Prediction]]:
+    def tasks(self) -> Grouped:
         """The predictions by task."""
         return by_task(self.predictions)
 

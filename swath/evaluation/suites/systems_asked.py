@@ -11,7 +11,7 @@ from swath.endpoint import is_address
 from swath.errors import EvaluationError, RequestError
 from swath.evaluation.answering import part_of
 from swath.evaluation.predicting import Progress
-from swath.evaluation.predictions import Prediction
+from swath.evaluation.predictions import Grouped
 from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.suites.running import Asked, Result, answer, ask, write_result
 from swath.evaluation.suites.table import Suite
@@ -70,7 +70,7 @@ def evaluate(
         suites.append((ask(suite, place, prompt, phrasing, limit, frames=frames), place))
     systems = sides_of(model, recipe)
     last = systems[-1]
-    answers: dict[str, dict[str, list[Prediction]]] = {row.suite.name: {} for row, _ in suites}
+    answers: dict[str, Grouped] = {row.suite.name: {} for row, _ in suites}
     not_asked: dict[str, dict[str, str]] = {row.suite.name: {} for row, _ in suites}
     who, loaded = "", None
     for system in sorted(systems, key=lambda system: system.who):  # a model is loaded once
