@@ -12,12 +12,7 @@ from swath.boxes import Floats
 from swath.errors import EvaluationError
 from swath.evaluation.metrics.base import Measure, Measures, ratio_of, share, share_of
 from swath.evaluation.metrics.statistics import calibration, calibration_error
-from swath.evaluation.predictions import (
-    NOT_A_LABEL,
-    Predictions,
-    confidences_of,
-    scenes_of,
-)
+from swath.evaluation.predictions import NOT_A_LABEL, Predictions, confidences_of, scenes_of
 from swath.instructions.tasks.truths import LabelTruth, NameTruth
 
 
