@@ -77,6 +77,18 @@ class Source:
         """Say what is left out, or read otherwise than one may expect, and what becomes of it."""
         self.findings.append(Finding(kind, str(where or self.file), what, action, count, effect))
 
+    def count(
+        self,
+        kind: str,
+        count: int,
+        words: str,
+        effect: str = "left out",
+        where: object = None,
+    ) -> None:
+        """Say of how many things so, if there are any."""
+        if count:
+            self.note(kind, f"{count} {words}", effect, count, where=where)
+
     def refuse(self, error: AnnotationError) -> None:
         """Leave a row out for what is wrong with it."""
         self._refused[self.file].append(str(error))

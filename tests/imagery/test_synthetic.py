@@ -78,7 +78,7 @@ DRAWN = {
     "roundabout": "a5c19f6e680f",
     "solar plant": "e7eb9db8addf",
     "wind farm": "5f8200c2ba97",
-}  # by a sum over pixels, boxes and words of three seeds; they stay, since models were tuned on them
+}  # sums over pixels, boxes and words of three seeds: models were tuned on them, so they stay
 
 
 @pytest.mark.parametrize("kind", KINDS)

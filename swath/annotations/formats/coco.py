@@ -239,11 +239,9 @@ def _outlines(
                 corners = _turned(annotation, where)
                 empty += isinstance(annotation.segmentation, list) and annotation.segmentation != []
             outlines[annotation.image_id].append(Outline(corners, name))
-    if crowds:
-        source.note("crowd", f"{len(crowds)} annotations are of crowds", count=len(crowds))
-    if empty:
-        what = f"{empty} outlines enclose nothing"
-        source.note("empty outline", what, "the bbox beside them is taken", empty)
+    source.count("crowd", len(crowds), "annotations are of crowds")
+    bbox_taken = "the bbox beside them is taken"
+    source.count("empty outline", empty, "outlines enclose nothing", bbox_taken)
     return outlines, set(crowds)
 
 

@@ -59,9 +59,8 @@ def rows(source: Source) -> Iterator[Row]:
             gsd_m=_metres(headers.get("gsd", "")),
             sensor=headers.get("imagesource", "").replace("null", ""),
         )
-    if hard:
-        what = f"{hard} objects are marked difficult"
-        source.note("difficult", what, "kept like the others", hard, where=source.root)
+    words = "objects are marked difficult"
+    source.count("difficult", hard, words, "kept like the others", source.root)
 
 
 def difficult(path: Path) -> dict[str, list[bool]]:

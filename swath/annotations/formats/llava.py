@@ -117,8 +117,7 @@ def rows(source: Source) -> Iterator[Row]:
                     pictures = [_picture(name, source, where) for name in names]
                     yield _row(entry, pictures, turns, where, split_in(Path(file.name)), unsaid)
     for reason, count in unsaid.items():
-        what = f"{count} rows {reason}"
-        source.note("conversation left out", what, count=count, where=source.path)
+        source.count("conversation left out", count, f"rows {reason}", where=source.path)
 
 
 def task_of(question: str, answer: str) -> str:

@@ -146,12 +146,10 @@ def rows(source: Source) -> Iterator[Row]:
                     id=image_id(layout.pictures[0].parent / name, source.root),
                     size_wh=(values.shape[1], values.shape[0]),
                 )
-    if specks:
-        what = f"{specks} patches of fewer than {SPECK_PX} pixels"
-        source.note("speck", what, count=specks, where=source.root)
-    if unnamed:
-        what = f"{unnamed} masks hold colours that classes.txt does not name"
-        source.note("unnamed colour", what, "no object", unnamed, where=source.root)
+    words = f"patches of fewer than {SPECK_PX} pixels"
+    source.count("speck", specks, words, where=source.root)
+    words = "masks hold colours that classes.txt does not name"
+    source.count("unnamed colour", unnamed, words, "no object", source.root)
 
 
 def _first_word(name: Path) -> str | None:

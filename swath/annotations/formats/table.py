@@ -173,9 +173,8 @@ def rows(source: Source) -> Iterator[Row]:
                 row = _row(entry, where, split)
                 bare += not (row.label or row.captions or row.outlines or row.questions)
                 yield row
-        if bare:
-            what = f"{bare} rows say nothing of their picture that is understood"
-            source.note("row without content", what, "the picture is kept", bare)
+        words = "rows say nothing of their picture that is understood"
+        source.count("row without content", bare, words, "the picture is kept")
 
 
 def _row(entry: Any, where: str, other_split: str | None) -> Row:

@@ -113,9 +113,7 @@ def _laid_over(
             f"{few([picture.name for picture in rasters])}; is its CRS ({features.crs}) the true "
             f"one?"
         )
-    away = int((~taken).sum())
-    if away:
-        source.note("feature outside", f"{away} features lie in no raster", count=away)
+    source.count("feature outside", int((~taken).sum()), "features lie in no raster")
     return outlines
 
 
@@ -151,9 +149,7 @@ def _features(file: Path, source: Source) -> _Features:
     except (DataSourceError, DataLayerError, shapely.errors.ShapelyError, ValueError) as error:
         reason = shown(str(error))
         raise AnnotationError(f"{file}: cannot be read ({reason}); copy it again.") from None
-    if features.bare:
-        what = f"{features.bare} features are points, lines or nothing"
-        source.note("no area", what, count=features.bare)
+    source.count("no area", features.bare, "features are points, lines or nothing")
     if not features.shapes or not features.crs:
         what = "says no CRS; write it with its CRS" if features.shapes else "holds no polygons"
         raise AnnotationError(f"{file}: {what}; boxes are made of polygons on known ground.")
