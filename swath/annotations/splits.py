@@ -16,7 +16,7 @@ from swath.annotations.finding_pictures import PictureFinder, few
 from swath.annotations.findings import Finding
 from swath.annotations.footprints import blocks
 from swath.annotations.image import AnnotatedImage, Images
-from swath.annotations.tables import read_text
+from swath.annotations.tables import lines_of
 from swath.errors import AnnotationError, RequestError
 
 NAMES = ("train", "val", "test")
@@ -83,7 +83,7 @@ def listed_splits(finder: PictureFinder) -> tuple[dict[Path, str], list[Finding]
     split_of: dict[Path, str] = {}
     findings: list[Finding] = []
     for file, split in _split_files(finder.root):
-        names = [line.strip() for line in read_text(file).splitlines() if line.strip()]
+        names = [line for _, line in lines_of(file)]
         pictures = {name: finder.known(name, file) for name in names}
         if names and not any(pictures.values()):
             pictures = {name: finder.known(name, file, whole=False) for name in names}

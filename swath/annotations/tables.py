@@ -84,6 +84,19 @@ def root_of(path: Path, file: Path | None = None) -> Path:
 
 
 @contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """A block that reads a file.
+
+    Raises:
+        AnnotationError: the disk refuses it.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise AnnotationError(f"{file}: cannot be read ({error.strerror}).") from None
+
+
+@contextmanager
 def open_text(file: Path) -> Iterator[TextIO]:
     """A text file, open: UTF-8, or UTF-16 where its first bytes say so.
 
@@ -92,17 +105,16 @@ def open_text(file: Path) -> Iterator[TextIO]:
             in it names.
     """
     try:
-        with file.open("rb") as stream:
-            wide = stream.read(2) in _WIDE
-        with file.open(encoding="utf-16" if wide else "utf-8-sig", newline="") as text:
-            yield text
+        with reading(file):
+            with file.open("rb") as stream:
+                wide = stream.read(2) in _WIDE
+            with file.open(encoding="utf-16" if wide else "utf-8-sig", newline="") as text:
+                yield text
     except UnicodeDecodeError as error:
         raise AnnotationError(
             f"{file}: not UTF-8 ({error.reason} at byte {error.start}), so its words would be "
             f"garbled{_readings(file)}; save it as UTF-8 or move it away."
         ) from None
-    except OSError as error:
-        raise AnnotationError(f"{file}: cannot be read ({error.strerror}).") from None
 
 
 def _readings(file: Path) -> str:
@@ -133,17 +145,21 @@ def read_text(file: Path) -> str:
     return text
 
 
+def lines_of(file: Path) -> Iterator[tuple[str, str]]:
+    """Each line that is not empty, stripped, and before it where it stands, as file:line."""
+    for number, line in enumerate(read_text(file).splitlines(), 1):
+        if line.strip():
+            yield f"{file}:{number}", line.strip()
+
+
 def beginning(file: Path, size: int = 4096) -> str:
     """The first bytes of a text, to tell by what it is; words that are not English may be garbled.
 
     Raises:
         AnnotationError: it cannot be read.
     """
-    try:
-        with file.open("rb") as stream:
-            start = stream.read(size)
-    except OSError as error:
-        raise AnnotationError(f"{file}: cannot be read ({error.strerror}).") from None
+    with reading(file), file.open("rb") as stream:
+        start = stream.read(size)
     # Every byte is a sign of Latin-1; that the file is in UTF-8 is checked when it is read.
     return start.decode("utf-16", "ignore") if start.startswith(_WIDE) else start.decode("latin-1")
 
@@ -170,15 +186,14 @@ def load(path: Path, parse: Callable[[bytes], Any] = orjson.loads) -> Any:
         AnnotationError: it cannot be read, is not JSON, or is large without being lists of rows.
     """
     try:
-        status = path.stat()
-        return _parsed(path, status.st_size, status.st_mtime_ns, parse)
+        with reading(path):
+            status = path.stat()
+            return _parsed(path, status.st_size, status.st_mtime_ns, parse)
     except orjson.JSONDecodeError as error:
         raise AnnotationError(
             f"{path}: not valid JSON ({error}); was it cut short? Copy it again, or move it away "
             f"if it has nothing to do with the pictures."
         ) from None
-    except OSError as error:
-        raise AnnotationError(f"{path}: cannot be read ({error.strerror}).") from None
 
 
 @lru_cache(maxsize=4)
@@ -289,11 +304,13 @@ def load_xml(path: Path) -> Xml.Element:
     Raises:
         AnnotationError: it cannot be read, is no XML, too large, or declares a document type.
     """
-    try:
+    with reading(path):
         size = path.stat().st_size
         if size > LARGEST_XML:
             raise AnnotationError(f"{path}: {size} bytes, too large for annotations.")
-        return defusedxml.ElementTree.fromstring(path.read_bytes(), forbid_dtd=True)
+        content = path.read_bytes()
+    try:
+        return defusedxml.ElementTree.fromstring(content, forbid_dtd=True)
     except defusedxml.DefusedXmlException:
         raise AnnotationError(
             f"{path}: declares a document type, as files that unfold in memory do; remove the "
@@ -303,5 +320,3 @@ def load_xml(path: Path) -> Xml.Element:
         raise AnnotationError(
             f"{path}: not valid XML ({error}); was it cut short? Copy it again, or move it away."
         ) from None
-    except OSError as error:
-        raise AnnotationError(f"{path}: cannot be read ({error.strerror}).") from None

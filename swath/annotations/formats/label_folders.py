@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from swath.annotations import tables
 from swath.annotations.finding_pictures import (
     absolute,
     few,
@@ -17,7 +18,6 @@ from swath.annotations.finding_pictures import (
 )
 from swath.annotations.source import Source
 from swath.annotations.splits import SPLITS
-from swath.annotations.tables import read_text
 from swath.errors import AnnotationError
 
 _LOOKED_AT = 20  # label files and lines in them by which a format is told
@@ -82,9 +82,8 @@ def labelled(source: Source, folder: str) -> Iterator[tuple[Path, Path | None, s
 
 def lines_of(file: Path) -> Iterator[tuple[str, list[str]]]:
     """Fields of each line that is not empty, and where it stands, as file:line."""
-    for number, line in enumerate(read_text(file).splitlines(), 1):
-        if line.strip():
-            yield f"{file}:{number}", line.split()
+    for where, line in tables.lines_of(file):
+        yield where, line.split()
 
 
 def _refuse_lone_labels(images: Path, labels: Path, used: int, source: Source) -> None:

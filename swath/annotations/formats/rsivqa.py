@@ -10,7 +10,7 @@ from swath.annotations.finding_pictures import absolute, is_picture, shown, subf
 from swath.annotations.image import Question
 from swath.annotations.parsing import Row
 from swath.annotations.source import Source
-from swath.annotations.tables import Refuse, beginning, read_text, refuse
+from swath.annotations.tables import Refuse, beginning, lines_of, refuse
 from swath.errors import AnnotationError
 
 _MOST = 20  # texts in a folder below the set's; more are labels, a file a picture
@@ -45,11 +45,8 @@ def lines(file: Path, refuse: Refuse = refuse) -> Iterator[tuple[str, str, Quest
     Raises:
         AnnotationError: a line is not of this form, and `refuse` raises it.
     """
-    for number, line in enumerate(read_text(file).splitlines(), 1):
-        if not line.strip():
-            continue
-        where = f"{file}:{number}"
-        parts = _LINE.fullmatch(line.strip())
+    for where, line in lines_of(file):
+        parts = _LINE.fullmatch(line)
         if parts is None:
             reason = f"expected picture:question?answer, got '{shown(line)}'; correct it."
             refuse(AnnotationError(f"{where}: {reason}"))

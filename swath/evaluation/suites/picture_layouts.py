@@ -15,7 +15,7 @@ from swath.annotations.formats.voc import annotated, expression_splits, xml_file
 from swath.annotations.formats.xbd import buildings, damage, label_files
 from swath.annotations.image import AnnotatedImage, Images
 from swath.annotations.readers import read
-from swath.annotations.tables import load, rows_of
+from swath.annotations.tables import load, open_text, rows_of
 from swath.errors import AnnotationError
 from swath.evaluation.suites.items import LAYOUTS, Item, Pictures
 from swath.evaluation.suites.table import Suite
@@ -172,11 +172,8 @@ def animals(folder: Path, suite: Suite) -> Iterator[Item]:
     """`annotations_<split>.csv` without a header: path, four corners, species; a box a line."""
     counts: Counter[str] = Counter()
     file = anywhere(folder, f"annotations_{suite.split or 'test'}.csv")
-    try:
-        with file.open(newline="", encoding="utf-8") as stream:
-            counts.update(row[0] for row in csv.reader(stream) if row)
-    except OSError as error:
-        raise AnnotationError(f"{file}: cannot be read ({error.strerror}).") from None
+    with open_text(file) as stream:
+        counts.update(row[0] for row in csv.reader(stream) if row)
     for name, count in counts.items():
         yield _counted(
             name, str(file.parent / name), count, "elephants, giraffes and zebras together"
