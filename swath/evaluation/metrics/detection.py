@@ -55,8 +55,10 @@ class Objects:
     areas: Sequence[float] = ()
 
     def __post_init__(self) -> None:
-        values = (self.images, self.names, self.boxes, self.scores, self.difficult, self.areas)
-        lengths = {len(self.names), *map(len, values)} - ({0} if len(self.names) else set())
+        lengths = {len(self.images), len(self.names), len(self.boxes)}
+        for values in (self.scores, self.difficult, self.areas):
+            if len(values):
+                lengths.add(len(values))
         if len(lengths) > 1:
             raise ShapeError(f"objects need a value each, got {sorted(lengths)} of them.")
 

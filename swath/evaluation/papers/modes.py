@@ -40,7 +40,7 @@ class Mode:
 
 _LR = partial(rules.rsvqa_label, ranges=True)
 _HR = partial(rules.rsvqa_label, ranges=False)
-_MEASURES = {
+_MEASURES: dict[str, Callable[..., Measures]] = {
     "cookbook": protocols.cookbook,
     "vleo-scene": protocols.vleo_scene,
     "geochat-scene": partial(protocols.same, key="label"),

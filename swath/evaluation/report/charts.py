@@ -166,8 +166,9 @@ def as_file(chart: str) -> str:
 
 def _ticks(highest: float, most: int) -> list[float]:
     """Round numbers from 0 to a highest one."""
-    ticks = MaxNLocator(most).tick_values(0, highest)
-    return ticks[ticks <= highest * (1 + 1e-9)].tolist()
+    ticks = np.asarray(MaxNLocator(most).tick_values(0, highest))
+    shown: list[float] = ticks[ticks <= highest * (1 + 1e-9)].tolist()
+    return shown
 
 
 def _raw_and_smooth(line: Floats) -> tuple[Floats | None, Floats]:
