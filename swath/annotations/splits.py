@@ -12,11 +12,11 @@ from zlib import crc32
 
 import numpy as np
 
-from swath.annotations.finding_pictures import PictureFinder, few
+from swath.annotations.finding_pictures import PictureFinder, few, is_picture
 from swath.annotations.findings import Finding
 from swath.annotations.footprints import blocks
 from swath.annotations.image import AnnotatedImage, Images
-from swath.annotations.tables import lines_of
+from swath.annotations.tables import beginning, lines_of
 from swath.errors import AnnotationError, RequestError
 
 NAMES = ("train", "val", "test")
@@ -73,7 +73,8 @@ def listed_splits(finder: PictureFinder) -> tuple[dict[Path, str], list[Finding]
 
     Lists lie in a folder `splits` in the set's folder, or beside it if it is called `images`, in
     `list` (change detection sets), `trainval` (SAMRS) or VOC's `ImageSets/Main`, where
-    `trainval.txt` is train if there is neither of the two. They hold one picture a line: its path
+    `trainval.txt` is train if there is neither of the two; or in the folder itself, if they name
+    picture files. They hold one picture a line: its path
     or its name; a suffix may be left out. Paths of another machine (darknet's `data/obj/1.png`)
     count by their last part, if not one line of the list fits as it stands.
 
@@ -86,7 +87,10 @@ def listed_splits(finder: PictureFinder) -> tuple[dict[Path, str], list[Finding]
         names = [line for _, line in lines_of(file)]
         pictures = {name: finder.known(name, file) for name in names}
         if names and not any(pictures.values()):
-            pictures = {name: finder.known(name, file, whole=False) for name in names}
+            last_parts = {name: name.replace("\\", "/").rpartition("/")[2] for name in names}
+            pictures = {
+                name: finder.known(last, file, whole=False) for name, last in last_parts.items()
+            }
             if any(pictures.values()):
                 what = "its folders are not those of the set"
                 findings.append(_list_finding(file, what, "names alone count", len(names)))
@@ -116,6 +120,11 @@ def _split_files(root: Path) -> Iterator[tuple[Path, str]]:
             if "trainval" in files and not {"train", "val"} & files.keys():
                 files["train"] = files["trainval"]
             yield from ((file, SPLITS[name]) for name, file in files.items() if name in SPLITS)
+        # Lists of Darknet lie beside the pictures and name files; other formats' hold other things.
+        for file in sorted(base.glob("*.txt")):
+            name = file.stem.lower()
+            if name in SPLITS and is_picture(Path(beginning(file).partition("\n")[0].strip())):
+                yield file, SPLITS[name]
 
 
 def split_images(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import xml.etree.ElementTree as Xml
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -36,6 +38,10 @@ _ENCODINGS = {
 }
 """Encodings of class names in the wild, and what Python calls them."""
 _WIDE = (b"\xff\xfe", b"\xfe\xff")  # how text in UTF-16 begins
+_XML_ENCODING = re.compile(
+    rb"""<\?xml[^>]*\bencoding=["'](gb\w+|big5[\w-]*|shift_jis|euc-\w+|cp9\d\d)["']""",
+    re.IGNORECASE,
+)
 
 
 Refuse = Callable[[AnnotationError], None]
@@ -190,6 +196,8 @@ def load(path: Path, parse: Callable[[bytes], Any] = orjson.loads) -> Any:
             status = path.stat()
             return _parsed(path, status.st_size, status.st_mtime_ns, parse)
     except orjson.JSONDecodeError as error:
+        if status.st_size < streaming.STREAMED:
+            read_text(path)  # of another encoding it says so itself
         raise AnnotationError(
             f"{path}: not valid JSON ({error}); was it cut short? Copy it again, or move it away "
             f"if it has nothing to do with the pictures."
@@ -267,8 +275,14 @@ def _lines_of_table(file: Path, stream: TextIO, refuse: Refuse) -> Iterator[tupl
     csv.field_size_limit(1 << 28)  # VLMEvalKit writes pictures into its tables
     header = stream.readline()
     stream.seek(0)
-    table = csv.DictReader(stream, delimiter=max(",;\t", key=header.count))
+    table = csv.DictReader(stream, delimiter=max(",;\t", key=header.count), strict=True)
     try:
+        names = Counter(name.strip().lower() for name in table.fieldnames or ())
+        repeated = [name for name, count in names.items() if count > 1 and name]
+        if repeated:
+            raise AnnotationError(
+                f"{file}: two columns are called '{shown(repeated[0])}'; rename one, or join them."
+            )
         for row in table:
             where = f"{file}:{table.line_num}"
             if None in row:
@@ -281,7 +295,10 @@ def _lines_of_table(file: Path, stream: TextIO, refuse: Refuse) -> Iterator[tupl
                 continue
             yield where, {key.strip().lower(): value or None for key, value in row.items()}
     except csv.Error as error:
-        raise AnnotationError(f"{file}:{table.line_num}: not CSV ({error}); correct it.") from None
+        raise AnnotationError(
+            f"{file}:{table.line_num}: not CSV ({error}); is there a quote that is not closed, or "
+            f"not doubled within a text? Correct it."
+        ) from None
 
 
 def _entries(content: Any) -> Iterable[Any]:
@@ -309,8 +326,11 @@ def load_xml(path: Path) -> Xml.Element:
         if size > LARGEST_XML:
             raise AnnotationError(f"{path}: {size} bytes, too large for annotations.")
         content = path.read_bytes()
+    encoding = _XML_ENCODING.match(content)
     try:
-        return defusedxml.ElementTree.fromstring(content, forbid_dtd=True)
+        # The parser knows no encoding of several bytes a letter but Unicode's.
+        text = content.decode(encoding[1].decode()) if encoding else content
+        return defusedxml.ElementTree.fromstring(text, forbid_dtd=True)
     except defusedxml.DefusedXmlException:
         raise AnnotationError(
             f"{path}: declares a document type, as files that unfold in memory do; remove the "

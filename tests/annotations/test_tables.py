@@ -6,7 +6,7 @@ from swath.annotations import large_json as streaming
 from swath.annotations import tables as listings
 from swath.annotations.finding_pictures import pictures_below
 from swath.annotations.readers import read, recognise
-from swath.annotations.tables import read_text
+from swath.annotations.tables import load, read_text
 from swath.errors import AnnotationError
 
 
@@ -110,3 +110,10 @@ def test_text_of_another_encoding_is_refused_with_what_it_would_be(tmp_path):
         read_text(file)
     file.write_text("ship\nplane\n", encoding="utf-16")
     assert read_text(file).split() == ["ship", "plane"]
+
+
+def test_json_of_another_encoding_says_which_it_may_be(tmp_path):
+    file = tmp_path / "a.json"
+    file.write_bytes('{"飞机": 1}'.encode("gbk"))
+    with pytest.raises(AnnotationError, match=r"not UTF-8 .*飞机.* in GBK.*save it as UTF-8"):
+        load(file)

@@ -45,6 +45,7 @@ _WHOLE = re.compile(
 )
 _NAME_WORDS = 3
 """An answer on a region of at most so many words names it; a longer one describes it."""
+_PLACES_OF_OBJECTS = ("<bbox>", "<ref-object>")
 _SUFFIX = {"jpeg": ".jpg", "jpg": ".jpg", "png": ".png", "webp": ".webp", "gif": ".gif"}
 
 
@@ -199,6 +200,11 @@ def messages_of(entry: Any, where: str) -> tuple[list[str], list[tuple[str, str]
         speaker, text, inside = _message(message, where)
         names += inside
         turns.append((speaker, text))
+    if any(place in text for _, text in turns for place in _PLACES_OF_OBJECTS):
+        raise AnnotationError(
+            f"{where}: holds <bbox> or <ref-object> in place of words that stand under `objects`; "
+            f"write the boxes and names where they belong, as {{<x1><y1><x2><y2>}}."
+        )
     for name in names:
         if name.startswith(("http:", "https:")):
             raise AnnotationError(

@@ -224,6 +224,10 @@ def _corners(thing: Xml.Element, where: str) -> Quad:
     """Corners of an object."""
     if thing.find("robndbox/cx") is not None:
         x, y, width, height, angle = _numbers(thing, _TURNED, where)
+        if abs(angle) > 2 * math.pi:
+            raise AnnotationError(
+                f"{where}: an angle of {angle:g}, where radians stand; divide degrees by 57.3."
+            )
         return Boxes.from_rotated([x, y, width, height, math.degrees(angle)]).quads[0]
     if thing.find("robndbox") is not None:
         return corners_of(_numbers(thing, _CORNERS, where), where)

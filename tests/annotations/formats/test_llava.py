@@ -230,3 +230,14 @@ def test_messages_may_name_their_pictures_beside_them(folder, images, lines):
     folder.json("train.json", [{"messages": said, "images": [7]}])
     with pytest.raises(AnnotationError, match="expected the name of a picture, got 7"):
         read(folder.path / "train.json")
+
+
+def test_places_of_objects_that_stand_elsewhere_in_a_row_are_not_taken_for_words(folder):
+    folder.picture("a.png")
+    folder.picture("b.png")
+    objects = {"ref": ["ship"], "bbox": [[1, 2, 3, 4]]}
+    of_swift = row(("<image>find <ref-object>", "<bbox>"), objects=objects)
+    folder.json("train.json", [of_swift, row(("<image>what?", "ship"), image="b.png")])
+    reading = read_sound(folder.path)
+    assert [image.questions[0].answer for image in reading.images] == ["ship"]
+    assert any("<bbox> or <ref-object>" in finding.what for finding in reading.findings)

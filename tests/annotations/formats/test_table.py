@@ -299,3 +299,18 @@ def test_a_bad_row_is_left_out_with_its_line_and_no_class_of_the_table_is_whole(
     (finding,) = reading.findings
     assert (finding.kind, finding.count) == ("bad row", 2)
     assert "rows.csv:3: ymin" in finding.what and "rows.csv:4: more fields" in finding.what
+
+
+@pytest.mark.parametrize(
+    ("lines", "advice"),
+    [
+        (["image,caption", 'a.png,"A ship', "b.png,A farm"], "not CSV .*quote that is not closed"),
+        (["image,caption,Caption", "a.png,A,B", "b.png,C,D"], "two columns are called 'caption'"),
+    ],
+)
+def test_a_table_that_would_swallow_rows_or_columns_is_refused(folder, lines, advice):
+    folder.picture("a.png")
+    folder.picture("b.png")
+    folder.text("rows.csv", *lines)
+    with pytest.raises(AnnotationError, match=advice):
+        read(folder.path)

@@ -218,3 +218,23 @@ def test_one_bad_object_leaves_the_others_and_of_expressions_their_numbers(folde
     phrases = {image.id: image.phrases for image in reading.images}
     assert phrases == {"a@train": (), "a@test": ("ship 1 of a",), "b": ("ship 0 of b",)}
     assert [(finding.kind, finding.count) for finding in reading.findings] == [("bad row", 1)]
+
+
+def test_an_angle_in_degrees_is_no_angle_in_radians(folder):
+    folder.picture("a.jpg")
+    box = "<cx>8</cx><cy>6</cy><w>6</w><h>2</h><angle>90</angle>"
+    turned = f"<object><name>ship</name><robndbox>{box}</robndbox></object>"
+    folder.text("a.xml", xml(turned, thing(1, 1, 5, 5)))
+    reading = read_sound(folder.path)
+    assert [len(image.names) for image in reading.images] == [1]
+    assert "90, where radians stand" in reading.findings[0].what
+
+
+def test_words_are_read_in_the_encoding_that_a_file_declares(folder):
+    folder.picture("a.jpg")
+    declared = '<?xml version="1.0" encoding="gb2312"?>' + xml(thing(1, 1, 5, 5, "船"))
+    (folder.path / "a.xml").write_bytes(declared.encode("gb2312"))
+    assert read(folder.path)[0].names == ("船",)
+    (folder.path / "a.xml").write_bytes(declared.encode("utf-16-le"))
+    with pytest.raises(AnnotationError):
+        read(folder.path)

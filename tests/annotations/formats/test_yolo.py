@@ -211,3 +211,16 @@ def test_lists_of_another_machine_count_by_name_and_lists_in_vain_are_said(folde
         "train.txt": ("its folders are not those of the set", "names alone count"),
         "/test.txt": ("1 of its 2 lines name no picture of the set: c.png", "passed over"),
     }
+
+
+def test_lists_beside_the_pictures_split_them_where_they_name_picture_files(folder):
+    for name in ("a", "b"):
+        folder.picture(f"images/{name}.png")
+        folder.text(f"labels/{name}.txt", "0 0.5 0.5 0.2 0.2")
+    folder.text("train.txt", "./images/a.png")
+    folder.text("test.txt", "/home/them/data/b.png")
+    reading = read_sound(folder.path)
+    assert [image.split for image in reading.images] == ["train", "test"]
+    folder.text("train.txt", "a 0.5")
+    folder.text("test.txt", "b 0.7")
+    assert [image.split for image in read_sound(folder.path).images] == [None, None]
