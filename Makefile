@@ -3,6 +3,7 @@
 # make check   what CI runs: format, lint, types, tests
 # make format  put the code in the shape `make check` asks for
 # make clients the environments of the clients that the server is tested with
+# make test-clients  the tests with those clients, which `make test` leaves out
 # make fuzz    a million changed files, of which only results and swath's own errors may come
 # make gpu     what a graphics card of 80 GB or more does with the systems' recipes, to gpu.json
 # make weights three small published models for `swath tune smol`, outside the repository
@@ -15,7 +16,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check format fuzz bench gpu clients weights check-format check-lint check-types
+.PHONY: demo test check format fuzz bench gpu clients test-clients weights check-format check-lint check-types
 .DELETE_ON_ERROR:
 
 demo: .venv/.installed
@@ -50,7 +51,11 @@ CLIENTS = openai-1.109==1.109.1 openai-3.57==3.57.0 mistralai-1.9==1.9.3 mistral
 	mistralai-3.7==3.7.0
 
 clients: $(foreach client,$(CLIENTS),.clients/$(firstword $(subst ==, ,$(client)))/.installed)
-	@echo "SWATH_CLIENTS=$(CURDIR)/.clients make test"
+
+# Beside `make check` in CI, where PyPI is reached.
+test-clients: clients .venv/.installed-dev
+	SWATH_CLIENTS=$(CURDIR)/.clients $(BIN)/python -m pytest tests/serving/test_clients.py \
+		tests/serving/test_chat_clients.py
 
 .clients/%/.installed:
 	$(PYTHON) -m venv .clients/$*

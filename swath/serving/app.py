@@ -122,8 +122,11 @@ async def _answer_invalid(_: Request, error: Any) -> JSONResponse:
     return _response(as_invalid(error.errors()))
 
 
-async def _answer_plain(_: Request, error: Any) -> JSONResponse:
+async def _answer_plain(request: Request, error: Any) -> JSONResponse:
     """What the framework itself refuses: no such path, another method, a body that is no JSON."""
+    if error.status_code == 404:
+        words = f"There is no path {request.url.path[:200]} here; GET /openapi.json lists them."
+        return _response(ServeError(404, words, code="path_not_found"))
     return _response(ServeError(error.status_code, str(error.detail), headers=error.headers or {}))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -86,7 +87,10 @@ def _written(served: Served, urls: list[str], stack: ExitStack) -> list[str]:
     """Paths of the pictures, for as long as the stack is open."""
     paths = []
     for number, url in enumerate(urls, 1):
-        content = served.pictures.content(url, number)
-        scene = stack.enter_context(served.pictures.opened(content, number))
+        try:
+            content = served.pictures.content(url, number)
+            scene = stack.enter_context(served.pictures.opened(content, number))
+        except ServeError as error:
+            raise replace(error, param="input") from None
         paths.append(str(scene.path))
     return paths

@@ -128,7 +128,8 @@ def _explained(path: Path, number: int) -> Iterator[None]:
     except ImageryError as error:
         if path.name not in str(error):  # of another picture
             raise
-        raise _refused(number, _after_name(str(error), path)) from None
+        words = f"cannot be used: {_after_name(str(error), path)}"
+        raise _refused(number, words) from None
 
 
 def _checked(path: Path, number: int, most_px: int) -> Scene:

@@ -108,6 +108,14 @@ def as_invalid(problems: Iterable[Mapping[str, Any]]) -> ServeError:
         where = [part if isinstance(part, int) else str(part) for part in problem["loc"]]
         rows.append({"loc": where, "msg": str(problem["msg"]), "type": str(problem["type"])})
     first = rows[0]
+    if first["type"] == "json_invalid":
+        words = f"The body is not valid JSON (at character {first['loc'][-1]})."
+        return ServeError(422, words, code="json_invalid", detail=rows)
+    if (
+        first["loc"] == ["body"] and first["type"] == "model_attributes_type"
+    ):  # curl -d sends a form
+        words = "The body is no JSON object; send one, with 'Content-Type: application/json'."
+        return ServeError(422, words, code="no_json", detail=rows)
     param = ".".join(str(part) for part in first["loc"][1:])
     words = f"{param}: {first['msg']}" if param else first["msg"]
     return ServeError(422, f"{words}.", param or None, first["type"], detail=rows)

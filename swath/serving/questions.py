@@ -24,6 +24,7 @@ from swath.serving.asking import (
     TextPart,
     UserMessage,
 )
+from swath.serving.jobs.training_files import arranged
 from swath.serving.protocol import ServeError
 from swath.serving.served import Limits, Served, ServedModel
 
@@ -193,23 +194,11 @@ def _with_regions(spoken: Sequence[Turn]) -> Turn:
 
 
 def _parts(message: Message, show: Show) -> list[Part]:
-    """Pictures before the words, as models are tuned, unless words stand between pictures."""
-    listed = _listed(message)
-    texts = [part for part in listed if isinstance(part, TextPart)]
-    if len(texts) == len(listed):
-        return [Text(_words(message).strip())]
-    places = [place for place, part in enumerate(listed) if isinstance(part, ImagePart)]
-    mixed = places[-1] - places[0] >= len(places)
-    if not mixed:
-        listed = [*(listed[place] for place in places), *texts]
+    """What a message says and shows, in the order in which models are tuned."""
     parts: list[Part] = []
-    for part in listed:
-        if isinstance(part, ImagePart):
-            parts += [Text("\n")] if parts and mixed else []
-            parts.append(show(part.url))
-        elif part.text.strip():
-            parts.append(Text("\n" * bool(parts) + part.text.strip()))
-    return parts
+    for part in _listed(message):
+        parts.append(show(part.url) if isinstance(part, ImagePart) else Text(part.text))
+    return list(arranged(parts)) or [Text("")]
 
 
 def _listed(message: Message) -> list[TextPart | ImagePart]:

@@ -11,6 +11,8 @@ from swath.serving.app import create_app
 from swath.serving.protocol import Paging, ServeError, is_mistral, without_places
 from tests.serving.conftest import HERE
 
+JSON = "application/json"
+
 
 def error_of(response, status):
     """The error in a response, once it has the shape that both clients read."""
@@ -125,3 +127,17 @@ def test_lists_are_paged_as_both_clients_page():
             Paging(**wrong)
     with pytest.raises(ServeError, match="no 'x' in this list"):
         Paging(after="x").of(rows)
+
+
+def test_what_a_newcomer_sends_wrongly_is_said_in_words_that_help(client):
+    asked = '{"model": "tiny", "messages": [{"role": "user", "content": "x"}]}'
+    form = {"content-type": "application/x-www-form-urlencoded"}  # as `curl -d` sends
+    refused = client.post("/v1/chat/completions", content=asked, headers=form)
+    assert "Content-Type: application/json" in error_of(refused, 422)["message"]
+    cut = client.post("/v1/chat/completions", content=asked[:9], headers={"content-type": JSON})
+    error = error_of(cut, 422)
+    assert error["message"].startswith("The body is not valid JSON") and error["param"] is None
+    elsewhere = error_of(client.post("/v1/responses", json={"model": "tiny", "input": "x"}), 404)
+    assert "/v1/responses" in elsewhere["message"] and "/openapi.json" in elsewhere["message"]
+    words = error_of(client.post("/v1/embeddings", json={"model": "tiny", "input": "words"}), 400)
+    assert words["param"] == "input" and "is no data URI" in words["message"]

@@ -46,9 +46,8 @@ class Grammar:
         self.grammar = LLMatcher.grammar_from_lark(f"start: / ?/ answer\nanswer: %json {text}")
         problem = LLMatcher.validate_grammar(self.grammar, self.tokens)
         if problem:
-            raise RequestError(
-                f"the JSON schema cannot be followed ({problem.splitlines()[0]}); leave that out."
-            )
+            reason = " ".join(problem.split())[:300]
+            raise RequestError(f"the JSON schema cannot be followed ({reason}); leave that out.")
         self.closers = [self.tokens.tokenize_str(closer)[0] for closer in CLOSERS]
         self.reserve = len(text.encode())  # no token is shorter than a byte
         self.usual = len(self.tokens.tokenize_str(text))  # tokens that closing takes, about

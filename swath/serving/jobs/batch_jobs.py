@@ -11,12 +11,11 @@ from typing import Annotated, Any, Literal
 import orjson
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
-from starlette.concurrency import run_in_threadpool
 
+from swath.serving.asking import Fields
 from swath.serving.jobs.batch_files import batch_lines
-from swath.serving.jobs.hyperparameters import Fields, Name, parsed
+from swath.serving.jobs.hyperparameters import Name
 from swath.serving.jobs.office import Office, Working
-from swath.serving.jobs.tuning_jobs import body_of
 from swath.serving.jobs.uploads import LONGEST_S, SHORTEST_S, file_row, own_copy, place
 from swath.serving.protocol import Paging, Row, ServeError, new_id, not_found, now
 
@@ -77,13 +76,12 @@ class MistralBatch(Fields):
 
 
 @openai.post("")
-async def create_openai(request: Request, office: Working) -> Row:
+def create_openai(body: OpenAIBatch, office: Working) -> Row:
     """Check a file of requests, and begin to answer them."""
-    body = parsed(OpenAIBatch, await body_of(request))
     row = _row("openai", body.endpoint, (body.input_file_id,), body.metadata, WINDOW_S)
     if body.output_expires_after:
         row["files_live_s"] = body.output_expires_after.seconds
-    return openai_batch(office, await run_in_threadpool(_create, office, row))
+    return openai_batch(office, _create(office, row))
 
 
 @openai.get("")
@@ -106,15 +104,14 @@ def cancel_openai(name: str, office: Working) -> Row:
 
 
 @mistral.post("")
-async def create_mistral(request: Request, office: Working) -> Row:
+def create_mistral(body: MistralBatch, office: Working) -> Row:
     """Check files of requests, or requests themselves, and begin to answer them."""
-    body = parsed(MistralBatch, await body_of(request))
     if bool(body.input_files) == bool(body.requests):
         raise ServeError(422, "Give either input_files or requests.", "input_files")
     files, limit_s = tuple(body.input_files or ()), body.timeout_hours * 3600
     row = _row("mistral", body.endpoint, files, body.metadata, limit_s, body.model)
     requests = [request.model_dump() for request in body.requests or ()]
-    return mistral_batch(office, await run_in_threadpool(_create, office, row, requests))
+    return mistral_batch(office, _create(office, row, requests))
 
 
 @mistral.get("")

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from swath.recipe import Recipe
 from swath.recipes import validate
+from swath.serving.asking import Fields
 from swath.serving.protocol import ServeError
 from swath.serving.served import ServedModel
 
@@ -30,12 +31,6 @@ MOST_CHECKPOINTS = 10
 Count = Annotated[int, Field(gt=0)] | Literal["auto"]
 Suffix = Annotated[str, Field(pattern=r"^[\w-]{1,64}$")]
 Name = Annotated[str, Field(max_length=512)]
-
-
-class Fields(BaseModel):
-    """A request's fields; what is not known is refused, never ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class OpenAIHyperparameters(Fields):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import Field
 
+from swath.serving.asking import Fields
 from swath.serving.jobs.checkpoint_models import remove_checkpoints, serve_checkpoints
-from swath.serving.jobs.hyperparameters import Fields, parsed
 from swath.serving.jobs.office import Office, Working
-from swath.serving.jobs.tuning_jobs import body_of
 from swath.serving.protocol import Row, ServeError, not_found
 
 router = APIRouter(prefix="/v1")
@@ -37,9 +36,8 @@ def delete_model(name: str, office: Working) -> Row:
 
 
 @router.patch("/fine_tuning/models/{name:path}")
-async def name_model(name: str, request: Request, office: Working) -> Row:
+def name_model(name: str, body: Naming, office: Working) -> Row:
     """Give a tuned model a name and a description for people."""
-    body = parsed(Naming, await body_of(request))
     job = _job(office, name)
     notes = job["notes"] | body.model_dump(exclude_unset=True)
     office.state.change("job", job["id"], notes=notes)

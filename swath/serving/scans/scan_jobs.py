@@ -17,7 +17,8 @@ from swath.files import safe_name
 from swath.inference.scenes.scan_questions import Tuning, scan_questions
 from swath.inference.scenes.scan_scene import ScanSettings, opened_scene
 from swath.inference.scenes.tile_plan import TunedOn
-from swath.serving.jobs.hyperparameters import Fields, Name, parsed
+from swath.serving.asking import Fields
+from swath.serving.jobs.hyperparameters import Name, parsed
 from swath.serving.jobs.office import Office, Working
 from swath.serving.jobs.tuning_jobs import MOST_METADATA, body_of
 from swath.serving.jobs.uploads import SCAN, file_row, keep, own_copy, remove
