@@ -191,7 +191,7 @@ def train(
     groups = [
         group
         for group in by_image(built.split("train"))
-        if any("label" in one.truth for one in group)
+        if any(one.truth.get("label") for one in group)
     ]
     if not groups:
         raise EvaluationError(f"{args.run}: no training image has a class.")

@@ -219,6 +219,8 @@ def words_at(head: nn.Module, wanted: Tensor, mlp: nn.Module | None = None) -> I
             hook.remove()
 
 
-def answers_only(head: nn.Module, labels: Tensor) -> AbstractContextManager[None]:
+def answers_only(
+    head: nn.Module, labels: Tensor, mlp: nn.Module | None = None
+) -> AbstractContextManager[None]:
     """Words are computed only where a label (batch, tokens) is not -100: one place before it."""
-    return words_at(head, functional.pad(labels[:, 1:] != IGNORED, (0, 1)))
+    return words_at(head, functional.pad(labels[:, 1:] != IGNORED, (0, 1)), mlp)

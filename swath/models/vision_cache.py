@@ -94,7 +94,7 @@ def tower_name(inputs: Inputs) -> str | None:
     the tower; it pays where the tower is estimated to take twice as long as the disk.
     """
     loaded = inputs.loaded
-    if inputs.kind != "images" or len(loaded.family.projector) != 1:
+    if inputs.kind not in ("images", "rows") or len(loaded.family.projector) != 1:
         return None
     model = plain(loaded.model)
     tower = model.get_submodule(loaded.family.vision)

@@ -19,7 +19,7 @@ from swath.instructions.conversation import Box, Conversation, Text
 from swath.models.encoding import batches as pieces
 from swath.models.encoding import by_image
 from swath.models.generating.image_prefix import Seen
-from swath.models.inputs import Inputs, head_of
+from swath.models.inputs import Inputs, head_of, last_mlp
 from swath.models.loaded import Loaded
 from swath.models.loading import load_base, models_of
 from swath.models.pixels import PixelStore, View
@@ -139,6 +139,11 @@ def repeats_views(stage: Stage) -> bool:
     still = stage.augment.crop == 1 and not (stage.augment.turn or stage.augment.colour)
     learns_words = stage.text_loss > 0 and not stage.image_loss.wanted
     return still and learns_words and "vision" not in stage.train
+
+
+def computed_anew(stage: Stage) -> bool:
+    """Whether a pass is repeated, or chance takes part in it, so that no place may be left out."""
+    return stage.checkpointing or ("lora" in stage.train and stage.lora.dropout > 0)
 
 
 class Prepared:
@@ -305,6 +310,7 @@ class Prepared:
             inputs=self.inputs,
             tower=model.get_submodule(_inside(model, loaded.family.vision)),
             head=head_of(model, loaded),
+            mlp=None if computed_anew(stage) else last_mlp(model, loaded),
             heads=_heads(self.inputs, stage, self._targets(stage)),
             part=partial(part_of, loaded=loaded),
         )

@@ -44,6 +44,7 @@ class StageTrainer(Trainer):
         inputs: of the model.
         tower: the model's vision tower.
         head: its language head.
+        mlp: see `last_mlp`; it is left out where no answer stands.
         heads: auxiliary heads, or None without image loss.
         part: the part of the model a parameter of a name belongs to.
 
@@ -58,13 +59,14 @@ class StageTrainer(Trainer):
         inputs: Inputs,
         tower: nn.Module,
         head: nn.Module,
+        mlp: nn.Module | None,
         heads: ImageHeads | None,
         part: Callable[[str], str],
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.stage = stage
-        self.inputs, self.tower, self.head = inputs, tower, head
+        self.inputs, self.tower, self.head, self.mlp = inputs, tower, head, mlp
         self.heads = heads.to(self.args.device) if heads is not None else None
         self.part = part
         self.begin([])
@@ -119,7 +121,8 @@ class StageTrainer(Trainer):
                 with self.accelerator.autocast():
                     features = projector_of(self.inputs)(inputs.pop("tower_features"))
                 inputs |= instead_of_pixels(self.inputs, features)
-            with _output_of(self.tower) as tower_outputs, answers_only(self.head, labels):
+            answered = answers_only(self.head, labels, self.mlp)
+            with _output_of(self.tower) as tower_outputs, answered:
                 output = model(**inputs, use_cache=False)
             answers = text_loss(output.logits, labels, segments, average, weights)
             if self.answers:  # a batch counts by its answers, as it would within a larger one

@@ -83,9 +83,12 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(tiny_base, built
     assert same(whole, weights(tune(built, plan, tmp_path / "cut")))
 
 
-def test_a_llava_of_transformers_takes_kept_features_too(tmp_path, asked, monkeypatch):
+@pytest.mark.parametrize(
+    "base", ["llava-hf/llava-1.5-7b-hf", "HuggingFaceTB/SmolVLM-256M-Instruct"]
+)
+def test_models_of_transformers_take_kept_features_too(base, tmp_path, asked, monkeypatch):
     built = small_set(tmp_path / "pictures")
-    plan = recipe("llava-hf/llava-1.5-7b-hf", stage(**FROZEN | {"steps": 4}), prove=0)
+    plan = recipe(base, stage(**FROZEN | {"steps": 4}), prove=0)
     plan = plan.model_copy(update={"models": plan.models.model_copy(update={"weights": "tiny"})})
     kept = tune(built, plan, tmp_path / "kept")
     assert list((kept / "evaluation" / "features").glob("*/*.safetensors"))

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from swath.files import read_json
+from swath.models.inputs import last_mlp
 from swath.tuning import checks
 from swath.tuning import setup as prepared
 from swath.tuning.run import read_losses, tune
@@ -57,6 +58,33 @@ def test_batches_of_a_step_have_the_gradient_of_one_large_batch(
     assert [other[key] for key in ("text", "image", "loss")] == pytest.approx(
         [row[key] for key in ("text", "image", "loss")], abs=2e-5
     )
+
+
+def test_places_without_an_answer_are_left_out_of_the_last_layer_and_nothing_else_changes(
+    tiny_base, built, tmp_path, monkeypatch
+):
+    one = {"train": ["projector", "language"], "batch_size": 4, "rows_per_image": 2}
+    given = tiny_base, built, tmp_path, monkeypatch
+    places = []
+
+    def counted(self, inputs, output):
+        places.append(output.shape[:-1].numel())
+
+    def watched(model, loaded):
+        mlp = last_mlp(model, loaded)
+        mlp.register_forward_hook(counted)
+        return mlp
+
+    monkeypatch.setattr(prepared, "last_mlp", watched)
+    torch.manual_seed(0)
+    short, row = gradients(*given, **one)
+    monkeypatch.setattr(prepared, "last_mlp", lambda model, loaded: None)
+    torch.manual_seed(0)
+    whole, other = gradients(*given, **one)
+    assert 0 < places[0] < row["tokens"] / 2
+    assert row["text"] == pytest.approx(other["text"], abs=1e-5)
+    for name in whole:
+        assert torch.allclose(whole[name], short[name], atol=1e-5, rtol=1e-4), name
 
 
 def test_steps_count_what_the_optimiser_does(tiny_base, built, tmp_path):
