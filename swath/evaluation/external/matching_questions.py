@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,6 +30,17 @@ LONGEST_ANSWER = 100_000
 """Signs of an answer; a longer one, of a model that was not stopped, is unreadable."""
 
 
+_NOTED = (
+    "missing",
+    "extra",
+    "repeated",
+    "not a number",
+    "too long",
+    "beyond the picture",
+    "picture unknown",
+)
+
+
 @dataclass(frozen=True)
 class Matched:
     """Predictions of a suite's questions, and what was wrong with the file.
@@ -37,48 +48,29 @@ class Matched:
     Args:
         predictions: one a question, in the suite's order.
         by: how rows were matched: "id", "picture and question", "picture", or "order".
-        missing: ids nobody answered; they count as wrong.
-        extra: ids of answers to no question of the suite; nothing to score them against.
-        repeated: ids answered more than once; wrong where the answers differ.
-        no_number: ids whose answer is NaN or Infinity, as pandas writes a hole; unreadable.
-        too_long: ids whose answer is longer than `LONGEST_ANSWER`; unreadable.
-        outside: ids whose boxes reach beyond the picture by more than 2 % of its side: was another
-            notation meant? They count as they are read.
         dialect: notation in which boxes were read, "" where none were looked for.
+        ids: by what was wrong. "missing": nobody answered them; they count as wrong. "extra": of
+            answers to no question of the suite; nothing to score them against. "repeated":
+            answered more than once; wrong where the answers differ. "not a number": the answer is
+            NaN or Infinity, as pandas writes a hole; unreadable. "too long": longer than
+            `LONGEST_ANSWER`; unreadable. "beyond the picture": boxes reach beyond it by more than
+            2 % of its side: was another notation meant? They count as they are read.
     """
 
     predictions: list[Prediction]
     by: str
-    missing: list[str] = field(default_factory=list)
-    extra: list[str] = field(default_factory=list)
-    repeated: list[str] = field(default_factory=list)
-    no_number: list[str] = field(default_factory=list)
-    too_long: list[str] = field(default_factory=list)
-    outside: list[str] = field(default_factory=list)
-    unseen: list[str] = field(default_factory=list)
     dialect: str = ""
+    ids: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in _NOTED})
 
     def notes(self) -> Json:
         """The counts and first ids, for the result's `suite.json`."""
         notes: Json = {"matched_by": self.by}
         if self.dialect:
             notes["dialect"] = self.dialect
-        for name, field_name in _NOTED.items():
-            ids = getattr(self, field_name)
+        for name, ids in self.ids.items():
             notes[name] = {"count": len(ids), "first": ids[:20]}
         notes["picture unknown"]["of"] = "answers name no picture, so that intervals are by answer"
         return notes
-
-
-_NOTED = {
-    "missing": "missing",
-    "extra": "extra",
-    "repeated": "repeated",
-    "not a number": "no_number",
-    "too long": "too_long",
-    "beyond the picture": "outside",
-    "picture unknown": "unseen",
-}
 
 
 def match(asked: Asked, given: Sequence[Given], dialect: str | None = None) -> Matched:
@@ -98,25 +90,27 @@ def match(asked: Asked, given: Sequence[Given], dialect: str | None = None) -> M
     rows: dict[str, list[Given]] = defaultdict(list)
     for name, answer in zip(names, given, strict=True):
         rows[name].append(answer)
-    matched = Matched([], by, dialect=notation)
+    matched = Matched([], by, notation)
+    wrong = matched.ids
     if asked.prompt == AS_STATED:
-        matched.unseen.extend(row.id for row in given if not (row.image or row.own))
-    matched.extra.extend(name for name in rows if name not in set(keys))
+        wrong["picture unknown"] += [row.id for row in given if not (row.image or row.own)]
+    wrong["extra"] += [name for name in rows if name not in set(keys)]
     labels, objects = Labels(asked.labels), Names(asked.names)
     for conversation, key in zip(asked.conversations, keys, strict=True):
+        id = conversation.id
         answers = rows.get(key, [])
         if len(answers) > 1:
-            matched.repeated.append(conversation.id)
+            wrong["repeated"].append(id)
         answered = [answer for answer in answers if not answer.failed]  # it may be asked again
         texts = list(dict.fromkeys(answer.text for answer in answered))
         blank = unanswered(conversation)
         if not texts:
-            matched.missing.append(conversation.id)
+            wrong["missing"].append(id)
             blank = replace(blank, problem=FAILED if answers else MISSING)
         elif len(texts) > 1:
             blank = replace(blank, answer=" | ".join(texts), problem=SEVERAL_ANSWERS)
         elif len(texts[0]) > LONGEST_ANSWER:
-            matched.too_long.append(conversation.id)
+            wrong["too long"].append(id)
             blank = replace(blank, answer=texts[0][:1000], problem=TOO_LONG)
         else:
             own = answered[0].own
@@ -125,9 +119,9 @@ def match(asked: Asked, given: Sequence[Given], dialect: str | None = None) -> M
             else:
                 boxes = _boxes(texts[0], conversation, notation)
             if answered[0].no_number:
-                matched.no_number.append(conversation.id)
+                wrong["not a number"].append(id)
             if boxes is not None and _beyond(boxes, conversation.images[0].size_wh):
-                matched.outside.append(conversation.id)
+                wrong["beyond the picture"].append(id)
             blank = read(conversation, texts[0], boxes, labels, objects)
             blank = _as_before(blank, own) if own else blank
         matched.predictions.append(blank)
@@ -194,16 +188,14 @@ class _Names:
     words: list[str]
 
     @classmethod
-    def of_questions(cls, asked: Sequence[Conversation]) -> _Names:
-        pictures = [plain_name(Path(question.images[0].path).name) for question in asked]
-        texts = [_first_line(question.text("user")) for question in asked]
-        return cls([plain_name(question.id) for question in asked], pictures, texts)
-
-    @classmethod
-    def of_rows(cls, given: Sequence[Given]) -> _Names:
-        pictures = [plain_name(row.image) for row in given]
-        texts = [_first_line(row.question) for row in given]
-        return cls([plain_name(row.id) for row in given], pictures, texts)
+    def of(cls, rows: Iterable[tuple[str, str, str]]) -> _Names:
+        """The names of an id, a picture and words each."""
+        names: tuple[list[str], list[str], list[str]] = ([], [], [])
+        for id, picture, words in rows:
+            names[0].append(plain_name(id))
+            names[1].append(plain_name(picture))
+            names[2].append(_first_line(words))
+        return cls(*names)
 
     @property
     def pictures_and_words(self) -> list[str]:
@@ -213,8 +205,11 @@ class _Names:
 
 def _pairing(asked: Asked, given: Sequence[Given]) -> tuple[str, list[str], list[str]]:
     """How rows and questions are matched, and their names: the first that most rows share."""
-    questions = _Names.of_questions(asked.conversations)
-    rows = _Names.of_rows(given)
+    questions = _Names.of(
+        (question.id, Path(question.images[0].path).name, question.text("user"))
+        for question in asked.conversations
+    )
+    rows = _Names.of((row.id, row.image, row.question) for row in given)
     for by, keys, names in (
         ("id", questions.ids, rows.ids),
         ("picture and question", questions.pictures_and_words, rows.pictures_and_words),

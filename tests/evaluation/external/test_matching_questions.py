@@ -42,8 +42,9 @@ def test_missing_extra_and_repeated_answers_are_counted_and_never_dropped(tmp_pa
         tmp_path / "a.jsonl", [{"question_id": name, "answer": said} for name, said in rows]
     )
     matched = match(questions, read_answers(file)[1])
-    assert (matched.by, matched.missing, matched.extra) == ("id", ["ucm:4"], ["ucm:9"])
-    assert matched.repeated == ["ucm:2", "ucm:3"]
+    assert matched.by == "id"
+    assert (matched.ids["missing"], matched.ids["extra"]) == (["ucm:4"], ["ucm:9"])
+    assert matched.ids["repeated"] == ["ucm:2", "ucm:3"]
     problems = [one.problem for one in matched.predictions]
     # The same answer twice counts once; two answers are none.
     assert problems == [None, None, "several answers", "missing"]
@@ -101,7 +102,7 @@ def test_geochat_scene_answers_are_named_by_class_folder_and_picture(tmp_path):
     ]  # fmt: skip
     kind, given = read_answers(lines(tmp_path / "aid.jsonl", rows))
     matched = match(asked, given)
-    assert (kind, matched.by, matched.missing) == ("GeoChat answers", "id", [])
+    assert (kind, matched.by, matched.ids["missing"]) == ("GeoChat answers", "id", [])
     assert [one.label for one in matched.predictions] == ["Airport", None]
 
 
@@ -181,7 +182,7 @@ def test_ucm_captions_are_scored_against_their_text_alone(tmp_path, data_folder)
         for one in asked.conversations
     ]
     matched = match(asked, read_answers(lines(tmp_path / "a.jsonl", rows))[1])
-    assert (matched.by, matched.missing) == ("picture", [])
+    assert (matched.by, matched.ids["missing"]) == ("picture", [])
     found = score(matched.predictions, resamples=0)["caption"]
     assert found["bleu4"].value == pytest.approx(1.0)  # each answer is one of its references
     assert found["rouge_l"].value == pytest.approx(1.0)
@@ -222,7 +223,7 @@ def test_llava_answers_carry_numbers_as_ids(tmp_path, questions):
     ]
     kind, given = read_answers(lines(tmp_path / "llava.jsonl", rows[::-1]))
     matched = match(renamed, given)
-    assert (kind, matched.by, matched.missing) == ("LLaVA answers", "id", [])
+    assert (kind, matched.by, matched.ids["missing"]) == ("LLaVA answers", "id", [])
     assert [one.problem for one in matched.predictions] == [None] * 4
 
 
@@ -255,7 +256,7 @@ def test_a_request_asked_again_after_it_failed_counts_once(tmp_path, questions):
     ]
     matched = match(questions, read_answers(lines(tmp_path / "a.jsonl", rows))[1])
     assert [one.problem for one in matched.predictions] == [None, None, None, "failed"]
-    assert (matched.repeated, matched.missing) == (["ucm:1"], ["ucm:4"])
+    assert (matched.ids["repeated"], matched.ids["missing"]) == (["ucm:1"], ["ucm:4"])
 
 
 def test_two_answers_of_one_id_are_both_named_and_wrong(tmp_path, questions):
@@ -408,7 +409,7 @@ def test_an_id_that_comes_twice_is_one_question(tmp_path):
             for n in range(3)]  # fmt: skip
     matched, found = stated(tmp_path, "aid", [*rows, {**rows[0], "answer": "Park"}])
     assert (found["accuracy"].n, found["accuracy"].value) == (3, pytest.approx(2 / 3))
-    assert matched.repeated == ["q0"]
+    assert matched.ids["repeated"] == ["q0"]
     assert {one.id for one in stated(tmp_path, "aid", rows[::-1])[0].predictions} == {
         "q0", "q1", "q2"
     }  # fmt: skip
@@ -419,7 +420,7 @@ def test_answers_that_name_no_picture_are_counted(tmp_path):
     rows[1]["image"] = "1.jpg"
     matched, _ = stated(tmp_path, "aid", rows)
     assert matched.notes()["picture unknown"]["count"] == 1
-    assert matched.unseen == ["q0"]
+    assert matched.ids["picture unknown"] == ["q0"]
 
 
 def test_true_polygons_in_pixels_are_read_on_pictures_whose_size_the_suite_knows(tmp_path):
