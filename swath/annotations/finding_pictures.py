@@ -65,9 +65,13 @@ def files_below(folder: Path, *endings: str) -> Iterator[Path]:
     for place, folders, names in os.walk(folder, followlinks=True):
         here = Path(place)
         above = {parent.resolve() for parent in (here, *here.parents)}
-        folders[:] = sorted(
-            name for name in folders if not _is_clutter(name) and not _leads_to(here / name, above)
-        )
+        below = []
+        for name in sorted(folders):
+            inner = here / name
+            back = inner.is_symlink() and inner.resolve() in above
+            if not _is_clutter(name) and not back:
+                below.append(name)
+        folders[:] = below
         for name in sorted(names):
             if name.startswith("._"):  # macOS leaves them behind
                 continue
@@ -82,10 +86,6 @@ def subfolders(folder: Path) -> list[Path]:
 
 def _is_clutter(name: str) -> bool:
     return name.startswith((".", "__"))
-
-
-def _leads_to(link: Path, folders: set[Path]) -> bool:
-    return link.is_symlink() and link.resolve() in folders
 
 
 def absolute(path: Path) -> Path:
@@ -253,8 +253,7 @@ def _parents(path: Path, count: int, fold: Callable[[str], str]) -> list[str]:
 
 def _shared(path: Path, file: Path) -> int:
     """Folders that two files share, from the root."""
-    pairs = zip(path.parent.parts, file.parent.parts, strict=False)
-    return next((n for n, (a, b) in enumerate(pairs) if a != b), len(file.parent.parts))
+    return len(Path(os.path.commonpath([path.parent, file.parent])).parts)
 
 
 def _bare(name: str) -> str:

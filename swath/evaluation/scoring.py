@@ -199,7 +199,7 @@ def rows_of(values: Mapping[str, Mapping[str, Score | Difference]]) -> dict[str,
     """Scores or differences by task, or by another name, as JSON objects."""
     rows = {}
     for group, metrics in values.items():
-        rows[group] = {name: value.to_row() for name, value in metrics.items()}
+        rows[group] = {name: asdict(value) for name, value in metrics.items()}
     return rows
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,13 +35,9 @@ class Score:
     low: float | None = None
     high: float | None = None
 
-    def to_row(self) -> Json:
-        """The score as a JSON object; `from_row` is the inverse."""
-        return asdict(self)
-
     @classmethod
     def from_row(cls, row: Json) -> Score:
-        """The score that `to_row` wrote.
+        """The score that a JSON object of its fields holds.
 
         Raises:
             FormatError: a field is missing or unknown.

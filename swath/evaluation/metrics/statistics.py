@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,7 +11,6 @@ from scipy.stats import binom, binomtest
 from swath.boxes import Floats
 from swath.errors import EvaluationError
 from swath.evaluation.metrics.base import Measure
-from swath.files import Json
 
 RESAMPLES = 1000
 _CHUNK = 4_000_000  # indices drawn at once: bounds the memory to about 100 MB
@@ -35,10 +34,6 @@ class Difference:
     high: float
     p: float
     p_mcnemar: float | None = None
-
-    def to_row(self) -> Json:
-        """The difference as a JSON object."""
-        return asdict(self)
 
 
 def interval(

@@ -28,14 +28,16 @@ _SMOOTHED_OVER = 17  # points
 _HEAD_PX = 30
 _LIGHT = {"ink": "#22252a", "soft": "#6b6d70", "rule": "#e3dfd7", "tuned": "#1f6f8b"}
 
-_environment = Environment(
+TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_DRAW: Any = _environment.get_template("charts.svg").module
+"""The templates of this folder; whatever they are given is escaped."""
+
+_DRAW: Any = TEMPLATES.get_template("charts.svg").module
 
 
 @dataclass(frozen=True)

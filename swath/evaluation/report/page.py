@@ -6,11 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from swath.evaluation.metrics.base import METRICS, Score
@@ -19,7 +17,7 @@ from swath.evaluation.metrics.statistics import RESAMPLES
 from swath.evaluation.papers.modes import MODES
 from swath.evaluation.predictions import Predictions
 from swath.evaluation.report import charts, gallery, suite_page
-from swath.evaluation.report.charts import Series
+from swath.evaluation.report.charts import TEMPLATES, Series
 from swath.evaluation.report.gallery import BOX_STYLES, Gallery, Judged, OpenImage
 from swath.evaluation.report.numbers import FILTERS
 from swath.evaluation.report.record import Record, ReportRun, write_record
@@ -136,7 +134,7 @@ def write_report(path: Path | str, report: Report) -> None:
     if report.card.get("use"):
         facts["may be used for"] = str(report.card["use"])
     write_record(beside, record, report.about, report.suites)
-    page = templates().get_template("report.html")
+    page = TEMPLATES.get_template("report.html")
     text = page.render(
         report=report,
         facts=facts,
@@ -146,26 +144,15 @@ def write_report(path: Path | str, report: Report) -> None:
     write_text(path, text + "\n")
 
 
-@cache
-def templates() -> Environment:
-    """The templates of this folder; whatever they are given is escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= FILTERS
-    environment.globals |= {
-        "css": Markup(_FOLDER.joinpath("report.css").read_text("utf-8")),
-        "METRICS": METRICS,
-        "MODES": MODES,
-        "SCORED": SCORED,
-        "OUTCOMES": OUTCOMES,
-        "BOX_STYLES": BOX_STYLES,
-    }
-    return environment
+TEMPLATES.filters |= FILTERS
+TEMPLATES.globals |= {
+    "css": Markup(_FOLDER.joinpath("report.css").read_text("utf-8")),
+    "METRICS": METRICS,
+    "MODES": MODES,
+    "SCORED": SCORED,
+    "OUTCOMES": OUTCOMES,
+    "BOX_STYLES": BOX_STYLES,
+}
 
 
 def series_of(runs: Sequence[ReportRun]) -> list[Series]:

@@ -12,7 +12,7 @@ from swath.evaluation.metrics.classification import ClassScore
 from swath.evaluation.report import charts, gallery, numbers
 from swath.evaluation.report.charts import Series
 from swath.evaluation.report.gallery import Gallery, Judged
-from swath.evaluation.report.page import Report, series_of, templates
+from swath.evaluation.report.page import TEMPLATES, Report, series_of
 from swath.evaluation.report.page import write_report as write
 from swath.evaluation.report.record import ReportRun
 from swath.evaluation.scoring import score
@@ -386,5 +386,5 @@ def test_a_system_without_a_metric_leaves_its_cell_open():
         (Series("floor", "floor"), {"accuracy": Score(0.5, 4)}),
         (Series("tuned", "tuned"), {"accuracy": Score(0.75, 4, 1, 0.5, 1.0), "ece": Score(0.1, 4)}),
     ]
-    table = templates().get_template("tables.html").module.scores(systems, {})
+    table = TEMPLATES.get_template("tables.html").module.scores(systems, {})
     assert "<td>—</td>" in table and "50.0 to 100.0" in table
