@@ -16,6 +16,7 @@ import argparse
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import asdict
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ class Points:
         answers = predict(self._engine, self.asked, labels, choices, section.max_new_tokens)
         accuracy = score(answers, labels, section.resamples, recipe.seed)["classify"]["accuracy"]
         self.rows.append(
-            {"stage": stage, "step": step, "seconds": round(seconds, 2), **accuracy.to_row()}
+            {"stage": stage, "step": step, "seconds": round(seconds, 2), **asdict(accuracy)}
         )
         said = f"{stage}, step {step}, {seconds:.0f} s: {accuracy.value:.3f}"
         print(f"{recipe.models.weights}: {said}", file=sys.stderr)

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ def described(run: Path) -> dict[str, Any]:
 
 def rows(values: Mapping[str, Score] | Mapping[str, Difference]) -> dict[str, Any]:
     """Scores or differences, by metric, as JSON objects."""
-    return {metric: value.to_row() for metric, value in values.items()}
+    return {metric: asdict(value) for metric, value in values.items()}
 
 
 def finish(result: dict[str, Any], out: Path | None) -> None:
