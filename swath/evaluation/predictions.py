@@ -132,12 +132,8 @@ def scenes_of(predictions: Predictions) -> tuple[str, ...]:
 
 def confidences_of(predictions: Predictions) -> list[float] | None:
     """The confidence of each prediction; None unless all have one."""
-    values = []
-    for prediction in predictions:
-        if prediction.confidence is None:
-            return None
-        values.append(prediction.confidence)
-    return values
+    sure = [row.confidence for row in predictions if row.confidence is not None]
+    return sure if len(sure) == len(predictions) else None
 
 
 _PREDICTION = TypeAdapter(Prediction)

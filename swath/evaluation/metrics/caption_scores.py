@@ -52,17 +52,12 @@ def measures(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
 
 def references_of(predictions: Predictions) -> list[list[str]]:
     """The true captions of each prediction, tokenised."""
-    references = []
-    for prediction in predictions:
-        references.append([tokenise(caption) for caption in prediction.truth.get("captions")])
-    return references
+    return [list(map(tokenise, prediction.truth.get("captions"))) for prediction in predictions]
 
 
 def described(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
     """Precision, recall and F1 of the boxes, and the caption scores of the words without them."""
-    words_only = []
-    for prediction in predictions:
-        words_only.append(replace(prediction, answer=without_boxes(prediction.answer)))
+    words_only = [replace(row, answer=without_boxes(row.answer)) for row in predictions]
     return found(predictions) | measures(words_only)
 
 

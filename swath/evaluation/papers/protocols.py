@@ -108,10 +108,10 @@ def same(
 
 def earthdial_words(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
     """EarthDial's accuracy: the share of the truth's tokens that an answer has."""
-    recalls = []
-    for prediction in predictions:
-        truth = prediction.true(AnswerTruth).answer
-        recalls.append(rules.earthdial_recall(prediction.answer, truth))
+    recalls = [
+        rules.earthdial_recall(prediction.answer, prediction.true(AnswerTruth).answer)
+        for prediction in predictions
+    ]
     return questions.shares(predictions, recalls)
 
 
@@ -249,10 +249,7 @@ def _objects(predictions: Predictions, boxes: Sequence[Boxes], **values: Any) ->
 
 def vleo_counts(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
     """Counts by vleo-bench, refusals as 0: R2 is the squared correlation."""
-    read = []
-    for prediction in predictions:
-        read.append(replace(prediction, count=rules.vleo_count(prediction.answer)))
-    return counting.vleo(read)
+    return counting.vleo([replace(row, count=rules.vleo_count(row.answer)) for row in predictions])
 
 
 def vleo_damage(predictions: Predictions, labels: Sequence[str] = ()) -> Measures:
