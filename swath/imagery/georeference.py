@@ -62,7 +62,8 @@ class Georeference:
         """(n, 2) CRS coordinates of (n, 2) pixels."""
         x, y = _columns(points_px)
         if self.transform is not None:
-            return np.stack(self.transform * (x, y), axis=1)
+            a, b, c, d, e, f = self.transform[:6]
+            return np.stack([a * x + b * y + c, d * x + e * y + f], axis=1)
         x, y = x + self.origin_xy[0], y + self.origin_xy[1]
         return np.stack(self._fitted.xy(y, x, offset="ul"), axis=1)
 
@@ -70,7 +71,8 @@ class Georeference:
         """(n, 2) pixels of (n, 2) CRS coordinates; the inverse of `to_ground`."""
         x, y = _columns(points)
         if self.transform is not None:
-            return np.stack(~self.transform * (x, y), axis=1)
+            a, b, c, d, e, f = (~self.transform)[:6]
+            return np.stack([a * x + b * y + c, d * x + e * y + f], axis=1)
         rows, columns = self._fitted.rowcol(x, y, op=float)
         return np.stack([columns, rows], axis=1) - self.origin_xy
 
