@@ -56,6 +56,10 @@ class ModelError(SwathError):
     """A base or run that is absent, damaged or of a family swath does not know."""
 
 
+class UnknownModelError(ModelError, RequestError):
+    """There is no model of this name."""
+
+
 class TuningError(SwathError):
     """A tuning that cannot start, continue or whose loss stopped being a number."""
 

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from swath.errors import FormatError, RequestError
+from swath.errors import FormatError, RequestError, UnknownModelError
 
 FORMAT = 1
 """Number every file between stages carries; a file with a larger one is refused."""
@@ -311,6 +311,28 @@ class _Run(BaseModel, strict=True):
     stages: list[_Stage] = []
     versions: dict[str, str] = {}
     weights: dict[str, str] = {}
+
+
+def refuse_no_run(folder: Path) -> None:
+    """Nothing, where `tune` has filled a folder.
+
+    Raises:
+        RequestError: there is no run in it.
+    """
+    if not (folder / RUN_FILE).is_file():
+        raise RequestError(f"{folder}: no run here; `swath tune RECIPE` makes one.")
+
+
+def refuse_no_model(name: Path | str) -> None:
+    """Nothing, where a name is that of a folder or of the embedded model.
+
+    Raises:
+        UnknownModelError: it is not; the Hub is not asked.
+    """
+    if str(name) != "swath-nano" and not Path(name).is_dir():
+        raise UnknownModelError(
+            f"'{name}': there is no such run or folder; `swath tune` makes a run."
+        )
 
 
 def read_record(folder: Path) -> Json:

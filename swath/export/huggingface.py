@@ -15,20 +15,19 @@ from swath.export.card import CURVE_FILE, loss_picture, model_card
 from swath.export.endpoint_files import write_endpoint_files
 from swath.files import read_record, replacing_folder, write_json, write_text
 from swath.instructions.builder import read_set
-from swath.instructions.conversation import Conversation, read_conversations, write_conversations
-from swath.models.engine import LocalEngine
+from swath.instructions.conversation import Conversation, write_conversations
 from swath.models.family import family_of
-from swath.models.loaded import MANIFEST, load_folder, weight_digests
+from swath.models.loaded import MANIFEST, weight_digests
 from swath.models.loading import load
-from swath.models.proof import proof_questions
+from swath.models.proof import answers_of, proof_questions
 from swath.recipes import load_recipe
 from swath.registry import did_you_mean
 
 DTYPES = ("float32", "float16", "bfloat16")
 PROOF = """
 import json, sys
-from swath.export.huggingface import answers_of
-print("ANSWERS" + json.dumps(answers_of(sys.argv[1], sys.argv[2])))
+from swath.models.proof import read_back
+print("ANSWERS" + json.dumps(read_back(sys.argv[1], sys.argv[2])))
 """
 
 
@@ -77,20 +76,9 @@ def export(run: Path | str, target: Path | str, dtype: str = "float32", prove_on
         questions = _proof_questions(run, prove_on)
         # Both sides compute in float32 from the exported numbers.
         loaded.model.to(torch.float32)
-        wanted = _answers(LocalEngine(loaded), questions)
+        wanted = answers_of(loaded, questions)
         _compare(folder, questions, wanted)
     return len(questions)
-
-
-def answers_of(folder: str, questions: str) -> list[str]:
-    """Answers of an exported folder to a file of conversations; run by the proof's process."""
-    # "auto" would be bfloat16 on an accelerator, where the exporting process computes in float32.
-    engine = LocalEngine(load_folder(folder, folder, "float32"))
-    return _answers(engine, list(read_conversations(questions)))
-
-
-def _answers(engine: LocalEngine, questions: Sequence[Conversation]) -> list[str]:
-    return [answer.text for answer in engine.answer(questions, max_new_tokens=32)]
 
 
 def _proof_questions(run: Path, count: int) -> list[Conversation]:

@@ -6,10 +6,9 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import (
     AutoTokenizer,
@@ -17,7 +16,7 @@ from transformers import (
 
 from swath.errors import ModelError
 from swath.files import RUN_FILE as RUN_FILE
-from swath.files import read_json, read_record
+from swath.files import read_json, read_record, refuse_no_model
 from swath.models.architectures.nano import NanoConfig, NanoForConditionalGeneration
 from swath.models.architectures.vocabulary import train_tokenizer
 from swath.models.family import FAMILIES
@@ -34,6 +33,9 @@ from swath.models.loaded import (
 from swath.models.quantized import quantize
 from swath.recipe import Imagery, Models, Recipe
 from swath.recipes import load_recipe
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 
 def load_base(
@@ -109,13 +111,13 @@ def load(
     """
     if str(name) == "swath-nano":
         return load_folder(EMBEDDED, "swath-nano")
+    if not fetch:
+        refuse_no_model(name)
     folder = Path(name)
     if (folder / RUN_FILE).is_file():
         return _load_run(folder, quantized)
     if folder.is_dir():
         return load_folder(folder, str(name), dtype)
-    if not fetch:
-        raise ModelError(f"'{name}': there is no such run or folder; `swath tune` makes a run.")
     return load_folder(fetched(str(name), revision), str(name), dtype)
 
 
@@ -198,6 +200,8 @@ class AdapterRun:
         Raises:
             ModelError: the two do not fit.
         """
+        from peft import PeftModel  # takes as long to load as torch; a full model needs none
+
         # Of a relative path without weights, peft would ask the Hub for a model of that name.
         place = str((self.folder / "adapter").absolute())
         try:

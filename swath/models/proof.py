@@ -7,9 +7,9 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
-from swath.instructions.conversation import Conversation
+from swath.instructions.conversation import Conversation, read_conversations
 from swath.models.engine import LocalEngine
-from swath.models.loaded import Loaded
+from swath.models.loaded import Loaded, load_folder
 from swath.models.loading import load
 
 LONGEST = 24
@@ -28,6 +28,13 @@ def proof_questions(conversations: Sequence[Conversation], count: int) -> list[C
 def answers_of(loaded: Loaded, questions: Sequence[Conversation]) -> list[str]:
     """What a model says to each of the questions."""
     return [answer.text for answer in LocalEngine(loaded).answer(questions, LONGEST)]
+
+
+def read_back(folder: str, questions: str) -> list[str]:
+    """Answers of an exported folder to a file of conversations; run by the proof's process."""
+    # "auto" would be bfloat16 on an accelerator, where the exporting process computes in float32.
+    loaded = load_folder(folder, folder, "float32")
+    return answers_of(loaded, list(read_conversations(questions)))
 
 
 def compare(

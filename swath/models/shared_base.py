@@ -11,13 +11,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
-
-from peft import PeftModel
+from typing import TYPE_CHECKING, Any
 
 from swath.files import RUN_FILE
 from swath.models.loaded import Loaded, fitted, number_format
 from swath.models.loading import AdapterRun, load, read_run
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 
 @dataclass(eq=False)

@@ -9,12 +9,14 @@ import swath
 from swath.errors import ExportError, ModelError, RequestError
 from swath.export import huggingface
 from swath.export.card import model_card
-from swath.export.huggingface import answers_of, export
+from swath.export.huggingface import export
 from swath.files import read_json, write_json
 from swath.instructions.builder import build, read_set
 from swath.instructions.conversation import write_conversations
+from swath.models import proof
 from swath.models.loaded import load_folder
 from swath.models.loading import load
+from swath.models.proof import read_back
 from swath.recipe import Instructions
 from swath.recipes import dump, load_recipe
 from swath.tuning.run import tune
@@ -73,12 +75,12 @@ def test_a_fresh_process_answers_as_the_adapter_run_did(runs, tmp_path):
 def test_an_export_that_answers_otherwise_is_refused_and_leaves_nothing(
     runs, tmp_path, monkeypatch
 ):
-    right = huggingface._answers
+    right = huggingface.answers_of
 
-    def tampered(engine, questions):
-        return [*right(engine, questions)[:-1], "something else"]
+    def tampered(loaded, questions):
+        return [*right(loaded, questions)[:-1], "something else"]
 
-    monkeypatch.setattr(huggingface, "_answers", tampered)
+    monkeypatch.setattr(huggingface, "answers_of", tampered)
     with pytest.raises(
         ExportError, match=r"differ on .*: '.*' instead of 'something else'; nothing"
     ):
@@ -95,9 +97,9 @@ def test_weights_changed_on_their_way_are_found(runs, tmp_path, monkeypatch):
         loaded.model.model.language_model.layers[0].mlp.up_proj.weight.mul_(-1)
     loaded.save(tmp_path / "other")
     file = str(tmp_path / "questions.jsonl")
-    wanted = answers_of(str(runs / "whole" / "model"), file)
-    assert answers_of(str(tmp_path / "same"), file) == wanted
-    assert answers_of(str(tmp_path / "other"), file) != wanted
+    wanted = read_back(str(runs / "whole" / "model"), file)
+    assert read_back(str(tmp_path / "same"), file) == wanted
+    assert read_back(str(tmp_path / "other"), file) != wanted
 
 
 def test_a_folder_that_does_not_load_in_a_fresh_process_is_refused(runs, tmp_path, monkeypatch):
@@ -234,7 +236,7 @@ def test_the_proofs_process_computes_in_float32_whatever_the_machine(
         asked_for.append(dtype)
         return load_folder(folder, base, dtype)
 
-    monkeypatch.setattr(huggingface, "load_folder", noting)
+    monkeypatch.setattr(proof, "load_folder", noting)
     write_conversations(tmp_path / "none.jsonl", [])
-    assert answers_of(str(tmp_path / "out"), str(tmp_path / "none.jsonl")) == []
+    assert read_back(str(tmp_path / "out"), str(tmp_path / "none.jsonl")) == []
     assert asked_for == ["float32"]
