@@ -21,6 +21,11 @@ def load(model: str | Path) -> Assistant:
     Raises:
         ModelError: there is no such model, or it is damaged.
     """
+    from swath.endpoint import is_address
+    from swath.files import refuse_no_model
+
+    if not is_address(model):
+        refuse_no_model(model)  # before torch is loaded
     from swath.inference.ask import Assistant
 
     return Assistant(model)

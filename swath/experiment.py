@@ -19,7 +19,7 @@ from pathlib import Path
 
 from swath.building import Building, Progress
 from swath.endpoint import is_address
-from swath.errors import EvaluationError, FormatError, ModelError, RequestError
+from swath.errors import EvaluationError, ModelError, RequestError
 from swath.evaluation.answering import answers_from, part_of, stop_score
 from swath.evaluation.metrics.certainty import threshold
 from swath.evaluation.predictions import Prediction, read_predictions, write_predictions
@@ -29,8 +29,17 @@ from swath.evaluation.scored_tasks import guessed
 from swath.evaluation.scoring import read_scores, score, write_scores
 from swath.evaluation.slices import gsd_of
 from swath.evaluation.suites.running import read_results
-from swath.evaluation.systems import engine, side, sides, unmeasured
-from swath.files import MARK, RUN_FILE, claim, lock, read_record, refuse_foreign, write_text
+from swath.evaluation.systems import engine, system_named, systems_of, unmeasured
+from swath.files import (
+    MARK,
+    RUN_FILE,
+    claim,
+    lock,
+    read_record,
+    refuse_foreign,
+    refuse_no_run,
+    write_text,
+)
 from swath.instructions.builder import InstructionSet, read_set
 from swath.instructions.conversation import Conversation
 from swath.instructions.turns import CONVERSE
@@ -45,7 +54,7 @@ LATE_SECTIONS = ("evaluation.", "export.")
 """Sections that do not change a finished run."""
 
 VALIDATION = "validation.jsonl"
-"""Closed answers on the validation split, beside a side's predictions."""
+"""Closed answers on the validation split, beside a system's predictions."""
 
 
 LOCK = ".lock"
@@ -73,12 +82,10 @@ class Experiment(Building):
                 made the model what it is.
 
         Raises:
-            FormatError: there is no run in it.
-            RequestError: an override is of another section.
+            RequestError: there is no run in it, or an override is of another section.
         """
         folder = Path(folder)
-        if not (folder / RUN_FILE).is_file():
-            raise FormatError(f"{folder}: no run here; `swath tune RECIPE` makes one.")
+        refuse_no_run(folder)
         for override in overrides:
             if not override.startswith(LATE_SECTIONS):
                 raise RequestError(
@@ -87,10 +94,10 @@ class Experiment(Building):
                 )
         recipe = load_recipe(folder / "recipe.yaml", overrides)
         if overrides:
-            sides(recipe)  # a mistyped one is not kept
+            systems_of(recipe)  # a mistyped one is not kept
             write_text(folder / "recipe.yaml", dump(recipe))
         experiment = cls(recipe, folder)
-        whos = [side(name).who for name in sides(recipe)]
+        whos = [system_named(name).who for name in systems_of(recipe)]
         experiment.unnamed = frozenset(
             who for who in whos if is_address(who) and not any(who in text for text in overrides)
         )
@@ -100,18 +107,18 @@ class Experiment(Building):
         """Send no key to an address that only the run's recipe names: it may be someone else's.
 
         Args:
-            name: of the side that is about to be asked.
+            name: of the system that is about to be asked.
 
         Raises:
             RequestError: the environment holds the key that the recipe says to send there.
         """
-        who = side(name).who
+        who = system_named(name).who
         variable = self.recipe.evaluation.remote.key
         if who in self.unnamed and os.environ.get(variable):
             raise RequestError(
                 f"{self.folder}/recipe.yaml, not you, says to send {variable} to {who}; if you "
                 f"want that, name the address: "
-                f"swath evaluate {self.folder} 'evaluation.sides={list(self.sides)}'"
+                f"swath evaluate {self.folder} 'evaluation.systems={list(self.systems)}'"
             )
 
     def plan(
@@ -212,35 +219,35 @@ class Experiment(Building):
             raise another_run(self.folder)
 
     @property
-    def sides(self) -> tuple[str, ...]:
+    def systems(self) -> tuple[str, ...]:
         """What is compared: "base" too, unless the recipe starts from nothing or says others."""
-        return sides(self.recipe)
+        return systems_of(self.recipe)
 
     def evaluate(
         self, name: str, progress: Progress | None = None, shard: str | None = None
     ) -> list[Prediction]:
-        """Ask a side the test questions; write answers and scores.
+        """Ask a system the test questions; write answers and scores.
 
         Replies are kept as they come, so what was stopped is continued, and what was answered is
         not asked again.
 
         Args:
-            name: of the side, see `swath.evaluation.systems`.
+            name: of the system, see `swath.evaluation.systems`.
             shard: "1/3" asks the first third alone and writes replies only; once all are there,
                 evaluating without it puts them together.
         """
         self.refuse_unnamed(name)
         recipe, section, built = self.recipe, self.recipe.evaluation, self.tuned_set()
         questions = self.questions(built)
-        read = {section.split, "train" if side(name).how == "few-shot" else "val"}
+        read = {section.split, "train" if system_named(name).how == "few-shot" else "val"}
         self.same_pictures(row for row in built.conversations if row.split in read)
-        folder = self.folder / "evaluation" / side(name).folder
+        folder = self.folder / "evaluation" / system_named(name).folder
         replies = folder / (
             f"replies-{shard.replace('/', '-of-')}.jsonl" if shard else "replies.jsonl"
         )
         if shard:
             questions = part_of(questions, shard)
-        answering = engine(side(name), recipe, self.folder, replies, built.split("train"))
+        answering = engine(system_named(name), recipe, self.folder, replies, built.split("train"))
         answers = answers_from(answering, questions, built, recipe, progress)
         if shard:
             return answers
@@ -275,14 +282,14 @@ class Experiment(Building):
         return rows
 
     def runs(self) -> list[ReportRun]:
-        """The sides as they were evaluated.
+        """The systems as they were evaluated.
 
         Raises:
             EvaluationError: `evaluate` has not been run.
         """
         runs = []
-        for name in self.sides:
-            folder = self.folder / "evaluation" / side(name).folder
+        for name in self.systems:
+            folder = self.folder / "evaluation" / system_named(name).folder
             if not (folder / "scores.json").is_file():
                 raise EvaluationError(
                     f"{folder}: not evaluated yet; run `swath evaluate {self.folder}` first."
@@ -292,7 +299,7 @@ class Experiment(Building):
             validation = folder / VALIDATION
             runs.append(
                 ReportRun(
-                    name=side(name).title,
+                    name=system_named(name).title,
                     predictions=list(read_predictions(folder / "predictions.jsonl")),
                     scores=read_scores(folder / "scores.json"),
                     losses=read_losses(self.folder) if tuned else (),

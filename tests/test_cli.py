@@ -37,8 +37,8 @@ def run(own):
     """The tiny quickstart, tuned and evaluated."""
     experiment = Experiment(load_recipe(own / "demo.yaml"), own / "runs" / "demo")
     experiment.tune()
-    for side in experiment.sides:
-        experiment.evaluate(side)
+    for name in experiment.systems:
+        experiment.evaluate(name)
     return experiment.folder
 
 
@@ -67,9 +67,9 @@ def test_build_tune_evaluate_report_ask_and_export_follow_each_other(own, swath,
     code, out, _ = swath("evaluate", folder)
     assert code == 0
     assert "base" in out and "tuned" in out and "accuracy" in out
-    for side in ("base", "tuned"):
-        assert (folder / "evaluation" / side / "predictions.jsonl").is_file()
-        assert (folder / "evaluation" / side / "scores.json").is_file()
+    for name in ("base", "tuned"):
+        assert (folder / "evaluation" / name / "predictions.jsonl").is_file()
+        assert (folder / "evaluation" / name / "scores.json").is_file()
 
     code, out, _ = swath("report", folder)
     assert (code, out.strip()) == (0, str(folder / "report.html"))
@@ -311,13 +311,45 @@ def test_a_missing_argument_ends_with_2(swath):
     assert "Missing argument 'recipe'" in err
 
 
+NAMES_NOTHING = [
+    (["evaluate", "gone"], "gone: no run here; `swath tune RECIPE` makes one"),
+    (["report", "gone"], "gone: no run here"),
+    (["export", "gone", "--to", "new"], "gone: no run here"),
+    (["ask", "gone", "."], "'gone': there is no such run or folder"),
+    (["ask", "swath-nano", "gone.png"], "gone.png: no such file; check the path"),
+    (["scan", "swath-nano", "gone.tif"], "gone.tif: no such file; check the path"),
+    (["compare", "swath-nano", ".", "gone.tif#frame=3"], "gone.tif#frame=3: no such file"),
+    (["chat", "gone"], "'gone': there is no such run or folder"),
+    (["chat", "swath-nano", "gone.tif"], "gone.tif: no such file; check the path"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), NAMES_NOTHING)
+def test_what_is_not_there_ends_with_2(swath, arguments, words):
+    code, out, err = swath(*arguments, *([QUESTION] if arguments[0] == "ask" else []))
+    assert (code, out) == (2, "")
+    assert words in one_line(err)
+
+
+def test_what_is_not_there_is_said_before_heavy_libraries_are_loaded():
+    script = (
+        "import sys\n"
+        "from swath.cli import main\n"
+        f"for arguments in {[arguments for arguments, _ in NAMES_NOTHING]!r}:\n"
+        "    arguments += ['Where is it?'] * (arguments[0] == 'ask')\n"
+        "    sys.argv = ['swath', *arguments]\n"
+        "    try:\n"
+        "        main()\n"
+        "    except SystemExit as end:\n"
+        "        heavy = {'torch', 'transformers'} & set(sys.modules)\n"
+        "        print(arguments[0], end.code, *heavy)\n"
+    )
+    done = process("-c", script)
+    verbs = [arguments[0] for arguments, _ in NAMES_NOTHING]
+    assert done.stdout.splitlines() == [f"{verb} 2" for verb in verbs]
+
+
 def test_failed_work_ends_with_1(swath, tmp_path, run):
-    code, out, err = swath("evaluate", tmp_path)
-    assert (code, out) == (1, "")
-    assert "no run here; `swath tune RECIPE` makes one" in one_line(err)
-    code, _, err = swath("ask", run, tmp_path / "gone.png", QUESTION)
-    assert code == 1
-    assert "gone.png" in one_line(err)
     (tmp_path / "taken").mkdir()
     code, _, err = swath("export", run, "--to", tmp_path / "taken")
     assert code == 1
@@ -338,7 +370,7 @@ def test_a_base_that_cannot_be_fetched_ends_with_advice(swath, own, tmp_path):
     assert "Traceback" not in err
     last = err.strip().splitlines()[-1]
     assert last.startswith("swath: 'mistral-community/pixtral-12b' is no folder here and cannot be")
-    assert "with no network, use models.base=swath-nano or a folder" in last
+    assert "use models.base=swath-nano or a folder, or --tiny: the architecture, small" in last
 
 
 def test_check_ends_with_1_when_a_picture_is_in_train_and_test(swath, tmp_path, tiny_base):

@@ -35,7 +35,7 @@ def swath(*words):
 
 def test_shards_a_model_elsewhere_and_a_judge_follow_each_other(run):
     with endpoint(lambda prompt: "B" if "Answer A" in prompt else "4") as stand:
-        sides = f"evaluation.sides=[tuned, '{stand.address}#far']"
+        sides = f"evaluation.systems=[tuned, '{stand.address}#far']"
         for shard in ("1/2", "2/2"):
             assert swath("evaluate", run, sides, "--shard", shard).exit_code == 0
         assert not list(run.rglob("scores.json"))

@@ -9,7 +9,6 @@ from swath.errors import (
     AnnotationError,
     EndpointError,
     EvaluationError,
-    FormatError,
     RequestError,
     TuningError,
 )
@@ -53,8 +52,8 @@ def experiment(tiny_base, source, tmp_path):
 def test_verbs_fill_one_folder_in_order(experiment):
     experiment.build()
     experiment.tune()
-    for side in experiment.sides:
-        experiment.evaluate(side)
+    for name in experiment.systems:
+        experiment.evaluate(name)
     experiment.report("swath report own")
     assert sorted(path.name for path in experiment.folder.iterdir()) == [
         ".lock",
@@ -105,8 +104,8 @@ def test_closed_validation_questions_are_asked_too_for_a_threshold(tiny_base, so
     given = recipe(tiny_base, source, annotations={"source": str(source), "split": shares})
     experiment = Experiment(given, tmp_path / "held")
     experiment.tune()
-    for side in experiment.sides:
-        experiment.evaluate(side)
+    for name in experiment.systems:
+        experiment.evaluate(name)
     base, tuned = experiment.runs()
     held = {one.id for one in experiment.set().split("val") if one.task == "classify"}
     assert {one.id for one in tuned.validation} == held and held
@@ -129,7 +128,7 @@ def test_closed_validation_questions_are_asked_too_for_a_threshold(tiny_base, so
 
 def test_base_and_tuned_are_asked_the_same_questions(experiment):
     experiment.tune()
-    base, tuned = (experiment.evaluate(side) for side in experiment.sides)
+    base, tuned = (experiment.evaluate(name) for name in experiment.systems)
     assert [one.id for one in base] == [one.id for one in tuned]
     assert base[0].confidence != tuned[0].confidence
     runs = experiment.runs()
@@ -141,7 +140,7 @@ def test_base_and_tuned_are_asked_the_same_questions(experiment):
 def test_a_model_from_nothing_is_compared_with_no_base(tiny_base, source, tmp_path):
     given = recipe(tiny_base, source, models={"base": str(tiny_base), "weights": "random"})
     experiment = Experiment(given, tmp_path / "random")
-    assert experiment.sides == ("tuned",)
+    assert experiment.systems == ("tuned",)
     experiment.tune()
     experiment.evaluate("tuned")
     assert [run.name for run in experiment.runs()] == ["tuned"]
@@ -178,7 +177,7 @@ def test_fresh_forgets_the_run_and_keeps_the_set(experiment):
 
 
 def test_what_was_not_done_yet_is_named_with_the_verb_that_does_it(experiment, tmp_path):
-    with pytest.raises(FormatError, match="no run here; `swath tune RECIPE` makes one"):
+    with pytest.raises(RequestError, match="no run here; `swath tune RECIPE` makes one"):
         Experiment.of_run(tmp_path)
     experiment.tune()
     with pytest.raises(EvaluationError, match="not evaluated yet; run `swath evaluate "):
@@ -278,9 +277,9 @@ def test_classes_that_no_answer_could_tell_apart_stop_the_build(tiny_base, sourc
 
 def test_more_sides_stand_in_the_report_beside_base_and_tuned(experiment):
     experiment.tune()
-    keys = ["evaluation.sides=[tuned, blind, few-shot, base]", "evaluation.shots=2"]
+    keys = ["evaluation.systems=[tuned, blind, few-shot, base]", "evaluation.shots=2"]
     more = Experiment.of_run(experiment.folder, keys)
-    for name in more.sides:
+    for name in more.systems:
         more.evaluate(name)
     assert [run.name for run in more.runs()] == ["base", "blind", "few-shot", "tuned"]
     page = more.report("swath report").read_text()
@@ -351,7 +350,7 @@ def test_scores_that_differ_by_more_than_rounding_are_told_apart():
 def test_a_run_s_own_recipe_sends_no_key_to_an_address(experiment, monkeypatch):
     experiment.tune()
     stranger = "http://127.0.0.1:9/v1#listener"
-    keys = {"sides": ["tuned", stranger], "remote": {"key": "SOMEONES_SECRET", "tries": 1}}
+    keys = {"systems": ["tuned", stranger], "remote": {"key": "SOMEONES_SECRET", "tries": 1}}
     row = experiment.recipe.model_dump(mode="json")
     row["evaluation"] |= keys
     (experiment.folder / "recipe.yaml").write_text(dump(validate(row, "sent.yaml")))
@@ -361,7 +360,7 @@ def test_a_run_s_own_recipe_sends_no_key_to_an_address(experiment, monkeypatch):
         sent.evaluate(stranger)
     with pytest.raises(RequestError, match=r"not you, says to send SOMEONES_SECRET"):
         Experiment.of_run(experiment.folder, ["evaluation.views=1"]).evaluate(stranger)
-    named = Experiment.of_run(experiment.folder, [f"evaluation.sides=[tuned, '{stranger}']"])
+    named = Experiment.of_run(experiment.folder, [f"evaluation.systems=[tuned, '{stranger}']"])
     with pytest.raises(EndpointError, match="gave no answer"):  # nobody listens there
         named.evaluate(stranger)
     monkeypatch.delenv("SOMEONES_SECRET")
@@ -371,8 +370,8 @@ def test_a_run_s_own_recipe_sends_no_key_to_an_address(experiment, monkeypatch):
 
 def test_a_report_asks_no_writer_that_a_run_s_recipe_names(experiment, monkeypatch):
     experiment.tune()
-    for side in experiment.sides:
-        experiment.evaluate(side)
+    for name in experiment.systems:
+        experiment.evaluate(name)
     monkeypatch.setattr(Experiment, "build", None)
     card = experiment.folder / "set" / "card.json"
     card.write_text(card.read_text().replace('"seed": 0', '"seed": 1'))
@@ -382,8 +381,8 @@ def test_a_report_asks_no_writer_that_a_run_s_recipe_names(experiment, monkeypat
 def test_a_mistyped_side_is_not_kept(experiment):
     experiment.tune()
     with pytest.raises(RequestError, match=r"'tunde' is none.*did you mean tuned"):
-        Experiment.of_run(experiment.folder, ["evaluation.sides=[tunde]"])
-    assert Experiment.of_run(experiment.folder).sides == ("base", "tuned")
+        Experiment.of_run(experiment.folder, ["evaluation.systems=[tunde]"])
+    assert Experiment.of_run(experiment.folder).systems == ("base", "tuned")
 
 
 def test_verdicts_of_a_review_are_replayed_by_the_next_build(experiment):
@@ -428,8 +427,8 @@ def test_leakage_that_was_allowed_stands_on_top_of_the_report(tiny_base, source,
     values["annotations"]["allow_leakage"] = True
     experiment = Experiment(type(given)(**values), tmp_path / "runs" / "leaky")
     experiment.tune()
-    for side in experiment.sides:
-        experiment.evaluate(side)
+    for name in experiment.systems:
+        experiment.evaluate(name)
     text = experiment.report("swath report leaky").read_text("utf-8")
     assert "Leakage was allowed</b> (allow_leakage): 12 findings" in text
 
@@ -449,8 +448,8 @@ def test_a_picture_replaced_after_build_stops_tune_evaluate_and_report(experimen
         experiment.tune()
     swapped()
     experiment.tune()
-    for side in experiment.sides:
-        experiment.evaluate(side)
+    for name in experiment.systems:
+        experiment.evaluate(name)
     swapped()
     for step in (lambda: experiment.evaluate("tuned"), lambda: experiment.report("report")):
         with pytest.raises(AnnotationError, match=r"1 of 6 pictures .* put them back"):

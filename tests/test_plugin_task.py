@@ -86,7 +86,7 @@ def test_a_task_of_a_plugin_is_built_tuned_asked_scored_reported_and_reviewed(
     assert {row.truth.get("warmth") for row in built.conversations} == {"warm", "cold"}
 
     experiment.tune()
-    for system in experiment.sides:
+    for system in experiment.systems:
         experiment.evaluate(system)
     folder = experiment.folder / "evaluation" / "tuned"
     predictions = list(read_predictions(folder / "predictions.jsonl"))

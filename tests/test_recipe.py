@@ -295,3 +295,12 @@ def test_a_systems_recipe_changes_no_picture_and_keeps_the_librarys_optimizer(na
     for stage in load_recipe(name).tuning.stages:
         assert (stage.augment.turn, stage.augment.crop, stage.augment.colour) == (False, 1, 0)
         assert (stage.beta2, stage.clip) == (0.999, 1)
+
+
+def test_systems_are_read_by_their_older_name_too(tmp_path):
+    old = written(tmp_path, "evaluation: {sides: [tuned, blind]}")
+    assert load_recipe(old).evaluation.systems == ["tuned", "blind"]
+    assert load_recipe(old, ["evaluation.systems=[tuned]"]).evaluation.systems == ["tuned"]
+    both = written(tmp_path, "evaluation: {sides: [tuned], systems: [base]}")
+    with pytest.raises(RecipeError, match=r"old name of evaluation\.systems; keep one"):
+        load_recipe(both)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swath.cli.console import Json, emit, say
+from swath.cli.console import Json, emit, refuse_absent, say
 from swath.errors import RequestError
 
 if TYPE_CHECKING:
@@ -49,12 +49,13 @@ def ask(
     json: Json = False,
 ) -> None:
     """Ask a model about a picture, or about several in order of time."""
+    pictures = [image, *(then or [])]
+    refuse_absent(pictures)
     import swath
     from swath.imagery.raster import allow
     from swath.imagery.scene import is_address
 
     assistant = swath.load(model)
-    pictures = [image, *(then or [])]
     for picture in filter(is_address, pictures):
         allow(picture)
     threshold = 0.0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from swath.cli.console import complain, disk_words, say
+from swath.cli.console import complain, disk_words, refuse_absent, say
 from swath.errors import RequestError, SwathError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def chat(
 ) -> None:
     """Talk to a model about pictures: several turns, regions, boxes, base beside tuned."""
     model = _named(model, name)
+    refuse_absent(picture or [])
     from swath.serving.terminal.chat import COMMANDS, Chat
 
     talk = Chat(model)
@@ -67,10 +68,12 @@ def _named(model: str, name: str | None) -> str:
         RequestError: it serves several, or none of that name.
     """
     from swath.endpoint import is_address, models_at
+    from swath.files import refuse_no_model
 
     if not is_address(model):
         if name is not None:
             raise RequestError("--model names a model of a server: http://host:8000/v1 --model M")
+        refuse_no_model(model)
         return model
     address, _, inside = model.partition("#")
     name = name or inside

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from swath.cli.console import Json, bars, emit, say
+from swath.cli.console import Json, bars, emit, refuse_absent, say
 
 
 def compare(
@@ -35,6 +35,7 @@ def compare(
     json: Json = False,
 ) -> None:
     """Compare two dates of a place: changed boxes, a caption, damage counts."""
+    refuse_absent([before, after])
     import swath
     from swath.imagery.raster import allow
     from swath.imagery.scene import is_address

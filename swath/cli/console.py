@@ -51,6 +51,30 @@ def experiment_of(recipe: str, overrides: list[str] | None, home: Path, tiny: bo
     return Experiment(resolved, claimed(home / resolved.name))
 
 
+def run_at(folder: Path | str, overrides: Sequence[str] = ()) -> Experiment:
+    """The experiment of a run, which is looked for before torch is loaded."""
+    from swath.files import refuse_no_run
+
+    refuse_no_run(Path(folder))
+    from swath.experiment import Experiment
+
+    return Experiment.of_run(folder, overrides)
+
+
+def refuse_absent(pictures: Iterable[str]) -> None:
+    """Nothing, where pictures are addresses or there; looked for before torch is loaded.
+
+    Raises:
+        RequestError: a file is not there.
+    """
+    from swath.errors import RequestError
+    from swath.imagery.scene import files_of
+
+    for picture in pictures:
+        if not all(Path(file).expanduser().exists() for file in files_of(picture)):
+            raise RequestError(f"{picture}: no such file; check the path.")
+
+
 def refuse_unnamed_writer(recipe: Recipe, overrides: Sequence[str]) -> None:
     """Send no key to a writer elsewhere that only the recipe names: it may be someone else's.
 

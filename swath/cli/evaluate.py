@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from swath.cli.console import Json, bars, claimed, emit, score_table, scores_of, warn
+from swath.cli.console import Json, bars, claimed, emit, run_at, score_table, scores_of, warn
 from swath.cli.score import Data, Every, show_results
 from swath.errors import RequestError
 
@@ -39,10 +39,8 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Ask base and tuned model, or others, the test questions or benchmarks; score the answers."""
-    from swath.experiment import Experiment
-
     if not suite:
-        experiment = Experiment.of_run(run, overrides or [])
+        experiment = run_at(run, overrides or [])
         evaluate_systems(experiment, shard)
         if not shard:
             emit(scores_of(experiment)) if json else score_table(experiment)
@@ -64,7 +62,7 @@ def evaluate(
 def evaluate_systems(experiment: Experiment, shard: str | None = None) -> None:
     """Ask every system of an experiment, with a bar each."""
     with bars() as progress:
-        for system in experiment.sides:
+        for system in experiment.systems:
             experiment.evaluate(system, progress(f"evaluate {system}"), shard)
     warn(experiment.notes)
 
@@ -72,16 +70,15 @@ def evaluate_systems(experiment: Experiment, shard: str | None = None) -> None:
 def _asked_with(model: str, overrides: list[str], out: Path | None) -> tuple[Any, Any]:
     """The recipe a model is asked by, and training rows where it is shown examples."""
     from swath.evaluation.suites.systems_asked import is_run
-    from swath.experiment import Experiment
     from swath.recipes import overridden
 
     if not is_run(model):
         if out is None:
             raise RequestError(f"{model}: no run, so say where the results shall go, with --out.")
         return overridden({"name": "suites"}, overrides, "evaluate"), ()
-    experiment = Experiment.of_run(model, overrides)
-    for system in experiment.sides:
+    experiment = run_at(model, overrides)
+    for system in experiment.systems:
         experiment.refuse_unnamed(system)
-    if any(name.startswith("few-shot") for name in experiment.sides):
+    if any(name.startswith("few-shot") for name in experiment.systems):
         return experiment.recipe, experiment.tuned_set().split("train")
     return experiment.recipe, ()

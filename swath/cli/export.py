@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from swath.cli.console import say
+from swath.cli.console import run_at, say
 
 
 def export(
@@ -16,13 +16,12 @@ def export(
     dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.")] = None,
 ) -> None:
     """Write a run as one merged Hugging Face folder, proven in a fresh process."""
-    from swath.experiment import Experiment
+    experiment = run_at(run)
     from swath.export.huggingface import export as write
     from swath.files import refuse_foreign
     from swath.models.loaded import MANIFEST
 
     refuse_foreign(to, MANIFEST)
-    experiment = Experiment.of_run(run)
     experiment.tuned_set()
     section = experiment.recipe.export
     answers = write(run, to, dtype or section.dtype, section.prove_on)

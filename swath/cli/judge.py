@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from swath.cli.console import Json, bars, emit, say
+from swath.cli.console import Json, bars, emit, run_at, say
 
 _ANSWERS = "predictions.jsonl"
 
@@ -25,7 +25,6 @@ def judge(
     """Let a language model grade captions and answers, and compare base and tuned."""
     from swath.evaluation.judge import judge as ask
     from swath.evaluation.predictions import read_predictions
-    from swath.experiment import Experiment
     from swath.recipe import Evaluation
 
     if (run / _ANSWERS).is_file():  # a suite's: its other systems lie in folders within
@@ -34,7 +33,7 @@ def judge(
         section = Evaluation()
         folder = run
     else:
-        experiment = Experiment.of_run(run)
+        experiment = run_at(run)
         answers = {system.name: list(system.predictions) for system in experiment.runs()}
         section = experiment.recipe.evaluation
         folder = experiment.folder / "evaluation"

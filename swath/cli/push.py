@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from swath.cli.console import Json, emit, say
+from swath.cli.console import Json, emit, run_at, say
 
 
 def push(
@@ -24,13 +24,12 @@ def push(
     """Push a run, or the set it was tuned on, to the Hub; private unless told."""
     from dataclasses import asdict
 
-    from swath.experiment import Experiment
     from swath.export.publishing import push as publish
     from swath.files import RUN_FILE
 
     prove_on = 0
     if (source / RUN_FILE).is_file():
-        experiment = Experiment.of_run(source)
+        experiment = run_at(source)
         experiment.tuned_set()
         section = experiment.recipe.export
         dtype, prove_on = dtype or section.dtype, section.prove_on

@@ -18,6 +18,7 @@ from swath.cli.console import (
     bars,
     claimed,
     emit,
+    run_at,
     say,
     score_table,
     scores_of,
@@ -47,14 +48,13 @@ def show(
     json: Json = False,
 ) -> None:
     """Show a recipe as resolved, what a run learnt, or rows as the model reads them."""
-    from swath.experiment import Experiment
     from swath.recipes import dump, load_recipe
 
     if what == "keys":
         _print_keys()
         return
     if (Path(what) / "run.json").is_file():
-        experiment = Experiment.of_run(what)
+        experiment = run_at(what)
         if sheet is None:
             emit(scores_of(experiment)) if json else score_table(experiment)
             return
@@ -65,6 +65,8 @@ def show(
             emit(recipe.model_dump(mode="json")) if json else say(dump(recipe).strip())
             return
         _refuse_picture(sheet)
+        from swath.experiment import Experiment
+
         experiment = Experiment(recipe, claimed(home / recipe.name))
     from swath.models.contact_sheet import contact_sheet
 

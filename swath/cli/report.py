@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swath.cli.console import Json, command, difference_cell, emit, print_table, say, warn
+from swath.cli.console import Json, command, difference_cell, emit, print_table, run_at, say, warn
 from swath.errors import EvaluationError
 
 if TYPE_CHECKING:
@@ -21,13 +21,12 @@ def report(
     json: Json = False,
 ) -> None:
     """Write report.html of a run: scores, failures, pictures, losses; or of runs side by side."""
-    from swath.experiment import Experiment
     from swath.files import read_json
 
     if len(runs) > 1:
         _compare(runs, to, json)
         return
-    experiment = Experiment.of_run(runs[0])
+    experiment = run_at(runs[0])
     page = experiment.report(command(), to)
     warn(experiment.notes)
     if json:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swath.cli.console import Json, bars, complain, emit, say
+from swath.cli.console import Json, bars, complain, emit, refuse_absent, say
 
 if TYPE_CHECKING:
     from swath.inference.scan import Scan
@@ -54,6 +54,7 @@ def scan(
     json: Json = False,
 ) -> None:
     """Ask a model about whole scenes; what was stopped goes on, and what failed is asked again."""
+    refuse_absent([scene])
     import swath
     from swath.imagery.raster import allow
     from swath.imagery.scene import is_address

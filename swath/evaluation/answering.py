@@ -1,4 +1,4 @@
-"""A side asked as a recipe says: its answers, and the one number that tuning stops by."""
+"""A system asked as a recipe says: its answers, and the one number that tuning stops by."""
 
 from __future__ import annotations
 

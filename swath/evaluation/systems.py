@@ -1,4 +1,4 @@
-"""Sides of an evaluation: who answers its questions, and what is shown before they are asked."""
+"""Systems of an evaluation: who answers its questions, and what is shown before they are asked."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ABOUT = {
 
 
 @dataclass(frozen=True)
-class Side:
+class System:
     """One column of a report.
 
     Args:
@@ -61,11 +61,11 @@ class Side:
         return re.sub(r"[^\w.-]+", "-", self.title).strip("-")
 
 
-def side(name: str) -> Side:
-    """The side of a name: "base", "blind", "few-shot tuned", "http://host/v1#model" and the like.
+def system_named(name: str) -> System:
+    """The system of a name: "base", "blind", "few-shot tuned", "http://host/v1#model" and the like.
 
     Raises:
-        RequestError: there is no such side.
+        RequestError: there is no such system.
     """
     name = name.strip()
     how, _, who = name.partition(" ")
@@ -77,34 +77,34 @@ def side(name: str) -> Side:
         split_address(who)
     elif who not in _RANK:
         raise RequestError(
-            f"evaluation.sides: '{name}' is none; models elsewhere are written as "
+            f"evaluation.systems: '{name}' is none; models elsewhere are written as "
             f"http://host:8000/v1#model{did_you_mean(name, [*_RANK, *_HOW])}"
         )
-    return Side(name, how, who)
+    return System(name, how, who)
 
 
-def sides(recipe: Recipe) -> tuple[str, ...]:
-    """The sides that a recipe compares, base first and tuned last.
+def systems_of(recipe: Recipe) -> tuple[str, ...]:
+    """The systems that a recipe compares, base first and tuned last.
 
     Raises:
-        RequestError: there is no such side, or a base is asked that knows nothing.
+        RequestError: there is no such system, or a base is asked that knows nothing.
     """
     learnt = recipe.models.weights == "pretrained"
     usual = ["base", "tuned"] if learnt else ["tuned"]
-    names = recipe.evaluation.sides or usual
+    names = recipe.evaluation.systems or usual
     for name in names:
-        if side(name).who == "base" and not learnt:
+        if system_named(name).who == "base" and not learnt:
             raise RequestError(
-                f"evaluation.sides: '{name}' asks the base, and models.weights is "
+                f"evaluation.systems: '{name}' asks the base, and models.weights is "
                 f"{recipe.models.weights}: it has learnt nothing yet; leave it out."
             )
     return tuple(sorted(dict.fromkeys(names), key=lambda name: _RANK.get(name, 1)))
 
 
 def unmeasured(recipe: Recipe, run: Path) -> list[str]:
-    """What to say of sides that an honest report has and this recipe leaves out."""
-    compared = sides(recipe)
-    forms = {side(name).how or side(name).who for name in compared}
+    """What to say of systems that an honest report has and this recipe leaves out."""
+    compared = systems_of(recipe)
+    forms = {system_named(name).how or system_named(name).who for name in compared}
     honest = ["blind"]
     if recipe.models.weights == "pretrained":
         honest = ["base", "blind", "few-shot"]
@@ -115,25 +115,25 @@ def unmeasured(recipe: Recipe, run: Path) -> list[str]:
     complete = ", ".join([*missing, *compared])
     them = "it" if len(missing) == 1 else "them"
     return [
-        f"Not measured: {listed}. `swath evaluate {run} 'evaluation.sides=[{complete}]'` "
+        f"Not measured: {listed}. `swath evaluate {run} 'evaluation.systems=[{complete}]'` "
         f"measures {them}."
     ]
 
 
 def engine(
-    system: Side,
+    system: System,
     recipe: Recipe,
     run: Path,
     replies: Path,
     train: Sequence[Conversation] = (),
     loaded: Loaded | None = None,
 ) -> Engine:
-    """What answers for a side.
+    """What answers for a system.
 
     Args:
         replies: file in which its answers are kept; those beside it are looked up.
         train: conversations that few-shot examples are taken of.
-        loaded: the side's model, if it is loaded already.
+        loaded: the system's model, if it is loaded already.
 
     Raises:
         ModelError: the model is not there.
@@ -153,7 +153,7 @@ def engine(
         loaded = loaded or loaded_of(system.who, recipe, run)
         tuned_here = (run / RUN_FILE).is_file()
         home = run / "evaluation" if tuned_here else replies.parent.parent
-        features = Features(home / "features")  # sides and suites have mostly one tower
+        features = Features(home / "features")  # systems and suites have mostly one tower
         threads = recipe.tuning.threads
         local = LocalEngine(loaded, section.batch_size, section.views, threads, features)
         answering = RememberingEngine(local, Journal(replies, KIND, earlier))

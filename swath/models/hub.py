@@ -59,7 +59,7 @@ def fetched(name: str, revision: str | None, any_kind: bool = False) -> Path:
         raise ModelError(
             f"'{name}' is no folder here and cannot be fetched from the Hub at "
             f"{constants.ENDPOINT} ({first_line(error)}); with no network, use "
-            f"models.base=swath-nano or a folder."
+            f"models.base=swath-nano or a folder, or --tiny: the architecture, small and random."
         ) from None
 
 

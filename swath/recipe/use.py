@@ -44,7 +44,7 @@ class Remote(Section):
 class Evaluation(Section):
     """How the tuned model is measured."""
 
-    sides: list[str] | None = Field(
+    systems: list[str] | None = Field(
         None,
         min_length=1,
         description="Who answers: `base`, `tuned`, an address as http://host/v1#model; `blind` or "

@@ -129,6 +129,7 @@ def _with_base(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     values = read_yaml(path)
     if not isinstance(values, dict):
         raise RecipeError(f"{path.name}: a recipe is a mapping of sections.")
+    _rename_sides(values, path)
     base = values.pop("extends", None)
     if base is None:
         return values
@@ -136,6 +137,18 @@ def _with_base(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     return merged(
         _with_base(beside if beside.is_file() else find_recipe(str(base)), (*seen, path)), values
     )
+
+
+def _rename_sides(values: dict[str, Any], path: Path) -> None:
+    """Recipes of an older swath, and the runs tuned by them, call `evaluation.systems` so."""
+    section = values.get("evaluation")
+    if not isinstance(section, dict) or "sides" not in section:
+        return
+    if "systems" in section:
+        raise RecipeError(
+            f"{path.name}: evaluation.sides is the old name of evaluation.systems; keep one."
+        )
+    section["systems"] = section.pop("sides")
 
 
 def read_yaml(path: Path) -> Any:

@@ -6,7 +6,7 @@ from swath import endpoint as http
 from swath.boxes import Boxes
 from swath.errors import RequestError
 from swath.evaluation.answering import answers_from, part_of
-from swath.evaluation.systems import Examples, Prompted, engine, side, sides
+from swath.evaluation.systems import Examples, Prompted, engine, system_named, systems_of
 from swath.instructions.conversation import Box
 from swath.models.engine import Answer
 from tests.endpoints import endpoint
@@ -40,29 +40,31 @@ def of(built, split, task):
     ],
 )
 def test_a_side_is_read_from_its_name(name, how, who, folder):
-    found = side(name)
+    found = system_named(name)
     assert (found.how, found.who, found.folder) == (how, who, folder)
 
 
 @pytest.mark.parametrize("name", ["tunde", "blind tunde", "ftp://h#m", "http://h/v1"])
 def test_a_side_that_is_none_is_refused(name):
     with pytest.raises(RequestError, match="http://host:8000/v1#"):
-        side(name)
+        system_named(name)
 
 
 def test_sides_stand_in_the_order_of_a_report(tiny_base):
-    recipe = tiny_recipe(tiny_base, evaluation={"sides": ["tuned", "blind", "few-shot", "base"]})
-    assert sides(recipe) == ("base", "blind", "few-shot", "tuned")
-    assert sides(tiny_recipe(tiny_base)) == ("base", "tuned")
+    recipe = tiny_recipe(tiny_base, evaluation={"systems": ["tuned", "blind", "few-shot", "base"]})
+    assert systems_of(recipe) == ("base", "blind", "few-shot", "tuned")
+    assert systems_of(tiny_recipe(tiny_base)) == ("base", "tuned")
     new = {"base": str(tiny_base), "weights": "random"}
-    assert sides(tiny_recipe(tiny_base, models=new)) == ("tuned",)
+    assert systems_of(tiny_recipe(tiny_base, models=new)) == ("tuned",)
     with pytest.raises(RequestError, match=r"'few-shot' asks the base.*learnt nothing yet"):
-        sides(tiny_recipe(tiny_base, models=new, evaluation={"sides": ["few-shot"]}))
+        systems_of(tiny_recipe(tiny_base, models=new, evaluation={"systems": ["few-shot"]}))
 
 
 def test_blind_shows_the_model_s_mean_colour_in_the_picture_s_size(tiny_base, built, tmp_path):
     asked = of(built, "test", "caption")[0]
-    found = engine(side("blind base"), tiny_recipe(tiny_base), tmp_path, tmp_path / "b" / "r.jsonl")
+    found = engine(
+        system_named("blind base"), tiny_recipe(tiny_base), tmp_path, tmp_path / "b" / "r.jsonl"
+    )
     (image,) = found._change(asked.question).images
     grey = np.asarray(Picture.open(image.path))
     assert grey.shape == (32, 32, 3) and len(np.unique(grey)) == 1
@@ -72,11 +74,11 @@ def test_blind_shows_the_model_s_mean_colour_in_the_picture_s_size(tiny_base, bu
 def test_blind_answers_do_not_depend_on_the_picture(tiny_base, built, tmp_path):
     recipe = tiny_recipe(tiny_base, evaluation={"max_new_tokens": 6})
     asked = of(built, "test", "classify")
-    blind = engine(side("blind base"), recipe, tmp_path, tmp_path / "b" / "r.jsonl")
+    blind = engine(system_named("blind base"), recipe, tmp_path, tmp_path / "b" / "r.jsonl")
     answers = answers_from(blind, asked, built, recipe)
     assert len({one.confidence for one in answers}) == 1
     assert [one.image for one in answers] == [one.images[0].path for one in asked]
-    seeing = engine(side("base"), recipe, tmp_path, tmp_path / "s" / "r.jsonl")
+    seeing = engine(system_named("base"), recipe, tmp_path, tmp_path / "s" / "r.jsonl")
     assert len({one.confidence for one in answers_from(seeing, asked, built, recipe)}) > 1
 
 
@@ -124,7 +126,9 @@ def test_few_shot_without_training_rows_is_refused():
 def test_few_shot_answers_are_read_in_the_question_s_picture(tiny_base, built, tmp_path):
     recipe = tiny_recipe(tiny_base, evaluation={"shots": 1, "max_new_tokens": 4})
     asked = [one for one in built.split("test") if one.task in ("classify", "caption")]
-    few = engine(side("few-shot"), recipe, tmp_path, tmp_path / "f/r.jsonl", built.split("train"))
+    few = engine(
+        system_named("few-shot"), recipe, tmp_path, tmp_path / "f/r.jsonl", built.split("train")
+    )
     answers = answers_from(few, asked, built, recipe)
     assert [one.id for one in answers] == [one.id for one in asked]
     assert all(one.image == two.images[0].path for one, two in zip(answers, asked, strict=True))
@@ -142,7 +146,7 @@ def test_a_model_elsewhere_is_asked_freely_with_the_classes_listed(tiny_base, bu
 
     with endpoint(reply) as stand:
         name = f"{stand.address}#m"
-        far = engine(side(name), recipe, tmp_path, tmp_path / "m" / "r.jsonl")
+        far = engine(system_named(name), recipe, tmp_path, tmp_path / "m" / "r.jsonl")
         answers = answers_from(far, asked, built, recipe)
     named = [one for one in answers if one.task == "classify"]
     assert {one.label for one in named} == {"red land"} and not any(one.closed for one in named)
@@ -157,7 +161,9 @@ def test_a_model_elsewhere_that_tells_probabilities_is_asked_closed(tiny_base, b
     reply = {"choices": [{"message": {"content": "B"}, "logprobs": {"content": [{}]}}]}
     reply["choices"][0]["logprobs"]["content"][0]["top_logprobs"] = logs
     with endpoint(lambda _: reply) as stand:
-        far = engine(side(f"{stand.address}#m"), recipe, tmp_path, tmp_path / "m" / "r.jsonl")
+        far = engine(
+            system_named(f"{stand.address}#m"), recipe, tmp_path, tmp_path / "m" / "r.jsonl"
+        )
         answers = answers_from(far, of(built, "test", "classify"), built, recipe)
     assert all(one.closed and one.label == "green land" for one in answers)
     assert answers[0].confidence == pytest.approx(1 / (1 + 2 * np.exp(-2.9)))
@@ -167,7 +173,9 @@ def test_a_closed_question_nobody_weighed_is_unreadable(tiny_base, built, tmp_pa
     recipe = tiny_recipe(tiny_base, evaluation={"remote": {"logprobs": True}})
     refusal = {"choices": [{"message": {"content": None, "refusal": "No."}}]}
     with endpoint(lambda _: refusal) as stand:
-        far = engine(side(f"{stand.address}#m"), recipe, tmp_path, tmp_path / "m" / "r.jsonl")
+        far = engine(
+            system_named(f"{stand.address}#m"), recipe, tmp_path, tmp_path / "m" / "r.jsonl"
+        )
         answers = answers_from(far, of(built, "test", "classify"), built, recipe)
     assert all(one.unreadable and one.label is None for one in answers)
 

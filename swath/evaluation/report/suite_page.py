@@ -30,7 +30,7 @@ def row(result: Result, every: bool = False) -> Json:
         "modes_not_run": result.modes_not_run,
         "scores": rows_of(result.scores)[suite.task],
         "name": result.name,
-        "sides": rows_of(result.others),
+        "systems": rows_of(result.others),
         "differences": rows_of(result.gaps),
         "baselines": rows_of(result.floors),
         "notes": result.notes,

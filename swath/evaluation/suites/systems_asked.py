@@ -1,4 +1,4 @@
-"""A model asked suites as its recipe's sides: base, tuned, blind, few-shot; whole or a shard."""
+"""A model asked suites as its recipe's systems: base, tuned, blind, few-shot; whole or a shard."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from swath.evaluation.predictions import Grouped
 from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.suites.running import Asked, Result, answer, ask, write_result
 from swath.evaluation.suites.table import Suite
-from swath.evaluation.systems import Side, engine, loaded_of, side, sides
+from swath.evaluation.systems import System, engine, loaded_of, system_named, systems_of
 from swath.instructions.conversation import Box, Conversation, Part, Text, assistant
 from swath.instructions.tasks.pairs import damage_text
 from swath.instructions.tasks.truths import BoxesTruth, DamageTruth, LabelsTruth
@@ -51,9 +51,9 @@ def evaluate(
 
     Args:
         model: a run's folder, a model's name or folder, or an address.
-        recipe: of the run, or of evaluating; `evaluation.sides` says who answers.
+        recipe: of the run, or of evaluating; `evaluation.systems` says who answers.
         wanted: suites and the folders of their data.
-        folder: of the results, a folder a suite; sides but the last have one each within.
+        folder: of the results, a folder a suite; systems but the last have one each within.
         progress: gives the progress of a name.
         prompt: another of the suites', or "own".
         limit: ask so many of each, evenly.
@@ -61,14 +61,14 @@ def evaluate(
         train: the run's training conversations, for few-shot examples of suites without any.
 
     Raises:
-        RequestError: there is no such side, or a base is asked of what is no run.
+        RequestError: there is no such system, or a base is asked of what is no run.
     """
     suites = []
     for suite, place in wanted:
         phrasing = recipe.instructions.phrasing
         frames = recipe.imagery.frames
         suites.append((ask(suite, place, prompt, phrasing, limit, frames=frames), place))
-    systems = sides_of(model, recipe)
+    systems = systems_asked(model, recipe)
     last = systems[-1]
     answers: dict[str, Grouped] = {row.suite.name: {} for row, _ in suites}
     not_asked: dict[str, dict[str, str]] = {row.suite.name: {} for row, _ in suites}
@@ -126,30 +126,30 @@ def evaluate(
     return results
 
 
-def sides_of(model: str, recipe: Recipe) -> list[Side]:
+def systems_asked(model: str, recipe: Recipe) -> list[System]:
     """Who is asked, the model that results are about last.
 
-    Of what is no run, "tuned" stands for the model, alone unless the recipe names sides.
+    Of what is no run, "tuned" stands for the model, alone unless the recipe names systems.
 
     Raises:
-        RequestError: there is no such side, or a base is asked of what is no run.
+        RequestError: there is no such system, or a base is asked of what is no run.
     """
     if is_run(model):
-        return [side(name) for name in sides(recipe)]
+        return [system_named(name) for name in systems_of(recipe)]
     systems = []
-    for name in recipe.evaluation.sides or ["tuned"]:
-        system = side(name)
+    for name in recipe.evaluation.systems or ["tuned"]:
+        system = system_named(name)
         if system.name == "base":
             raise RequestError(
-                f"evaluation.sides: '{model}' is no run, so there is no base to set beside it; "
+                f"evaluation.systems: '{model}' is no run, so there is no base to set beside it; "
                 f"name the base as MODEL in a run of its own and compare with `swath report A B`."
             )
         if not is_address(system.who):
             if is_address(model):
-                system = side(f"{system.how} {model}".strip())
+                system = system_named(f"{system.how} {model}".strip())
             else:
                 title = f"{system.how} {Path(model).name}".strip()
-                system = Side(title, system.how, "tuned")
+                system = System(title, system.how, "tuned")
         systems.append(system)
     # The model as it is comes last.
     return sorted(systems, key=lambda system: not system.how and system.who in ("tuned", model))

@@ -11,7 +11,7 @@ from swath.errors import RequestError
 from swath.evaluation.predictions import read_predictions
 from swath.evaluation.report.gallery import Judged, failures
 from swath.evaluation.scoring import by_task
-from swath.evaluation.systems import side, sides
+from swath.evaluation.systems import system_named, systems_of
 from swath.recipes import load_recipe
 
 Show = Literal["failed", "worse", "better", "all"]
@@ -49,10 +49,10 @@ class FailureDesk:
         folder = self.home / name
         recipe = folder / "recipe.yaml"
         files = {}
-        for system in sides(load_recipe(recipe)) if recipe.is_file() else ():
-            file = folder / "evaluation" / side(system).folder / "predictions.jsonl"
+        for system in systems_of(load_recipe(recipe)) if recipe.is_file() else ():
+            file = folder / "evaluation" / system_named(system).folder / "predictions.jsonl"
             if file.is_file():
-                files[side(system).title] = file
+                files[system_named(system).title] = file
         if not files:
             raise RequestError(
                 f"{folder}: not evaluated yet; `swath evaluate {folder}` asks the test questions."

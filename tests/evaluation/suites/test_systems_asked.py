@@ -1,4 +1,4 @@
-"""Suites asked of every side of a model, in shards, and again after a stop."""
+"""Suites asked of every system of a model, in shards, and again after a stop."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from swath.cli import app
 from swath.errors import RequestError
 from swath.evaluation.suites.running import ask, read_results
-from swath.evaluation.suites.systems_asked import evaluate, shots, sides_of
+from swath.evaluation.suites.systems_asked import evaluate, shots, systems_asked
 from swath.evaluation.suites.table import Suite, shipped
 from swath.experiment import Experiment
 from swath.models.engine import LocalEngine
@@ -60,7 +60,7 @@ def scenes(tmp_path):
 
 @pytest.fixture
 def run(tiny_base, tmp_path):
-    """A tuned run of four kinds of sides."""
+    """A tuned run of four kinds of systems."""
     values = {
         "annotations": {"source": str(tmp_path / "own"), "split": {"train": 0.5, "test": 0.5}},
         "tuning": {
@@ -69,7 +69,7 @@ def run(tiny_base, tmp_path):
             "threads": 1,
         },
         "evaluation": {
-            "sides": ["tuned", "blind", "few-shot", "base"],
+            "systems": ["tuned", "blind", "few-shot", "base"],
             "shots": 2,
             "max_new_tokens": 4,
             "resamples": 20,
@@ -88,7 +88,7 @@ def said(*words):
     return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False).stdout
 
 
-def test_every_side_of_a_run_answers_a_suite_and_is_paired_with_the_tuned(run, scenes):
+def test_every_system_of_a_run_answers_a_suite_and_is_paired_with_the_tuned(run, scenes):
     shown = json.loads(said("evaluate", run, "--suite", "aid", "--data", scenes, "--json"))["aid"]
     assert shown["scores"]["accuracy"]["n"] == 6
     (result,) = read_results(run / "evaluation" / "suites")
@@ -125,9 +125,9 @@ def test_few_shot_examples_are_of_the_train_part_and_show_no_picture_that_is_ask
 def test_a_side_without_examples_is_said_and_the_others_go_on(tmp_path, scenes):
     (scenes / "aid" / "splits" / "train.txt").unlink()
     (scenes / "aid" / "splits" / "test.txt").unlink()
-    sides = recipe('evaluation.sides=["few-shot", "tuned"]')
+    chosen = recipe('evaluation.systems=["few-shot", "tuned"]')
     wanted = [(shipped()["aid"], scenes / "aid")]
-    (result,) = evaluate("swath-nano", sides, wanted, tmp_path / "out", limit=2)
+    (result,) = evaluate("swath-nano", chosen, wanted, tmp_path / "out", limit=2)
     assert result.others == {}
     assert result.notes["not asked"] == {
         "few-shot swath-nano": "no training example of task 'classify'"
@@ -181,10 +181,10 @@ def test_a_stopped_evaluation_goes_on_where_it_stopped(tmp_path, captions, monke
     ],
 )
 def test_what_is_no_run_has_its_own_sides(model, names, titles):
-    found = sides_of(model, recipe(f"evaluation.sides={json.dumps(names)}"))
+    found = systems_asked(model, recipe(f"evaluation.systems={json.dumps(names)}"))
     assert [one.title for one in found] == titles
     with pytest.raises(RequestError, match=r"is no run, so there is no base.*swath report A B"):
-        sides_of(model, recipe('evaluation.sides=["base"]'))
+        systems_asked(model, recipe('evaluation.systems=["base"]'))
 
 
 def test_boxes_of_the_train_part_become_examples_with_boxes(tmp_path):

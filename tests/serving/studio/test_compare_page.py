@@ -18,7 +18,7 @@ def compared(studio, tiny_base):
     recipe = load_recipe("quickstart", [*KEYS, f"models.base={tiny_base}"])
     experiment = Experiment(recipe, studio.home / "compared")
     experiment.tune()
-    for system in experiment.sides:
+    for system in experiment.systems:
         experiment.evaluate(system)
     return experiment
 
