@@ -91,7 +91,20 @@ class Boxes:
     def __getitem__(
         self, rows: int | slice | Sequence[int] | NDArray[np.bool_ | np.integer]
     ) -> Boxes:
-        return Boxes(self.quads[[int(rows)] if isinstance(rows, Integral) else rows])
+        if isinstance(rows, Integral):
+            return self._of_sound(self.quads[int(rows)][None])
+        return self._of_sound(self.quads[rows])
+
+    def rounded(self, decimals: int = 3) -> Boxes:
+        """Boxes as files hold them."""
+        return self._of_sound(self.quads.round(decimals))
+
+    @classmethod
+    def _of_sound(cls, quads: NDArray[np.float64]) -> Boxes:
+        """Boxes of corners that were checked already: large sets take millions of boxes."""
+        boxes = cls.__new__(cls)
+        object.__setattr__(boxes, "quads", quads)
+        return boxes
 
     @property
     def hbb(self) -> Floats:

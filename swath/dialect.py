@@ -284,6 +284,7 @@ _LOOKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (rf"[\[;]{','.join([_NUMBER] * 5)}[\];]", ("earthdial",)),
 )
 # fmt: on
+_DIGIT = re.compile(r"\d")
 _FOUR_COUNTED = ("teochat", "earthdial", "internvl", "cogvlm", "pixels")
 _MOST_SHARED = 2.0
 """A share of width or height may lie a little beyond 1, and never here."""
@@ -340,6 +341,8 @@ def _examples(texts: Iterable[str]) -> dict[tuple[str, ...], str]:
 
 def _looks_like(text: str) -> tuple[tuple[str, ...], str]:
     """The dialects that a text's boxes may be of, none without a box, and the first box."""
+    if not _DIGIT.search(text):  # most texts of a set, of which there are millions
+        return (), ""
     for pattern, names in _LOOKS:
         if match := re.search(pattern, text):
             return names, match.group().strip()

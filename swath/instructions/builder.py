@@ -6,7 +6,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -217,7 +217,8 @@ class _Asking:
 
     def __iter__(self) -> Iterator[Conversation]:
         section, seed = self.setting.section, self.seed
-        for image in self.images:
+        for listed in self.images:
+            image = replace(listed, boxes=listed.boxes.rounded())  # as files hold them
             rows = self.review([*self.rows(image), *self.written.get(image.id, ())])
             if section.turns > 1 and not self._told(image):
                 rows = [*rows, *join_turns(rows, section.turns, seed)]

@@ -9,13 +9,12 @@ all tables together leave nothing but the object itself.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.instructions.attributes import DIRECTIONS, MOST_RELATED, Flags, Objects, only
+from swath.instructions.attributes import DIRECTIONS, MOST_RELATED, Flags, Floats, Objects, only
 from swath.instructions.colours import NAMES
 from swath.instructions.language import Look, spoken
 from swath.instructions.relations import (
@@ -55,21 +54,24 @@ def singling_out(objects: Objects) -> list[list[Look]]:
     expressions: list[list[Look]] = [[] for _ in looks]
     if not looks:
         return expressions
-    called = _called(looks) & objects.shown & objects.shown[:, None]
-    _enter(expressions, called, list(looks), ())
+    named = _called(looks)
+    called = named & objects.shown & objects.shown[:, None]
+    _enter(expressions, called, looks, ())
     if len(looks) > MOST_RELATED:
         return expressions
     tables = _tables(objects)
     for way in _WAYS[1:]:
-        fits = called.copy()
-        for name in way:
-            fits &= tables[name]
-        _enter(expressions, fits, list(looks), way)
-    _enter(expressions, *_extremes(objects, called), ("size",))
-    for related, fits in _to_landmarks(objects, called):
-        _enter(expressions, called & fits, related, ("relation",))
-        coloured = called & fits & tables["colour"]
-        _enter(expressions, coloured, related, ("colour", "relation"))
+        if tables.keys() >= set(way):
+            fits = called
+            for attribute in way:
+                fits = fits & tables[attribute]
+            _enter(expressions, fits, looks, way)
+    for row, size in _extremes(objects.areas, called):
+        expressions[row].append(Look(looks[row].name, size=size))
+    for related, fits in _to_landmarks(objects, named, called):
+        _enter(expressions, fits, related, ("relation",))
+        if "colour" in tables:
+            _enter(expressions, fits & tables["colour"], related, ("colour", "relation"))
     return expressions
 
 
@@ -99,38 +101,48 @@ def _called(looks: Sequence[Look]) -> Flags:
 
 
 def _enter(
-    expressions: list[list[Look]], fits: Flags, looks: list[Look], way: tuple[str, ...]
+    expressions: list[list[Look]], fits: Flags, looks: Sequence[Look], way: tuple[str, ...]
 ) -> None:
     """Note the looks of a way, of the objects that they could not be read into another of."""
-    alone = fits.sum(axis=1) == 1
-    for row in np.flatnonzero(alone & fits.diagonal()):
+    alone = fits.diagonal() & (np.count_nonzero(fits, axis=1) == 1)
+    for row in alone.nonzero()[0].tolist():
         look = looks[row]
         if all(getattr(look, name) is not None for name in way):
             expressions[row].append(only(look, way))
 
 
 def _tables(objects: Objects) -> dict[str, Flags]:
-    """For each attribute: (n, n) whether what is said of object i could be read into object j."""
+    """For each attribute that is plain of some object a table of how it could be read.
+
+    (n, n) whether what is said of object i could be read into object j.
+    """
     looks = objects.looks
-    count = len(looks)
-    colour = np.ones((count, count), dtype=bool)
-    place = colour.copy()
-    direction = colour.copy()
-    size = colour.copy()
-    relation = colour.copy()
-    for row, look in enumerate(looks):
-        if look.colour is not None:
-            colour[row] = objects.colours.possible[:, NAMES.index(look.colour)]
-        if look.place is not None:
-            place[row] = objects.cells[:, _cells_meant(look.place)].any(axis=1)
-        if look.direction is not None:
-            direction[row] = objects.directions[:, DIRECTIONS.index(look.direction)]
-        if look.size is not None:
-            size[row] = _could_be(look.size, row, objects)
-        if look.relation is not None:
-            relation[row] = _could_be_related(look.relation, objects)
-    tables = {"colour": colour, "place": place, "direction": direction}
-    return tables | {"size": size, "relation": relation}
+    colours = [None if look.colour is None else NAMES.index(look.colour) for look in looks]
+    lying = [None if look.direction is None else DIRECTIONS.index(look.direction) for look in looks]
+    in_cell = objects.cells @ _CELLS_MEANT  # (n, 9) whether each may be where a cell's words mean
+    tables = {
+        "colour": _readings(colours, objects.colours.possible),
+        "place": _readings([look.place for look in looks], in_cell),
+        "direction": _readings(lying, objects.directions),
+        "size": _could_be_sized(objects),
+        "relation": _could_be_related(objects),
+    }
+    return {attribute: table for attribute, table in tables.items() if table is not None}
+
+
+def _readings(values: Sequence[int | None], possible: Flags) -> Flags | None:
+    """(n, n) whether the value of object i is possible of object j; None where none has a value.
+
+    Args:
+        values: of each object, the number of a column of `possible`, or None.
+        possible: (n, k) whether somebody could say each of the values of object j.
+    """
+    rows = [row for row, value in enumerate(values) if value is not None]
+    if not rows:
+        return None
+    table = np.ones((len(values), len(values)), dtype=bool)
+    table[rows] = possible.T[[value for value in values if value is not None]]
+    return table
 
 
 def _cells_meant(place: int) -> list[int]:
@@ -142,99 +154,109 @@ def _cells_meant(place: int) -> list[int]:
     return [place]
 
 
-def _could_be(size: str, row: int, objects: Objects) -> Flags:
-    """(n,) whether others could be called small, or large, among their class or beside object i."""
-    low, high = objects.limits[row]
-    area = objects.areas[row]
-    if size == "small":
-        return np.less(objects.areas, max(1.25 * low, 1.5 * area))
-    return np.greater(objects.areas, min(high / 1.25, area / 1.5))
+_CELLS_MEANT = np.array(
+    [[cell in _cells_meant(place) for place in range(9)] for cell in range(9)], dtype=bool
+)
 
 
-def _could_be_related(relation: tuple[str, str], objects: Objects) -> Flags:
-    """(n,) whether each could be seen inside or next to any object of that name."""
-    word, other = relation
+def _could_be_sized(objects: Objects) -> Flags | None:
+    """(n, n) whether j could be called small, or large, among its class or beside object i."""
+    sizes = np.array([look.size or "" for look in objects.looks])
+    if (sizes == "").all():
+        return None
+    areas = objects.areas
+    low, high = objects.limits.T
+    small = areas < np.maximum(1.25 * low, 1.5 * areas)[:, None]
+    large = areas > np.minimum(high / 1.25, areas / 1.5)[:, None]
+    table: Flags = np.where((sizes == "small")[:, None], small, large)
+    table[sizes == ""] = True
+    return table
+
+
+def _could_be_related(objects: Objects) -> Flags | None:
+    """(n, n) whether j could be seen inside or next to an object of the name that i is said to."""
+    looks = objects.looks
     layout = objects.layout
-    near = layout.inside(plain=False)
-    if word == BESIDE:
-        near = np.logical_or(near, layout.beside(plain=False))
-    meant = np.array([could_mean(other, look.name) for look in objects.looks])
-    meant_others = meant & ~np.eye(len(meant), dtype=bool)
-    related: Flags = np.any(near & meant_others, axis=1)
+    near: dict[str, Flags] = {}
+    readings: dict[tuple[str, str], Flags] = {}
+    for word, other in {look.relation for look in looks if look.relation is not None}:
+        if word not in near:
+            inside = layout.inside(plain=False)
+            near[word] = inside | layout.beside(plain=False) if word == BESIDE else inside
+            np.fill_diagonal(near[word], False)
+        meant = [could_mean(other, look.name) for look in looks]
+        readings[word, other] = near[word][:, meant].any(axis=1)
+    if not readings:
+        return None
+    anybody = np.ones(len(looks), dtype=bool)
+    return np.stack(
+        [anybody if look.relation is None else readings[look.relation] for look in looks]
+    )
+
+
+def _extremes(areas: Floats, called: Flags) -> list[tuple[int, str]]:
+    """Rows of the largest and the smallest of those of a name, by at least a third of its area."""
+    peers = called & ~np.eye(len(areas), dtype=bool)
+    has_peers = peers.any(axis=1)
+    largest = has_peers & (np.where(peers, areas, 0.0).max(axis=1) * 1.5 <= areas)
+    smallest = has_peers & (np.where(peers, areas, np.inf).min(axis=1) >= areas * 1.5)
+    sizes = [(row, "largest") for row in largest.nonzero()[0].tolist()]
+    sizes += [(row, "smallest") for row in (smallest & ~largest).nonzero()[0].tolist()]
+    return sizes
+
+
+def _to_landmarks(
+    objects: Objects, named: Flags, called: Flags
+) -> Iterator[tuple[list[Look], Flags]]:
+    """Looks by being nearest to a landmark, then by the side of it; and what else fits them.
+
+    A landmark is the only object that its name could mean; of several the nearest one counts that
+    neither shares an object's name nor lies in or about it.
+
+    Args:
+        objects: of a picture.
+        named: (n, n) whether the class of object i could mean object j.
+        called: the same of those that are shown.
+    """
+    layout = objects.layout
+    usable = (np.count_nonzero(called, axis=1) == 1) & ~named & (layout.gaps > 0)
+    np.fill_diagonal(usable, False)
+    rows = usable.any(axis=1).nonzero()[0]
+    if not len(rows):
+        return
+    marks = np.where(usable[rows], layout.distances[rows], np.inf).argmin(axis=1)
+    nearest = called.copy()
+    nearest[rows] &= _as_near(rows, marks, layout)
+    nearest[rows, marks] = False
+    yield _related(objects.looks, rows, marks, [NEAREST] * len(rows)), nearest
+    sides = layout.sides_of(rows, marks)
+    words = [SIDES[side] if side >= 0 else None for side in sides.tolist()]
+    beside = called.copy()
+    beside[rows] &= layout.may_be_on(sides, marks)
+    beside[rows, marks] = False
+    yield _related(objects.looks, rows, marks, words), beside
+
+
+def _related(
+    looks: Sequence[Look],
+    rows: NDArray[np.intp],
+    marks: NDArray[np.intp],
+    words: Sequence[str | None],
+) -> list[Look]:
+    """The looks with how those of some rows stand to their landmarks, and without any relation."""
+    related = [Look(look.name) for look in looks]
+    for row, mark, word in zip(rows.tolist(), marks.tolist(), words, strict=True):
+        if word is not None:
+            related[row] = looks[row]._replace(relation=(word, looks[mark].name))
     return related
 
 
-def _extremes(objects: Objects, called: Flags) -> tuple[Flags, list[Look]]:
-    """The largest and the smallest of those of a name, by at least a third of its area."""
-    areas = objects.areas
-    fits = np.ones_like(called)
-    looks: list[Look] = []
-    for row, look in enumerate(objects.looks):
-        peers = called[row] & (np.arange(len(areas)) != row)
-        size = None
-        if peers.any():
-            if (areas[peers] * 1.5 <= areas[row]).all():
-                size = "largest"
-            elif (areas[peers] >= areas[row] * 1.5).all():
-                size = "smallest"
-        if size is not None:
-            fits[row] = False
-            fits[row, row] = True
-        looks.append(Look(look.name) if size is None else replace(look, size=size))
-    return fits, looks
-
-
-def _to_landmarks(objects: Objects, called: Flags) -> Iterator[tuple[list[Look], Flags]]:
-    """Looks by what is nearest to a landmark, and by the side of one that they stand on.
-
-    A landmark is the only object that its name could mean.
-    """
-    looks = objects.looks
-    layout = objects.layout
-    landmarks = np.flatnonzero(called.sum(axis=1) == 1)
-    if not len(landmarks):
-        return
-    for word in (NEAREST, *SIDES):
-        related: list[Look] = []
-        fits = np.ones_like(called)
-        sides = {int(mark): layout.side(int(mark)) for mark in landmarks} if word in SIDES else {}
-        for row, look in enumerate(looks):
-            mark = _landmark_of(row, landmarks, looks, layout)
-            relation = None
-            if mark is not None and word == NEAREST:
-                relation = (word, looks[mark].name)
-                fits[row] = _as_near(row, mark, layout)
-            elif mark is not None and sides[mark][row] == word:
-                relation = (word, looks[mark].name)
-                fits[row] = layout.may_be_on(word, mark)
-            if mark is not None:
-                fits[row, mark] = False
-            related.append(
-                Look(look.name) if relation is None else replace(look, relation=relation)
-            )
-        yield related, fits
-
-
-def _landmark_of(
-    row: int, landmarks: NDArray[np.intp], looks: Sequence[Look], layout: Layout
-) -> int | None:
-    """The nearest landmark that neither shares an object's name nor lies in or about it."""
-    usable = [
-        int(mark)
-        for mark in landmarks
-        if mark != row
-        and not could_mean(looks[row].name, looks[mark].name)
-        and layout.gaps[row, mark] > 0
-    ]
-    if not usable:
-        return None
-    return min(usable, key=lambda mark: float(layout.distances[row, mark]))
-
-
-def _as_near(row: int, mark: int, layout: Layout) -> Flags:
-    """(n,) whether somebody could find each as near to a landmark, by its edge or its middle."""
-    by_middle = layout.distances[:, mark] <= PLAINLY_NEARER * layout.distances[row, mark]
-    by_edge = layout.gaps[:, mark] <= PLAINLY_NEARER * max(float(layout.gaps[row, mark]), 1.0)
+def _as_near(rows: NDArray[np.intp], marks: NDArray[np.intp], layout: Layout) -> Flags:
+    """(rows, n) whether somebody could find j as near to a landmark, by its edge or its middle."""
+    farthest = PLAINLY_NEARER * layout.distances[rows, marks]
+    by_middle = layout.distances[marks] <= farthest[:, None]
+    farthest = PLAINLY_NEARER * np.maximum(layout.gaps[rows, marks], 1.0)
+    by_edge = layout.gaps[marks] <= farthest[:, None]
     flags: Flags = by_middle | by_edge
     return flags
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from swath.instructions.relations import BESIDE, INSIDE
 
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     import inflect
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(NamedTuple):
     """What is to be said of an object; None leaves it out.
 
     Args:
@@ -83,7 +81,7 @@ class English:
     def together(self, look: Look, count: int) -> str:
         """The objects of that look that stand together: "the group of 4 planes at the top"."""
         kind = "row" if look.row else "group"
-        return f"the {kind} of {self.group(replace(look, row=False), count)}"
+        return f"the {kind} of {self.group(look._replace(row=False), count)}"
 
     def all(self, name: str) -> str:
         """The class as what all boxes are asked of: "planes"."""

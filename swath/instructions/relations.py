@@ -83,24 +83,26 @@ class Layout:
             near &= (self.held < 0.9) & (self.held.T < 0.9)
         return near
 
-    def side(self, other: int) -> list[str | None]:
-        """The side of box `other` on which each box plainly lies, None where it is not plain."""
-        sides: list[str | None] = []
-        for row in range(len(self.low)):
-            gap = np.maximum(self.low[row] - self.high[other], self.low[other] - self.high[row])
-            axis = int(gap.argmax())
-            offset = self.centres[row] - self.centres[other]
-            plain = gap[axis] > 0 and abs(offset[axis]) >= 2 * abs(offset[1 - axis])
-            sides.append(SIDES[2 * axis + int(offset[axis] > 0)] if plain else None)
-        return sides
+    def sides_of(self, rows: NDArray[np.intp], others: NDArray[np.intp]) -> NDArray[np.intp]:
+        """(k,) the side of `others` on which the boxes of `rows` plainly lie, pair by pair.
 
-    def may_be_on(self, side: str, other: int) -> Flags:
-        """(n,) whether somebody could see a box on that side of box `other`."""
-        place = SIDES.index(side)
-        axis = place // 2
-        offset = self.centres[:, axis] - self.centres[other, axis]
-        slack = 0.1 * self.sides[other, axis]
-        flags: Flags = offset > -slack if place % 2 else offset < slack
+        Numbers of `SIDES`; -1 where it is not plain.
+        """
+        gaps = np.maximum(self.low[rows] - self.high[others], self.low[others] - self.high[rows])
+        offsets = self.centres[rows] - self.centres[others]
+        pairs = np.arange(len(rows))
+        axis = gaps.argmax(axis=1)
+        along = offsets[pairs, axis]
+        across = offsets[pairs, 1 - axis]
+        plain = (gaps[pairs, axis] > 0) & (np.abs(along) >= 2 * np.abs(across))
+        return np.where(plain, 2 * axis + (along > 0), -1)
+
+    def may_be_on(self, sides: NDArray[np.intp], others: NDArray[np.intp]) -> Flags:
+        """(k, n) whether somebody could see box j on that side of the k-th of `others`."""
+        axis = np.maximum(sides, 0) // 2
+        offset = self.centres.T[axis] - self.centres[others, axis][:, None]
+        slack = 0.1 * self.sides[others, axis][:, None]
+        flags: Flags = np.where((sides % 2 == 1)[:, None], offset > -slack, offset < slack)
         return flags
 
     def groups(self, rows: NDArray[np.intp]) -> list[NDArray[np.intp]]:

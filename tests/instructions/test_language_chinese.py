@@ -80,7 +80,7 @@ def test_phrases_with_unknown_words_stay_as_they_are():
 def test_objects_are_called_with_place_counter_size_and_colour():
     look = Look("飞机", "white", "large", 0, ("next to", "卡车"))
     assert CHINESE.one(look) == "左上角的卡车旁边的一架大型白色飞机"
-    assert CHINESE.the(replace(look, relation=None)) == "左上角的大型白色飞机"
+    assert CHINESE.the(look._replace(relation=None)) == "左上角的大型白色飞机"
     assert CHINESE.related(1, "inside") == "{0}位于{1}里。"
     assert CHINESE.there_are([1, 2]) == "图中有{0}、{1}。"
 

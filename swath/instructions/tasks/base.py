@@ -6,7 +6,8 @@ import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar
+from functools import cached_property, lru_cache, wraps
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from swath.annotations.image import AnnotatedImage
 from swath.boxes import Boxes
@@ -24,7 +25,7 @@ from swath.instructions.conversation import (
 )
 from swath.instructions.language import spoken
 from swath.instructions.phrasing import Phrasing
-from swath.instructions.tasks.truths import BoxesTruth, DescriptionTruth, Truth
+from swath.instructions.tasks.truths import Truth
 from swath.recipe import Instructions
 
 DIRECTIONS = re.compile(
@@ -58,16 +59,42 @@ class Setting:
     looks: Looks = field(default_factory=Looks)
     shown: Mapping[str, float] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def system(self) -> str | None:
         """The instruction before the first question, its classes listed."""
         text = self.section.system
         text = text and text.replace("{labels}", ", ".join(self.labels))
         return text and text.replace("{labels;}", "; ".join(self.labels))
 
+    @cached_property
+    def spoken_labels(self) -> str:
+        """The scene classes in words, as a question lists them."""
+        return ", ".join(map(spoken, self.labels))
+
 
 Ask = Callable[[AnnotatedImage, Setting, random.Random], Iterator[Conversation]]
 """Conversations of one image; the generator is seeded by set and image."""
+
+
+More = ParamSpec("More")
+Result = TypeVar("Result")
+
+
+def once_an_image(
+    find: Callable[Concatenate[AnnotatedImage, More], Result],
+) -> Callable[Concatenate[AnnotatedImage, More], Result]:
+    """`find`, whose last result is remembered: several tasks in turn ask it of one image."""
+    last: tuple[Any, ...] = ()
+
+    @wraps(find)
+    def remembered(image: AnnotatedImage, *more: More.args, **named: More.kwargs) -> Result:
+        nonlocal last
+        known = last  # another thread may be at another image
+        if not known or known[0] is not image or known[1:3] != (more, named):
+            known = last = (image, more, named, find(image, *more, **named))
+        return known[3]
+
+    return remembered
 
 
 @dataclass(frozen=True)
@@ -168,7 +195,12 @@ def stands_upright(turns: Iterable[Turn]) -> bool:
 
     They name directions, or hold boxes as a source wrote them, which do not turn with it.
     """
-    words = " ".join(part.text for turn in turns for part in turn.parts if isinstance(part, Text))
+    texts = [part.text for turn in turns for part in turn.parts if isinstance(part, Text)]
+    return _upright(" ".join(texts))
+
+
+@lru_cache(maxsize=1 << 14)  # short questions come again and again
+def _upright(words: str) -> bool:
     return bool(DIRECTIONS.search(words)) or holds_boxes(words)
 
 
@@ -185,9 +217,5 @@ def ask_fact(
     """A fact put in one of the style's wordings: any in training, the first one elsewhere."""
     wordings = setting.phrasing.wordings[task]
     wording = rng.choice(wordings) if image.split == "train" else wordings[0]
-    truth = fact.truth
-    if isinstance(truth, BoxesTruth | DescriptionTruth):  # as files hold boxes of a set
-        truth = replace(truth, boxes=Boxes.from_rows(truth.boxes.to_rows()))
-    labels = ", ".join(spoken(label) for label in setting.labels)
-    question = filled(wording, fact, labels=labels)
-    return ask(image, task, setting, question, answer, truth, number, all_frames)
+    question = filled(wording, fact, labels=setting.spoken_labels)
+    return ask(image, task, setting, question, answer, fact.truth, number, all_frames)

@@ -24,7 +24,7 @@ from swath.instructions.attributes import ground_m
 from swath.instructions.conversation import Conversation, assistant
 from swath.instructions.language import Look, plural, spoken
 from swath.instructions.language_chinese import translated
-from swath.instructions.relations import SIDES, Layout
+from swath.instructions.relations import Layout
 from swath.instructions.tasks.base import Fact, Setting, Task, ask_fact
 from swath.instructions.tasks.boxes import expressions
 from swath.instructions.tasks.truths import AnswerTruth, LabelsTruth
@@ -137,14 +137,14 @@ def relation(image: AnnotatedImage, setting: Setting, rng: random.Random) -> lis
     if len(phrases) < 2:
         return []
     layout = Layout(image.boxes)
-    sides = dict(zip(SIDES, _answers(setting)["sides"], strict=True))
+    sides = _answers(setting)["sides"]
     rows = list(phrases)
     asked: list[Asked] = []
     for _ in range(setting.section.boxes_per_image):
         first, second = rng.sample(rows, 2)
-        side = layout.side(second)[first]
+        side = int(layout.sides_of(np.array([first]), np.array([second]))[0])
         words = {"phrase": phrases[first], "other": phrases[second]}
-        if side is not None and not any(words == earlier.words for earlier in asked):
+        if side >= 0 and not any(words == earlier.words for earlier in asked):
             asked.append(Asked("relation", sides[side], words))
     return asked
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-
-import numpy as np
+from collections.abc import Iterable, Iterator, Sequence
 
 from swath.annotations.image import AnnotatedImage
 from swath.instructions.attributes import shared
 from swath.instructions.conversation import Box, Conversation, Part, assistant
 from swath.instructions.expressions import could_mean, singling_out, together
 from swath.instructions.language import ENGLISH, English, Look, spoken
-from swath.instructions.tasks.base import Fact, Setting, ask_fact
+from swath.instructions.tasks.base import Fact, Setting, ask_fact, once_an_image
 from swath.instructions.tasks.pairs import of_both_dates
 from swath.instructions.tasks.truths import (
     BoxesTruth,
@@ -32,55 +29,54 @@ _SLOT = re.compile(r"\{(\d+)\}")
 
 def refer(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
     """Where the one object is that a phrase singles out."""
-    facts = referred(image, _phrases(image, setting, rng))
-    rng.shuffle(facts)
-    for number, fact in enumerate(facts[: setting.section.boxes_per_image]):
-        answer = assistant(Box(fact.truth.boxes))
+    phrases = _phrases(image, setting, rng)
+    rows = [row for row, phrase in enumerate(phrases) if phrase]
+    rng.shuffle(rows)
+    for number, row in enumerate(rows[: setting.section.boxes_per_image]):
+        truth = BoxesTruth(image.boxes[row], image.names[row])
+        fact = Fact(truth, {"phrase": str(phrases[row])})
+        answer = assistant(Box(truth.boxes))
         yield ask_fact(image, "refer", setting, rng, fact, answer, number)
 
 
-def referred(
-    image: AnnotatedImage, phrases: Sequence[str | None] | None = None
-) -> list[Fact[BoxesTruth]]:
-    """The objects that phrases single out, by default those of the source, whose class is aside."""
-    facts = []
-    for row, phrase in enumerate(phrases or image.phrases):
-        if phrase:
-            truth = BoxesTruth(image.boxes[row], image.names[row] if phrases else None)
-            facts.append(Fact(truth, {"phrase": phrase}))
-    return facts
+def referred(image: AnnotatedImage) -> list[Fact[BoxesTruth]]:
+    """The objects that the source's phrases single out, whatever their class."""
+    return [
+        Fact(BoxesTruth(image.boxes[row]), {"phrase": phrase})
+        for row, phrase in enumerate(image.phrases)
+        if phrase
+    ]
 
 
 def ground(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
     """Where all objects of a class are; of one that is absent too, where the recipe says so."""
     grammar = setting.phrasing.grammar
     groups = {name: rows for name, rows in _groups(image).items() if len(rows) <= MOST_BOXES}
-    facts = grounded(image, groups, grammar)
-    rng.shuffle(facts)
-    facts = facts[: setting.section.boxes_per_image]
+    names = sorted(groups)
+    rng.shuffle(names)
+    names = names[: setting.section.boxes_per_image]
     absent = [name for name in image.listed if name not in image.names]
     if setting.section.absent and absent:
-        facts += grounded(image, {rng.choice(absent): []}, grammar)
-    for number, fact in enumerate(facts):
+        names.append(rng.choice(absent))
+    for number, name in enumerate(names):
+        fact = _grounded(image, name, groups.get(name, ()), grammar)
         boxes = fact.truth.boxes
         answer = assistant(Box(boxes) if len(boxes) else grammar.none)
         both = of_both_dates(str(fact.truth.name))
         yield ask_fact(image, "ground", setting, rng, fact, answer, number, both)
 
 
-def grounded(
-    image: AnnotatedImage,
-    groups: Mapping[str, Sequence[int]] | None = None,
-    grammar: English = ENGLISH,
-) -> list[Fact[BoxesTruth]]:
-    """The classes of some objects, by default of all, by name."""
-    if groups is None:
-        groups = _by_class(image, range(len(image.names)))
-    facts = []
-    for name in sorted(groups):
-        truth = BoxesTruth(image.boxes[groups[name]], name)
-        facts.append(Fact(truth, {"phrase": grammar.all(name), "name": spoken(name)}))
-    return facts
+def grounded(image: AnnotatedImage) -> list[Fact[BoxesTruth]]:
+    """The classes of all objects, by name."""
+    groups = _by_class(image, range(len(image.names)))
+    return [_grounded(image, name, groups[name], ENGLISH) for name in sorted(groups)]
+
+
+def _grounded(
+    image: AnnotatedImage, name: str, rows: Sequence[int], grammar: English
+) -> Fact[BoxesTruth]:
+    truth = BoxesTruth(image.boxes[list(rows)], name)
+    return Fact(truth, {"phrase": grammar.all(name), "name": spoken(name)})
 
 
 def group(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
@@ -102,16 +98,17 @@ def group(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterat
 
 def identify(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
     """What class of object stands in a box."""
-    facts = identified(image)
-    for number, row in enumerate(_some(image, setting, rng)):
-        fact = facts[row]
+    for number, fact in enumerate(identified(image, _some(image, setting, rng))):
         answer = assistant(spoken(fact.truth.name))
         yield ask_fact(image, "identify", setting, rng, fact, answer, number)
 
 
-def identified(image: AnnotatedImage) -> list[Fact[NameTruth]]:
-    """The class of each object."""
-    return [Fact(NameTruth(name), box=image.boxes[row]) for row, name in enumerate(image.names)]
+def identified(
+    image: AnnotatedImage, rows: Sequence[int] | None = None
+) -> list[Fact[NameTruth]]:
+    """The class of each object, or of those of some rows."""
+    rows = range(len(image.names)) if rows is None else rows
+    return [Fact(NameTruth(image.names[row]), box=image.boxes[row]) for row in rows]
 
 
 def region(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
@@ -150,10 +147,10 @@ def describe(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Ite
     common = {name: shared([looks[row] for row in rows]) for name, rows in pointed.items()}
     for look, rows in together(setting.looks.objects(image)):
         if look.row and pointed.get(look.name) == rows:
-            common[look.name] = replace(common[look.name], row=True)
+            common[look.name] = common[look.name]._replace(row=True)
     counts = {name: len(rows) for name, rows in pointed.items()}
     phrases = {
-        name: grammar.group(replace(common[name], place=None, relation=None), count)
+        name: grammar.group(common[name]._replace(place=None, relation=None), count)
         for name, count in counts.items()
     }
     parts: list[Part | str] = []
@@ -191,6 +188,7 @@ def _phrases(image: AnnotatedImage, setting: Setting, rng: random.Random) -> lis
     return phrases
 
 
+@once_an_image
 def expressions(image: AnnotatedImage, setting: Setting) -> dict[int, list[Look]]:
     """Rows of the boxes that can be singled out, with the looks that do it, the shortest first."""
     rows = proven_rows(image, setting)
@@ -207,6 +205,7 @@ def expressions(image: AnnotatedImage, setting: Setting) -> dict[int, list[Look]
     return alone
 
 
+@once_an_image
 def proven_rows(image: AnnotatedImage, setting: Setting) -> list[int]:
     """Rows of the boxes in the picture of which it is known that no object of the name has none."""
     listed = set(image.listed)
@@ -251,16 +250,17 @@ def _by_class(image: AnnotatedImage, rows: Iterable[int]) -> dict[str, list[int]
     return groups
 
 
-def _inside(image: AnnotatedImage) -> list[int]:
+@once_an_image
+def _inside(image: AnnotatedImage) -> tuple[int, ...]:
     """Rows of the boxes whose centre the image shows; crops bring labels of what they cut off."""
-    centres = image.boxes.quads.mean(axis=1)
-    seen = ((centres >= 0) & (centres <= image.size_wh)).all(axis=1)
-    return [int(row) for row in np.flatnonzero(seen)]
+    centres = image.boxes.quads.sum(axis=1) / 4
+    inside = ((centres >= 0) & (centres <= image.size_wh)).all(axis=1)
+    return tuple(inside.nonzero()[0].tolist())
 
 
 def _some(image: AnnotatedImage, setting: Setting, rng: random.Random) -> list[int]:
     """Rows of a few boxes, in any order."""
-    rows = _inside(image)
+    rows = list(_inside(image))
     rng.shuffle(rows)
     return rows[: setting.section.boxes_per_image]
 
