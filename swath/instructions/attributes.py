@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -128,13 +128,14 @@ class Looks:
         shown = np.all((layout.high > 0) & (layout.low < image.size_wh), axis=1)
         related = relations(layout, image.names, shown)
         areas = boxes.areas
+        sizes = list(map(_size, areas.tolist(), limits.tolist()))
         looks = []
         for row, name in enumerate(image.names):
             length = lengths[row]
             look = Look(
                 name,
                 None if has_colour(name) else colours.names[row],
-                _size(areas[row], limits[row]),
+                sizes[row],
                 places[row],
                 related[row],
                 lying[row],
@@ -186,25 +187,23 @@ def relations(layout: Layout, names: tuple[str, ...], shown: Flags) -> list[tupl
     count = len(names)
     if len(set(names)) < 2 or count > MOST_RELATED:
         return [None] * count
-    labels = np.array(names)
+    numbers = {name: number for number, name in enumerate(names)}
+    labels = np.array([numbers[name] for name in names])
     differs = (labels[:, None] != labels) & shown
     holds = differs & layout.inside(plain=True)
     beside = differs & layout.beside(plain=True)
     areas = layout.sides.prod(axis=1)
     holder = np.where(holds, areas, np.inf).argmin(axis=1)
     neighbour = np.where(beside, layout.gaps, np.inf).argmin(axis=1)
-    related: list[tuple[str, str] | None] = []
-    for row in range(count):
-        if holds[row, holder[row]]:
-            related.append((INSIDE, names[holder[row]]))
-        elif beside[row, neighbour[row]]:
-            related.append((BESIDE, names[neighbour[row]]))
-        else:
-            related.append(None)
+    related: list[tuple[str, str] | None] = [None] * count
+    for row in beside.any(axis=1).nonzero()[0].tolist():
+        related[row] = (BESIDE, names[neighbour[row]])
+    for row in holds.any(axis=1).nonzero()[0].tolist():
+        related[row] = (INSIDE, names[holder[row]])
     return related
 
 
-def _size(area: float, limits: Floats) -> str | None:
+def _size(area: float, limits: Sequence[float]) -> str | None:
     low, high = limits
     return "small" if area < 0.9 * low else "large" if area > 1.1 * high else None
 
@@ -213,11 +212,10 @@ def _places(layout: Layout, size_wh: tuple[int, int]) -> tuple[list[int | None],
     """The cell of each box, None near a line of the grid; and all that it could be seen in."""
     centres = layout.centres / size_wh
     steps = np.clip(np.floor(centres * 3), 0, 2).astype(int)
-    lines = np.abs(centres[:, :, None] - (1 / 3, 2 / 3)).min(axis=(1, 2)) if len(steps) else []
-    cells = steps[:, 0] + 3 * steps[:, 1]
-    places = [
-        int(cell) if line >= _NEAR_LINE else None for cell, line in zip(cells, lines, strict=True)
-    ]
+    lines = np.abs(centres[:, :, None] - (1 / 3, 2 / 3)).min(axis=(1, 2), initial=1.0)
+    cells = (steps[:, 0] + 3 * steps[:, 1]).tolist()
+    plain = (lines >= _NEAR_LINE).tolist()
+    places = [cell if sure else None for cell, sure in zip(cells, plain, strict=True)]
     reach = np.maximum(_NEAR_LINE, layout.sides / size_wh / 4)
     first = np.clip(np.floor((centres - reach) * 3), 0, 2)[:, :, None]
     last = np.clip(np.floor((centres + reach) * 3), 0, 2)[:, :, None]
@@ -245,14 +243,13 @@ def _lie_of(boxes: Boxes) -> tuple[list[str | None], Flags, list[float | None]]:
     apart = np.abs(off[:, None] - (0, 45, 90))
     # Corners that are no rectangle's, or in no order around it, tell no direction.
     corners = boxes.quads
-    skew = np.linalg.norm(corners[:, 0] + corners[:, 2] - corners[:, 1] - corners[:, 3], axis=1)
-    sound = skew <= 0.2 * length
-    lying: list[str | None] = []
-    for row in rows:
-        nearest = int(apart[row].argmin())
-        plain = sound[row] and shares[row] >= least and apart[row, nearest] <= 12
-        lying.append(DIRECTIONS[nearest] if plain else None)
+    skew = corners[:, 0] + corners[:, 2] - corners[:, 1] - corners[:, 3]
+    sound = np.hypot(skew[:, 0], skew[:, 1]) <= 0.2 * length
+    nearest = apart.argmin(axis=1)
+    plain = sound & (shares >= least) & (apart[rows, nearest] <= 12)
+    pairs = zip(nearest.tolist(), plain.tolist(), strict=True)
+    lying = [DIRECTIONS[direction] if sure else None for direction, sure in pairs]
     possible = (apart <= 40) | (shares < least)[:, None] | ~sound[:, None]
     measured = sound & (turned | (shares >= _UPRIGHT_LONG))
-    pairs = zip(length, measured, strict=True)
-    return lying, possible, [float(pixels) if sure else None for pixels, sure in pairs]
+    lengths_px = zip(length.tolist(), measured.tolist(), strict=True)
+    return lying, possible, [pixels if sure else None for pixels, sure in lengths_px]

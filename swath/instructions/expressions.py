@@ -94,10 +94,15 @@ def _called(looks: Sequence[Look]) -> Flags:
     names = [look.name for look in looks]
     classes = sorted(set(names))
     number = {name: place for place, name in enumerate(classes)}
-    table = np.array([[could_mean(said, other) for other in classes] for said in classes])
     rows = np.array([number[name] for name in names])
-    called: Flags = table[rows[:, None], rows]
+    called: Flags = _meanings(tuple(classes))[rows[:, None], rows]
     return called
+
+
+@lru_cache(maxsize=4096)
+def _meanings(classes: tuple[str, ...]) -> Flags:
+    """(k, k) whether the noun of class i could mean an object of class j."""
+    return np.array([[could_mean(word, other) for other in classes] for word in classes])
 
 
 def _enter(
@@ -181,11 +186,13 @@ def _could_be_related(objects: Objects) -> Flags | None:
     readings: dict[tuple[str, str], Flags] = {}
     for word, other in {look.relation for look in looks if look.relation is not None}:
         if word not in near:
-            inside = layout.inside(plain=False)
-            near[word] = inside | layout.beside(plain=False) if word == BESIDE else inside
+            near[word] = layout.inside(plain=False)
+            if word == BESIDE:
+                near[word] |= layout.beside(plain=False)
             np.fill_diagonal(near[word], False)
         meant = [could_mean(other, look.name) for look in looks]
-        readings[word, other] = near[word][:, meant].any(axis=1)
+        related: Flags = np.any(near[word][:, meant], axis=1)
+        readings[word, other] = related
     if not readings:
         return None
     anybody = np.ones(len(looks), dtype=bool)

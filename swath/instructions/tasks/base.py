@@ -87,7 +87,7 @@ def once_an_image(
     last: tuple[Any, ...] = ()
 
     @wraps(find)
-    def remembered(image: AnnotatedImage, *more: More.args, **named: More.kwargs) -> Result:
+    def remembered(image: AnnotatedImage, /, *more: More.args, **named: More.kwargs) -> Result:
         nonlocal last
         known = last  # another thread may be at another image
         if not known or known[0] is not image or known[1:3] != (more, named):

@@ -103,9 +103,7 @@ def identify(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Ite
         yield ask_fact(image, "identify", setting, rng, fact, answer, number)
 
 
-def identified(
-    image: AnnotatedImage, rows: Sequence[int] | None = None
-) -> list[Fact[NameTruth]]:
+def identified(image: AnnotatedImage, rows: Sequence[int] | None = None) -> list[Fact[NameTruth]]:
     """The class of each object, or of those of some rows."""
     rows = range(len(image.names)) if rows is None else rows
     return [Fact(NameTruth(image.names[row]), box=image.boxes[row]) for row in rows]
