@@ -220,6 +220,16 @@ def test_a_file_that_is_not_text_is_refused(tmp_path):
         load_recipe(path)
 
 
+def test_a_recipe_changes_some_or_all_stages_of_the_one_it_extends(tmp_path):
+    text = "extends: skyeyegpt\ntuning:\n  stages: {'*': {clip: 3}, conversations: {epochs: 2}}\n"
+    first, second = load_recipe(written(tmp_path, text)).tuning.stages
+    assert (first.clip, first.epochs) == (3, 35)
+    assert (second.clip, second.epochs) == (3, 2)
+    path = written(tmp_path, text.replace("conversations:", "conversation:"))
+    with pytest.raises(RecipeError, match=r"is no item; .* single-task, conversations"):
+        load_recipe(path)
+
+
 # All recipes
 
 

@@ -94,6 +94,22 @@ def test_a_system_is_made_of_its_own_parts_at_its_own_size(name):
     assert recipe.imagery.fit == "pad"
 
 
+@pytest.mark.parametrize("tiny", [False, True])
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_what_swath_adds_to_a_system_is_in_a_recipe_of_its_own_and_is_all_of_it(name, tiny):
+    system, plus = load_recipe(name, tiny=tiny), load_recipe(f"{name}-plus", tiny=tiny)
+    for stage in plus.tuning.stages:
+        assert (stage.augment.turn, stage.augment.crop, stage.augment.colour) == (True, 0.6, 0.2)
+        assert (stage.beta2, stage.clip) == (0.98, 2)
+    added = [
+        stage.model_copy(update={key: getattr(own, key) for key in ("augment", "beta2", "clip")})
+        for stage, own in zip(plus.tuning.stages, system.tuning.stages, strict=True)
+    ]
+    assert added == system.tuning.stages
+    others = {"name", "about", "tuning", "tiny"}
+    assert plus.model_dump(exclude=others) == system.model_dump(exclude=others)
+
+
 def test_satgpt_has_a_loss_on_the_image_too_and_the_trainers_own_settings():
     (stage,) = load_recipe("satgpt").tuning.stages
     assert stage.text_loss > 0 and stage.image_loss.label > 0

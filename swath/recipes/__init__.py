@@ -167,7 +167,16 @@ def read_yaml(path: Path) -> Any:
 
 
 def merged(below: Any, above: Any) -> Any:
-    """A mapping with another laid over it, section by section; anything else is replaced."""
+    """A mapping with another laid over it, section by section; anything else is replaced.
+
+    Over a list lies a mapping of its items' names or numbers, or `*` for each.
+    """
+    if isinstance(below, list) and isinstance(above, dict):
+        items = copy.deepcopy(below)
+        for key, changes in above.items():
+            for number in _items(items, str(key), "extends"):
+                items[number] = merged(items[number], changes)
+        return items
     if isinstance(below, dict) and isinstance(above, dict):
         return {
             key: merged(below[key], above[key])
