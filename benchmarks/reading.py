@@ -5,7 +5,9 @@
 Writes N DOTA-like label files of 10 objects, and N captions, five a picture, as JSON Lines and in
 Karpathy's JSON, with empty files in the pictures' place, which readers never open. The plain loop
 splits lines or parses JSON, checks nothing and keeps all it read in lists, as loaders of papers do.
-`build` makes instructions from the boxes as `swath build` writes them, pictures given as measured.
+`build` makes instructions from the boxes as `swath build` writes them, pictures given as measured;
+`attributes` singles the objects out by size, place, direction and neighbours as well, no colours.
+--old FOLDER measures another checkout's builder in the same run, each in turn.
 Each runs in a process of its own, on a tenth of the files and on all, so that memory which grows
 with them shows.
 """
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import resource
 import shutil
@@ -30,6 +33,7 @@ from measured import finish, machine
 OBJECTS = 10
 NAMES = ("small-vehicle", "ship", "plane", "harbor")
 SENTENCES = 5
+BUILDS = {"build": "varied", "attributes": "geochat"}  # and their phrasing
 READER = {"dota": "dota", "captions": "table", "karpathy": "captions"}
 
 
@@ -39,6 +43,10 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--captions", type=int, default=1_000_000)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--old", type=Path, help="Checkout whose builder is measured as well.")
+    parser.add_argument(
+        "--only", choices=tuple(READER), help="Read and build of these files alone."
+    )
     parser.add_argument("--one", nargs=3, metavar=("READER", "KIND", "PLACE"), help="Internal.")
     asked = parser.parse_args()
     if asked.one:
@@ -53,11 +61,15 @@ def main() -> None:
                 ("captions", asked.captions),
                 ("karpathy", asked.captions),
             ):
+                if asked.only not in (None, kind):
+                    continue
                 place = home / f"{kind}-{share}"
                 write(kind, place, total // share)
-                for reader in ("plain", "swath", *["build"] * (kind == "dota")):
-                    rows.append(in_a_process(reader, kind, place))
-                    print(shown(rows[-1]), file=sys.stderr)
+                for reader in ("plain", "swath", *(BUILDS if kind == "dota" else ())):
+                    olds = [asked.old] if asked.old and reader in BUILDS else []
+                    for checkout in (None, *olds):
+                        rows.append(in_a_process(reader, kind, place, checkout))
+                        print(shown(rows[-1]), file=sys.stderr)
                 shutil.rmtree(place)
     finally:
         shutil.rmtree(home)
@@ -101,12 +113,15 @@ def write(kind: str, place: Path, total: int) -> None:
         stream.write("" if kind == "captions" else "]}")
 
 
-def in_a_process(reader: str, kind: str, place: Path) -> dict[str, Any]:
-    """What one reader measured of itself."""
+def in_a_process(
+    reader: str, kind: str, place: Path, checkout: Path | None = None
+) -> dict[str, Any]:
+    """What one reader measured of itself, in this checkout or another."""
     command = [sys.executable, __file__, "--one", reader, kind, str(place)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    environment = os.environ | ({"PYTHONPATH": str(checkout)} if checkout else {})
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    measured: dict[str, Any] = json.loads(done.stdout)
+    return measured | ({"checkout": str(checkout)} if checkout else {})
 
 
 def read(reader: str, kind: str, place: str) -> dict[str, Any]:
@@ -116,10 +131,11 @@ def read(reader: str, kind: str, place: str) -> dict[str, Any]:
 
     before = peak_mb()
     start, rows = time.perf_counter(), 0
+    start_cpu = time.process_time()
     if reader == "plain":
         rows = plain(kind, Path(place))
-    elif reader == "build":
-        rows = built(Path(place))
+    elif reader in BUILDS:
+        rows = built(Path(place), BUILDS[reader])
     else:
         for image in readers.unmeasured(Source(Path(place)), READER[kind]):
             rows += len(image.names) + len(image.captions)
@@ -129,6 +145,7 @@ def read(reader: str, kind: str, place: str) -> dict[str, Any]:
         "kind": kind,
         "rows": rows,
         "seconds": round(seconds, 2),
+        "cpu_seconds": round(time.process_time() - start_cpu, 2),
         "rows_per_second": round(rows / seconds),
         "peak_mb": round(peak_mb() - before, 1),
     }
@@ -153,7 +170,7 @@ def plain(kind: str, place: Path) -> int:
     return len(kept)
 
 
-def built(place: Path) -> int:
+def built(place: Path, phrasing: str) -> int:
     """Write the set of four tasks on boxes; how many instructions there are."""
     from swath.annotations import readers
     from swath.annotations.source import Source
@@ -162,7 +179,8 @@ def built(place: Path) -> int:
 
     read = readers.unmeasured(Source(place), "dota")
     images = [replace(image, size_wh=(1024, 1024), split="train") for image in read]
-    section = Instructions(tasks=["refer", "count", "ground", "identify"], phrasing="varied")
+    tasks = ["refer", "count", "ground", "identify"]
+    section = Instructions(tasks=tasks, phrasing=phrasing, colours=False)
     card = build_into(place / "set", images, section, 0).card
     return sum(card["conversations"]["train"].values())
 
@@ -174,7 +192,8 @@ def peak_mb() -> float:
 
 def shown(row: dict[str, Any]) -> str:
     return (
-        f"{row['kind']:9}{row['reader']:6}{row['rows']:>10,} rows {row['rows_per_second']:>9,} a "
+        f"{row['kind']:9}{row['reader']:11}{'old' if 'checkout' in row else 'here':5}"
+        f"{row['rows']:>10,} rows in {row['cpu_seconds']} s of CPU, {row['rows_per_second']:>9,} a "
         f"second, {row['peak_mb']:,.1f} MB more at the peak"
     )
 
