@@ -14,6 +14,7 @@ from swath.imagery.opening import open_scene
 from swath.imagery.raster import allow
 from swath.imagery.scene import is_address
 from swath.inference.ask import Assistant, Reply
+from swath.inference.retrieval import Index
 
 MARK = "[box]"
 """Where a region stands in a question."""
@@ -68,16 +69,18 @@ class Talk:
         question: str,
         region: list[list[float]],
         choices: Sequence[str] = (),
+        index: Index | None = None,
     ) -> Talk:
         """The conversation with one more question and its answer.
 
         Raises:
-            RequestError: the question is empty, or there is no picture.
+            RequestError: the question is empty, there is no picture, or the index is of another
+                model.
             ImageryError: a picture is gone.
             ModelError: the model cannot read so many pictures.
         """
         written = with_region(question, region)
-        reply = assistant.ask(self._unseen, written, choices, before=self._before)
+        reply = assistant.ask(self._unseen, written, choices, before=self._before, index=index)
         return self._with(Exchange(written, region, tuple(choices), reply))
 
     def growing(

@@ -139,6 +139,29 @@ def sheet(comparison: Comparison, rendering: Rendering = PLAIN) -> Image.Image:
     return page
 
 
+def dates_on(path: Path) -> tuple[Image.Image, Image.Image]:
+    """Both dates of a sheet that `write_outputs` wrote, with the changes drawn on them."""
+    with Image.open(path) as page:
+        width = (page.width - 3 * _MARGIN) // 2
+        top, bottom = _MARGIN + _LINE, page.height - _LINE - _MARGIN
+        lefts = (_MARGIN, 2 * _MARGIN + width)
+        before, after = [page.crop((left, top, left + width, bottom)) for left in lefts]
+    return before, after
+
+
+def changes_in(path: Path) -> list[dict[str, Any]]:
+    """The changes of a layer that `write_outputs` wrote: id, class, confidence, corners in pixels.
+
+    A confidence that is not known is None.
+    """
+    about, _, _, columns = pyogrio.raw.read(path, read_geometry=False)
+    values = dict(zip(about["fields"], columns, strict=True))
+    known = np.isfinite(values["confidence"])
+    shares = np.where(known, values["confidence"].astype(object), None)
+    values["confidence"] = shares
+    return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+
+
 def _outline(picture: Image.Image, boxes: Boxes, origin_xy: tuple[int, int], scale: float) -> None:
     draw = ImageDraw.Draw(picture)
     for quad in (boxes.quads - origin_xy) * scale:

@@ -13,17 +13,20 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
 
 import gradio as gr
 from fastapi import FastAPI, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import FileResponse, RedirectResponse, Response
 
+from swath.inference.scenes.scan_outputs import MAP
 from swath.serving.access import Access, Doorman
 from swath.serving.studio.components import STYLE, head
 from swath.serving.studio.desk import Desk
 from swath.serving.studio.guard import Guard
 from swath.serving.studio.page_words import LANGUAGES, Words
-from swath.serving.studio.pictures import ROUTE
+from swath.serving.studio.pictures import FILES, ROUTE
 from swath.serving.studio.tabs.chat_tab import chat_tab
 from swath.serving.studio.tabs.compare_tab import compare_tab
 from swath.serving.studio.tabs.data_tab import data_tab
+from swath.serving.studio.tabs.dates_tab import dates_tab
+from swath.serving.studio.tabs.scene_tab import scene_tab
 from swath.serving.studio.tabs.tune_tab import tune_tab
 
 LARGEST_UPLOAD = 256 << 20
@@ -38,6 +41,8 @@ TABS: dict[str, Tab] = {
     "tune": tune_tab,
     "compare": compare_tab,
     "chat": chat_tab,
+    "scene": scene_tab,
+    "dates": dates_tab,
 }
 """The tabs from left to right; further ones add a row."""
 
@@ -81,6 +86,15 @@ def studio(
         if content is None:
             return Response(status_code=404)
         return Response(content, media_type="image/jpeg")
+
+    @app.get(FILES + "{name}")
+    def result(name: str) -> Response:
+        path = desk.pictures.file(name)
+        if path is None:
+            return Response(status_code=404)
+        if path.name == MAP:  # shown in a frame that shares nothing with the page
+            return FileResponse(path, headers={"content-security-policy": "sandbox allow-scripts"})
+        return FileResponse(path, filename=path.name)
 
     for code in LANGUAGES:
         blocks = _blocks(desk, Words(code))

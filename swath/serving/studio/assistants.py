@@ -9,6 +9,7 @@ from threading import RLock
 from swath.errors import FormatError
 from swath.files import RUN_FILE, read_json
 from swath.inference.ask import Assistant
+from swath.inference.retrieval import CARD, Index, open_index, passages_of
 
 NANO = "swath-nano"
 _MOST = 2  # models in memory: a base and what was tuned of it
@@ -26,6 +27,7 @@ class Assistants:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.lock = RLock()
+        self._opened: tuple[tuple[str, str, int], Index] | None = None
         self._loaded: OrderedDict[tuple[str, int], Assistant] = OrderedDict()
 
     def names(self) -> list[str]:
@@ -36,6 +38,24 @@ class Assistants:
         """Finished runs, the latest first."""
         files = sorted(self.home.glob(f"*/{RUN_FILE}"), key=_changed_ns, reverse=True)
         return [str(file.parent) for file in files if _is_finished(file)]
+
+    def indexes(self) -> list[str]:
+        """Indexes of documents in the folder, the latest first."""
+        cards = sorted(self.home.glob(f"*/{CARD}"), key=_changed_ns, reverse=True)
+        return [str(card.parent) for card in cards]
+
+    def index(self, folder: str, model: str) -> Index:
+        """An index of documents, with as many passages as the model was tuned with.
+
+        Raises:
+            FormatError: it is absent or damaged.
+        """
+        card = Path(folder) / CARD
+        key = (folder, model, _changed_ns(card) if card.is_file() else 0)
+        with self.lock:
+            if self._opened is None or self._opened[0] != key:
+                self._opened = (key, open_index(folder, passages_of(model)))
+            return self._opened[1]
 
     def get(self, name: str) -> Assistant:
         """The model of a name, loaded if it is not, or has been tuned anew.

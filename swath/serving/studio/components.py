@@ -69,6 +69,49 @@ def curve(words: Words, elem_id: str) -> gr.HTML:
     return _component("curve", elem_id, {}, words=words.group("curve"))
 
 
+def slider(words: Words, elem_id: str) -> gr.HTML:
+    """Two dates of a place to look at by turns: addresses of `before` and `after`, if there are."""
+    return _component("slider", elem_id, {}, words=words.group("slider"))
+
+
+def results(elem_id: str) -> gr.HTML:
+    """What work has left: address of `map`, "" without one, and `files`, (name, address) each."""
+    return _component("results", elem_id, {})
+
+
+def source_row(name: str, choose: str, hint: str) -> tuple[gr.UploadButton, gr.Textbox]:
+    """What is asked about: files chosen, or their paths on this machine, one a line.
+
+    Args:
+        name: of the tab.
+        choose: words on the button.
+        hint: words in the empty box of paths.
+    """
+    files = gr.UploadButton(choose, file_count="multiple", elem_id=f"{name}-files", scale=1)
+    paths = gr.Textbox(
+        show_label=False,
+        placeholder=hint,
+        lines=1,
+        max_lines=6,
+        container=False,
+        elem_id=f"{name}-paths",
+        scale=3,
+    )
+    return files, paths
+
+
+def model_choice(words: Words, name: str, names: list[str]) -> gr.Dropdown:
+    """Which model is asked."""
+    return gr.Dropdown(
+        names,
+        value=names[0],
+        allow_custom_value=True,
+        label=words("chat.model"),
+        info=words("chat.model_about"),
+        elem_id=f"{name}-model",
+    )
+
+
 def _component(name: str, elem_id: str, value: Any, **props: Any) -> gr.HTML:
     script = (_SCRIPTS / f"{name}.js").read_text("utf-8")
     return gr.HTML(

@@ -16,6 +16,7 @@ from swath.serving.studio.failure_desk import FailureDesk
 from swath.serving.studio.pictures import Pictures
 from swath.serving.studio.review_desk import ReviewDesk
 from swath.serving.studio.run_desk import RunDesk
+from swath.serving.studio.work_desk import WorkDesk
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Desk:
         reviews: their sets, to be judged.
         failures: their answers, as evaluated.
         first: the experiment whose set is shown first; "" for the one last built.
+        scans: of scenes.
+        comparisons: of two dates.
         pictures: what the page may show.
     """
 
@@ -37,6 +40,8 @@ class Desk:
     runs: RunDesk
     reviews: ReviewDesk
     failures: FailureDesk
+    scans: WorkDesk
+    comparisons: WorkDesk
     first: str = ""
     pictures: Pictures = field(default_factory=Pictures)
 
@@ -45,7 +50,14 @@ class Desk:
         """The desk of a folder of experiments."""
         home = home.absolute()
         return cls(
-            home, Assistants(home), RunDesk(home), ReviewDesk(home), FailureDesk(home), first
+            home,
+            Assistants(home),
+            RunDesk(home),
+            ReviewDesk(home),
+            FailureDesk(home),
+            WorkDesk(home / "scans", "scan"),
+            WorkDesk(home / "comparisons", "compare"),
+            first,
         )
 
 
@@ -80,6 +92,29 @@ def listen(
             show_progress="hidden" if waiting is None else "full",
             show_progress_on=waiting,
         )
+
+
+def choose_among(
+    choice: gr.Dropdown,
+    page: gr.Blocks,
+    names: Callable[[], list[str]],
+    first: Callable[[list[str]], str | None] = lambda names: next(iter(names), None),
+) -> None:
+    """Let a choice offer what there is now, and begin with the first of it.
+
+    Args:
+        choice: of one name.
+        page: on whose loading it begins.
+        names: what there is, the likeliest first.
+        first: with which of them it begins.
+    """
+
+    def begin() -> gr.Dropdown:
+        known = names()
+        return gr.Dropdown(choices=known, value=first(known))
+
+    listen([page.load], begin, [], [choice])
+    listen([choice.focus], lambda: gr.Dropdown(choices=names()), [], [choice])
 
 
 def _noticing(act: Callable[..., Any], outputs: int) -> Callable[..., Any]:

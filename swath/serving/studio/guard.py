@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from swath.serving.studio.pictures import FILES
 
 POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
@@ -17,9 +20,11 @@ POLICY = (
 )
 """What the page may load: nothing from outside, and nobody may frame it."""
 
+_NEVER_FRAMED = {"content-security-policy": POLICY, "x-frame-options": "DENY"}
+_FRAMED_BY_US = {
+    "content-security-policy": POLICY.replace("frame-ancestors 'none'", "frame-ancestors 'self'")
+}
 _HEADERS = {
-    "content-security-policy": POLICY,
-    "x-frame-options": "DENY",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
@@ -49,7 +54,8 @@ class Guard:
             return
         request = Request(scope)
         answer = self._answer(request)
-        sending = _with_headers(send)
+        framing = _FRAMED_BY_US if request.url.path.startswith(FILES) else _NEVER_FRAMED
+        sending = _with_headers(send, framing | _HEADERS)
         if answer is None:
             await self._app(scope, receive, sending)
         else:
@@ -73,8 +79,8 @@ class Guard:
         return secrets.compare_digest(text.encode(), self._secret.encode())
 
 
-def _with_headers(send: Send) -> Send:
-    headers = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+def _with_headers(send: Send, values: Mapping[str, str]) -> Send:
+    headers = [(name.encode(), value.encode()) for name, value in values.items()]
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -17,7 +17,7 @@ from swath.imagery.opening import open_scene
 from swath.imagery.rendering import PLAIN
 from swath.recipe import Rendering
 
-ROUTE = "/pictures/"
+ROUTE, FILES = "/pictures/", "/results/"
 LONGEST_PX = 1600
 """Longest side of a picture as it is shown."""
 
@@ -43,13 +43,25 @@ class Pictures:
 
     def address(self, path: str, rendering: Rendering = PLAIN) -> str:
         """Where the page finds a picture, which is opened when it is asked for."""
-        style = rendering.model_dump_json()
+        return ROUTE + self._named(path, rendering.model_dump_json())
+
+    def file_address(self, path: Path) -> str:
+        """Where the page finds a file as it is, another one when it has changed."""
+        return FILES + self._named(str(path), f"{path.stat().st_mtime_ns}")
+
+    def file(self, name: str) -> Path | None:
+        """The file of a name; None where there is none of that name, or it is gone."""
+        with self._lock:
+            path = Path(self._known.get(name, ("", ""))[0])
+        return path if path.is_file() else None
+
+    def _named(self, path: str, style: str) -> str:
         name = hashlib.sha256(self._salt + f"{path}\n{style}".encode()).hexdigest()[:32]
         with self._lock:
             self._known[name] = (path, style)
             if len(self._known) > _MOST_NAMES:
                 self._known.popitem(last=False)
-        return ROUTE + name
+        return name
 
     def jpeg(self, name: str) -> bytes | None:
         """The picture of a name; None where there is none of that name, or it cannot be opened."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +16,8 @@ from swath.recipes import load_recipe
 from swath.serving.jobs.worker import LOG, Worker
 from swath.serving.studio.loss_file import LossFile
 from swath.serving.studio.page_words import Words
+from swath.serving.studio.work_desk import COMMAND, Workers
 from swath.tuning.samples import SAMPLES, read_samples
-
-COMMAND = "studio.json"
-"""In a run's folder: the arguments by which the page tuned it, to continue and to show."""
 
 CHECK, PLAN, EVALUATE = "check", "check.json", "evaluation"
 
@@ -52,7 +49,7 @@ class RunDesk:
     """
 
     home: Path
-    _workers: dict[Path, Worker] = field(default_factory=dict)
+    _workers: Workers = field(default_factory=Workers)
     _losses: dict[Path, LossFile] = field(default_factory=dict)
     _samples: dict[Path, tuple[int, list[dict[str, Any]]]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
@@ -65,8 +62,7 @@ class RunDesk:
 
     def worker(self, folder: Path) -> Worker:
         """The worker of a folder, the same one for everybody who asks."""
-        with self._lock:
-            return self._workers.setdefault(folder, Worker(folder))
+        return self._workers.of(folder)
 
     def losses(self, name: str) -> LossFile:
         """The losses of a run, read as far as they are written."""
@@ -82,7 +78,7 @@ class RunDesk:
             RequestError: its folder holds something else, or a check is under way.
         """
         folder = self._claimed(name) / CHECK
-        self._start(folder, ["check", *arguments, "--json"], folder / PLAN)
+        self._workers.start(folder, ["check", *arguments, "--json"], folder / PLAN)
 
     def build(self, name: str, arguments: Sequence[str]) -> None:
         """Begin `swath build` of an experiment.
@@ -107,7 +103,7 @@ class RunDesk:
         Raises:
             RequestError: it is evaluated already.
         """
-        self._start(self.home / name / EVALUATE, ["evaluate", *arguments])
+        self._workers.start(self.home / name / EVALUATE, ["evaluate", *arguments])
 
     def evaluation(self, name: str) -> Worker:
         """The process that evaluates a run, or did."""
@@ -119,7 +115,7 @@ class RunDesk:
         Raises:
             RequestError: the page did not begin it, or it is at work.
         """
-        self._start(self.home / name, ["tune", *self.arguments(name)])
+        self._workers.start(self.home / name, ["tune", *self.arguments(name)])
 
     def arguments(self, name: str) -> list[str]:
         """Arguments of `swath tune` by which a run goes on.
@@ -182,22 +178,8 @@ class RunDesk:
 
     def _begin(self, verb: str, name: str, arguments: Sequence[str]) -> None:
         folder = self._claimed(name)
-        self._refuse_busy(folder / CHECK)
-        self._start(folder, [verb, *arguments])
-
-    def _start(self, folder: Path, arguments: list[str], output: Path | None = None) -> None:
-        self._refuse_busy(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.worker(folder).start(arguments, output)
-
-    def _refuse_busy(self, folder: Path) -> None:
-        if self.worker(folder).alive:
-            raise RequestError(f"{folder}: a process is at work here already; wait, or stop it.")
-
-
-def command_line(verb: str, arguments: Sequence[str]) -> str:
-    """A command as a person types it."""
-    return shlex.join(["swath", verb, *arguments])
+        self._workers.refuse_busy(folder / CHECK)
+        self._workers.start(folder, [verb, *arguments])
 
 
 def duration(seconds: float, words: Words) -> str:

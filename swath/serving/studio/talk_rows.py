@@ -20,6 +20,10 @@ def rows_of(talk: Talk, words: Words) -> list[dict[str, Any]]:
         notes = [f"{share:.1%}  {choice}" for choice, share in _by_share(reply)]
         if reply.boxes is not None:
             notes += _places(talk.pictures[0], reply.boxes, words)
+        notes += [words("chat.source", place=passage.cited) for passage in reply.sources]
+        for picture in reply.pictures:
+            label = picture.label or "?"
+            notes.append(words("chat.like", file=picture.file, label=label))
         rows.append({"who": "model", "text": reply.text, "notes": notes})
     return rows
 
@@ -36,8 +40,8 @@ def boxes_of(talk: Talk, number: int) -> list[dict[str, Any]]:
     return boxes
 
 
-def command_of(talk: Talk, model: str, words: Words) -> str:
-    """The last question as a command."""
+def command_of(talk: Talk, model: str, words: Words, index: str = "") -> str:
+    """The last question as a command, asked with an index of documents or without one."""
     if not talk.exchanges:
         return ""
     exchange = talk.exchanges[-1]
@@ -47,6 +51,7 @@ def command_of(talk: Talk, model: str, words: Words) -> str:
         arguments += ["--then", source]
     for choice in exchange.choices:
         arguments += ["--choice", choice]
+    arguments += ["--with", index] if index else []
     line = shlex.join(arguments)
     turn = len(talk.exchanges)
     return line if turn == 1 else f"{line}\n{words('chat.later', number=turn)}"

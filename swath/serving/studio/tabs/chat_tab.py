@@ -9,8 +9,16 @@ import gradio as gr
 
 from swath.errors import RequestError
 from swath.inference.talk import Talk
-from swath.serving.studio.components import canvas, canvas_of, command, conversation, notice
-from swath.serving.studio.desk import Desk, listen
+from swath.serving.studio.components import (
+    canvas,
+    canvas_of,
+    command,
+    conversation,
+    model_choice,
+    notice,
+    source_row,
+)
+from swath.serving.studio.desk import Desk, choose_among, listen
 from swath.serving.studio.page_words import Words
 from swath.serving.studio.recipe_form import lines_of
 from swath.serving.studio.talk_rows import boxes_of, command_of, rows_of
@@ -20,33 +28,21 @@ ONE_REGION = 1
 
 def chat_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
     """Lay out the tab and let it answer."""
-    names = desk.assistants.names()
     talk = gr.State(Talk())
     with gr.Row():
         with gr.Column(scale=3):
             with gr.Row(equal_height=True):
-                files = gr.UploadButton(
-                    words("chat.upload"), file_count="multiple", elem_id="chat-files", scale=1
-                )
-                paths = gr.Textbox(
-                    show_label=False,
-                    placeholder=words("chat.paths"),
-                    lines=1,
-                    max_lines=6,
-                    container=False,
-                    elem_id="chat-paths",
-                    scale=3,
-                )
+                files, paths = source_row("chat", words("chat.upload"), words("chat.paths"))
                 show = gr.Button(words("chat.show"), elem_id="chat-show", scale=1)
             view = canvas(words, "chat-canvas")
         with gr.Column(scale=2):
-            model = gr.Dropdown(
-                names,
-                value=names[0],
+            model = model_choice(words, "chat", desk.assistants.names())
+            documents = gr.Dropdown(
+                [],
                 allow_custom_value=True,
-                label=words("chat.model"),
-                info=words("chat.model_about"),
-                elem_id="chat-model",
+                label=words("chat.documents"),
+                info=words("chat.documents_about"),
+                elem_id="chat-documents",
             )
             turns = conversation("chat-turns")
             question = gr.Textbox(
@@ -84,20 +80,26 @@ def chat_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
         return begin(talk.sources, name)
 
     def answer(
-        talk: Talk, drawing: dict[str, Any], name: str, words_asked: str, possible: str
+        talk: Talk,
+        drawing: dict[str, Any],
+        name: str,
+        folder: str | None,
+        words_asked: str,
+        possible: str,
     ) -> tuple[Any, ...]:
         if not talk.pictures:
             raise RequestError(words("chat.no_picture"))
         region = drawing["drawn"][:ONE_REGION]
         with desk.assistants.lock:
             assistant = desk.assistants.get(name)
-            talk = talk.asked(assistant, words_asked, region, lines_of(possible))
+            index = desk.assistants.index(folder, name) if folder else None
+            talk = talk.asked(assistant, words_asked, region, lines_of(possible), index)
         latest = len(talk.exchanges) - 1
         return (
             talk,
             _with_boxes(drawing, talk, latest),
             rows_of(talk, words),
-            command_of(talk, name, words),
+            command_of(talk, name, words, folder or ""),
             "",
         )
 
@@ -108,6 +110,7 @@ def chat_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
         return gr.Dropdown(choices=desk.assistants.names())
 
     listen([page.load, model.focus], known, [], [model])
+    choose_among(documents, page, lambda: ["", *desk.assistants.indexes()])
     fresh = [talk, view, turns, line]
     listen([files.upload], begin, [files, model], fresh, problem, view)
     listen([show.click, paths.submit], begin_typed, [paths, model], fresh, problem, view)
@@ -115,7 +118,7 @@ def chat_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
     listen(
         [ask.click, question.submit],
         answer,
-        [talk, view, model, question, choices],
+        [talk, view, model, documents, question, choices],
         [talk, view, turns, line, question],
         problem,
         waiting=turns,

@@ -9,8 +9,15 @@ import gradio as gr
 from swath.errors import RequestError
 from swath.inference.talk import Talk
 from swath.models.loading import base_of
-from swath.serving.studio.components import canvas, canvas_of, command, conversation, notice
-from swath.serving.studio.desk import Desk, listen
+from swath.serving.studio.components import (
+    canvas,
+    canvas_of,
+    command,
+    conversation,
+    notice,
+    source_row,
+)
+from swath.serving.studio.desk import Desk, choose_among, listen
 from swath.serving.studio.page_words import Words
 from swath.serving.studio.recipe_form import lines_of
 from swath.serving.studio.tabs.failures_panel import failures_panel
@@ -25,18 +32,7 @@ def compare_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
     with gr.Row():
         with gr.Column(scale=3):
             with gr.Row(equal_height=True):
-                files = gr.UploadButton(
-                    words("chat.upload"), file_count="multiple", elem_id="compare-files", scale=1
-                )
-                paths = gr.Textbox(
-                    show_label=False,
-                    placeholder=words("chat.paths"),
-                    lines=1,
-                    max_lines=6,
-                    container=False,
-                    elem_id="compare-paths",
-                    scale=4,
-                )
+                files, paths = source_row("compare", words("chat.upload"), words("chat.paths"))
             view = canvas(words, "compare-canvas")
         with gr.Column(scale=2):
             run = gr.Dropdown(
@@ -60,13 +56,6 @@ def compare_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
             line = command(words("page.command"), "compare-command")
     failures_panel(desk, words, page)
     sources = gr.State([])
-
-    def newest() -> gr.Dropdown:
-        names = desk.assistants.runs()
-        return gr.Dropdown(choices=names, value=names[0] if names else None)
-
-    def known() -> gr.Dropdown:
-        return gr.Dropdown(choices=desk.assistants.runs())
 
     def begin(chosen: list[str], name: str | None) -> tuple[Any, ...]:
         with desk.assistants.lock:
@@ -103,8 +92,7 @@ def compare_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
         pictures = [{**first, "boxes": boxes}, *later]
         return {**drawing, "pictures": pictures}, rows, "\n".join(commands)
 
-    listen([page.load], newest, [], [run])
-    listen([run.focus], known, [], [run])
+    choose_among(run, page, desk.assistants.runs)
     fresh = [sources, view, answers, line]
     listen([files.upload], begin, [files, run], fresh, problem)
     listen([paths.submit, paths.blur], begin_typed, [paths, run], fresh, problem)

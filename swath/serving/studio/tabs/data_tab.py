@@ -21,8 +21,8 @@ from swath.serving.studio.components import (
 )
 from swath.serving.studio.desk import Desk, listen
 from swath.serving.studio.page_words import Words
-from swath.serving.studio.run_desk import command_line
 from swath.serving.studio.tabs.review_panel import review_panel
+from swath.serving.studio.work_desk import command_line
 
 RECIPE = "quickstart-own"
 """The recipe by which a folder is looked at, before it has one of its own."""

@@ -17,10 +17,10 @@ from swath.serving.studio.components import (
     facts,
     notice,
 )
-from swath.serving.studio.desk import Desk, listen
+from swath.serving.studio.desk import Desk, choose_among, listen
 from swath.serving.studio.failure_desk import Row, Show
 from swath.serving.studio.page_words import Words
-from swath.serving.studio.run_desk import command_line
+from swath.serving.studio.work_desk import command_line
 
 LOOK_S = 3.0
 _MOST_ROWS = 200
@@ -53,13 +53,8 @@ def failures_panel(desk: Desk, words: Words, page: gr.Blocks) -> None:
     line = command(words("page.command"), "failures-command")
     timer = gr.Timer(LOOK_S)
 
-    def newest() -> gr.Dropdown:
-        names = _runs(desk)
-        evaluated = desk.failures.names()
-        return gr.Dropdown(choices=names, value=evaluated[0] if evaluated else None)
-
-    def known() -> gr.Dropdown:
-        return gr.Dropdown(choices=_runs(desk))
+    def evaluated(_: list[str]) -> str | None:
+        return next(iter(desk.failures.names()), None)
 
     def choose(name: str | None) -> tuple[Any, ...]:
         if not name:
@@ -101,8 +96,7 @@ def failures_panel(desk: Desk, words: Words, page: gr.Blocks) -> None:
 
     chosen = [run, task, show]
     panel = [count, rows, view, about]
-    listen([page.load], newest, [], [run])
-    listen([run.focus], known, [], [run])
+    choose_among(run, page, lambda: _runs(desk), evaluated)
     listen([run.change], choose, [run], [task, line], problem)
     listen([task.change, show.input], listed, chosen, panel, problem)
     listen([rows.select], look_at, chosen, [view, about], problem)

@@ -9,7 +9,7 @@ import gradio as gr
 from swath.errors import RequestError
 from swath.instructions.review import written
 from swath.serving.studio.components import canvas, canvas_of, command, facts, notice
-from swath.serving.studio.desk import Desk, listen
+from swath.serving.studio.desk import Desk, choose_among, listen
 from swath.serving.studio.page_words import Words
 from swath.serving.studio.review_desk import (
     ReviewRow,
@@ -19,7 +19,7 @@ from swath.serving.studio.review_desk import (
     questions_of,
     with_boxes,
 )
-from swath.serving.studio.run_desk import command_line
+from swath.serving.studio.work_desk import command_line
 
 MOST_BOXES = 100
 _ALL = ""
@@ -104,18 +104,12 @@ def review_panel(desk: Desk, words: Words, page: gr.Blocks) -> None:
     def typed(text: str, drawing: dict[str, Any]) -> dict[str, Any]:
         return {**drawing, "drawn": boxes_in(text)} if drawing["most"] else drawing
 
-    def known() -> gr.Dropdown:
-        return gr.Dropdown(choices=desk.reviews.names())
-
-    def newest() -> gr.Dropdown:
-        names = desk.reviews.names()
-        first = desk.first if desk.first in names else next(iter(names), None)
-        return gr.Dropdown(choices=names, value=first)
+    def first(names: list[str]) -> str | None:
+        return desk.first if desk.first in names else next(iter(names), None)
 
     outputs = [place, view, about, answer, line]
     inputs = [name, task, split, place, answer]
-    listen([page.load], newest, [], [name])
-    listen([name.focus], known, [], [name])
+    choose_among(name, page, desk.reviews.names, first)
     listen([name.change], choose, [name], [task, split, *outputs], problem)
     listen([task.input, split.input], step("first"), inputs, outputs, problem)
     steps: dict[Step, gr.Button] = {

@@ -12,8 +12,8 @@ from swath.serving.studio.components import command, form, notice
 from swath.serving.studio.desk import Desk, listen
 from swath.serving.studio.page_words import Words
 from swath.serving.studio.recipe_form import form_of, overrides_of, recipe_names
-from swath.serving.studio.run_desk import command_line
 from swath.serving.studio.tabs.watch_panel import watch_panel
+from swath.serving.studio.work_desk import command_line
 
 SAMPLED = "tuning.sample_every=20"
 """What the form adds to a recipe, so that there is something to see."""

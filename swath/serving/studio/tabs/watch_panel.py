@@ -16,9 +16,10 @@ from swath.serving.studio.components import (
     facts,
     notice,
 )
-from swath.serving.studio.desk import Desk, listen
+from swath.serving.studio.desk import Desk, choose_among, listen
 from swath.serving.studio.page_words import Words
-from swath.serving.studio.run_desk import command_line, duration
+from swath.serving.studio.run_desk import duration
+from swath.serving.studio.work_desk import command_line
 
 LOOK_S = 2.0
 """Seconds between two looks at a run's files."""
@@ -81,16 +82,8 @@ def watch_panel(desk: Desk, words: Words, page: gr.Blocks) -> gr.Dropdown:
     def choose(name: str, view: dict[str, Any]) -> list[dict[str, Any]]:
         return _answers(desk, name, view["at"], words)
 
-    def newest() -> gr.Dropdown:
-        names = desk.runs.names()
-        return gr.Dropdown(choices=names, value=names[0] if names else None)
-
-    def known() -> gr.Dropdown:
-        return gr.Dropdown(choices=desk.runs.names())
-
     watched = [status, losses, plan, samples, answers, log, stop, resume, snapshot]
-    listen([page.load], newest, [], [run])
-    listen([run.focus], known, [], [run])
+    choose_among(run, page, desk.runs.names)
     listen([timer.tick, run.change], look, [run, snapshot], watched)
     listen([stop.click], end, [run], [line], problem)
     listen([resume.click], go_on, [run], [line], problem)
