@@ -126,6 +126,9 @@ def in_a_process(
 
 def read(reader: str, kind: str, place: str) -> dict[str, Any]:
     """Read everything once; rows, seconds and the memory above that before the first row."""
+    import inflect  # noqa: F401  # loaded by the first plural, which takes seconds
+
+    import swath.instructions.builder  # noqa: F401
     from swath.annotations import readers
     from swath.annotations.source import Source
 

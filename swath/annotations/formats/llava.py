@@ -178,6 +178,11 @@ def _conversation(entry: Any, where: str) -> tuple[list[str], Turns]:
         AnnotationError: it is of neither form, or a picture is on the web.
     """
     names, spoken = messages_of(entry, where)
+    if any(place in text for _, text in spoken for place in _PLACES_OF_OBJECTS):
+        raise AnnotationError(
+            f"{where}: holds <bbox> or <ref-object> in place of words that stand under `objects`; "
+            f"write the boxes and names where they belong, as {{<x1><y1><x2><y2>}}."
+        )
     # The recipe's own instruction takes the place of a system's.
     return names, _pairs([turn for turn in spoken if turn[0] != "system"], where)
 
@@ -200,11 +205,6 @@ def messages_of(entry: Any, where: str) -> tuple[list[str], list[tuple[str, str]
         speaker, text, inside = _message(message, where)
         names += inside
         turns.append((speaker, text))
-    if any(place in text for _, text in turns for place in _PLACES_OF_OBJECTS):
-        raise AnnotationError(
-            f"{where}: holds <bbox> or <ref-object> in place of words that stand under `objects`; "
-            f"write the boxes and names where they belong, as {{<x1><y1><x2><y2>}}."
-        )
     for name in names:
         if name.startswith(("http:", "https:")):
             raise AnnotationError(
