@@ -61,8 +61,9 @@ def work_panel(
     snapshot = gr.State({})  # what was read of the work's files when they were last shown
     timer = gr.Timer(LOOK_S)
 
-    def end(chosen: str | None) -> None:
+    def end(chosen: str | None) -> tuple[()]:
         works.worker(_chosen(chosen, words)).stop()
+        return ()
 
     def go_on(chosen: str | None) -> str:
         return works.resume(_chosen(chosen, words))
