@@ -22,6 +22,12 @@ class Tile:
     origin_xy: tuple[int, int]
     size_wh: Size
 
+    @property
+    def bounds(self) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom in the scene's pixels."""
+        (x, y), (width, height) = self.origin_xy, self.size_wh
+        return x, y, x + width, y + height
+
 
 def starts(length: int, size: int, overlap: int = 0) -> list[int]:
     """Where tiles begin along one edge, so that they cover it and none reaches beyond it.

@@ -24,7 +24,7 @@ from swath.inference.documents import Passage
 from swath.inference.mapping.doubtful_tiles import check_reviewable, write_doubts
 from swath.inference.neighbours import Tower, Vectors
 from swath.inference.retrieval import Index, Labelled, Retrieved
-from swath.inference.scan import Scan, run_scan, scan_model
+from swath.inference.scan import REMOTE_PX, Scan, run_scan, scan_model
 from swath.inference.scenes.scan_outputs import home_of, write_scan
 from swath.inference.scenes.scan_questions import Tuning, scan_questions
 from swath.inference.scenes.scan_scene import WHOLE, ScanSettings, scenes_in
@@ -48,9 +48,6 @@ from swath.models.engine import Answer, LocalEngine
 from swath.models.loading import load
 from swath.models.remote import RemoteEngine
 from swath.recipe import Imagery, Remote, Rendering
-
-REMOTE_PX = 512
-"""Side of a tile for a model elsewhere, of which nobody knows what it was tuned on."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,6 @@ class Assistant:
     def __init__(self, model: str | Path, threads: int | None = None) -> None:
         self.name = str(model)
         self.engine: LocalEngine | RemoteEngine
-        self.name = str(model)
         self._imagery, self._system = Imagery(), ""
         if is_model_address(model):
             notation = notation_at(*split_address(str(model)))
@@ -241,9 +237,8 @@ class Assistant:
             limit_px=limit_px,
             align=align,
         )
-        side = REMOTE_PX
-        if isinstance(self.engine, LocalEngine):
-            side = self.engine.loaded.image_size
+        engine = self.engine
+        side = engine.loaded.image_size if isinstance(engine, LocalEngine) else REMOTE_PX
         tuned = TunedOn.of_run(self.name, side)
         return compare(self.name, self.engine, pair, questions, tuned, gsd_m, overlap, progress)
 

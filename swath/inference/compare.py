@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from swath.boxes import Boxes
-from swath.imagery.tiling import Tile, starts
+from swath.imagery.tiling import Tile
 from swath.inference.scenes.merging import TileBoxes, merge
-from swath.inference.scenes.tile_plan import TilePlan, TunedOn, tile_plan
+from swath.inference.scenes.scan_results import UNKNOWN
+from swath.inference.scenes.tile_plan import TunedOn, tile_plan
 from swath.inference.two_dates.alignment import Pair
 from swath.inference.two_dates.damage_counts import DamageCounts, summed
 from swath.inference.two_dates.pair_asking import PairAsker, PairTile
 from swath.inference.two_dates.pair_questions import PairQuestion, PairQuestions
 from swath.models.encoding import batches
 from swath.models.engine import Engine
-
-UNKNOWN = 0.0
-"""Confidence of a box of which nothing is known."""
 
 _TOGETHER = 16  # tiles asked about at a time
 
@@ -138,7 +133,8 @@ def compare(
     asker = PairAsker(engine, pair, questions)
     # What is counted must lie in one tile alone, so those tiles do not overlap.
     tiles = [asker.looked_at(tile) for tile in plan] if looking else []
-    counted = [asker.looked_at(tile) for tile in apart(plan)] if counting else []
+    apart = replace(plan, overlap_px=None)
+    counted = [asker.looked_at(tile) for tile in apart] if counting else []
     total = len(tiles) + len(counted)
     done = 0
     for rows, kinds in ((tiles, looking), (counted, counting)):
@@ -158,52 +154,23 @@ def compare(
     )
 
 
-def apart(plan: TilePlan) -> list[Tile]:
-    """Tiles of the same ground that share none of it, of at most the plan's size."""
-    left, top, width, height = plan.region
-    tiles: list[Tile] = []
-    for y, rows in _spans(height, plan.tile_px):
-        for x, columns in _spans(width, plan.tile_px):
-            tiles.append(Tile(plan.scene_id, (left + x, top + y), (columns, rows)))
-    return tiles
-
-
-def _spans(length: int, size: int) -> list[tuple[int, int]]:
-    """Begin and length of the fewest equal parts of at most a size."""
-    count = len(starts(length, size))
-    edges = [round(length * place / count) for place in range(count + 1)]
-    return [(begin, end - begin) for begin, end in pairwise(edges)]
-
-
 def _changes(tiles: list[PairTile], pair: Pair) -> Changes:
     """What the boxes of all tiles point at, each object once."""
     rows: list[list[float]] = []
     names: list[str] = []
     confidence: list[float | None] = []
-    windows: list[tuple[int, ...]] = []
-    tile_ids: list[int] = []
-    for number, tile in enumerate(tiles):
-        x, y = tile.tile.origin_xy
-        width, height = tile.tile.size_wh
+    shown_by: list[Tile] = []
+    for tile in tiles:
         for name, boxes in tile.boxes.items():
             count = len(boxes)
             rows += boxes.to_rows()
             names += [name] * count
             confidence += [tile.changed] * count
-            windows += [(x, y, x + width, y + height)] * count
-            tile_ids += [number] * count
+            shown_by += [tile.tile] * count
     classes = sorted(set(names))
-    left, top, width, height = pair.region
-    merged = merge(
-        TileBoxes(
-            boxes=Boxes.from_rows(rows),
-            labels=np.array([classes.index(name) for name in names], dtype=np.int64),
-            confidence=np.array([share or UNKNOWN for share in confidence], dtype=np.float64),
-            tiles=np.array(windows, dtype=np.float64).reshape(-1, 4),
-            tile_ids=np.array(tile_ids, dtype=np.int64),
-            frame=(left, top, left + width, top + height),
-        )
-    )
+    labels = [classes.index(name) for name in names]
+    known = [UNKNOWN if share is None else share for share in confidence]
+    merged = merge(TileBoxes.shown_by(shown_by, rows, known, pair.whole.bounds, labels))
     measured = any(share is not None for share in confidence)
     shares = [float(share) if measured else None for share in merged.confidence]
     return Changes(merged.boxes, tuple(classes[row] for row in merged.labels), tuple(shares))
@@ -218,7 +185,6 @@ def _caption(
         return None
     if len(tiles) == 1:
         return tiles[0].texts["caption"]
-    x, y, *size = pair.region
-    whole = PairTile(Tile(pair.before.id, (x, y), (size[0], size[1])))
+    whole = PairTile(pair.whole)
     asker.ask([whole], captions)
     return whole.texts["caption"]

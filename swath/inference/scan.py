@@ -14,6 +14,7 @@ from swath.files import claim
 from swath.imagery.opening import open_scene
 from swath.imagery.regridding import open_on_grid
 from swath.imagery.rendering import PLAIN
+from swath.inference.calibration import Calibration
 from swath.inference.mapping.class_map import class_map
 from swath.inference.scenes.scan_journal import (
     PLANNED,
@@ -58,6 +59,7 @@ class ScanModel:
         rendering: how it is shown what a raster holds.
         asker: asks it.
         store: holds pixels for a model in this process; None for one elsewhere.
+        calibration: of its confidence in a class; None leaves it as it is.
     """
 
     name: str
@@ -66,6 +68,7 @@ class ScanModel:
     rendering: Rendering
     asker: TileAsker
     store: PixelStore | None = None
+    calibration: Calibration | None = None
 
 
 def scan_model(
@@ -95,7 +98,8 @@ def scan_model(
     family = [loaded.family.dialect, loaded.family.regions, loaded.tokenizer.chat_template]
     imagery = loaded.imagery.model_dump(mode="json")
     identity = digest([loaded.digest, family, imagery, instruction])
-    return ScanModel(name, identity, tuned, rendering, asker, engine.store)
+    calibration = Calibration.of_run(name)
+    return ScanModel(name, identity, tuned, rendering, asker, engine.store, calibration)
 
 
 @dataclass(eq=False)
@@ -198,7 +202,7 @@ def run_scan(
         first, last = shard_bounds(shard, len(jobs))
         _ask_all(model, settings, scenes, journal, jobs[first:last], progress)
         for number, scene in enumerate(scenes):
-            _collect(scene, questions, journal, [job for job in jobs if job.scene == number])
+            _collect(scene, model, journal, [job for job in jobs if job.scene == number])
     finally:
         journal.close()
     return Scan(model, questions, settings, scenes)
@@ -298,10 +302,7 @@ def _answered(model: ScanModel, job: Job, tiles: Sequence[TileRead]) -> dict[str
 
 
 def _collect(
-    scene: ScannedScene,
-    questions: Sequence[ScanQuestion],
-    journal: ScanJournal,
-    jobs: Sequence[Job],
+    scene: ScannedScene, model: ScanModel, journal: ScanJournal, jobs: Sequence[Job]
 ) -> None:
     """Fill in a scene's tally and results from what the journal holds."""
     if scene.scene is None:
@@ -311,6 +312,7 @@ def _collect(
         planned = min(GROUP, len(plan) - job.group * GROUP)
         row = journal.get(job.key) if job.key in journal else None
         scene.tally.add(plan, planned, row)
+    questions = model.asker.questions
     for question in questions:
         siblings = [sibling for sibling in questions if sibling.plan == question.plan]
         place = siblings.index(question)
@@ -321,7 +323,8 @@ def _collect(
             objects = found_objects(question, scene.scene, plan, answers(), scene.area)
             scene.results.append(objects)
         elif isinstance(plan, CellPlan):
-            scene.results.append(class_map(question, scene.scene, plan, answers, scene.area))
+            classes = class_map(question, scene.scene, plan, answers, scene.area, model.calibration)
+            scene.results.append(classes)
         else:
             scene.results.append(tile_words(question, plan, answers()))
 

@@ -91,13 +91,13 @@ def certainty(
     Args:
         validation: answers of the same model to validation questions, of any task.
     """
-    pair = _pair(predictions, labels)
+    pair = confidence_and_right(predictions, labels)
     if pair is None:
         return None
     sure, right = pair
     task = predictions[0].task
     of_task = [prediction for prediction in validation if prediction.task == task]
-    validated = _pair(of_task, labels) if of_task else None
+    validated = confidence_and_right(of_task, labels) if of_task else None
     parts: list[tuple[Pair, Flags]] = []  # thresholds of a pair judge these answers
     if validated is not None:
         chosen_on, chosen_n = "validation", len(of_task)
@@ -123,7 +123,7 @@ def threshold(held: Predictions, labels: Sequence[str], aim: float) -> float | N
         held: validation answers, at least one.
         aim: accuracy, 0 to 1.
     """
-    pair = _pair(held, labels)
+    pair = confidence_and_right(held, labels)
     return None if pair is None else coverage(*pair).threshold(aim)
 
 
@@ -139,7 +139,7 @@ def words(aim: Aim) -> str:
     )
 
 
-def _pair(predictions: Predictions, labels: Sequence[str]) -> Pair | None:
+def confidence_and_right(predictions: Predictions, labels: Sequence[str]) -> Pair | None:
     """Confidence and rightness of each; None if one has no confidence or none is right or wrong."""
     sure = confidences_of(predictions)
     if sure is None:

@@ -15,6 +15,7 @@ import shapely
 from numpy.typing import NDArray
 
 from swath.imagery.scene import Scene
+from swath.inference.calibration import Calibration
 from swath.inference.scenes.ground import geod_of, geodesic_areas
 from swath.inference.scenes.scan_questions import ScanQuestion
 from swath.inference.scenes.tile_plan import CellPlan
@@ -42,6 +43,7 @@ class ClassMap:
         plan: the cells.
         answers: of the cells.
         area: polygon in the scene's pixels; cells whose middle lies outside it have no class.
+        calibration: of the model's shares; None leaves them as they are.
         cells: (classes + 1,) how many cells have each value.
         areas_m2: (classes + 1,) their ground on the ellipsoid; None for a scene without CRS.
         cell_m: width and height of the cell in the middle, None likewise.
@@ -51,6 +53,7 @@ class ClassMap:
     plan: CellPlan
     answers: CellAnswers
     area: Any
+    calibration: Calibration | None
     cells: NDArray[np.int64]
     areas_m2: Floats | None
     cell_m: tuple[float, float] | None
@@ -60,7 +63,7 @@ class ClassMap:
 
         Returns:
             (rows, columns) value of each cell's class, `NO_CLASS` without, and the model's share
-            for that class among all, NaN without.
+            for that class among all, calibrated where the run can be; NaN without.
         """
         columns = len(self.plan.columns)
         begin, end = first * columns, last * columns
@@ -72,6 +75,8 @@ class ClassMap:
                 best = int(np.argmax(shares))
                 classes[number - begin] = best + 1
                 confidence[number - begin] = shares[best]
+        if self.calibration is not None:
+            confidence = self.calibration(confidence).astype(np.float32)
         if self.area is not None:
             outside = ~shapely.contains_xy(self.area, self.plan.middles(first, last))
             classes[outside] = NO_CLASS
@@ -128,7 +133,14 @@ class ClassMap:
         words = f"cells of {size}: {', '.join(leading)}"
         if self.cells[NO_CLASS]:
             words += f"; {self.cells[NO_CLASS]} of {len(self.plan)} cells without a class"
-        return words
+        return f"{words}; {self.certainty}"
+
+    @property
+    def certainty(self) -> str:
+        """What the confidence is, in words."""
+        if self.calibration is None:
+            return "confidence as the model gives it, not calibrated"
+        return f"confidence calibrated on {self.calibration.answers} validation answers"
 
     def table(self) -> list[dict[str, Any]]:
         """A row a class, then one of what has none."""
@@ -148,12 +160,18 @@ class ClassMap:
             "question": self.question.asked,
             "cell_px": [round(side, 4) for side in self.plan.cell_wh],
             "cell_m": self.cell_m and [round(side, 3) for side in self.cell_m],
+            "confidence": self.certainty,
             "classes": self.table(),
         }
 
 
 def class_map(
-    question: ScanQuestion, scene: Scene, plan: CellPlan, answers: CellAnswers, area: Any = None
+    question: ScanQuestion,
+    scene: Scene,
+    plan: CellPlan,
+    answers: CellAnswers,
+    area: Any = None,
+    calibration: Calibration | None = None,
 ) -> ClassMap:
     """The class of each cell, the likeliest of what its tile was answered.
 
@@ -163,12 +181,13 @@ def class_map(
         plan: of the cells.
         answers: of the cells.
         area: polygon in the scene's pixels; cells whose middle lies outside it have no class.
+        calibration: of the model's shares.
     """
     count = len(question.choices) + 1
     cells = np.zeros(count, dtype=np.int64)
     areas_m2 = None if scene.crs is None else np.zeros(count)
     cell_m = None if scene.crs is None else _middle_cell(scene, plan)
-    result = ClassMap(question, plan, answers, area, cells, areas_m2, cell_m)
+    result = ClassMap(question, plan, answers, area, calibration, cells, areas_m2, cell_m)
     for first, (classes, _) in result.blocks():
         values = classes.ravel()
         cells += np.bincount(values, minlength=count)

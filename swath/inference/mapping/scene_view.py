@@ -80,8 +80,7 @@ def shapes_of(scanned: ScannedScene) -> list[Shapes]:
             )
             layers.append(layer)
         elif isinstance(result, TileWords):
-            outlines = [(*t.origin_xy, *np.add(t.origin_xy, t.size_wh)) for t in result.tiles]
-            boxes = Boxes.from_hbb(outlines)
+            boxes = Boxes.from_hbb([tile.bounds for tile in result.tiles])
             title = result.question.asked
             layers.append(Shapes(title, result.told, colour, boxes, result.texts, None, True))
     return layers

@@ -20,9 +20,12 @@ import pyogrio.raw
 import shapely
 from numpy.typing import NDArray
 
+from swath.boxes import Boxes
 from swath.errors import RequestError
 from swath.files import refuse_foreign_file, replacing
 from swath.imagery.drivers import keep_safe_drivers
+from swath.imagery.scene import Scene
+from swath.inference.scenes.ground import DEGREES, on_ground, world_shapes
 from swath.inference.scenes.qgis_style import layer_style
 
 WRITTEN = "written by swath"
@@ -32,6 +35,7 @@ SUFFIXES = (".geojson", ".gpkg")
 
 _DATED = {"OGR_CURRENT_DATE": "2026-01-01T00:00:00.000Z"}  # else each file holds its hour
 _DECIMALS = 8  # of degrees: a millimetre
+_METRES = 2  # decimals
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +55,66 @@ class Layer:
     world: Sequence[shapely.Geometry | None]
     columns: Mapping[str, Sequence[Any]]
     crs: str | None
+
+
+Part = tuple[Scene, Boxes, dict[str, list[Any]]]
+"""Boxes in a scene's pixels, with a value of each by column."""
+
+
+def layer_of(name: str, parts: Sequence[Part]) -> Layer:
+    """Boxes of several scenes as one layer, in their CRS if they have one in common."""
+    known = {scene.crs for scene, _, _ in parts}
+    crs = known.pop() if len(known) == 1 else DEGREES
+    shapes: list[shapely.Geometry | None] = []
+    world: list[shapely.Geometry | None] = []
+    columns: dict[str, list[Any]] = {"id": []}
+    for scene, boxes, values in parts:
+        own, degrees, measures = _placed(scene, boxes)
+        shapes += own if scene.crs == crs else degrees
+        world += degrees
+        values = {**values, **measures, "quad_px": _written(boxes)}
+        for key, column in values.items():
+            columns.setdefault(key, []).extend(column)
+    columns["id"] = list(range(1, len(shapes) + 1))
+    return Layer(name, shapes, world, columns, crs)
+
+
+def _placed(
+    scene: Scene, boxes: Boxes
+) -> tuple[list[Any], list[Any], dict[str, list[float | None]]]:
+    """Boxes in the scene's CRS and in degrees, with their measures.
+
+    Of a scene that lies nowhere they are in pixels, y upwards, as QGIS shows such a picture.
+    """
+    count = len(boxes)
+    names = ("length_m", "width_m", "area_m2", "azimuth_deg", "longitude", "latitude")
+    ground = on_ground(scene, boxes)
+    if ground is None:
+        upwards = boxes.scaled((1.0, -1.0)).quads
+        return (
+            list(shapely.polygons(upwards)),
+            [None] * count,
+            {name: [None] * count for name in names},
+        )
+    longitude, latitude = ground.middles.T
+    measures = {
+        "length_m": ground.length_m,
+        "width_m": ground.width_m,
+        "area_m2": ground.area_m2,
+        "azimuth_deg": ground.azimuth_deg,
+    }
+    rounded = {name: _rounded(values, _METRES) for name, values in measures.items()}
+    rounded |= {"longitude": _rounded(longitude, 8), "latitude": _rounded(latitude, 8)}
+    return list(shapely.polygons(ground.corners)), world_shapes(ground.lonlat), rounded
+
+
+def _rounded(values: Any, decimals: int) -> list[float | None]:
+    return [value if np.isfinite(value) else None for value in values.round(decimals).tolist()]
+
+
+def _written(boxes: Boxes) -> list[str]:
+    """Corners in pixels as text: tables have no lists."""
+    return [" ".join(f"{value:g}" for value in row) for row in boxes.to_rows(2)]
 
 
 def write_layer(path: Path | str, layer: Layer) -> None:
@@ -75,8 +139,8 @@ def check_layer_path(path: Path) -> None:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise RequestError(
-            f"{path}: boxes are written as {' or '.join(SUFFIXES)}; give it one of these endings, "
-            f"or none for a folder of everything."
+            f"{path}: boxes are written as {' or '.join(SUFFIXES)}; give it one of these endings; "
+            f"a scan takes a folder for everything, too."
         )
     refuse_foreign_file(path, WRITTEN.encode())
 

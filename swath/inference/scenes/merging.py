@@ -7,6 +7,7 @@ is the same in whatever order the boxes come.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from swath.boxes import Boxes, rectangle_around
+from swath.imagery.tiling import Tile
 from swath.inference.scenes.box_overlaps import around_pairs, shared_areas
 
 SAME = 0.5
@@ -63,6 +65,35 @@ class TileBoxes:
     tile_ids: Numbers
     frame: tuple[int, int, int, int]
 
+    @classmethod
+    def shown_by(
+        cls,
+        tiles: Sequence[Tile],
+        rows: Sequence[Sequence[float]],
+        confidence: Sequence[float],
+        frame: tuple[int, int, int, int],
+        labels: Sequence[int] | None = None,
+    ) -> TileBoxes:
+        """Boxes with the tile that showed each.
+
+        Args:
+            tiles: of each box.
+            rows: of eight values, scene pixels.
+            confidence: of each.
+            frame: see above.
+            labels: of each; nothing: all are of one class.
+        """
+        windows = np.array([tile.bounds for tile in tiles], dtype=np.float64).reshape(-1, 4)
+        places = {tile: place for place, tile in enumerate(distinct(tiles))}
+        return cls(
+            boxes=Boxes.from_rows(rows),
+            labels=np.array([0] * len(tiles) if labels is None else labels, dtype=np.int64),
+            confidence=np.array(confidence, dtype=np.float64),
+            tiles=windows,
+            tile_ids=np.array([places[tile] for tile in tiles], dtype=np.int64),
+            frame=frame,
+        )
+
     def __len__(self) -> int:
         return len(self.boxes)
 
@@ -108,6 +139,11 @@ class SceneObjects:
             tile_ids=self.tile_ids[rows],
             sightings=self.sightings[rows],
         )
+
+
+def distinct(tiles: Iterable[Tile]) -> list[Tile]:
+    """Tiles from the top, then from the left, each once; `tile_ids` count in this order."""
+    return sorted(set(tiles), key=lambda tile: (tile.origin_xy[1], tile.origin_xy[0]))
 
 
 def merge(found: TileBoxes) -> SceneObjects:

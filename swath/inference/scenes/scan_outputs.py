@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import shapely
 
 from swath.boxes import Boxes
 from swath.errors import RequestError
 from swath.files import write_json
-from swath.imagery.scene import Scene
-from swath.imagery.tiling import Tile
 from swath.inference.mapping.class_files import file_names, write_areas, write_class_files
 from swath.inference.mapping.class_map import ClassMap
 from swath.inference.mapping.map_page import write_map
 from swath.inference.mapping.overview import write_overview
 from swath.inference.scan import Scan
-from swath.inference.scenes.ground import DEGREES, on_ground, world_shapes
-from swath.inference.scenes.layers import SUFFIXES, Layer, check_layer_path, write_layer
+from swath.inference.scenes.layers import (
+    SUFFIXES,
+    Layer,
+    Part,
+    check_layer_path,
+    layer_of,
+    write_layer,
+)
 from swath.inference.scenes.scan_results import FoundObjects, TileWords
 
 RECORD, OVERVIEW, MAP = "scan.json", "overview.png", "map.html"
 
 OBJECTS, ANSWERS = "objects", "answers"
 """Layers of what was found, and of what tiles said."""
-
-_METRES = 2  # decimals
-
-Part = tuple[Scene, Boxes, dict[str, list[Any]]]
-"""Boxes in a scene's pixels, with a value of each by column."""
 
 
 def home_of(to: Path) -> Path:
@@ -105,7 +100,7 @@ def objects_layer(scan: Scan) -> Layer | None:
                 "sightings": result.objects.sightings.tolist(),
             }
             parts.append((scanned.scene, result.boxes, columns))
-    return _layer(OBJECTS, parts) if parts else None
+    return layer_of(OBJECTS, parts) if parts else None
 
 
 def answers_layer(scan: Scan) -> Layer | None:
@@ -121,8 +116,10 @@ def answers_layer(scan: Scan) -> Layer | None:
                 "question": [result.question.asked] * count,
                 "answer": list(result.texts),
             }
-            parts.append((scanned.scene, _outlines(result.tiles), columns))
-    return _layer(ANSWERS, parts) if parts else None
+            parts.append(
+                (scanned.scene, Boxes.from_hbb([tile.bounds for tile in result.tiles]), columns)
+            )
+    return layer_of(ANSWERS, parts) if parts else None
 
 
 def _confidences(result: FoundObjects) -> list[float | None]:
@@ -130,64 +127,3 @@ def _confidences(result: FoundObjects) -> list[float | None]:
         return [None] * result.count
     rounded: list[float | None] = result.objects.confidence.round(4).tolist()
     return rounded
-
-
-def _outlines(tiles: Sequence[Tile]) -> Boxes:
-    corners = [(*tile.origin_xy, *np.add(tile.origin_xy, tile.size_wh)) for tile in tiles]
-    return Boxes.from_hbb(corners)
-
-
-def _layer(name: str, parts: Sequence[Part]) -> Layer:
-    """Boxes of several scenes as one layer, in their CRS if they have one in common."""
-    known = {scene.crs for scene, _, _ in parts}
-    crs = known.pop() if len(known) == 1 else DEGREES
-    shapes: list[shapely.Geometry | None] = []
-    world: list[shapely.Geometry | None] = []
-    columns: dict[str, list[Any]] = {"id": []}
-    for scene, boxes, values in parts:
-        own, degrees, measures = _placed(scene, boxes)
-        shapes += own if scene.crs == crs else degrees
-        world += degrees
-        values = {**values, **measures, "quad_px": _written(boxes)}
-        for key, column in values.items():
-            columns.setdefault(key, []).extend(column)
-    columns["id"] = list(range(1, len(shapes) + 1))
-    return Layer(name, shapes, world, columns, crs)
-
-
-def _placed(
-    scene: Scene, boxes: Boxes
-) -> tuple[list[Any], list[Any], dict[str, list[float | None]]]:
-    """Boxes in the scene's CRS and in degrees, with their measures.
-
-    Of a scene that lies nowhere they are in pixels, y upwards, as QGIS shows such a picture.
-    """
-    count = len(boxes)
-    names = ("length_m", "width_m", "area_m2", "azimuth_deg", "longitude", "latitude")
-    ground = on_ground(scene, boxes)
-    if ground is None:
-        upwards = boxes.scaled((1.0, -1.0)).quads
-        return (
-            list(shapely.polygons(upwards)),
-            [None] * count,
-            {name: [None] * count for name in names},
-        )
-    longitude, latitude = ground.middles.T
-    measures = {
-        "length_m": ground.length_m,
-        "width_m": ground.width_m,
-        "area_m2": ground.area_m2,
-        "azimuth_deg": ground.azimuth_deg,
-    }
-    rounded = {name: _rounded(values, _METRES) for name, values in measures.items()}
-    rounded |= {"longitude": _rounded(longitude, 8), "latitude": _rounded(latitude, 8)}
-    return list(shapely.polygons(ground.corners)), world_shapes(ground.lonlat), rounded
-
-
-def _rounded(values: Any, decimals: int) -> list[float | None]:
-    return [value if np.isfinite(value) else None for value in values.round(decimals).tolist()]
-
-
-def _written(boxes: Boxes) -> list[str]:
-    """Corners in the scene's pixels as text: tables have no lists."""
-    return [" ".join(f"{value:g}" for value in row) for row in boxes.to_rows(2)]

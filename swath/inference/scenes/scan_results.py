@@ -15,7 +15,7 @@ from swath.evaluation.reading import read_count
 from swath.imagery.scene import Scene
 from swath.imagery.tiling import Tile
 from swath.inference.mapping.class_map import ClassMap
-from swath.inference.scenes.merging import SceneObjects, TileBoxes, merge
+from swath.inference.scenes.merging import SceneObjects, TileBoxes, distinct, merge
 from swath.inference.scenes.scan_questions import ScanQuestion
 from swath.inference.scenes.tile_plan import TilePlan
 
@@ -161,33 +161,24 @@ def found_objects(
         answers: of the tiles, in any order.
         area: polygon in the scene's pixels; objects whose middle lies outside it are left out.
     """
-    quads: list[list[float]] = []
+    rows: list[list[float]] = []
     confidence: list[float] = []
-    numbers: list[int] = []
+    shown_by: list[Tile] = []
     weighed = False
     for number, row in answers:
         boxes = row.get("boxes", [])
         weighed |= "sure" in row
-        quads += boxes
+        rows += boxes
         confidence += row.get("sure", [UNKNOWN] * len(boxes))
-        numbers += [number] * len(boxes)
-    windows = [(*plan[number].origin_xy, *plan[number].size_wh) for number in numbers]
-    corners = np.array(windows, dtype=np.float64).reshape(-1, 4)
-    corners[:, 2:] += corners[:, :2]
-    found = TileBoxes(
-        boxes=Boxes.from_rows(quads),
-        labels=np.zeros(len(quads), dtype=np.int64),
-        confidence=np.array(confidence, dtype=np.float64),
-        tiles=corners,
-        tile_ids=np.array(numbers, dtype=np.int64),
-        frame=(0, 0, *scene.size_wh),
-    )
+        shown_by += [plan[number]] * len(boxes)
+    found = TileBoxes.shown_by(shown_by, rows, confidence, (0, 0, *scene.size_wh))
     seen_there = _middles_inside(found)
     objects = merge(found.of(np.flatnonzero(seen_there)))
     if area is not None:
         inside = shapely.contains_xy(area, objects.boxes.quads.mean(axis=1))
         objects = objects.of(np.flatnonzero(inside))
-    tiles = tuple(plan[number] for number in objects.tile_ids.tolist())
+    by_number = distinct(shown_by)
+    tiles = tuple(by_number[number] for number in objects.tile_ids.tolist())
     outside = len(found) - int(seen_there.sum())
     return FoundObjects(question, objects, tiles, weighed, outside)
 

@@ -85,9 +85,7 @@ class TileReader:
             self.scene.read_rgb(tile, rendering=self.rendering)
 
     def _why_not(self, ground: Tile) -> str:
-        x, y = ground.origin_xy
-        width, height = ground.size_wh
-        window = shapely.box(x, y, x + width, y + height)
+        window = shapely.box(*ground.bounds)
         if self.area is not None and not self.area.intersects(window):
             return OUTSIDE
         if not _observed(self.scene, ground):

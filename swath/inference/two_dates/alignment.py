@@ -21,6 +21,7 @@ from swath.imagery.raster import Raster, opened
 from swath.imagery.rendering import PLAIN
 from swath.imagery.scene import Scene, decoding, is_address
 from swath.imagery.series import coregistered
+from swath.imagery.tiling import Tile
 from swath.inference.two_dates.shift import Shift, measured_shift
 from swath.recipe import Rendering
 
@@ -49,6 +50,12 @@ class Pair:
     region: tuple[int, int, int, int]
     shift: Shift | None
     residual: Shift | None = None
+
+    @property
+    def whole(self) -> Tile:
+        """The part that both reach, as one tile."""
+        left, top, width, height = self.region
+        return Tile(self.before.id, (left, top), (width, height))
 
     @property
     def names(self) -> tuple[str, str]:
