@@ -3,8 +3,9 @@
     python benchmarks/memory.py nano     # swath-nano, all of it learns
     python benchmarks/memory.py llava    # a LLaVA of eight layers of width 512, an adapter learns
 
-Measured is the largest resident size in three steps of training above that before the model was
-loaded; planned is `swath.tuning.rehearsal` on the same rows.
+Planned is `swath.tuning.rehearsal` on the rows of three steps of training. Held is the most bytes
+of tensors alive at once in these steps, whatever else the machine does; resident is the largest
+size of the process above that before the model was loaded: the allocator keeps what was freed.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ import json
 import os
 import sys
 import tempfile
+import weakref
 from pathlib import Path
 
 import torch
 from measured import machine
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from swath.experiment import Experiment
 from swath.models import shrink
@@ -34,6 +38,34 @@ RECIPES = {
     "nano": ("quickstart", False, {"batch_size": 64, "image_loss": {}}),
     "llava": ("geochat", True, {"batch_size": 16, "train": ["lora"], "checkpointing": False}),
 }
+
+
+class LiveTensors(TorchDispatchMode):
+    """While it is on, the bytes of all tensors that operators take or make are counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live = self.peak = 0
+        self._storages: set[int] = set()
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        made = operator(*args, **(kwargs or {}))
+        for leaf in tree_leaves((args, kwargs, made)):
+            if isinstance(leaf, torch.Tensor):
+                self._count(leaf.untyped_storage())
+        return made
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        if storage._cdata in self._storages:
+            return
+        self._storages.add(storage._cdata)
+        self.live += storage.nbytes()
+        self.peak = max(self.peak, self.live)
+        weakref.finalize(storage, self._free, storage._cdata, storage.nbytes())
+
+    def _free(self, storage: int, size: int) -> None:
+        self._storages.discard(storage)
+        self.live -= size
 
 
 def resident() -> int:
@@ -64,7 +96,8 @@ def measure(name: str, folder: Path) -> dict[str, object]:
     trainer = prepared.trainer(model, 0, batches, folder / "steps", STEPS)
     shape = batch_shape(trainer.data_collator, batches.rows)
     Path("/proc/self/clear_refs").write_text("5")
-    trainer.train()
+    with LiveTensors() as tensors:
+        trainer.train()
     measured = peak_memory() - before
     memory = rehearse(
         prepared.loaded.model.config, stage, shape, torch.float32, False, "none"
@@ -74,7 +107,8 @@ def measure(name: str, folder: Path) -> dict[str, object]:
         "shape": vars(shape),
         "planned_mb": memory.total / 1e6,
         "planned": {part: size / 1e6 for part, size in vars(memory).items()},
-        "measured_mb": measured / 1e6,
+        "held_mb": tensors.peak / 1e6,
+        "resident_mb": measured / 1e6,
         "machine": machine(),
     }
 

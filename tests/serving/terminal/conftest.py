@@ -45,6 +45,7 @@ class Terminal:
             cwd=str(folder),
             env=environment,
             dimensions=(LINES, COLUMNS),
+            timeout=WAIT_S,
             # Ignored where the tests run in a shell's background, and that would be inherited.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
