@@ -24,6 +24,7 @@ OPTIONAL = {
     "av": ("video", "imagery/video.py"),
     "bitsandbytes": ("qlora", "models/quantized.py"),
     "uvicorn": ("serve", "cli/serve.py"),
+    "pyarrow": ("parquet", "parquet_shards.py"),
     "pypdf": ("rag", "inference/pdf_pages.py"),
 }
 """Modules an extra brings: the extra, and the one file that may import them, within functions."""

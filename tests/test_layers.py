@@ -19,6 +19,7 @@ GROUND_FLOOR = (
     "errors",
     "files",
     "endpoint",
+    "parquet_shards",
 )
 STAGES = (
     "imagery",

@@ -90,7 +90,8 @@ _ROWS = (
     ),
     _of(
         llava,
-        "LLaVA JSON (image, conversations), or JSON Lines of OpenAI's and Mistral's messages",
+        "LLaVA JSON (image, conversations), or JSON Lines of OpenAI's and Mistral's messages, "
+        "or the Hub's Parquet of either",
         partial=True,
     ),
     _of(captions, "a caption JSON with its pictures beside it or in images/"),

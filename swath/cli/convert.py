@@ -25,7 +25,8 @@ def convert(
         typer.Option(help="Of annotations: coco, yolo, yolo-obb, dota, geojson, geopackage."),
     ] = None,
     conversations: Annotated[
-        str | None, typer.Option(help="Of conversations: llava, openai, mistral, swift, hub.")
+        str | None,
+        typer.Option(help="Of conversations: llava, openai, mistral, swift, hub, parquet."),
     ] = None,
     dialect: Annotated[
         str | None, typer.Option(help="Notation in which conversations write boxes.")

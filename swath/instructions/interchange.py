@@ -1,4 +1,4 @@
-"""Conversations in files of others: of LLaVA, OpenAI, Mistral and ms-swift, and for the Hub.
+"""Conversations in files of others: of LLaVA, OpenAI, Mistral, ms-swift and the Hub.
 
 What needs no change comes back word for word. Boxes stand in words there, in the notation of a
 family that the user names; from one notation to the same, no word is looked at.
@@ -7,19 +7,15 @@ family that the user names; from one notation to the same, no word is looked at.
 from __future__ import annotations
 
 import base64
-import hashlib
-import io
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import orjson
-from PIL import Image as Picture
 
 from swath.annotations.finding_pictures import shown
 from swath.annotations.formats.llava import entries_of, messages_of, unpacked
@@ -29,7 +25,7 @@ from swath.dialect import DIALECTS, Dialect
 from swath.errors import AnnotationError, InstructionError, RequestError
 from swath.files import read_json, replacing_folder, write_json
 from swath.imagery.opening import open_scene
-from swath.imagery.scene import is_frame
+from swath.imagery.portable import portable_bytes, portable_kind, portable_name
 from swath.instructions.conversation import (
     Box,
     Conversation,
@@ -42,6 +38,7 @@ from swath.instructions.conversation import (
 )
 from swath.instructions.tasks.base import stands_upright
 from swath.instructions.turns import CONVERSE
+from swath.parquet_shards import shards_in, write_shards
 from swath.registry import Registry
 
 MARK = "<image>"
@@ -52,8 +49,6 @@ KIND = ".swath-conversations"
 
 _SPEAKERS: dict[str, Role] = {"human": "user", "gpt": "assistant"}
 _HOLDERS = ("<ref-object>", "<bbox>")  # of ms-swift's `objects`
-_DIGEST = re.compile(r"-[0-9a-f]{8}$")
-_AS_IS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 
 
 @dataclass(frozen=True)
@@ -158,7 +153,9 @@ def read_rows(source: Path, pictures: Path | None = None) -> Iterator[Spoken]:
     """
     files = [source] if source.is_file() else _files(source)
     if not files:
-        raise AnnotationError(f"{source}: no JSON or JSONL file of conversations; name one.")
+        raise AnnotationError(
+            f"{source}: no JSON, JSONL or Parquet file of conversations; name one."
+        )
     for file in files:
         for number, (where, entry) in enumerate(entries_of(file), 1):
             names, turns = messages_of(entry, where)
@@ -362,7 +359,8 @@ def _images(row: Spoken) -> list[Image]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if path.suffix in (".json", ".jsonl")]
+    files = [path for path in sorted(folder.iterdir()) if path.suffix in (".json", ".jsonl")]
+    return files + shards_in(folder)
 
 
 def _llava(folder: Path, rows: Sequence[Spoken]) -> None:
@@ -387,7 +385,7 @@ def _mistral(folder: Path, rows: Sequence[Spoken]) -> None:
 
 def _swift(folder: Path, rows: Sequence[Spoken]) -> None:
     def entry(row: Spoken) -> dict[str, Any]:
-        fields = _messages(row, folder)
+        fields = _with_files(row, folder)
         if row.boxes or row.phrases:
             fields["objects"] = {"ref": list(row.phrases), "bbox": [list(box) for box in row.boxes]}
         return fields
@@ -397,25 +395,46 @@ def _swift(folder: Path, rows: Sequence[Spoken]) -> None:
 
 def _hub(folder: Path, rows: Sequence[Spoken]) -> None:
     """Messages and pictures as the Hub shows them, with a card that says so."""
-    splits = _by_split(rows)
-    _lines(folder, rows, lambda row: _messages(row, folder))
-    files = "".join(f"  - split: {split}\n    path: {split}.jsonl\n" for split in splits)
-    counts = "\n".join(
-        f"- {split}: {len(members)} conversations" for split, members in splits.items()
-    )
+    _lines(folder, rows, lambda row: _with_files(row, folder))
+    _card(folder, rows, "{}.jsonl")
+
+
+def _parquet(folder: Path, rows: Sequence[Spoken]) -> None:
+    """The same in shards that hold the pictures."""
+
+    def entry(row: Spoken) -> dict[str, Any]:
+        images = [
+            {"bytes": portable_bytes(path), "path": portable_name(path)} for path in row.pictures
+        ]
+        return {"id": row.id, "messages": _messages(row), "images": images}
+
+    for split, members in _by_split(rows).items():
+        write_shards(folder, split, map(entry, members))
+    _card(folder, rows, "data/{}-*.parquet")
+
+
+def _card(folder: Path, rows: Sequence[Spoken], place: str) -> None:
+    files = ""
+    counts = []
+    for split, members in _by_split(rows).items():
+        files += f"  - split: {split}\n    path: {place.format(split)}\n"
+        counts.append(f"- {split}: {len(members)} conversations")
     (folder / "README.md").write_text(
         "---\ntask_categories:\n- image-text-to-text\ntags:\n- remote-sensing\nconfigs:\n"
-        f"- config_name: default\n  data_files:\n{files}---\n\n"
-        f"# Conversations about overhead images\n\nWritten by swath.\n\n{counts}\n\nEach row holds "
+        f"- config_name: default\n  data_files:\n{files}---\n\n# Conversations about overhead "
+        "images\n\nWritten by swath.\n\n" + "\n".join(counts) + "\n\nEach row holds "
         "`messages` of `role` and `content`, and `images`, one for each `<image>` in them.\n",
         encoding="utf-8",
     )
 
 
-def _messages(row: Spoken, folder: Path) -> dict[str, Any]:
-    messages = [{"role": role, "content": words} for role, words in row.turns]
+def _messages(row: Spoken) -> list[dict[str, Any]]:
+    return [{"role": role, "content": words} for role, words in row.turns]
+
+
+def _with_files(row: Spoken, folder: Path) -> dict[str, Any]:
     images = [_copied(path, folder) for path in row.pictures]
-    return {"id": row.id, "messages": messages, "images": images}
+    return {"id": row.id, "messages": _messages(row), "images": images}
 
 
 def _embedded(row: Spoken, address: Callable[[str], Any]) -> dict[str, Any]:
@@ -426,7 +445,7 @@ def _embedded(row: Spoken, address: Callable[[str], Any]) -> dict[str, Any]:
         parts: list[dict[str, Any]] = []
         for piece in re.split(rf"({MARK}\n?)", words):
             if piece.startswith(MARK) and waiting:
-                url = f"data:image/{_kind(waiting[0])};base64,{_base64(waiting.pop(0))}"
+                url = f"data:image/{portable_kind(waiting[0])};base64,{_base64(waiting.pop(0))}"
                 parts.append({"type": "image_url", "image_url": address(url)})
             elif piece:
                 parts.append({"type": "text", "text": piece})
@@ -448,33 +467,17 @@ def _by_split(rows: Sequence[Spoken]) -> dict[str, list[Spoken]]:
     return splits
 
 
-def _kind(path: str) -> str:
-    return "png" if is_frame(path) else _AS_IS.get(Path(path).suffix.lower(), "png")
-
-
-@lru_cache(maxsize=8)  # rows of a picture stand together
-def _bytes(path: str) -> bytes:
-    """A picture's own bytes; of what others cannot read (a raster, a tile, a frame) a PNG."""
-    if not is_frame(path) and Path(path).suffix.lower() in _AS_IS:
-        return Path(path).read_bytes()
-    stream = io.BytesIO()
-    Picture.fromarray(open_scene(path).read_rgb()).save(stream, format="PNG")
-    return stream.getvalue()
-
-
 def _base64(path: str) -> str:
-    return base64.b64encode(_bytes(path)).decode("ascii")
+    return base64.b64encode(portable_bytes(path)).decode("ascii")
 
 
 def _copied(path: str, folder: Path) -> str:
     """Where a picture lies in what is written, put there if it is not yet."""
-    stem = _DIGEST.sub("", re.sub(r"[^\w.-]+", "_", Path(path).stem))[-60:]
-    digest = hashlib.sha256(_bytes(path)).hexdigest()[:8]  # two folders may hold one name
-    name = f"images/{stem}-{digest}.{_kind(path)}"
+    name = f"images/{portable_name(path)}"
     file = folder / name
     if not file.is_file():
         file.parent.mkdir(exist_ok=True)
-        file.write_bytes(_bytes(path))
+        file.write_bytes(portable_bytes(path))
     return name
 
 
@@ -484,5 +487,12 @@ BESIDE = frozenset({"swift"})
 FORMS: Registry[Write] = Registry(
     "form",
     "swath.forms",
-    {"llava": _llava, "openai": _openai, "mistral": _mistral, "swift": _swift, "hub": _hub},
+    {
+        "llava": _llava,
+        "openai": _openai,
+        "mistral": _mistral,
+        "swift": _swift,
+        "hub": _hub,
+        "parquet": _parquet,
+    },
 )

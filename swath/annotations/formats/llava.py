@@ -23,6 +23,7 @@ from swath.annotations.tables import Refuse, load, refuse, rows_of, table_files
 from swath.dialect import ORIENTED, from_grid, numbers
 from swath.errors import AnnotationError
 from swath.files import Json, replacing
+from swath.parquet_shards import rows_in, shards_in
 
 LARGEST_PICTURE = 20 * 1024**2
 """Bytes of a picture written into a row as a data URL."""
@@ -89,7 +90,8 @@ def rows(source: Source) -> Iterator[Row]:
     or the bare list of messages, in a JSON list or JSON Lines. The content of a message holds
     `image_url` as text (Mistral) or as an object (OpenAI), or pictures stand under `image` or
     `images` of the row, a list, a name, or objects of `path` (LLaMA-Factory, ms-swift); pictures
-    are files, named relative to the folder, or data URLs. Each pair of turns becomes what it
+    are files, named relative to the folder, or data URLs. The Hub's Parquet shards of either form
+    hold them as `bytes`. Each pair of turns becomes what it
     teaches:
 
     - boxes in the answer: objects, under the phrases in `<p>...</p>`, else under what is asked;
@@ -144,7 +146,7 @@ def _files(path: Path) -> list[Path]:
         _, entry = next(entries_of(file, _pass), ("", None))
         if _turns(entry):
             files.append(file)
-    return files
+    return files + shards_in(path)
 
 
 def entries_of(file: Path, refuse: Refuse = refuse) -> Iterator[tuple[str, Any]]:
@@ -154,6 +156,8 @@ def entries_of(file: Path, refuse: Refuse = refuse) -> Iterator[tuple[str, Any]]
         entries = content if isinstance(content, list) else [content]
         for number, entry in enumerate(entries):
             yield f"{file}: entry {number}", entry
+    elif file.suffix.lower() == ".parquet":
+        yield from rows_in(file)
     else:
         yield from rows_of(file, refuse=refuse)
 
