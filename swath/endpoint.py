@@ -37,7 +37,11 @@ LARGEST_ANSWER = 64 << 20
 LIST_TIMEOUT_S = 10.0
 """Longest wait for the list of models."""
 
-THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)|\A(?:(?!<think>).)*</think>", re.DOTALL)
+THOUGHT = re.compile(
+    r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)|\A(?:(?!<think).)*</think(?:ing)?>"
+    r"|◁think▷.*?(?:◁/think▷|\Z)",
+    re.DOTALL,
+)
 """What a reasoning model writes before its answer."""
 _REFUSALS = ("content_filter", "content_policy_violation")
 

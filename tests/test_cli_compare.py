@@ -3,7 +3,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from swath.cli import app
+from swath.cli import app, console
 from swath.errors import EvaluationError
 from swath.evaluation.predictions import write_predictions
 from swath.evaluation.scoring import write_scores
@@ -81,3 +81,20 @@ def test_what_cannot_be_compared_is_refused_with_advice(tmp_path):
     }.items():
         with pytest.raises(EvaluationError, match=advice):
             report(one, other)
+
+
+def test_names_from_outside_steer_no_terminal(tmp_path):
+    hostile = "a\x1b]0;owned\x07\u202eb[red]"
+    places = [result(tmp_path / name, [0, 1]) for name in ("one", hostile)]
+    told = report(*places)
+    assert "]0;ownedb[red]" in told
+    assert not {"\x1b", "\x07", "\u202e"} & set(told)
+    assert console.harmless("a\x1b[2J\tb\u2066\n") == "a[2J\tb\n"
+
+
+def test_lines_and_errors_steer_no_terminal(capsys):
+    console.say("a\x1b[2Jb")
+    console.complain("c\x9bd")
+    console.warn(["e\x1bf"])
+    out, err = capsys.readouterr()
+    assert (out, err) == ("a[2Jb\n", "swath: cd\nwarning: ef\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from swath.cli.console import complain, disk_words, refuse_absent, say
+from swath.cli.console import complain, disk_words, harmless, refuse_absent, say
 from swath.errors import RequestError, SwathError
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def _follow(events: Iterator[Event]) -> None:
     try:
         _print(events)
     except SwathError as error:
-        complain(harmless(str(error)))
+        complain(str(error))
     except OSError as error:
         complain(disk_words(error))
     except KeyboardInterrupt:
@@ -130,7 +129,7 @@ class Screen:
     def show(self, event: Event) -> None:
         """Print an event."""
         if isinstance(event, str):
-            say(harmless(event))
+            say(event)
         elif len(event.texts) == 1:
             self._stream(event)
         else:
@@ -177,13 +176,6 @@ class Screen:
         self._columns.update(table, refresh=True)
         if answers.notes is not None:
             self.end()
-
-
-def harmless(text: str) -> str:
-    """Words without signs that steer a terminal, whoever wrote them."""
-    return "".join(
-        sign for sign in text if sign in "\n\t" or unicodedata.category(sign) not in ("Cc", "Cs")
-    )
 
 
 @contextmanager

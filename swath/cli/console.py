@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -114,22 +115,30 @@ def command() -> str:
     return shlex.join(["swath", *sys.argv[1:]])
 
 
+def harmless(text: str) -> str:
+    """Words without signs that steer a terminal or turn its writing round, whoever wrote them."""
+    return _STEERING.sub("", text)
+
+
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+
+
 def say(*lines: str) -> None:
     """Print lines."""
     for line in lines:
-        typer.echo(line)
+        typer.echo(harmless(line))
 
 
 def complain(words: str) -> None:
     """Print an error as one line."""
-    typer.echo(f"swath: {words}", err=True)
+    typer.echo(f"swath: {harmless(words)}", err=True)
 
 
 def warn(notes: Iterable[str]) -> None:
     """Print what is to be known beside a result, a line each, once however many verbs say it."""
     for note in notes:
         if note not in _warned:
-            typer.echo(f"warning: {note}", err=True)
+            typer.echo(f"warning: {harmless(note)}", err=True)
             _warned.add(note)
 
 
@@ -144,8 +153,12 @@ def print_table(table: Any) -> None:
     """Print a table of `rich`, as wide as it needs where no terminal bounds it."""
     from rich.console import Console
 
+    heads = [harmless(str(column.header)) for column in table.columns]
+    printed = type(table)(*heads, title=harmless(str(table.title or "")) or None)
+    for cells in zip(*(column.cells for column in table.columns), strict=True):
+        printed.add_row(*(harmless(str(cell)) for cell in cells))
     width = None if sys.stdout.isatty() else 240
-    Console(markup=False, width=width).print(table)
+    Console(markup=False, width=width).print(printed)
 
 
 @contextmanager

@@ -43,6 +43,16 @@ _NUMBER = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_HAN_DIGITS = {sign: value for value, sign in enumerate("零一二三四五六七八九")} | {
+    "〇": 0,
+    "两": 2,
+}
+_HAN_UNITS = {"十": 10, "百": 100, "千": 1000}
+# Alone, or before a measure word: 一 and 十 stand in many words that count nothing.
+_HAN_COUNT = re.compile(
+    r"\W*(?:图中|一?共|总共|有|大?约)*([零〇一二两三四五六七八九十百千]{1,9})"
+    r"(?:[个架辆艘座栋棵只条][\u4e00-\u9fff]{0,6})?\W*"
+)
 _LARGER = re.compile(r"[\s-]*(?:hundred|thousand|million|dozen|[十百千万亿打])", re.IGNORECASE)
 
 
@@ -138,7 +148,8 @@ def read_count(answer: str) -> tuple[int | None, str | None]:
 
     Digits with or without thousands separators ("1,500"), or the words zero to ninety-nine, each
     standing alone: "someone", "B52", "512x512" and "1,2345" hold none. Chinese signs may touch the
-    digits, as in "共12辆车".
+    digits, as in "共12辆车". An answer that is a Chinese number to thousands, alone or with its
+    measure word, is that number: "三十五艘船".
 
     Returns:
         (count, None or "several numbers"), or (None, problem): "empty", "no number", or "not a
@@ -148,12 +159,26 @@ def read_count(answer: str) -> tuple[int | None, str | None]:
         return None, EMPTY
     matches = list(_NUMBER.finditer(answer))
     if not matches:
-        return None, NO_NUMBER
+        in_chinese = _HAN_COUNT.fullmatch(answer)
+        return (_han_value(in_chinese[1]), None) if in_chinese else (None, NO_NUMBER)
     values = [_value(match.group()) for match in matches]
     first = values[0]
     if not 0 <= first < LARGEST or first != int(first) or _LARGER.match(answer, matches[0].end()):
         return None, NOT_A_COUNT
     return int(first), SEVERAL_NUMBERS if len(set(values)) > 1 else None
+
+
+def _han_value(signs: str) -> int:
+    """A Chinese number: tens without a digit before them are one ten."""
+    total = 0
+    digits = ""
+    for sign in signs:
+        if sign in _HAN_UNITS:
+            total += int(digits or 1) * _HAN_UNITS[sign]
+            digits = ""
+        else:
+            digits += str(_HAN_DIGITS[sign])
+    return total + int(digits or 0)
 
 
 def letters(text: str) -> str:

@@ -155,3 +155,14 @@ def test_what_cannot_be_a_count_or_goes_beyond_the_words_is_not_guessed(answer):
 
 def test_a_blank_is_empty():
     assert read_count("  ") == (None, "empty")
+
+
+@pytest.mark.parametrize(
+    ("answer", "count"),
+    [("三", 3), ("十二", 12), ("二十一辆", 21), ("一百零五", 105), ("共两架飞机。", 2),
+     ("二〇", 20), ("一共12辆", 12), ("一些", None),
+     ("一片森林", None), ("第一", None), ("三到五辆", None),
+     ("一" * 50, None)],
+)  # fmt: skip
+def test_a_chinese_number_counts_alone_or_with_its_measure_word(answer, count):
+    assert read_count(answer)[0] == count

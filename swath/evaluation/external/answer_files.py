@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +17,17 @@ from swath.evaluation.predictions import Prediction
 from swath.evaluation.suites.items import words
 from swath.files import Json
 
-IDS = ("custom_id", "question_id", "qid", "id", "index")
+IDS = ("custom_id", "question_id", "qid", "id", "index", "doc_id")
 IMAGES = ("image_id", "image", "image_path", "img", "filename", "images")
-TEXTS = ("prediction", "pred", "predict", "response", "model_answer", "output", "answer", "text",
-         "caption")  # fmt: skip
-TRUTHS = ("ground_truth", "annotation", "gt_bbox", "gt", "label", "labels", "truth")
+TEXTS = ("prediction", "pred", "predict", "predicted", "response", "model_answer", "filtered_resps",
+         "resps", "output", "answer", "text", "caption")  # fmt: skip
+TRUTHS = ("ground_truth", "annotation", "gt_bbox", "gt", "label", "labels", "truth", "target",
+          "gt_answer", "references")  # fmt: skip
 KINDS = ("type", "vqa_type", "question_type", "task_type", "category", "kind")
+_MARKED = re.compile(
+    r"\s*(?:<answer>|<\|begin_of_box\|>)\s*(?P<answer>.*?)\s*(?:</answer>|<\|end_of_box\|>)\s*",
+    re.DOTALL,
+)
 QUESTIONS = ("question", "prompt", "query")
 
 
@@ -133,7 +139,7 @@ def _answer(row: Json, text: str, kind: str) -> Given:
     # VLMEvalKit and others keep the truth under `answer` where the model's words stand elsewhere.
     truths = TRUTHS if text == "answer" else (*TRUTHS, "answer")
     return Given(
-        text=without_thoughts(words(answer)),
+        text=without_thoughts(words(_only(answer))),
         id=words(first(fields, IDS)),
         image=_picture(first(fields, images)),
         question=words(first(fields, QUESTIONS)) or _asked(fields.get("messages")),
@@ -142,6 +148,13 @@ def _answer(row: Json, text: str, kind: str) -> Given:
         no_number=_is_hole(row.get(text)),
         fields=fields,
     )
+
+
+def _only(answer: Any) -> Any:
+    """The one answer of a list, as lmms-eval writes each."""
+    while isinstance(answer, list) and len(answer) == 1 and not isinstance(answer[0], int | float):
+        (answer,) = answer
+    return answer
 
 
 def _picture(value: Any) -> str:
@@ -213,5 +226,7 @@ def _is_empty(value: Any) -> bool:
 
 
 def without_thoughts(answer: str) -> str:
-    """An answer without what a reasoning model thought before it, as `<think>...</think>`."""
-    return THOUGHT.sub("", answer).strip() if "think>" in answer else answer
+    """An answer without what a reasoning model thought before it and the marks around it."""
+    answer = THOUGHT.sub("", answer).strip() if "think" in answer else answer
+    marked = _MARKED.fullmatch(answer)
+    return marked["answer"] if marked else answer

@@ -26,10 +26,6 @@ class TemplateError(ModelError):
 def rendered(order: dict[str, Any], where: str) -> str:
     """The text of a template, its messages and its words, as `transformers` renders it.
 
-    Args:
-        order: `template`, `messages` and what else the template may name, by its name.
-        where: the template is from, for the errors.
-
     Raises:
         TemplateError: the template fails on these messages.
         ModelError: it takes more than `_SECONDS` or `_ROOM`.
@@ -38,18 +34,13 @@ def rendered(order: dict[str, Any], where: str) -> str:
 
 
 class _Renderer:
-    """A process in which templates of others are rendered, one conversation at a time.
-
-    No budget counted within a template language holds for all its filters and methods; the limits
-    of a process do, for every conversation and not for a trial alone.
-    """
+    """A process for templates of others: no budget within their language holds for all of it."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._process: subprocess.Popen[str] | None = None
 
     def render(self, order: dict[str, Any], where: str) -> str:
-        """The text of a template, its messages and words, as `transformers` renders it."""
         with self._lock:
             line = self._answer(json.dumps(order))
             if "text" not in line:
@@ -67,7 +58,6 @@ class _Renderer:
         )
 
     def _answer(self, order: str) -> dict[str, str]:
-        """What the process says to an order; nothing where it was ended."""
         process = self._process = self._process or _started()
         assert process.stdin is not None and process.stdout is not None
         timer = Timer(_SECONDS, process.kill)
@@ -83,7 +73,6 @@ class _Renderer:
         return json.loads(line) if line.endswith("\n") else {}
 
     def close(self) -> None:
-        """End the process, if there is one."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()

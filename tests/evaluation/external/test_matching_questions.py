@@ -582,3 +582,24 @@ def test_own_predictions_are_scored_again_as_they_were_with_kinds_and_sizes(tmp_
                                        answer="{<0><0><50><50>|<0>}")])  # fmt: skip
     asked, given = from_file(shipped()["vrsbench-refer"], read_answers(file)[1])
     assert score(match(asked, given).predictions, resamples=0)["refer"]["acc@0.5"].value == 1.0
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"filename": "1.png", "pred": "yes", "target": "yes"},  # LHRS-Bot
+        {"question_id": 1, "prompt": "tree?", "answer": "yes", "gt_answer": "yes"},  # VHM
+        {"id": "1", "predicted": "yes", "ground_truth": "yes"},  # TEOChat
+        {"doc_id": 1, "target": "yes", "resps": [["yes"]], "filtered_resps": ["yes"]},  # lmms-eval
+        {"doc_id": 1, "target": "yes", "filtered_resps": "yes", "doc": {"question": "tree?"}},
+        {"index": 1, "question": "tree?", "answer": "yes", "prediction": "yes"},  # VLMEvalKit
+        {"question_id": 1, "answer": "no</think>yes", "ground_truth": "yes"},
+        {"question_id": 1, "answer": "<thinking>no</thinking>\nyes", "ground_truth": "yes"},
+        {"question_id": 1, "answer": "<think>no</think><answer>yes</answer>", "gt": "yes"},
+        {"question_id": 1, "answer": "◁think▷no◁/think▷yes", "ground_truth": "yes"},
+        {"question_id": 1, "answer": "<|begin_of_box|>yes<|end_of_box|>", "ground_truth": "yes"},
+    ],
+)
+def test_rows_of_other_models_are_read_by_their_own_fields(tmp_path, row):
+    _, found = stated(tmp_path, "rsvqa-lr", [row])
+    assert (found["exact_answer"].value, found["exact_answer"].unreadable) == (1.0, 0)
