@@ -1,11 +1,11 @@
 """Does a tuning care what becomes of the page that began it, or of the studio's process?
 
-    python benchmarks/studio_kills.py [--kills 20] [--steps 600] [--home FOLDER]
+    python benchmarks/studio_kills.py [--kills 20] [--studio-every 4] [--steps 600] [--home FOLDER]
 
 tunes a tiny model from the page once undisturbed and once while the browser is killed so often; at
-every fourth kill the studio's process is killed too and started again. Each time the page is opened
-anew, and its curve has to hold every step that the run's file holds. Weights and losses have to be
-those of the undisturbed run.
+every fourth of them the studio's process is killed too and started again. Each time the page is
+opened anew, and its curve has to hold every step that the run's file holds. Weights and losses have
+to be those of the undisturbed run.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 from swath.files import read_json
 from swath.tuning.run import LOSSES, read_losses
 
-STUDIO_EVERY = 4
 WAIT_MS = 300_000
 STEP_KEY = "tuning.stages.0.steps"
 KEYS = {
@@ -154,6 +153,7 @@ def main() -> None:
     """Print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--studio-every", type=int, default=4, metavar="KILLS")
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--home", type=Path)
     options = parser.parse_args()
@@ -174,7 +174,7 @@ def main() -> None:
             time.sleep(rng.uniform(0, 2))
             kill_browser(browser)
             counts["page"] += 1
-            if number % STUDIO_EVERY == 0:
+            if number % options.studio_every == 0:
                 studio.kill()
                 studio.start()
                 counts["studio"] += 1

@@ -2,7 +2,6 @@
 // All coordinates are pixels of the picture; zooming only changes the view box.
 "use strict";
 const NS = "http://www.w3.org/2000/svg";
-const words = props.words;
 const root = element.querySelector(".swath-canvas");
 const DRAG_PX = 4;        // a pointer that moved less has clicked
 const HANDLE_PX = 7;      // radius on screen
@@ -33,18 +32,16 @@ bar.className = "bar";
 function button(key, sign, act) {
   const node = html("button", bar, sign);
   node.type = "button";
-  node.title = words[key];
-  node.setAttribute("aria-label", words[key]);
   node.dataset.act = key;
   node.onclick = act;
   return node;
 }
-const drawButton = button("draw", words.draw, () => { moving = false; tools(); });
-const moveButton = button("move", words.move, () => { moving = true; tools(); });
+const drawButton = button("draw", "", () => { moving = false; tools(); });
+const moveButton = button("move", "", () => { moving = true; tools(); });
 button("in", "+", () => zoom(0.5));
 button("out", "−", () => zoom(2));
 button("fit", "⤢", () => { view = null; draw(); });
-const clearButton = button("clear", words.clear, () => { corners = []; chosen = -1; keep([]); });
+const clearButton = button("clear", "", () => { corners = []; chosen = -1; keep([]); });
 const name = html("span", bar);
 name.className = "name";
 const svg = make("svg", { tabindex: "0" }, root);
@@ -52,11 +49,11 @@ const image = make("image", { x: 0, y: 0, preserveAspectRatio: "none" }, svg);
 const layer = make("g", {}, svg);
 const strip = html("div", root);
 strip.className = "strip";
-const hint = html("p", root, words.hint);
+const hint = html("p", root);
 hint.className = "hint";
-const empty = html("p", root, words.empty);
+const empty = html("p", root);
 empty.className = "empty";
-image.addEventListener("error", () => { name.textContent = words.unreadable; });
+image.addEventListener("error", () => { name.textContent = props.words.unreadable; });
 
 const state = () => props.value || { pictures: [], at: 0, frame: 0, drawn: [], most: 0 };
 const picture = () => state().pictures[state().at];
@@ -290,11 +287,21 @@ function tools() {
   svg.classList.toggle("moving", moving || !draws);
   draw();
 }
+function inWords() {       // only now: the words may come after this script has begun
+  for (const node of bar.querySelectorAll("button")) {
+    node.title = props.words[node.dataset.act];
+    node.setAttribute("aria-label", node.title);
+  }
+  for (const node of [drawButton, moveButton, clearButton]) node.textContent = node.title;
+  hint.textContent = props.words.hint;
+  empty.textContent = props.words.empty;
+}
 function all() {
+  if (props.words) inWords();
   if (chosen >= state().drawn.length) chosen = -1;
   thumbnails();
   tools();
 }
-watch("value", all);
+watch(["value", "words"], all);
 new ResizeObserver(draw).observe(svg);
 all();

@@ -1,7 +1,6 @@
 // The keys of a recipe as inputs. What is changed is kept as the command line writes it.
 "use strict";
 const root = element.querySelector(".swath-form");
-const words = props.words;
 let shownRows = "";
 
 function add(parent, name, text, kind) {
@@ -37,14 +36,14 @@ function input(row, line, text) {
     node = add(line, "select");
     const options = row.kind === "switch" ? ["true", "false"] : row.options;
     for (const option of row.optional ? ["", ...options] : options) {
-      const entry = add(node, "option", option || words.nothing);
+      const entry = add(node, "option", option || props.words.nothing);
       entry.value = option;
     }
   } else {
     node = add(line, "input");
     node.type = "text";
     node.spellcheck = false;
-    node.placeholder = row.optional ? words.nothing : "";
+    node.placeholder = row.optional ? props.words.nothing : "";
   }
   node.value = text;
   node.dataset.key = row.key;
@@ -68,13 +67,13 @@ function section(row, parent) {
 function show() {
   const value = props.value || { rows: [], changes: {} };
   const now = JSON.stringify([value.rows, value.changes]);
-  if (now === shownRows) return;
+  if (!props.words || now === shownRows) return;  // the words may come after the script
   shownRows = now;
   root.replaceChildren();
   for (const row of leaves(value.rows)) if (row.main) field(row, root, row.key);
   const rest = add(root, "details", undefined, "all");
-  add(rest, "summary", words.all);
+  add(rest, "summary", props.words.all);
   for (const row of value.rows) if (row.rows) section(row, rest); else if (!row.main) field(row, rest, row.label);
 }
-watch("value", show);
+watch(["value", "words"], show);
 show();
