@@ -30,6 +30,9 @@ FORMATS = {"images": 2}
 RUN_FILE = "run.json"
 """Marks a folder as a run; names the base its adapter stands on."""
 
+MANIFEST = "swath.json"
+"""In an exported folder: what swath needs beside what `transformers` saves."""
+
 MARK = ".swath"
 """Marks a folder that swath wrote and that holds no manifest of its own."""
 

@@ -16,12 +16,12 @@ def export(
     dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.")] = None,
 ) -> None:
     """Write a run as one merged Hugging Face folder, proven in a fresh process."""
-    experiment = run_at(run)
-    from swath.export.huggingface import export as write
-    from swath.files import refuse_foreign
-    from swath.models.loaded import MANIFEST
+    from swath.files import MANIFEST, refuse_foreign
 
     refuse_foreign(to, MANIFEST)
+    experiment = run_at(run)
+    from swath.export.huggingface import export as write
+
     experiment.tuned_set()
     section = experiment.recipe.export
     answers = write(run, to, dtype or section.dtype, section.prove_on)

@@ -13,11 +13,11 @@ import torch
 from swath.errors import ExportError, RequestError
 from swath.export.card import CURVE_FILE, loss_picture, model_card
 from swath.export.endpoint_files import write_endpoint_files
-from swath.files import read_record, replacing_folder, write_json, write_text
+from swath.files import MANIFEST, read_record, replacing_folder, write_json, write_text
 from swath.instructions.builder import read_set
 from swath.instructions.conversation import Conversation, write_conversations
 from swath.models.family import family_of
-from swath.models.loaded import MANIFEST, weight_digests
+from swath.models.loaded import weight_digests
 from swath.models.loading import load
 from swath.models.proof import answers_of, proof_questions
 from swath.recipes import load_recipe

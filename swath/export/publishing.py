@@ -26,10 +26,9 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]
 from swath.errors import ExportError, RequestError
 from swath.export.dataset import dataset_files
 from swath.export.huggingface import export
-from swath.files import RUN_FILE, is_ours
+from swath.files import MANIFEST, RUN_FILE, is_ours
 from swath.instructions.builder import ROWS
 from swath.models.hub import first_line
-from swath.models.loaded import MANIFEST
 
 CARD = "card.json"
 """In a dataset repository: what is known of the set, and the sign that swath wrote it."""

@@ -24,7 +24,7 @@ from transformers.utils import logging as transformers_logging
 
 import swath.models.architectures.composed  # noqa: F401 (registers itself with transformers)
 from swath.errors import ModelError
-from swath.files import read_json, sha256_of
+from swath.files import MANIFEST, read_json, sha256_of
 from swath.models.family import Family, family_row
 from swath.models.hub import reading
 from swath.models.templates import TEMPLATES, ending, serves
@@ -36,10 +36,6 @@ enable_progress_bars()  # of downloads, which the line above switched off as wel
 
 EMBEDDED = Path(__file__).parent / "embedded"
 """Folder of swath-nano's weights, shipped with the package."""
-
-
-MANIFEST = "swath.json"
-"""In an exported folder: what swath needs beside what `transformers` saves."""
 
 
 PROCESSOR = "preprocessor_config.json"

@@ -15,15 +15,14 @@ from transformers import (
 )
 
 from swath.errors import ModelError
+from swath.files import MANIFEST, read_json, read_record, refuse_no_model
 from swath.files import RUN_FILE as RUN_FILE
-from swath.files import read_json, read_record, refuse_no_model
 from swath.models.architectures.nano import NanoConfig, NanoForConditionalGeneration
 from swath.models.architectures.vocabulary import train_tokenizer
 from swath.models.family import FAMILIES
 from swath.models.hub import fetched, first_line
 from swath.models.loaded import (
     EMBEDDED,
-    MANIFEST,
     Loaded,
     fitted,
     load_folder,

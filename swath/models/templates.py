@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jinja2.exceptions import UndefinedError
+
 from swath.models.foreign_templates.limited_rendering import TemplateError, rendered
 from swath.registry import Registry
 
@@ -220,9 +222,12 @@ def render(
         messages.append({"role": role, "content": [*parts, {"type": "text", "text": words}]})
     template = tokenizer.get_chat_template()
     if template in {row.jinja for _, row in TEMPLATES.items()}:
-        return str(
-            tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=ask)
-        )
+        try:
+            return str(
+                tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=ask)
+            )
+        except UndefinedError as error:  # a token that this tokenizer lacks
+            raise TemplateError(f"{tokenizer.name_or_path}: its chat template: {error}.") from None
     given = {"messages": messages, "tools": None, "documents": None, "add_generation_prompt": ask}
     order = {"template": template, **tokenizer.special_tokens_map, **given}
     return rendered(order, tokenizer.name_or_path)

@@ -57,7 +57,7 @@ BURNING = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% 
         "{% endfor %}",
         "{{ 'x' * 99999999999 }}",
         "{{ '%999999999d' % 1 }}",
-        "{{ ('x' | center(900000000)) | length }}",
+        "{{ ('x' | center(9000000000)) | length }}",
         "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
     ],
     ids=["loops", "words", "product", "format", "filter", "recursion"],

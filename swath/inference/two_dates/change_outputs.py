@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 from swath.boxes import Boxes
 from swath.errors import RequestError
 from swath.files import is_ours, refuse_foreign_file, replacing, write_json
+from swath.imagery.picture import open_image
 from swath.imagery.rendering import PLAIN
 from swath.imagery.scene import Scene
 from swath.imagery.tiling import Tile
@@ -141,11 +142,11 @@ def sheet(comparison: Comparison, rendering: Rendering = PLAIN) -> Image.Image:
 
 def dates_on(path: Path) -> tuple[Image.Image, Image.Image]:
     """Both dates of a sheet that `write_outputs` wrote, with the changes drawn on them."""
-    with Image.open(path) as page:
-        width = (page.width - 3 * _MARGIN) // 2
-        top, bottom = _MARGIN + _LINE, page.height - _LINE - _MARGIN
-        lefts = (_MARGIN, 2 * _MARGIN + width)
-        before, after = [page.crop((left, top, left + width, bottom)) for left in lefts]
+    page = open_image(path)
+    width = (page.width - 3 * _MARGIN) // 2
+    top, bottom = _MARGIN + _LINE, page.height - _LINE - _MARGIN
+    lefts = (_MARGIN, 2 * _MARGIN + width)
+    before, after = [page.crop((left, top, left + width, bottom)) for left in lefts]
     return before, after
 
 

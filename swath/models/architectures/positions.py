@@ -63,16 +63,17 @@ def bake_positions(tower: PreTrainedModel, image_size: int, align_corners: bool 
         ModelError: the tower has no such table, or the size is no multiple of its patch.
     """
     config: Any = tower.config
+    any_side = getattr(config, "any_side", False)
+    place, name = ("", "") if any_side else _table_of(tower)
     patch = int(config.patch_size)
     if image_size % patch or image_size <= 0:
         raise ModelError(
             f"image size {image_size} is no multiple of the tower's patch of {patch} px; "
             f"choose {max(1, image_size // patch) * patch}."
         )
-    if getattr(config, "any_side", False):
+    if any_side:
         config.image_size = image_size
         return
-    place, name = _table_of(tower)
     before = tower.get_submodule(place)
     state = before.state_dict()
     trained = {key: parameter.requires_grad for key, parameter in before.named_parameters()}

@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from swath.errors import ModelError
-from swath.files import replacing_folder, write_json
+from swath.files import MANIFEST, replacing_folder, write_json
 from swath.models.architectures.composed import compose
 from swath.models.architectures.positions import bake_positions
 from swath.models.convert.eva import eva_tower
@@ -44,7 +44,6 @@ from swath.models.convert.weights import (
     read_settings,
     tower_of,
 )
-from swath.models.loaded import MANIFEST
 
 GEOCHAT_PX, MINIGPT_PX = 504, 448
 """Sides that GeoChat and MiniGPT-v2 read; both resize their tower's positions for it."""

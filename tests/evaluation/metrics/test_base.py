@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -191,6 +192,6 @@ def test_a_measure_needs_a_scene_a_sample():
 
 def test_a_score_survives_writing_and_reading_and_refuses_unknown_fields():
     score = Score(0.5, 10, 2, 0.4, 0.6)
-    assert Score.from_row(score.to_row()) == score
+    assert Score.from_row(asdict(score)) == score
     with pytest.raises(FormatError, match="unexpected"):
         Score.from_row({"value": 1.0, "n": 1, "mood": "good"})
