@@ -135,7 +135,7 @@ def _row(shift: Shift | None, scene: Scene) -> dict[str, float] | None:
     row = {"right_px": shift.right_px, "down_px": shift.down_px, "clarity": shift.clarity}
     if scene.gsd_m is not None:
         row["length_m"] = shift.length_px * scene.gsd_m
-    return {key: round(value, 3) for key, value in row.items()}
+    return {key: round(value, 3) + 0.0 for key, value in row.items()}  # no minus before a zero
 
 
 def _words(shift: Shift, scene: Scene) -> str:
