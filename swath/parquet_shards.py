@@ -165,7 +165,7 @@ def _groups(rows: Iterable[Row], largest: int) -> Iterator[tuple[list[Row], int]
     group: list[Row] = []
     filled = 0
     for row in rows:
-        words = sum(len(message["content"]) for message in row["messages"])
+        words = sum(len(message["content"].encode()) for message in row["messages"])
         size = words + sum(len(picture["bytes"]) for picture in row["images"])
         if group and filled + size > largest:
             yield group, filled

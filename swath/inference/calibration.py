@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logit
 
+from swath.boxes import Flags, Floats
 from swath.evaluation.metrics.certainty import confidence_and_right
 from swath.evaluation.predictions import Prediction, read_predictions
 from swath.files import read_json
@@ -23,8 +24,6 @@ LEAST = 30
 
 _SMALLEST = 1e-6  # share that counts as neither 0 nor 1
 _STEEPNESS = (0.05, 20.0)  # a surer answer stays the surer one
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Calibration:
         return calibrated
 
     @classmethod
-    def of_answers(cls, shares: Floats, right: NDArray[np.bool_]) -> Calibration:
+    def of_answers(cls, shares: Floats, right: Flags) -> Calibration:
         """The one under which the answers' rightness is likeliest.
 
         Source: Platt (1999), with his targets, which keep a set of right answers alone from
@@ -63,8 +62,8 @@ class Calibration:
             likelihood = targets * log_expit(scores) + (1 - targets) * log_expit(-scores)
             return float(-likelihood.mean())
 
-        found = minimize(loss, (1.0, 0.0), bounds=(_STEEPNESS, (None, None)), method="L-BFGS-B")
-        steepness, offset = found.x.tolist()
+        best = minimize(loss, (1.0, 0.0), bounds=(_STEEPNESS, (None, None)), method="L-BFGS-B")
+        steepness, offset = best.x.tolist()
         return cls(round(steepness, 4), round(offset, 4), len(right))
 
     @classmethod

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from swath.annotations.image import AnnotatedImage
-from swath.boxes import Boxes
+from swath.boxes import Boxes, Flags, Floats
 from swath.errors import ShapeError
 from swath.imagery.opening import open_scene
 from swath.imagery.rendering import PLAIN
@@ -38,9 +37,6 @@ _A_SIZE = re.compile(r"\b(?:small|large|big|mini|tiny|huge|medium)", re.IGNORECA
 _NEAR_LINE = 0.04  # of the picture, how far from a line of the grid an object's place is plain
 _LONG = 2.0  # sides of an object that has a direction
 _UPRIGHT_LONG = 3.0  # of one whose box cannot turn
-
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

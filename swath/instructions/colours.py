@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.annotations.image import AnnotatedImage
+from swath.boxes import Floats
 from swath.imagery.opening import open_scene
 from swath.imagery.rendering import PLAIN
 from swath.recipe import Rendering
@@ -39,8 +40,6 @@ _OBSERVED_SHARE = 0.5  # of the samples that were observed
 _SEEN_SHARE = 0.15  # of the samples of a cluster that could be taken for the object
 _LEAST_PX = 3.0  # shorter side, as read; the pixels of a smaller box are mostly its rim
 _SHIFTS = ((0.94, 0.0), (1.06, 0.0), (1.0, 6.0), (1.0, -6.0))  # a name holds if they do not move it
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.instructions.attributes import DIRECTIONS, MOST_RELATED, Flags, Floats, Objects, only
+from swath.boxes import Flags, Floats
+from swath.instructions.attributes import DIRECTIONS, MOST_RELATED, Objects, only
 from swath.instructions.colours import NAMES
 from swath.instructions.language import Look, spoken
 from swath.instructions.relations import (

@@ -11,9 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.boxes import Boxes
-
-Flags = NDArray[np.bool_]
+from swath.boxes import Boxes, Flags
 
 INSIDE, BESIDE, NEAREST = "inside", "next to", "nearest to"
 SIDES = ("to the left of", "to the right of", "above", "below")

@@ -2,7 +2,7 @@
 
 import time
 
-from swath.serving.jobs.worker import LOCK, PROCESS, Worker
+from swath.serving.jobs.worker import LOCK, PROCESS, Followed, Worker
 
 
 def wait_for(condition, seconds=120):
@@ -48,3 +48,18 @@ def test_a_process_that_is_not_the_worker_is_left_alone(tmp_path):
 
     write_json(tmp_path / PROCESS, {"process": os.getpid(), "started": "long ago"})
     Worker(tmp_path).stop()
+
+
+def test_a_followed_file_gives_each_whole_row_once_and_says_when_it_began_anew(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    followed = Followed(file)
+    assert followed.read() == ([], False)
+    file.write_bytes(b'{"n": 1}\n{"n": 2')
+    assert followed.read() == ([{"n": 1}], False)
+    with file.open("ab") as stream:
+        stream.write(b'2}\n{"n": 3}\n')
+    assert followed.read() == ([{"n": 22}, {"n": 3}], False)
+    assert followed.read() == ([], False)
+    (tmp_path / "new.jsonl").write_bytes(b'{"n": 4}\n')
+    (tmp_path / "new.jsonl").replace(file)
+    assert followed.read() == ([{"n": 4}], True)

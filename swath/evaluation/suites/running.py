@@ -86,7 +86,7 @@ class Result:
         labels: scene classes that may be answered.
         notes: what else is to be known.
         name: of the model, as tables head it.
-        others: of the other sides, by name: what they scored.
+        others: of the other systems, by name: what they scored.
         gaps: how far the model is above each of them, paired by question.
         floors: by name, what is scored without looking, by the commonest of the true answers.
     """
@@ -245,7 +245,7 @@ def write_result(
 
     Args:
         notes: what else is to be known, such as answers that were missing.
-        others: other sides by name, each with its folder within and its predictions.
+        others: other systems by name, each with its folder within and its predictions.
         more: scores of the model that its predictions alone do not tell.
     """
     suite = asked.suite

@@ -14,6 +14,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from swath.boxes import Floats
 from swath.imagery.scene import Scene
 from swath.inference.calibration import Calibration
 from swath.inference.scenes.ground import geod_of, geodesic_areas
@@ -26,7 +27,6 @@ NO_CLASS = 0
 ROWS = 256
 """Of cells that are held at a time: those of a block of the files."""
 
-Floats = NDArray[np.float64]
 Block = tuple[NDArray[np.uint8], NDArray[np.float32]]
 """(rows, columns) classes and confidence, see `ClassMap.block`."""
 

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from swath.boxes import Boxes
+from swath.boxes import Boxes, Floats
 from swath.errors import ImageryError
 from swath.imagery.rendering import Pixels
 from swath.imagery.scene import Scene
@@ -35,8 +34,6 @@ LARGEST_ZOOM = 4.0
 
 _CURVED = 0.02  # of half a diagonal: what lies further from the plane is no flat map
 _UNREADABLE = (70, 70, 70)
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from swath.boxes import Boxes
+from swath.boxes import Boxes, Floats
 
-Floats = NDArray[np.float64]
 Rows = NDArray[np.integer]
 
 _CHUNK = 20_000  # pairs at once, which bounds the memory

@@ -6,17 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 from pyproj import CRS, Geod
 
-from swath.boxes import Boxes
+from swath.boxes import Boxes, Floats
 from swath.errors import ImageryError
 from swath.imagery.georeference import Georeference, within_a_turn
 from swath.imagery.scene import Scene
 
 DEGREES = "EPSG:4326"
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from swath.boxes import Boxes, rectangle_around
+from swath.boxes import Boxes, Flags, Floats, rectangle_around
 from swath.imagery.tiling import Tile
 from swath.inference.scenes.box_overlaps import around_pairs, shared_areas
 
@@ -40,9 +40,7 @@ NEAR = 0.03
 
 _WHOLE, _JOINED, _A_PART = range(3)  # the less, the more a box is trusted
 
-Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,9 @@ PLANNED = "planned"
 """Key of the row that says how many tiles there are in all."""
 
 _NAME = "tiles"
+JOURNALS = f"{_NAME}*.jsonl"
+"""The journals of a scan, one a shard."""
+
 _SHARD = re.compile(r"(\d+)/(\d+)")
 
 
@@ -51,7 +54,7 @@ class ScanJournal:
             os.truncate(path, whole)
         if not path.is_file() or not path.stat().st_size:
             write_jsonl(path, KIND, [{"key": "plan", "fingerprint": fingerprint}])
-        for file in sorted(folder.glob(f"{_NAME}*.jsonl")):
+        for file in sorted(folder.glob(JOURNALS)):
             self._look_through(file)
         self._stream = path.open("ab", buffering=0)
         self._path = path
@@ -113,51 +116,9 @@ class ScanJournal:
             self._unfinished.discard(key)
 
 
-class ScanProgress:
-    """How far a scan is, from its folder alone, whoever works at it; each reading reads on.
-
-    Args:
-        folder: of the scan, or where its folder will be.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._places: dict[Path, tuple[int, int]] = {}  # file number and bytes read of a journal
-        self._groups: dict[str, dict[str, int]] = {}
-
-    def read(self) -> dict[str, int]:
-        """Tiles `planned`, `asked`, `skipped` and `failed` so far; none planned: not begun."""
-        for path in self._folder.glob(f"{_NAME}*.jsonl"):
-            self._read_on(path)
-        tally = dict.fromkeys(("planned", "asked", "skipped", "failed"), 0)
-        for counts in self._groups.values():
-            for key, count in counts.items():
-                tally[key] += count
-        return tally
-
-    def _read_on(self, path: Path) -> None:
-        with path.open("rb") as stream:
-            number = os.fstat(stream.fileno()).st_ino
-            known_number, place = self._places.get(path, (number, 0))
-            if known_number != number:  # of a scan that was begun anew
-                self._groups, place = {}, 0
-            stream.seek(place)
-            for line in stream:
-                if not line.endswith(b"\n"):
-                    break
-                place += len(line)
-                row = orjson.loads(line)
-                if "planned" in row:
-                    self._groups[PLANNED] = {"planned": row["planned"]}
-                elif "tiles" in row:
-                    counts = {key: len(row[key]) for key in ("skipped", "failed")}
-                    self._groups[row["key"]] = {"asked": len(row["tiles"]), **counts}
-        self._places[path] = (number, place)
-
-
 def forget(folder: Path) -> None:
     """Remove the journals of a scan."""
-    for file in folder.glob(f"{_NAME}*.jsonl"):
+    for file in folder.glob(JOURNALS):
         file.unlink()
 
 

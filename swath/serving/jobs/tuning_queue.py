@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from swath.serving.jobs.job_shapes import event_row
 from swath.serving.jobs.office import Office
 from swath.serving.jobs.tuned_models import SERVED, serve
 from swath.serving.jobs.tuning_jobs import ENDED, move
+from swath.serving.jobs.worker import Followed
 from swath.serving.protocol import Row, now, without_places
 from swath.tuning.run_folder import LOSSES
 
@@ -34,7 +33,7 @@ class TuningQueue(JobQueue):
 
     def __init__(self, office: Office) -> None:
         super().__init__(office, "job")
-        self._places: dict[str, tuple[int, int]] = {}  # file and bytes read of a job's losses
+        self._losses: dict[str, Followed] = {}
         self._told: set[tuple[str, int]] = set()  # jobs and steps of checkpoints
 
     def restore(self) -> None:
@@ -136,7 +135,7 @@ class TuningQueue(JobQueue):
 
     def _tell_steps(self, job: Row) -> Row:
         """Make events of new steps' losses; steps that are computed again are told once."""
-        rows = list(self._new_losses(job))
+        rows = self._new_losses(job)
         if not rows:
             return job
         state = self._office.state
@@ -151,24 +150,11 @@ class TuningQueue(JobQueue):
                 changes |= {"step": last["step"], "tokens": tokens, "starts": 0}
             return state.change("job", job["id"], **changes)
 
-    def _new_losses(self, job: Row) -> Iterator[Row]:
-        """Whole lines of the losses that were not read yet; all, where the file began anew."""
+    def _new_losses(self, job: Row) -> list[Row]:
+        """Losses that were not read yet; all, where a worker that goes on began the file anew."""
         path = self._run(job) / LOSSES
-        if not path.is_file():
-            return
-        with path.open("rb") as stream:
-            number = os.fstat(stream.fileno()).st_ino  # a worker that goes on begins a new file
-            read_number, place = self._places.get(job["id"], (number, 0))
-            place = place if read_number == number else 0
-            stream.seek(place)
-            for line in stream:
-                if not line.endswith(b"\n"):
-                    break
-                place += len(line)
-                row = orjson.loads(line)
-                if "step" in row:
-                    yield row
-        self._places[job["id"]] = (number, place)
+        rows, _ = self._losses.setdefault(job["id"], Followed(path)).read()
+        return [row for row in rows if "step" in row]
 
 
 def _step_event(job: Row, row: Row) -> Row:

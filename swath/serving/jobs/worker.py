@@ -18,7 +18,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from swath.files import read_json, write_json
+import orjson
+
+from swath.files import Json, read_json, write_json
 
 LOCK, LOG, PROCESS = "worker.lock", "log.txt", "worker.json"
 
@@ -155,3 +157,29 @@ def _work(folder: Path, within: Path, arguments: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     _work(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
+
+
+class Followed:
+    """A JSONL file, there or to come, of another process: each row is read once it is whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._number: int | None = None
+        self._place = 0
+
+    def read(self) -> tuple[list[Json], bool]:
+        """Rows that were not read yet, and whether a new file has taken the place of the old."""
+        if not self._path.is_file():
+            return [], False
+        with self._path.open("rb") as stream:
+            number = os.fstat(stream.fileno()).st_ino
+            is_new = self._number not in (None, number)
+            self._number, self._place = number, 0 if is_new else self._place
+            stream.seek(self._place)
+            rows = []
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    break
+                self._place += len(line)
+                rows.append(orjson.loads(line))
+        return rows, is_new

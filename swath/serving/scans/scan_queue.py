@@ -5,16 +5,16 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from swath.inference.scenes.scan_journal import ScanProgress
+from swath.inference.scenes.scan_journal import JOURNALS
 from swath.inference.scenes.scan_outputs import RECORD
 from swath.serving.jobs.job_queue import JobQueue, read_row
 from swath.serving.jobs.office import Office
 from swath.serving.jobs.uploads import SCAN, copy, new_row, place, remove
 from swath.serving.protocol import Row, now, without_places
 from swath.serving.scans.scan_jobs import ENDED, KIND, folder_of
+from swath.serving.scans.scan_progress import ScanProgress
 
 _RESULT = "result"
-_JOURNAL = "tiles*.jsonl"
 
 
 class ScanQueue(JobQueue):
@@ -84,7 +84,7 @@ class ScanQueue(JobQueue):
     def _finish(self, scan: Row, record: Row) -> None:
         """Make files of a scan's results: all of them, or none."""
         folder = self._result(scan)
-        journals = set(folder.glob(_JOURNAL))
+        journals = set(folder.glob(JOURNALS))
         paths = [path for path in sorted(folder.iterdir()) if path not in journals]
         paths = [path for path in paths if path.is_file() and not path.name.startswith(".")]
         files = [self._file(scan, number, path) for number, path in enumerate(paths)]

@@ -110,8 +110,15 @@ class WorkDesk:
             return "failed"
         return "finished" if result.is_file() else "stopped"
 
-    def kept(self, upload: str) -> str:
-        """An uploaded file in a place of its own, since work goes on when the page has ended."""
+    def kept(self, uploads: Sequence[str]) -> str:
+        """Uploaded files in places of their own, since work goes on when the page has ended.
+
+        Returns:
+            Their paths, one a line.
+        """
+        return "\n".join(self._kept(upload) for upload in uploads)
+
+    def _kept(self, upload: str) -> str:
         folder = self.home / UPLOADS
         folder.mkdir(parents=True, exist_ok=True)
         name = safe_name(Path(upload).name)

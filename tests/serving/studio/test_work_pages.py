@@ -83,6 +83,58 @@ def test_what_a_scan_refuses_is_said(chromium, own, dates, tmp_path):
         says(page, "#scene-notice", "Choose one scene first.")
 
 
+def compares(page, before, after):
+    go_to(page, "Two dates", "#dates-start")
+    page.fill("#dates-paths textarea", f"{before}\n{after}")
+    page.click("#dates-start")
+
+
+def test_two_dates_are_compared_and_looked_at_by_a_slider(chromium, own, dates):
+    with opened(chromium, own[-1]) as page:
+        compares(page, *dates)
+        says(page, "#dates-status", "Finished.")
+        says(page, "#dates-status", "0.0 px to the right, 0.0 px down")
+        row = read_json(own[-1].home / "comparisons" / "after" / "change.json")
+        says(page, "#dates-status", f"Changes\n\n{row['changes']}")
+        assert page.locator("#dates-changes button").count() == row["changes"]
+        page.wait_for_function(
+            "[...document.querySelectorAll('#dates-slider img')].every(one => one.naturalWidth)"
+        )
+        frame = page.locator("#dates-slider .frame").bounding_box()
+        page.mouse.click(frame["x"] + frame["width"] / 4, frame["y"] + 40)
+        bar = page.locator("#dates-slider i").bounding_box()
+        assert abs(bar["x"] + 1 - frame["x"] - frame["width"] / 4) < 2
+
+
+def test_pictures_of_two_sizes_are_refused_in_words(chromium, own, tmp_path):
+    pictures = [rectangle(tmp_path / f"{side}.png", size_wh=(side, 64)) for side in (64, 80)]
+    with opened(chromium, own[-1]) as page:
+        compares(page, *pictures)
+        says(page, "#dates-status", "Refused or failed: ")
+        assert "80" in page.inner_text("#dates-status")
+        compares(page, pictures[0], "")
+        says(page, "#dates-notice", "Choose two pictures")
+
+
+def test_an_answer_names_the_documents_that_stood_before_its_question(chromium, own, dates):
+    from swath.inference.retrieval import write_index
+
+    notes = own[-1].folder / "notes.md"
+    notes.write_text("# Old pier\n\nThe old pier was built in 1931 by the harbour board.\n")
+    write_index(own[-1].home / "notes", [notes])
+    with opened(chromium, own[-1]) as page:
+        go_to(page, "Chat", "#chat-documents input")
+        page.fill("#chat-paths textarea", str(dates[0]))
+        page.click("#chat-show")
+        says(page, "#chat-canvas", "before.tif")
+        page.click("#chat-documents input")
+        page.get_by_role("option", name="notes").click()
+        page.fill("#chat-question textarea", "When was the old pier built?")
+        page.click("#chat-ask")
+        says(page, "#chat-turns", "source: notes.md, Old pier")
+        says(page, "#chat-command", f"--with {own[-1].home / 'notes'}")
+
+
 def test_uploads_are_kept_under_names_of_their_own(tmp_path):
     upload = tmp_path / "temporary" / "port.tif"
     upload.parent.mkdir()
@@ -90,7 +142,7 @@ def test_uploads_are_kept_under_names_of_their_own(tmp_path):
     kept = []
     for content in (b"one", b"two"):
         upload.write_bytes(content)
-        kept.append(works.kept(str(upload)))
+        kept.append(works.kept([str(upload)]))
     assert [Path(path).read_bytes() for path in kept] == [b"one", b"two"]
     assert works.names() == [] and works.new_folder(kept[0]).name == "port"
     works.new_folder(kept[0]).mkdir()

@@ -62,9 +62,6 @@ def dates_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
             )
             work = work_panel(desk, desk.comparisons, words, page, shown)
 
-    def keep(uploads: list[str]) -> str:
-        return "\n".join(desk.comparisons.kept(upload) for upload in uploads)
-
     def begin(typed: str, name: str, asked: str, most_px: float, move: bool) -> tuple[Any, ...]:
         sources = lines_of(typed)
         if len(sources) != 2:
@@ -76,7 +73,7 @@ def dates_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
         begun = desk.comparisons.begin(folder, arguments)
         return gr.Dropdown(choices=desk.comparisons.names(), value=folder.name), begun
 
-    listen([files.upload], keep, [files], [paths], problem)
+    listen([files.upload], desk.comparisons.kept, [files], [paths], problem)
     inputs = [paths, model, question, limit, align]
     listen([start.click], begin, inputs, [work, line], problem)
 
@@ -87,11 +84,15 @@ def _views(folder: Path | None, words: Words) -> list[Any]:
         return [{}, []]
     before, after = [_address(picture) for picture in dates_on(folder / SHEET)]
     rows = []
-    for change in changes_in(folder / LAYER)[:_MOST_CHANGES]:
+    changes = changes_in(folder / LAYER)
+    for change in changes[:_MOST_CHANGES]:
         sure = change["confidence"]
         notes = [words("chat.pixels", corners=change["quad_px"])]
         text = f"{change['id']}  {change['class']}" + ("" if sure is None else f"  {sure:.0%}")
         rows.append({"who": "model", "text": text, "notes": notes})
+    if len(changes) > _MOST_CHANGES:
+        text = words("dates.more", count=len(changes) - _MOST_CHANGES, file=LAYER)
+        rows.append({"who": "model", "text": text, "notes": []})
     return [{"before": before, "after": after}, rows]
 
 

@@ -10,8 +10,8 @@ import gradio as gr
 from swath.errors import RequestError
 from swath.files import read_json
 from swath.imagery.opening import open_scene
-from swath.inference.scenes.scan_journal import ScanProgress
 from swath.inference.scenes.scan_outputs import OVERVIEW, RECORD
+from swath.serving.scans.scan_progress import ScanProgress
 from swath.serving.studio.components import (
     canvas,
     canvas_of,
@@ -61,9 +61,6 @@ def scene_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
             )
             work = work_panel(desk, desk.scans, words, page, shown)
 
-    def keep(uploads: list[str]) -> str:
-        return "\n".join(desk.scans.kept(upload) for upload in uploads)
-
     def begin(typed: str, name: str, asked: str, map_too: bool, aoi: str) -> tuple[Any, ...]:
         sources = lines_of(typed)
         if len(sources) != 1:
@@ -76,7 +73,7 @@ def scene_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
         begun = desk.scans.begin(folder, arguments)
         return gr.Dropdown(choices=desk.scans.names(), value=folder.name), begun
 
-    listen([files.upload], keep, [files], [paths], problem)
+    listen([files.upload], desk.scans.kept, [files], [paths], problem)
     inputs = [paths, model, questions, classify, area]
     listen([start.click], begin, inputs, [work, line], problem)
 
