@@ -18,6 +18,10 @@ from swath.serving.studio.review_desk import ReviewDesk
 from swath.serving.studio.run_desk import RunDesk
 from swath.serving.studio.work_desk import WorkDesk
 
+_BEGINS = ("click", "load", "submit", "tick", "upload")
+"""Events that begin something: while it goes on, another is not taken. Of all others, which say how
+something now stands, the last is always taken."""
+
 
 @dataclass(frozen=True)
 class Desk:
@@ -62,7 +66,7 @@ class Desk:
 
 
 def listen(
-    events: Sequence[Callable[..., Any]],
+    events: Sequence[Any],
     act: Callable[..., Any],
     inputs: Sequence[Any] = (),
     outputs: Sequence[Any] = (),
@@ -89,6 +93,7 @@ def listen(
             inputs=list(inputs),
             outputs=targets,
             api_visibility="private",  # else it would be a public endpoint
+            trigger_mode="once" if event.event_name in _BEGINS else "always_last",
             show_progress="hidden" if waiting is None else "full",
             show_progress_on=waiting,
         )

@@ -141,6 +141,21 @@ def test_the_plan_comes_from_check_and_a_wrong_key_from_the_recipe(chromium, own
         assert not (own[-1].home / "planned" / "run.json").exists()
 
 
+def test_what_is_changed_while_the_page_is_answered_counts(chromium, own):
+    with opened(chromium, own[-1]) as page:
+        fill(page, **{"tuning.stages.0.steps": "41"})
+        page.wait_for_function("document.querySelector('#tune-command').innerText.includes('41')")
+        own[-1].process.send_signal(signal.SIGSTOP)
+        for name in ("first", "second"):
+            fill(page, name=name)
+            page.wait_for_timeout(200)  # the first is on its way
+        own[-1].process.send_signal(signal.SIGCONT)
+        page.wait_for_function(
+            "document.querySelector('#tune-command').innerText.includes('second')"
+        )
+        assert "tuning.stages.0.steps=41" in page.inner_text("#tune-command")
+
+
 def test_a_run_that_fails_says_why(chromium, own):
     with opened(chromium, own[-1]) as page:
         fill(page, **KEYS, **{"name": "lost", "models.base": str(own[-1].folder / "gone")})

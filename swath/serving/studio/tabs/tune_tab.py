@@ -79,7 +79,7 @@ def tune_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
         return command_line("tune", arguments)
 
     form_inputs = [recipe, tiny, keys, further]
-    listen([page.load, recipe.change, tiny.change], fill, [recipe, tiny], [keys], problem)
+    listen([page.load, recipe.input, tiny.input], fill, [recipe, tiny], [keys], problem)
     listen([keys.input, further.blur], show_command, form_inputs, [line], problem)
     listen([check.click], begin_check, form_inputs, [run, line], problem)
     listen([start.click], begin, form_inputs, [run, line], problem)
