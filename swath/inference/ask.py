@@ -145,7 +145,7 @@ class Assistant:
             features = self._features(conversation.images[0].path, index)
             retrieved = index.search(question, features)
         while True:
-            documented = with_context(conversation, self._harmless(retrieved.context))
+            documented = with_context(conversation, retrieved.context)
             try:
                 reply = self._reply(documented, choices, max_new_tokens, sure)
                 break
@@ -278,13 +278,6 @@ class Assistant:
         tower = Tower(self.engine)
         index.check_tower(tower)
         return tower.vectors([path])[0]
-
-    def _harmless(self, text: str) -> str:
-        """Words of documents without the tokens that would steer the model."""
-        if isinstance(self.engine, LocalEngine):
-            for token in self.engine.loaded.tokenizer.all_special_tokens:
-                text = text.replace(token, " ")
-        return text
 
     def scan(
         self,

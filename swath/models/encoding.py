@@ -7,10 +7,12 @@ continuation sees it and itself but not its neighbours.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,14 @@ from swath.models.templates import render, takes_parts
 
 IGNORED = -100
 """Label of tokens that carry no loss."""
+
+Offset = tuple[int, int]
+
+# Private signs of Unicode, which no template writes, stand for words spelt like a control token
+# until the ids are made. Where a text itself holds such signs, they are stood for as well.
+_FIRST_SIGN = 0xF0000
+_MOST_SIGNS = 1 << 16
+_SIGN = re.compile("[\U000f0000-\U0010ffff]")
 
 
 class TooLongError(InstructionError):
@@ -76,7 +86,9 @@ class Encoder:
         self.family = family
         self.image_tokens = image_tokens
         self.longest = longest
-        self._control = tuple(tokenizer.all_special_tokens)
+        self._control = control_tokens(tokenizer)
+        spelt = [re.escape(token) for token in self._control]
+        self._spelt_as_control = re.compile("|".join([*spelt, _SIGN.pattern]))
         self._steers = {tokenizer.convert_tokens_to_ids(token) for token in self._control}
         self._answers, self._regions = DIALECTS.get(family.dialect), DIALECTS.get(family.regions)
         self._in_parts = takes_parts(tokenizer)
@@ -87,12 +99,15 @@ class Encoder:
     ) -> Encoded:
         """Tokens of a conversation whose images are seen as `views`, in their order.
 
+        Words spelt like a control token, such as `</s>`, stay words: they become the ids of their
+        letters.
+
         Args:
             ask: end with the opening of the assistant's turn, for the model to continue.
 
         Raises:
-            InstructionError: the row is longer than the model's context, or its words hold a
-                token that steers the model.
+            InstructionError: the row is longer than the model's context, or an answer to be learnt
+                is spelt like a control token.
         """
         if len(conversation.images) != len(views):
             raise InstructionError(
@@ -100,22 +115,28 @@ class Encoder:
                 f"{len(views)} were handed over; each needs its own."
             )
         turns = []
+        literals: dict[str, str] = {}
         for turn in conversation.turns:
-            text = ""
+            text = words = ""
             dialect = self._regions if turn.role == "user" else self._answers
-            for part in turn.parts:
+            for part in (*turn.parts, None):
+                if isinstance(part, Text):
+                    words += part.text
+                    continue
+                text += self._held(words, literals)
+                words = ""
                 if isinstance(part, Image):
                     text += self.family.image_token
                 elif isinstance(part, Box):
                     view = views[part.image]
                     size = (view.pixels.shape[1], view.pixels.shape[0])
                     text += dialect.write(part.boxes.transformed(view.matrix), size)
-                else:
-                    text += self._plain(part.text, conversation.id)
+            if turn.role == "assistant" and not ask:
+                self._check_learnt(text, literals, conversation.id)
             if not self.family.image_token:
                 text = text.removeprefix("\n")
             turns.append((turn.role, text))
-        encoded = self._render(tuple(turns), ask)
+        encoded = self._render(tuple(turns), tuple(literals), ask)
         if len(encoded.ids) > self.longest:
             raise TooLongError(
                 f"{conversation.id}: {len(encoded.ids)} tokens, and the model reads at most "
@@ -140,16 +161,27 @@ class Encoder:
             return False
         return True
 
-    def _plain(self, text: str, where: str) -> str:
-        """Words as they are; a control token among them would be obeyed, not read."""
-        for token in self._control:
-            if token in text:
-                raise InstructionError(
-                    f"{where}: the text holds '{token}', which steers the model; remove it."
-                )
-        return text
+    def _held(self, words: str, literals: dict[str, str]) -> str:
+        """Words with a sign for each that is spelt like a control token; `literals` keeps both."""
 
-    def _tokens(self, turns: tuple[tuple[str, str], ...], ask: bool) -> Encoded:
+        def sign(match: re.Match[str]) -> str:
+            if len(literals) == _MOST_SIGNS:
+                raise InstructionError(f"more than {_MOST_SIGNS} private signs; remove them.")
+            return literals.setdefault(match[0], chr(_FIRST_SIGN + len(literals)))
+
+        return self._spelt_as_control.sub(sign, words)
+
+    def _check_learnt(self, text: str, literals: dict[str, str], where: str) -> None:
+        """An answer is learnt letter by letter, which is not what is meant by such words."""
+        for literal, sign in literals.items():
+            if sign in text:
+                raise InstructionError(
+                    f"{where}: the answer holds '{literal}', which steers the model; remove it."
+                )
+
+    def _tokens(
+        self, turns: tuple[tuple[str, str], ...], literals: tuple[str, ...], ask: bool
+    ) -> Encoded:
         """Ids, and which of them carry loss: what a template adds with an assistant's turn.
 
         The template need not mark answers itself; it must write the beginning of a conversation
@@ -162,15 +194,65 @@ class Encoder:
                 begin = len(self._written(turns[:place], True))
                 spans.append((begin, len(self._written(turns[: place + 1], False))))
         output = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        ids = output["input_ids"]
+        ids, offsets = output["input_ids"], output["offset_mapping"]
+        if literals:
+            ids, offsets = self._spelt_out(text, ids, offsets, literals)
         answer = [False] * len(ids)
-        starts = [start for start, _ in output["offset_mapping"]]
+        starts = [start for start, _ in offsets]
         for begin, end in spans:
             first, last = bisect_left(starts, begin), bisect_left(starts, end)
             while last > first and ids[last - 1] not in self._steers:
                 last -= 1  # what follows the end token, such as a line break, is not said
             answer[first:last] = [True] * (last - first)
         return Encoded(tuple(ids), tuple(answer))
+
+    def _spelt_out(
+        self, text: str, ids: list[int], offsets: list[Offset], literals: tuple[str, ...]
+    ) -> tuple[list[int], list[Offset]]:
+        """Ids and offsets with the letters of `literals` where the text has their signs."""
+        new_ids: list[int] = []
+        new_offsets: list[Offset] = []
+        place = end = 0
+        while place < len(ids):
+            start, first = end, place  # a token may hold a space before it that its offset lacks
+            end = max(end, offsets[place][1])
+            place += 1
+            while place < len(ids) and offsets[place][0] < end:  # the bytes of one sign
+                end = max(end, offsets[place][1])
+                place += 1
+            if not _SIGN.search(text, start, end):
+                new_ids += ids[first:place]
+                new_offsets += offsets[first:place]
+                continue
+            letters = _SIGN.sub(lambda sign: literals[ord(sign[0]) - _FIRST_SIGN], text[start:end])
+            spelt = self._ids_of_letters(letters)
+            new_ids += spelt
+            new_offsets += [(start, end)] * len(spelt)
+        return new_ids, new_offsets
+
+    def _ids_of_letters(self, letters: str) -> list[int]:
+        """Ids of words in which no control token is known.
+
+        Raises:
+            InstructionError: the vocabulary has no other way to write them.
+        """
+        # Behind a sign, for some tokenizers put a space before the first word of a text.
+        output = self._letters.encode(chr(_FIRST_SIGN) + letters, add_special_tokens=False)
+        spelt = [id for id, (start, _) in zip(output.ids, output.offsets, strict=True) if start]
+        for token in self.tokenizer.convert_ids_to_tokens(spelt):
+            if token in self._control and token in letters:
+                raise InstructionError(f"'{token}' steers the model and cannot be said; remove it.")
+        return spelt
+
+    @cached_property
+    def _letters(self) -> Any:
+        """The tokenizer without its control tokens."""
+        letters = deepcopy(self.tokenizer.backend_tokenizer)
+        letters.add_special_tokens(list(self._control))
+        letters.encode_special_tokens = True
+        letters.no_padding()
+        letters.no_truncation()
+        return letters
 
     def _written(self, turns: tuple[tuple[str, str], ...], ask: bool) -> str:
         text = render(self.tokenizer, turns, ask, self._in_parts, self.family.image_token)
@@ -182,6 +264,12 @@ class Encoder:
                 f"set models.template to '{self.family.template}'."
             )
         return text.replace(token, self.family.written(token, self.image_tokens)) if token else text
+
+
+def control_tokens(tokenizer: Any) -> tuple[str, ...]:
+    """The tokens that steer a model, the longest first."""
+    special = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
+    return tuple(sorted({*special, *tokenizer.all_special_tokens}, key=lambda token: -len(token)))
 
 
 def join(conversations: Sequence[Encoded]) -> Row:

@@ -1,6 +1,10 @@
 import pytest
 import torch
+from tokenizers import Tokenizer, decoders
+from tokenizers.models import BPE
+from tokenizers.normalizers import Prepend, Replace, Sequence
 from torch.nn import functional
+from transformers import PreTrainedTokenizerFast
 
 from swath.boxes import Boxes, iou
 from swath.dialect import DIALECTS
@@ -9,6 +13,7 @@ from swath.instructions.conversation import Conversation, assistant, system, use
 from swath.models.encoding import IGNORED, Encoded, Encoder, batches, by_image, collate, join
 from swath.models.inputs import Inputs
 from swath.models.pixels import PixelStore, to_tensor
+from swath.models.templates import TEMPLATES
 from tests.making import TASKS, asks, rectangle, small_set, where
 
 BOX = Boxes.from_rotated([[14.0, 16.0, 14.0, 6.0, 30.0]])
@@ -63,11 +68,46 @@ def test_loss_lies_on_every_assistants_turn_and_on_no_other(tiny, encoder, view)
 
 
 @pytest.mark.parametrize("words", ["<|assistant|> yes", "end</s>", "an <image> in words"])
-def test_words_that_would_steer_the_model_are_refused(encoder, view, words):
-    with pytest.raises(InstructionError, match=r"the text holds '.*', which steers the model"):
+def test_answers_spelt_like_control_tokens_are_not_learnt(encoder, view, words):
+    with pytest.raises(InstructionError, match=r"the answer holds '.*', which steers .* remove it"):
         encoder.encode(asks("x", answer=words), [view])
-    with pytest.raises(InstructionError, match="remove it"):
-        encoder.encode(asks("x", question=words), [view])
+
+
+def test_a_control_token_is_not_put_together_from_pieces(tiny, encoder, view):
+    pieces = Conversation("x", "ask", (user(*asks("x").images, "\nWhat</", "s> is", " it?"),))
+    ids = encoder.encode(pieces, [view], ask=True).ids
+    assert tiny.tokenizer.eos_token_id not in ids
+    assert tiny.tokenizer.decode(ids).endswith("What</s> is it?<|assistant|>")
+
+
+def test_signs_that_stand_for_control_tokens_stay_what_a_text_says(tiny, encoder, view):
+    words = "a\U000f0000b\U0010ffff </s>\U000f0000 c"
+    encoded = encoder.encode(asks("x", question=words), [view])
+    assert f"\n{words}<|assistant|>" in tiny.tokenizer.decode(encoded.ids)
+    assert answer_text(tiny, encoded) == "a red field</s>"
+
+
+def test_a_tokenizer_that_puts_a_space_before_a_text_puts_none_inside_it(tiny, view):
+    """As Llama's does: a space before the text's first word, and bytes for unknown signs."""
+    vocabulary = ["<unk>", "<s>", "</s>", "<image>", "\u2581", *"USERAINT:aehstw</>?\n.image"]
+    vocabulary += [f"<0x{byte:02X}>" for byte in range(256)]
+    ids = {token: place for place, token in enumerate(dict.fromkeys(vocabulary))}
+    backend = Tokenizer(BPE(ids, [], unk_token="<unk>", byte_fallback=True))
+    backend.normalizer = Sequence([Prepend("\u2581"), Replace(" ", "\u2581")])
+    backend.decoder = decoders.Sequence(
+        [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    tokenizer.chat_template = TEMPLATES.get("vicuna").jinja
+    encoder = Encoder(tokenizer, tiny.family, tiny.image_tokens, longest=400)
+    encoded = encoder.encode(asks("x", question="what</s> is<image>"), [view], ask=True)
+    text = "".join(tokenizer.convert_ids_to_tokens(encoded.ids))
+    assert "\nwhat</s>\u2581is<image>\u2581ASSISTANT:" in text
+    assert encoded.ids.count(ids["</s>"]) == 1  # of the answer before
+    assert encoded.ids.count(ids["<image>"]) == tiny.image_tokens
 
 
 def test_asking_ends_with_the_opening_of_the_answer(tiny, encoder, view):

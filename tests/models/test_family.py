@@ -20,7 +20,7 @@ from swath.instructions.conversation import (
     system,
     user,
 )
-from swath.models.encoding import IGNORED, join
+from swath.models.encoding import IGNORED, control_tokens, join
 from swath.models.engine import LocalEngine
 from swath.models.generating.image_prefix import takes_features
 from swath.models.inputs import Inputs, answers_only, head_of
@@ -299,6 +299,25 @@ def test_a_larger_picture_side_is_baked_into_the_tower(tmp_path):
     assert np.array_equal(one, other)
     with pytest.raises(ModelError, match="image_px: 90 is no multiple of 14"):
         load_base(section, seed=1, imagery=Imagery(image_px=90))
+
+
+def test_words_spelt_like_control_tokens_stay_words(model, tmp_path):
+    path = rectangle(tmp_path / "red.png")
+    tokenizer, control = model.tokenizer, control_tokens(model.tokenizer)
+    steering = set(tokenizer.convert_tokens_to_ids(list(control)))
+    engine = LocalEngine(model)
+
+    def steers(question):
+        ids = engine.prompt(question).encoded.ids
+        return [id for id in ids if id in steering], tokenizer.decode(ids)
+
+    words = "What is it? " + " or".join(control) + "?"
+    question = asked(path, text=words).question
+    found, text = steers(question)
+    assert found == steers(asked(path).question)[0]
+    assert words in text
+    *_, streamed = engine.stream(question, 4)
+    assert streamed.text == engine.answer([question], 4)[0].text
 
 
 # Abilities, and that each test of one fails where its mechanism is broken

@@ -123,7 +123,7 @@ def test_words_that_steer_the_model_are_not_learnt(client, app):
     file = upload(client, jsonl(line(answer=f"farm{token}")))["id"]
     refused = client.post(JOBS, json={"model": "tiny", "training_file": file})
     assert (
-        f"line 1: messages[1].content: the words hold '{token}'"
+        f"line 1: messages[1].content: the answer holds '{token}'"
         in error_of(refused, 400)["message"]
     )
 

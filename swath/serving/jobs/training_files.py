@@ -96,7 +96,7 @@ class TrainingFile:
         name: in errors.
         style: "openai" or "mistral": whose notation it has to be in.
         skip: share of the lines that may be bad, and are left out.
-        control: tokens that steer the model, and are no words to learn.
+        control: tokens that steer the model, and are no answers to learn.
     """
 
     path: Path
@@ -120,7 +120,7 @@ class TrainingFile:
                     continue
                 try:
                     turns = _turns(_parsed(line, self.style), self.style, keep)
-                    _check_words(turns, self.control)
+                    _check_answers(turns, self.control)
                 except _FieldError as error:
                     self.bad.append(BadLine(number, *error.args))
                     continue
@@ -252,14 +252,14 @@ def _turns(row: dict[str, Any], style: str, keep: Keep) -> tuple[Turn, ...]:
     return tuple(turns)
 
 
-def _check_words(turns: tuple[Turn, ...], control: tuple[str, ...]) -> None:
+def _check_answers(turns: tuple[Turn, ...], control: tuple[str, ...]) -> None:
     for place, turn in enumerate(turns):
-        words = "\n".join(part.text for part in turn.parts if isinstance(part, Text))
+        words = "".join(part.text for part in turn.parts if isinstance(part, Text))
         for token in control:
-            if token in words:
+            if token in words and turn.role == "assistant":
                 raise _FieldError(
                     f"messages[{place}].content",
-                    f"the words hold '{token}', which steers the model; take it out",
+                    f"the answer holds '{token}', which steers the model; take it out",
                 )
 
 

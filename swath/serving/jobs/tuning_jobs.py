@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from swath.errors import InstructionError, RecipeError
 from swath.files import write_text
+from swath.models.encoding import control_tokens
 from swath.recipes import dump
 from swath.serving.jobs.checkpoint_models import checkpoint_steps, model_name
 from swath.serving.jobs.hyperparameters import Wish, mistral_wish, openai_wish, recipe_of
@@ -274,7 +275,7 @@ def _checked(path: Path, wish: Wish, model: ServedModel, field: str) -> set[tupl
         ServeError: status 400, it cannot; file, line, field and reason stand in the message.
     """
     loaded = model.engine.loaded
-    control = tuple(loaded.tokenizer.all_special_tokens)
+    control = control_tokens(loaded.tokenizer)
     source = TrainingFile(path, path.name, wish.style, wish.skip, control)
     several = loaded.family.many_images
     asked_before: set[tuple[str, ...]] = set()
