@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import re
@@ -166,7 +167,7 @@ def is_ours(file: Path) -> bool:
 
 
 def stamp_of(file: Path | str) -> tuple[int, ...]:
-    """Bytes and times of a file, which change whenever it does; empty where there is none."""
+    """Bytes and times of a file, which change whenever it does; empty where there can be none."""
     try:
         status = Path(file).stat()
     except (OSError, ValueError):
@@ -221,7 +222,7 @@ def safe_name(name: str) -> str:
 def _beside(path: Path) -> Path:
     """A free temporary path beside another, once what a killed process left there is removed."""
     start = f".{path.name}.{socket.gethostname()}-"
-    for old in path.parent.glob(f"{_literal(start)}*"):
+    for old in path.parent.glob(f"{glob.escape(start)}*"):
         process = old.name.removeprefix(start).partition("-")[0]
         if process.isdecimal() and not _is_running(int(process)):
             shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink(missing_ok=True)
@@ -232,11 +233,6 @@ def target_of(path: str) -> str:
     """The path that a temporary one beside it stands for, any other as it is."""
     host = re.escape(socket.gethostname())
     return re.sub(rf"(^|/)\.([^/]+)\.{host}-\d+-[0-9a-f]{{8}}(?=/|$)", r"\1\2", path)
-
-
-def _literal(name: str) -> str:
-    """A name as a pattern that matches it alone."""
-    return re.sub(r"([*?[])", r"[\1]", name)
 
 
 def _is_running(process: int) -> bool:
@@ -301,7 +297,7 @@ def read_json(path: Path | str) -> Json:
     return value
 
 
-class _Stage(BaseModel, strict=True):
+class _Stage(BaseModel, strict=True, extra="allow"):
     name: str
     steps: int
     seconds: float
@@ -352,7 +348,7 @@ def read_record(folder: Path) -> Json:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise FormatError(f"{file}: {place}: {first['msg']}; was it changed by hand?") from None
-    return run | typed.model_dump(exclude={"stages"}) | {"stages": run.get("stages", [])}
+    return run | typed.model_dump()
 
 
 def write_jsonl(path: Path | str, kind: str, rows: Iterable[Json]) -> int:
@@ -438,9 +434,6 @@ class Journal:
         for file in (*others, path):
             self._rows |= {row["key"]: row for row in read_jsonl(file, kind, whole=True)}
         self._stream = path.open("ab", buffering=0)
-
-    def __len__(self) -> int:
-        return len(self._rows)
 
     def get(self, key: str) -> Json | None:
         """The row of a key, or None."""

@@ -26,6 +26,9 @@ LARGEST_GROUP = 2 << 30
 LARGEST_ROW = 128 << 20
 """Bytes of a row's pictures and words."""
 
+MOST_VALUES = 1 << 26
+"""Values of a column in a group of rows; those that repeat take next to nothing in a file."""
+
 _ROWS = 16
 """Rows read at a time, so that few pictures are in memory at once."""
 
@@ -116,8 +119,12 @@ def rows_in(file: Path) -> Iterator[tuple[str, Row]]:
     """
     arrow = _arrow()
     number = 0
-    with _reading(file, arrow), arrow.parquet.ParquetFile(file) as shard:
-        _refuse_large(file, shard.metadata)
+    with _reading(file, arrow):
+        metadata = arrow.parquet.read_metadata(file)
+        _refuse_large(file, metadata)
+        # A value that repeats is kept once until its row is known to be small enough.
+        repeating = _byte_columns(metadata)
+    with _reading(file, arrow), arrow.parquet.ParquetFile(file, read_dictionary=repeating) as shard:
         columns = [name for name in _COLUMNS if name in shard.schema_arrow.names]
         if not {"messages", "conversations"} & set(columns):
             raise AnnotationError(
@@ -129,9 +136,10 @@ def rows_in(file: Path) -> Iterator[tuple[str, Row]]:
                 number += 1
                 where = f"{file}: row {number}"
                 slot = batch.slice(place, 1)
-                if slot.nbytes > LARGEST_ROW:
+                size = sum(_size(column) for column in slot.columns)
+                if size > LARGEST_ROW:
                     raise AnnotationError(
-                        f"{where}: {slot.nbytes >> 20} MB, and swath takes {LARGEST_ROW >> 20}; "
+                        f"{where}: {size >> 20} MB, and swath takes {LARGEST_ROW >> 20}; "
                         f"show fewer or smaller pictures."
                     )
                 yield where, _named(slot.to_pylist()[0], where)
@@ -199,9 +207,37 @@ def _holds_turns(file: Path) -> bool:
     return not end.endswith(b"PAR1") or any(name in end for name in _TURNS)
 
 
+def _byte_columns(metadata: Any) -> list[str]:
+    """Paths of the columns of words and bytes."""
+    columns = [metadata.schema.column(place) for place in range(metadata.num_columns)]
+    return [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
+
+
+def _size(values: Any) -> int:
+    """Bytes of an array once each of its values stands for itself."""
+    import pyarrow.compute as compute
+
+    kind = str(values.type)
+    if kind.startswith("list"):
+        return _size(values.flatten())
+    if kind.startswith("struct"):
+        return sum(_size(field) for field in values.flatten())
+    if kind.startswith("dictionary"):
+        lengths = compute.binary_length(values.dictionary).take(values.indices)
+        return int(compute.sum(lengths).as_py() or 0)
+    return int(values.nbytes)
+
+
 def _refuse_large(file: Path, metadata: Any) -> None:
     for number in range(metadata.num_row_groups):
-        size = metadata.row_group(number).total_byte_size
+        group = metadata.row_group(number)
+        counts = [group.column(place).num_values for place in range(group.num_columns)]
+        if max(counts, default=0) > MOST_VALUES:
+            raise AnnotationError(
+                f"{file}: group {number} of its rows holds {max(counts)} values in a column, and "
+                f"swath takes {MOST_VALUES}; write it with smaller groups of rows."
+            )
+        size = group.total_byte_size
         if size > LARGEST_GROUP:
             raise AnnotationError(
                 f"{file}: group {number} of its rows unpacks to {size >> 20} MB, and swath takes "

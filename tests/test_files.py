@@ -279,7 +279,7 @@ def test_a_journal_knows_the_rows_of_others_and_leaves_their_files_alone(tmp_pat
         stream.write(b'{"key": "being wri')  # by another process, just now
     before = other.read_bytes()
     journal = Journal(tmp_path / "j.jsonl", "replies", [other])
-    assert journal.get("a")["value"] == 1 and len(journal) == 1
+    assert journal.get("a")["value"] == 1 and len(journal.rows()) == 1
     journal.put("b", {"value": 2})
     assert other.read_bytes() == before
     assert [row["key"] for row in read_jsonl(tmp_path / "j.jsonl", "replies")] == ["b"]

@@ -191,3 +191,23 @@ def test_without_pyarrow_the_error_names_the_extra(shards, tmp_path, monkeypatch
     assert not (tmp_path / "again").exists()
     with pytest.raises(RequestError, match=r"pip install 'swath\[parquet\]'"):
         list(read_rows(shards))
+
+
+def test_words_that_repeat_are_counted_before_they_take_memory(tmp_path):
+    words = "x" * (8 << 20)
+    messages = [{"role": "user", "content": words}] * 40  # 320 MB of a file of some kilobytes
+    file = shard_of(tmp_path / "train.parquet", [{"id": "1", "messages": messages}])
+    assert file.stat().st_size < 1 << 20
+    pool = arrow.default_memory_pool()
+    before = pool.max_memory()
+    held = pool.bytes_allocated()
+    with pytest.raises(AnnotationError, match="row 1: 320 MB, and swath takes 128"):
+        list(rows_in(file))
+    assert pool.max_memory() <= max(before, held + (64 << 20))
+
+
+def test_rows_of_endless_lists_are_refused_by_their_count(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet_shards, "MOST_VALUES", 30)
+    file = shard_of(tmp_path / "train.parquet", [row(number) for number in range(20)])
+    with pytest.raises(AnnotationError, match="holds 40 values in a column"):
+        list(rows_in(file))

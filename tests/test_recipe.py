@@ -314,3 +314,9 @@ def test_systems_are_read_by_their_older_name_too(tmp_path):
     both = written(tmp_path, "evaluation: {sides: [tuned], systems: [base]}")
     with pytest.raises(RecipeError, match=r"old name of evaluation\.systems; keep one"):
         load_recipe(both)
+
+
+def test_a_base_of_a_name_that_no_disk_takes_is_unknown(tmp_path):
+    (tmp_path / "own.yaml").write_text(f"extends: {'a' * 5000}\n")
+    with pytest.raises(RecipeError, match=r"no recipe 'a{50}"):
+        load_recipe(str(tmp_path / "own.yaml"))

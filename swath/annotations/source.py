@@ -174,7 +174,7 @@ class Source:
         for (file, name), count in self._missing.items():
             what = f"named by {count} row{'s' * (count > 1)} of {file.name}, not in {self.root}"
             action = "put it there, or remove the rows"
-            self.note("missing picture", what, "", count, action, name)
+            self.note("missing picture", what, "", count, action, name[:300])
         unlike = self.finder.unlike
         if unlike:
             what = f"{len(unlike)} names differ from their files' in case, blanks or marks"

@@ -38,21 +38,29 @@ def write(folder: Path | str, images: Iterable[AnnotatedImage], format: str) -> 
     Raises:
         RequestError: there is no writer of that name, or the folder holds something else.
         AnnotationError: a picture is a frame of a clip, or lies nowhere on Earth as the format
-            needs.
+            needs; or two would have one place.
     """
     images, writer = list(images), WRITERS.get(format)
-    if not any(len(image.boxes) for image in images):
+    count = sum(len(image.boxes) for image in images)
+    if not count:
         raise AnnotationError(f"none of {len(images)} images has a box; {format} holds boxes.")
+    taken: dict[Path, str] = {}
     with replacing_folder(folder, KIND) as temporary:
         write_json(temporary / KIND, {"labels": format})
         for image in images:
             if is_frame(image.path):
                 raise AnnotationError(f"{image.path}: a frame of a clip; save it as a picture.")
+            # Of two pictures in one place, the boxes of one would lie on the other.
+            before = taken.setdefault(place_of(image, "labels"), image.path)
+            if before != image.path:
+                raise AnnotationError(
+                    f"{before} and {image.path} would both be {place_of(image)}; rename one."
+                )
             place = temporary / place_of(image)
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(image.path, place)
         writer(temporary, images)
-    return sum(len(image.boxes) for image in images)
+    return count
 
 
 def place_of(image: AnnotatedImage, kind: str = "images") -> Path:

@@ -8,12 +8,12 @@ from typing import Any
 
 import orjson
 
+from swath.annotations.contents import refuse_changed
 from swath.dialect import DIALECTS
 from swath.errors import ExportError, RequestError
 from swath.files import write_json, write_text
-from swath.imagery.opening import open_scene
 from swath.imagery.scene import is_frame
-from swath.instructions.builder import read_set
+from swath.instructions.builder import IMAGES, read_set
 from swath.instructions.conversation import Conversation
 from swath.instructions.interchange import spoken
 
@@ -39,12 +39,14 @@ def dataset_files(folder: Path, temporary: Path, pictures: bool, public: bool) -
     Raises:
         RequestError: a licence does not let the pictures be published.
         ExportError: a picture is gone or a frame of a clip, or there are too many.
-        ImageryError: a file is no picture, whatever the set says.
+        AnnotationError: a picture is not the one that the set was built from.
         InstructionError: a row's words hold `<image>`, which would show a picture.
     """
     built = read_set(folder)
     if pictures and public:
         _refuse_licences(built.card)
+    if pictures:
+        _refuse_unknown(folder, built.conversations)
     places = _places(built.conversations) if pictures else {}
     files = {place: Path(path) for path, place in places.items()}
     rows: dict[str, list[bytes]] = {}
@@ -105,6 +107,17 @@ def _refuse_licences(card: dict[str, Any]) -> None:
             )
 
 
+def _refuse_unknown(folder: Path, conversations: Sequence[Conversation]) -> None:
+    """Let no picture of this machine out but those whose content the set knows.
+
+    A set that somebody sent may name any picture here; it cannot say what that picture holds.
+    """
+    shown = [image.path for conversation in conversations for image in conversation.images]
+    unknown = refuse_changed(folder / IMAGES, shown)
+    if unknown:
+        raise ExportError(f"{unknown}, or push the rows alone with --no-pictures.")
+
+
 def _places(conversations: Sequence[Conversation]) -> dict[str, str]:
     """A picture's path here, and its path in the repository."""
     paths: dict[str, str] = {}
@@ -117,7 +130,6 @@ def _places(conversations: Sequence[Conversation]) -> dict[str, str]:
                     f"{image.path}: no picture of its own, a frame of a clip or gone; "
                     f"--no-pictures pushes the rows alone."
                 )
-            open_scene(image.path)  # a set could name any file of this machine as its picture
             number = len(paths)
             suffix = Path(image.path).suffix.lower()
             paths[image.path] = f"pictures/{number // 1000:03d}/{number:06d}{suffix}"

@@ -277,7 +277,9 @@ class Assistant:
             return None
         tower = Tower(self.engine)
         index.check_tower(tower)
-        return tower.vectors([path])[0]
+        features = tower.vectors([path])[0]
+        index.check_width(len(features))
+        return features
 
     def scan(
         self,

@@ -5,6 +5,7 @@ PDF readers are written for files that mean well: a few kilobytes can ask for ho
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -84,4 +85,5 @@ def _bounded() -> None:
 
 if __name__ == "__main__":
     _bounded()
+    logging.disable()  # it has a line to say of every fault, and a file may hold millions
     sys.stdout.buffer.write(orjson.dumps(_extracted(sys.argv[1])))

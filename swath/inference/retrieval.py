@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from swath.annotations.finding_pictures import files_below
 from swath.annotations.findings import Finding
@@ -149,6 +150,18 @@ class Index:
                 f"not that of {tower.model}; make it anew with --model {tower.model}."
             )
 
+    def check_width(self, width: int) -> None:
+        """See that the picture vectors are as wide as a model's.
+
+        Raises:
+            FormatError: they are not, whatever the index says of their tower.
+        """
+        if self.picture_vectors is not None and self.picture_vectors.shape[1] != width:
+            raise FormatError(
+                f"the index holds picture vectors of {self.picture_vectors.shape[1]} numbers, and "
+                f"its model's have {width}; make it anew."
+            )
+
     def search(self, question: str, picture: Vectors | None = None) -> Retrieved:
         """What is most likely to answer a question.
 
@@ -253,16 +266,34 @@ def open_index(folder: Path | str, passages: int = PASSAGES, embedder: str | Non
     card = read_json(folder / CARD)
     try:
         rows = read_jsonl(folder / "passages.jsonl", "passages")
-        texts = tuple(Passage(**row) for row in rows)
+        texts = tuple(_PASSAGES.validate_python(row) for row in rows)
         rows = read_jsonl(folder / "pictures.jsonl", "pictures")
-        pictures = tuple(Labelled(**row) for row in rows)
-        kinds = {key: card[key] for key in ("tower", "model", "embedder", "voting", "digest")}
-    except (TypeError, KeyError) as error:
-        raise FormatError(f"{folder}: a damaged index ({error}); make it anew.") from None
-    of_pictures = _vectors(folder / "pictures.npy", len(pictures)) if kinds["tower"] else None
-    read = _vectors(folder / "texts.npy", len(texts)) if kinds["embedder"] else None
+        pictures = tuple(_LABELLED.validate_python(row) for row in rows)
+        made = _CARDS.validate_python(card)
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise FormatError(f"{folder}: a damaged index ({reason}); make it anew.") from None
+    of_pictures = _vectors(folder / "pictures.npy", len(pictures)) if made.tower else None
+    read = _vectors(folder / "texts.npy", len(texts)) if made.embedder else None
     index = Index(texts, pictures, card, of_pictures, read, most=passages)
     return index if embedder is None else replace(index, embedder=_checked(embedder, card))
+
+
+@dataclass(frozen=True)
+class _Card:
+    """What has to be known of an index before it is searched."""
+
+    digest: str
+    model: str | None
+    tower: str | None
+    embedder: str | None
+    voting: Voting | None
+
+
+_CARDS = TypeAdapter(_Card)
+_PASSAGES = TypeAdapter(Passage)
+_LABELLED = TypeAdapter(Labelled)
 
 
 def passages_of(model: Path | str) -> int:
@@ -382,7 +413,8 @@ def _vectors(file: Path, rows: int) -> Vectors:
         FormatError: they are something else.
     """
     try:
-        vectors = np.load(file, allow_pickle=False)
+        # As a map, a file of a few bytes that says it holds terabytes is refused by its size.
+        vectors = np.array(np.load(file, mmap_mode="r", allow_pickle=False))
     except (OSError, ValueError, EOFError) as error:
         raise FormatError(f"{file}: cannot be read ({error}); make the index anew.") from None
     if vectors.dtype != np.float32 or vectors.ndim != 2 or len(vectors) != rows:

@@ -23,7 +23,7 @@ from swath.annotations.splits import split_in, split_named
 from swath.boxes import Boxes
 from swath.dialect import DIALECTS, Dialect
 from swath.errors import AnnotationError, InstructionError, RequestError
-from swath.files import read_json, replacing_folder, write_json
+from swath.files import read_json, replacing_folder, stamp_of, write_json
 from swath.imagery.opening import open_scene
 from swath.imagery.portable import portable_bytes, portable_kind, portable_name
 from swath.instructions.conversation import (
@@ -330,7 +330,7 @@ def _path(name: str, folder: Path, pictures: Path | None, where: str) -> str:
     if name.startswith("data:"):
         return str(unpacked(name, pictures, where))
     for path in (folder / name, folder / "images" / Path(name).name):
-        if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
+        if stamp_of(path) and path.resolve().is_relative_to(folder.resolve()):
             return str(path.absolute())
     raise AnnotationError(
         f"{where}: the picture '{shown(name)}' is not in {folder}; put the file beside it."

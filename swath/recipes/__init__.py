@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from swath.errors import RecipeError
+from swath.files import stamp_of
 from swath.recipe import Recipe, Section
 from swath.registry import did_you_mean
 
@@ -135,7 +136,7 @@ def _with_base(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         return values
     beside = path.parent / f"{base}.yaml"
     return merged(
-        _with_base(beside if beside.is_file() else find_recipe(str(base)), (*seen, path)), values
+        _with_base(beside if stamp_of(beside) else find_recipe(str(base)), (*seen, path)), values
     )
 
 

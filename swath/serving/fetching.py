@@ -108,8 +108,13 @@ def is_public(address: str) -> bool:
         inner = number.ipv4_mapped or number.sixtofour or _behind_nat64(number)
         if inner is not None:
             return is_public(str(inner))
+        if number not in _GLOBAL:
+            return False
     return number.is_global and not number.is_multicast
 
+
+_GLOBAL = ipaddress.ip_network("2000::/3")
+"""All that is given out of IPv6; `ipaddress` calls forms that nobody uses any more public too."""
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -90,3 +92,13 @@ def test_yolo_holds_the_upright_box_around_an_oriented_one(folder, tmp_path):
         assert back[image.path[-5:]].boxes.hbb == pytest.approx(image.boxes.hbb, abs=1e-3)
     assert (tmp_path / "out/test/labels/port/b.txt").read_text().split()[0] == "1"
     assert back["a.png"].boxes.areas[0] == pytest.approx(60)  # 6 x 10, upright
+
+
+@pytest.mark.parametrize("name", ["coco", "yolo-obb", "dota"])
+def test_two_pictures_that_would_take_one_place_are_refused(folder, tmp_path, name):
+    images = made(folder, (None, None))
+    other = folder.picture("port/images/a.png", (64, 48))
+    alike = replace(images[0], id="port/images/a", path=str(other))
+    with pytest.raises(AnnotationError, match=r"port/a\.png and .*images/a\.png would both be"):
+        write(tmp_path / "out", [*images, alike], name)
+    assert not (tmp_path / "out").exists()

@@ -9,11 +9,11 @@ import pytest
 from huggingface_hub import constants
 
 import swath
-from swath.errors import ExportError, ImageryError, InstructionError, RequestError
+from swath.errors import AnnotationError, ExportError, InstructionError, RequestError
 from swath.experiment import Experiment
 from swath.export import huggingface
 from swath.export.publishing import push
-from swath.files import read_json, write_json
+from swath.files import read_json, write_json, write_jsonl
 from swath.instructions.conversation import (
     Conversation,
     Image,
@@ -170,7 +170,12 @@ def test_no_file_is_pushed_because_a_set_or_a_link_says_so(hub, run, tmp_path):
         (evil / file.name).write_bytes(file.read_bytes())
     row = Conversation("a", "question", (user(Image(str(secret), (9, 9)), "?"), assistant("!")))
     write_conversations(evil / "conversations.jsonl", [row])
-    with pytest.raises(ImageryError, match="id_rsa"):
+    with pytest.raises(ExportError, match="says nothing of what 1 of 1 pictures held"):
+        push(evil, "me/rows")
+    image = json.loads((run / "set" / "images.jsonl").read_text().splitlines()[1])
+    files = [[str(secret), 13, "0" * 64]]  # it cannot say what it holds
+    write_jsonl(evil / "images.jsonl", "images", [image | {"files": files}])
+    with pytest.raises(AnnotationError, match="id_rsa holds another picture"):
         push(evil, "me/rows")
     row = Conversation("a", "question", (user("<image>?"), assistant("!")))
     write_conversations(evil / "conversations.jsonl", [row])

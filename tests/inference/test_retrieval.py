@@ -273,3 +273,44 @@ def test_retrieved_words_are_numbered_lines():
     )
     assert found.shorter().passages == passages[:1]
     assert replace(found, passages=()).shorter() == Retrieved()
+
+
+@pytest.mark.parametrize(
+    ("file", "row"),
+    [
+        ("passages.jsonl", {"text": 5, "file": "a.md", "place": "line 1"}),
+        ("passages.jsonl", {"text": "port", "file": {}, "place": "line 1"}),
+        ("pictures.jsonl", {"file": "a.png", "label": ["port"]}),
+        ("index.json", {"voting": {"voters": "many"}}),
+        ("index.json", {"tower": 7}),
+    ],
+)
+def test_an_index_that_someone_sent_is_read_by_its_types(docs, tmp_path, file, row):
+    write_index(tmp_path / "index", [docs])
+    changed = tmp_path / "index" / file
+    if file == "index.json":
+        changed.write_text(json.dumps(read_json(changed) | row))
+    else:
+        with changed.open("a") as stream:
+            stream.write(json.dumps(row) + "\n")
+    with pytest.raises(FormatError, match=r"a damaged index \(.*; make it anew"):
+        open_index(tmp_path / "index")
+
+
+def test_vectors_that_say_they_are_terabytes_take_no_memory(docs, tmp_path):
+    write_index(tmp_path / "index", [docs])
+    card = tmp_path / "index" / "index.json"
+    card.write_text(json.dumps(read_json(card) | {"embedder": "e"}))
+    with (tmp_path / "index" / "texts.npy").open("wb") as stream:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (6, 10**12)}
+        np.lib.format.write_array_header_1_0(stream, header)
+        stream.write(b"1234")
+    with pytest.raises(FormatError, match=r"texts.npy: cannot be read"):
+        open_index(tmp_path / "index")
+
+
+def test_vectors_of_another_width_are_refused_whatever_their_tower(labelled, tower, tmp_path):
+    index = write_index(tmp_path / "index", [labelled], tower)
+    index.check_width(index.picture_vectors.shape[1])
+    with pytest.raises(FormatError, match="the index holds picture vectors of"):
+        index.check_width(3)

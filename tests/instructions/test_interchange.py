@@ -253,3 +253,12 @@ def test_a_raster_that_others_cannot_read_becomes_a_png(tmp_path):
     convert(tmp_path / "set", tmp_path / "out", "llava")
     (picture,) = (tmp_path / "out/images").iterdir()
     assert Picture.open(picture).size == (9, 7) and picture.suffix == ".png"
+
+
+def test_a_picture_of_a_name_that_no_disk_takes_is_not_there(tmp_path):
+    turns = [{"from": "human", "value": "<image>?"}, {"from": "gpt", "value": "a port"}]
+    rows = [{"image": f"{'a' * 5000}.png", "conversations": turns}]
+    (tmp_path / "train.json").write_text(json.dumps(rows))
+    with pytest.raises(AnnotationError, match=r"entry 0: the picture 'a{60}' is not in") as error:
+        list(read_rows(tmp_path / "train.json"))
+    assert len(str(error.value)) < 500

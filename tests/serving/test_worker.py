@@ -63,3 +63,19 @@ def test_a_followed_file_gives_each_whole_row_once_and_says_when_it_began_anew(t
     (tmp_path / "new.jsonl").write_bytes(b'{"n": 4}\n')
     (tmp_path / "new.jsonl").replace(file)
     assert followed.read() == ([{"n": 4}], True)
+
+
+def test_a_folder_that_someone_sent_ends_no_process_and_is_not_at_work(tmp_path, monkeypatch):
+    from swath.files import write_json
+    from swath.serving.jobs import worker
+
+    ended = []
+    monkeypatch.setattr(worker.os, "killpg", lambda *group: ended.append(group))
+    monkeypatch.setattr(worker.Worker, "alive", True)
+    for number in (-1, 0, 1, "2"):  # 1 is all processes of this user
+        write_json(tmp_path / PROCESS, {"process": number, "started": worker._started(1)})
+        Worker(tmp_path)._signal(9)
+    assert not ended
+    monkeypatch.undo()
+    (tmp_path / LOCK).write_text("no lock at all" * 100)
+    assert not Worker(tmp_path).alive

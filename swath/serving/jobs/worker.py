@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -108,8 +109,11 @@ class Worker:
         process = self._process.pid if self._process and self._process.poll() is None else None
         if process is None and self.alive and (self.folder / PROCESS).is_file():
             row = read_json(self.folder / PROCESS)
-            if row["started"] == _started(row["process"]):  # else it is another's by now
-                process = row["process"]
+            number_said: Any = row.get("process")
+            # To the system 0 and below are groups, and 1 is all that this user runs.
+            is_process = isinstance(number_said, int) and number_said > 1
+            if is_process and row.get("started") == _started(number_said):
+                process = number_said  # else it is another's by now
         if process is None:
             return
         try:
@@ -125,8 +129,8 @@ def _locked(path: Path) -> bool:
     connection = sqlite3.connect(path, timeout=0)
     try:
         connection.execute("PRAGMA schema_version")
-    except sqlite3.OperationalError:
-        return True
+    except sqlite3.DatabaseError as error:  # what is no lock at all is held by nobody
+        return error.sqlite_errorcode == sqlite3.SQLITE_BUSY
     finally:
         connection.close()
     return False

@@ -49,8 +49,11 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let it through."""
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # the page opens no socket, and none is asked for the secret
+            await send({"type": "websocket.close", "code": 1008})
             return
         request = Request(scope)
         answer = self._answer(request)

@@ -113,9 +113,10 @@ class RunDesk:
         """Go on with a run by the command that began it.
 
         Raises:
-            RequestError: the page did not begin it, or it is at work.
+            RequestError: the page did not begin it, it is at work, or the command names an
+                address and was begun by another page.
         """
-        self._workers.start(self.home / name, ["tune", *self.arguments(name)])
+        self._workers.resume(self.home / name, ["tune", *self.arguments(name)])
 
     def arguments(self, name: str) -> list[str]:
         """Arguments of `swath tune` by which a run goes on.

@@ -24,6 +24,7 @@ class Workers:
     """The worker of each folder, the same one for everybody who asks."""
 
     _workers: dict[Path, Worker] = field(default_factory=dict)
+    _begun: set[tuple[str, ...]] = field(default_factory=set)
     _lock: Lock = field(default_factory=Lock)
 
     def of(self, folder: Path) -> Worker:
@@ -39,7 +40,23 @@ class Workers:
         """
         self.refuse_busy(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        self._begun.add((str(folder), *arguments))
         self.of(folder).start(arguments, output)
+
+    def resume(self, folder: Path, arguments: Sequence[str]) -> None:
+        """Begin a verb once more by arguments that a file in its folder holds.
+
+        Raises:
+            RequestError: a process is at work there; or an argument names an address, to which keys
+                would be sent, and nobody gave it to this page: the folder may be someone else's.
+        """
+        asked_here = (str(folder), *arguments) in self._begun
+        if not asked_here and any("://" in argument for argument in arguments):
+            raise RequestError(
+                f"{folder}: {COMMAND} in it, not you, names an address; if you know it, go on by "
+                f"the command: {command_line(arguments[0], arguments[1:])}"
+            )
+        self.start(folder, arguments)
 
     def refuse_busy(self, folder: Path) -> None:
         """Leave a folder alone that a process fills.
@@ -82,7 +99,8 @@ class WorkDesk:
         """Begin work in a new folder; the command."""
         claim(folder)
         write_json(folder / COMMAND, {"arguments": list(arguments)})
-        return self.resume(folder.name)
+        self._workers.start(folder, [self.verb, *arguments])
+        return command_line(self.verb, arguments)
 
     def resume(self, name: str) -> str:
         """Begin what was begun once more; a verb goes on where it stopped. The command.
@@ -94,7 +112,7 @@ class WorkDesk:
         if not file.is_file():
             raise RequestError(f"{file.parent}: was begun by a command; go on by the same one.")
         arguments = [str(argument) for argument in read_json(file)["arguments"]]
-        self._workers.start(file.parent, [self.verb, *arguments])
+        self._workers.resume(file.parent, [self.verb, *arguments])
         return command_line(self.verb, arguments)
 
     def worker(self, name: str) -> Worker:

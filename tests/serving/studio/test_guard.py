@@ -80,3 +80,16 @@ def test_a_file_larger_than_the_limit_is_refused(monkeypatch, tmp_path):
         uploads = Path(os.environ["GRADIO_TEMP_DIR"])
         assert [*uploads.iterdir()]
     assert not uploads.exists()
+
+
+def test_a_socket_is_closed_whoever_opens_it():
+    from starlette.websockets import WebSocketDisconnect
+
+    from swath.serving.studio.guard import Guard
+
+    async def inside(scope, receive, send):
+        await send({"type": "websocket.accept"})
+
+    client = TestClient(Guard(inside, 1, "secret"))
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect("/ws"):
+        pass
