@@ -1,6 +1,5 @@
 // A picture with boxes over it, on which oriented boxes are drawn by hand.
 // All coordinates are pixels of the picture; zooming only changes the view box.
-"use strict";
 const NS = "http://www.w3.org/2000/svg";
 const root = element.querySelector(".swath-canvas");
 const DRAG_PX = 4;        // a pointer that moved less has clicked
@@ -30,8 +29,10 @@ function html(name, parent, text) {
 const bar = html("div", root);
 bar.className = "bar";
 function button(key, sign, act) {
-  const node = html("button", bar, sign);
+  const node = html("button", bar, sign || given.words[key]);
   node.type = "button";
+  node.title = given.words[key];
+  node.setAttribute("aria-label", node.title);
   node.dataset.act = key;
   node.onclick = act;
   return node;
@@ -49,11 +50,11 @@ const image = make("image", { x: 0, y: 0, preserveAspectRatio: "none" }, svg);
 const layer = make("g", {}, svg);
 const strip = html("div", root);
 strip.className = "strip";
-const hint = html("p", root);
+const hint = html("p", root, given.words.hint);
 hint.className = "hint";
-const empty = html("p", root);
+const empty = html("p", root, given.words.empty);
 empty.className = "empty";
-image.addEventListener("error", () => { name.textContent = props.words.unreadable; });
+image.addEventListener("error", () => { name.textContent = given.words.unreadable; });
 
 const state = () => props.value || { pictures: [], at: 0, frame: 0, drawn: [], most: 0 };
 const picture = () => state().pictures[state().at];
@@ -287,21 +288,11 @@ function tools() {
   svg.classList.toggle("moving", moving || !draws);
   draw();
 }
-function inWords() {       // only now: the words may come after this script has begun
-  for (const node of bar.querySelectorAll("button")) {
-    node.title = props.words[node.dataset.act];
-    node.setAttribute("aria-label", node.title);
-  }
-  for (const node of [drawButton, moveButton, clearButton]) node.textContent = node.title;
-  hint.textContent = props.words.hint;
-  empty.textContent = props.words.empty;
-}
 function all() {
-  if (props.words) inWords();
   if (chosen >= state().drawn.length) chosen = -1;
   thumbnails();
   tools();
 }
-watch(["value", "words"], all);
+watch("value", all);
 new ResizeObserver(draw).observe(svg);
 all();

@@ -1,9 +1,8 @@
-"use strict";
 const root = element.querySelector(".swath-command");
 const label = document.createElement("span"), code = document.createElement("code");
+label.textContent = given.title;
 root.append(label, code);
 const show = () => {
-  label.textContent = props.title;
   code.textContent = props.value || "";
   root.hidden = !props.value;
 };

@@ -1,5 +1,4 @@
 // Turns of a conversation, each as text; a click on one tells its number.
-"use strict";
 const root = element.querySelector(".swath-conversation");
 function add(parent, name, text, kind) {
   const node = document.createElement(name);

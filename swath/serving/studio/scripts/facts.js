@@ -1,5 +1,4 @@
 // A table of labels and texts.
-"use strict";
 const root = element.querySelector(".swath-facts");
 function show() {
   root.replaceChildren();

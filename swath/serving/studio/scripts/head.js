@@ -1,12 +1,11 @@
-"use strict";
 const root = element.querySelector(".swath-head");
 const add = (name, text) => {
   const node = document.createElement(name);
   node.textContent = text;
   return root.appendChild(node);
 };
-add("h1", props.title);
-add("p", props.about);
-const link = add("a", props.other);
-link.href = props.link;
+add("h1", given.title);
+add("p", given.about);
+const link = add("a", given.other);
+link.href = given.link;
 link.id = "language";

@@ -1,4 +1,3 @@
-"use strict";
 const line = element.querySelector(".swath-notice");
 line.setAttribute("role", "alert");
 const show = () => { line.textContent = props.value || ""; };

@@ -1,5 +1,4 @@
 // What work has left: its map, if there is one, and its files to fetch.
-"use strict";
 const root = element.querySelector(".swath-results");
 const add = (name, parent, values) => parent.appendChild(Object.assign(document.createElement(name), values));
 function show() {

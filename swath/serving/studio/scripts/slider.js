@@ -1,5 +1,4 @@
 // Two pictures of one place on one another: a bar between them shows more of the one or the other.
-"use strict";
 const root = element.querySelector(".swath-slider");
 const add = (name, kind, parent) => {
   const node = document.createElement(name);
@@ -11,6 +10,8 @@ const after = add("img", "after", frame), before = add("img", "before", frame), 
 const labels = [add("span", "before", frame), add("span", "after", frame)];
 const range = add("input", "", root);
 Object.assign(range, { type: "range", min: 0, max: 1000, value: 500 });
+range.setAttribute("aria-label", given.words.slider);
+for (const label of labels) label.textContent = given.words[label.className];
 function cut() {
   const share = range.value / 10;
   before.style.clipPath = `inset(0 ${100 - share}% 0 0)`;
@@ -28,11 +29,9 @@ function show() {
   const value = props.value || {};
   root.hidden = !value.before;
   if (root.hidden) return;
-  range.setAttribute("aria-label", props.words.slider);
-  for (const label of labels) label.textContent = props.words[label.className];
   for (const [image, key] of [[before, "before"], [after, "after"]]) {
     image.src = value[key];
-    image.alt = props.words[key];
+    image.alt = given.words[key];
   }
   cut();
 }

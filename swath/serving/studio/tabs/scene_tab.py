@@ -105,7 +105,8 @@ def _answer(row: dict[str, Any], words: Words) -> str:
     if "count" in row:
         return words("scene.count", count=row["count"])
     if "classes" in row:
-        parts = [f"{of['class']} {of['share']:.0%}" for of in row["classes"] if of["share"]]
+        seen = [(of["share"], of["class"]) for of in row["classes"] if of["share"]]
+        parts = [f"{name} {share:.0%}" for share, name in sorted(seen, reverse=True)]
     else:
         commonest = row["commonest"][:_MOST_ANSWERS]
         parts = [words("scene.answer", **answer) for answer in commonest]

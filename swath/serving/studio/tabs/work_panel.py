@@ -50,8 +50,10 @@ def work_panel(
     name = shown.name
     with gr.Row(equal_height=True):
         work = gr.Dropdown([], label=shown.label, elem_id=f"{name}-work", scale=3)
-        stop = gr.Button(words("watch.stop"), elem_id=f"{name}-stop", scale=1)
-        resume = gr.Button(words("watch.resume"), elem_id=f"{name}-resume", scale=1)
+        stop = gr.Button(words("watch.stop"), elem_id=f"{name}-stop", interactive=False, scale=1)
+        resume = gr.Button(
+            words("watch.resume"), elem_id=f"{name}-resume", interactive=False, scale=1
+        )
     problem = notice(f"{name}-panel-notice")
     status = facts(f"{name}-status")
     views = shown.views()
