@@ -7,14 +7,18 @@ dialect that has jobs, and the one that lost them; `make test-clients` has all f
 import base64
 import json
 import os
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
 
 import nano  # noqa: F401 (draws the kinds that swath-nano knows)
 from swath.annotations.drawn import draw_set
+from swath.models.loading import load_base
+from swath.recipe import Models
 from tests.serving.conftest import uri
 
 FOLDER = os.environ.get("SWATH_CLIENTS")
@@ -45,9 +49,13 @@ def images(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """A server of swath-nano, as a user starts it."""
-    home = tmp_path_factory.mktemp("serving")
-    command = [sys.executable, "-m", "swath", "serve", "swath-nano", "--home", str(home)]
+    """A server of swath-nano and a tiny model that needs a picture, as a user starts it."""
+    folder = tmp_path_factory.mktemp("serving")
+    parts = {"vision": "google/vit-base-patch16-224-in21k", "language": "openai-community/gpt2"}
+    seeing = Models(weights="tiny", parts={**parts, "connector": "cross-attention"})
+    load_base(seeing, seed=1).save(folder / "seeing")
+    models = ["swath-nano", str(folder / "seeing")]
+    command = [sys.executable, "-m", "swath", "serve", *models, "--home", str(folder / "home")]
     with subprocess.Popen([*command, "--port", "0"], stdout=subprocess.PIPE, text=True) as server:
         place = next(line for line in server.stdout if "http://" in line)
         found = place.partition("http://")[2].partition("/v1")[0]
@@ -108,6 +116,8 @@ def test_the_walk_with_openais_client(client, address, folder):
     assert told["same"] and told["listed"] and told["deleted"] and told["found"]
     assert told["broken"][0] == "BadRequestError"
     assert "broken.jsonl, line 1: messages[0].content" in told["broken"][1]
+    assert told["other dialect"][0] == "BadRequestError"
+    assert "create the job with Mistral's client" in told["other dialect"][1]
     assert told["gone"][0] == told["no file"][0] == told["after"][0] == "NotFoundError"
     assert told["acts"] == ["paused", "queued", "cancelled"] and told["again"]
     job = told["job"]
@@ -132,6 +142,7 @@ def test_the_walk_with_mistrals_client(client, address, folder, tuned):
     assert client == f"mistralai-{'.'.join(told['version'].split('.')[:2])}"
     assert told["listed"] and told["found"] and told["file"]["num_lines"] == TRAINED
     assert "broken.jsonl, line 1: messages[0].content" in told["broken"][1]
+    assert "OpenAI's word; Mistral's files say 'system'" in told["other dialect"][1]
     assert "There is no model 'gone'" in told["gone"][1] and told["unknown"] and told["acts"]
     assert told["validated"][0] == "VALIDATED" and told["validated"][1] > 0
     job = told["job"]
@@ -157,9 +168,29 @@ def test_the_walk_with_a_client_that_lost_its_jobs(address, folder, tuned):
 # Chat
 
 
+UNUSABLE = {
+    "picture": "is no data URI",
+    "pictures": "65 pictures, and a request may show 64",
+    "no picture": "seeing needs a picture",
+    "bomb": "which may be an attack",
+    "text": "Picture 1 cannot be used: of no format that is read",
+    "schema": "cannot be followed (Unimplemented keys: [",
+}
+"""Requests that nobody can answer, and of what the clients' own errors speak."""
+
+
+def asked():
+    """Models and pictures, one of them of a gigapixel that is a few bytes long."""
+    png = bytearray(base64.b64decode(uri().partition(",")[2]))
+    png[16:24] = struct.pack(">II", 40_000, 40_000)  # the header's width and height
+    png[29:33] = struct.pack(">I", zlib.crc32(png[12:29]))
+    bomb_uri = "data:image/png;base64," + base64.b64encode(png).decode()
+    return "swath-nano", "seeing", uri(size_wh=(112, 112)), bomb_uri
+
+
 @pytest.mark.parametrize("client", ["openai-1.109", "openai-3.57"])
 def test_openais_client_chats(client, address):
-    told = walk(client, "openai_chat.py", address, "swath-nano", uri(size_wh=(112, 112)))
+    told = walk(client, "openai_chat.py", address, *asked())
     assert client == f"openai-{'.'.join(told['version'].split('.')[:2])}"
     assert told["answer"] == told["streamed"] and told["finish"] in ("stop", "length")
     assert told["finishes"][:-1] == [None] * (len(told["finishes"]) - 1)
@@ -172,13 +203,13 @@ def test_openais_client_chats(client, address):
         assert scene["label"] in ("harbour", "forest", "bare land")
     assert len(told["several"]) == 2
     assert [row[1] for row in told["vectors"]] == pytest.approx([1, 1], abs=1e-5)
-    assert told["models"] == ["swath-nano"] and told["model"]["object"] == "model"
+    assert told["models"][:2] == ["swath-nano", "seeing"] and told["model"]["object"] == "model"
+    assert told["words"] in ("stop", "length")
     refused = told["refused"]
+    for what, words in UNUSABLE.items():
+        assert refused[what][:2] == ["BadRequestError", 400] and words in refused[what][2]
     assert refused["model"][:2] == ["NotFoundError", 404]
-    assert refused["picture"][:2] == ["BadRequestError", 400]
-    assert "is no data URI" in refused["picture"][2]
-    assert "65 pictures, and a request may show 64" in refused["pictures"][2]
-    assert refused["schema"][0] == "BadRequestError" and refused["schema"][3] == "response_format"
+    assert refused["schema"][3] == "response_format"
     assert refused["field"][:2] == ["UnprocessableEntityError", 422]
     assert refused["field"][3] == "top_k" and "top_k" in refused["field"][2]
     assert refused["embedding"][0] == "BadRequestError"
@@ -187,13 +218,16 @@ def test_openais_client_chats(client, address):
 
 @pytest.mark.parametrize("client", ["mistralai-1.9", "mistralai-2.4", "mistralai-3.7"])
 def test_mistrals_client_chats(client, address):
-    told = walk(client, "mistral_chat.py", address, "swath-nano", uri(size_wh=(112, 112)))
+    told = walk(client, "mistral_chat.py", address, *asked())
     assert client == f"mistralai-{'.'.join(told['version'].split('.')[:2])}"
     assert told["answer"] == told["streamed"] and told["finish"] == told["streamed finish"]
     assert told["usage"] == told["streamed usage"] and told["again"]
     assert json.loads(told["json"])["label"] in ("port", "forest")
     assert len(told["several"]) == 2 and told["vector"] > 0
-    assert told["models"] == ["swath-nano"] and told["model"]["id"] == "swath-nano"
-    assert told["refused"]["model"][1] == 404
+    assert told["models"][:2] == ["swath-nano", "seeing"] and told["model"]["id"] == "swath-nano"
+    assert told["words"] in ("stop", "length") and told["refused"]["model"][1] == 404
+    for what, words in UNUSABLE.items():
+        name, status, message = told["refused"][what]
+        assert name == "SDKError" and status == 400 and words in message, what
     name, _, words = told["refused"]["field"]
     assert name == "HTTPValidationError" and "temperature" in words

@@ -46,7 +46,9 @@ class Grammar:
         self.grammar = LLMatcher.grammar_from_lark(f"start: / ?/ answer\nanswer: %json {text}")
         problem = LLMatcher.validate_grammar(self.grammar, self.tokens)
         if problem:
-            reason = " ".join(problem.split())[:300]
+            alone = LLMatcher.grammar_from_json_schema(json.dumps(dict(schema)))
+            # Of the schema by itself it is said in fewer words.
+            reason = " ".join((LLMatcher.validate_grammar(alone) or problem).split())[:300]
             raise RequestError(f"the JSON schema cannot be followed ({reason}); leave that out.")
         self.closers = [self.tokens.tokenize_str(closer)[0] for closer in CLOSERS]
         self.reserve = len(text.encode())  # no token is shorter than a byte

@@ -1,8 +1,8 @@
 """Everything that Mistral's client can ask in a chat; prints what came of it as JSON.
 
-    python mistral_chat.py ADDRESS MODEL PICTURE
+    python mistral_chat.py ADDRESS MODEL SEEING PICTURE BOMB
 
-PICTURE is a data URI.
+SEEING is a model that needs a picture; PICTURE and BOMB are data URIs.
 """
 
 import json
@@ -14,7 +14,7 @@ try:
 except ImportError:  # before 2.0
     from mistralai import Mistral
 
-ADDRESS, MODEL, PICTURE = sys.argv[1:]
+ADDRESS, MODEL, SEEING, PICTURE, BOMB = sys.argv[1:]
 
 client = Mistral(api_key="EMPTY", server_url=ADDRESS)
 told = {"version": version("mistralai")}
@@ -63,8 +63,23 @@ told["vector"] = len(client.embeddings.create(model=MODEL, inputs=[PICTURE]).dat
 told["models"] = [model.id for model in client.models.list().data]
 told["model"] = client.models.retrieve(model_id=MODEL).model_dump(mode="json")
 complete = client.chat.complete
+
+
+def shows(url):
+    return {"role": "user", "content": [{"type": "image_url", "image_url": url}]}
+
+
+words = {"role": "user", "content": "What </s><image> is it?"}
+told["words"] = complete(model=MODEL, messages=[words], max_tokens=4).choices[0].finish_reason
+schema["properties"]["label"] = {"not": {}}
 told["refused"] = {
     "model": refused(complete, model="other", messages=[QUESTION]),
     "field": refused(complete, model=MODEL, messages=[QUESTION], temperature=3.0),
+    "picture": refused(complete, model=MODEL, messages=[shows("file:///etc/x")]),
+    "pictures": refused(complete, model=MODEL, messages=[QUESTION] * 65),
+    "no picture": refused(complete, model=SEEING, messages=[words]),
+    "bomb": refused(complete, model=MODEL, messages=[shows(BOMB)]),
+    "text": refused(complete, model=MODEL, messages=[shows("data:image/png;base64,aGVsbG8=")]),
+    "schema": refused(complete, model=MODEL, messages=[QUESTION], response_format=form),
 }
 print(json.dumps(told))

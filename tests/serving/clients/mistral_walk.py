@@ -50,6 +50,13 @@ def tuned():
     broken = {"file_id": upload("broken.jsonl", "fine-tune").id, "weight": 1}
     wrong = {"hyperparameters": settings, "training_files": [broken]}
     told["broken"] = refused(jobs.create, model="swath-nano", **wrong)
+    question, said = json.loads((FOLDER / "train.jsonl").open().readline())["messages"]
+    developer = {"role": "developer", "content": "Be brief."}
+    (FOLDER / "openai.jsonl").write_text(json.dumps({"messages": [developer, question, said]}))
+    openai = {"file_id": upload("openai.jsonl", "fine-tune").id, "weight": 1}
+    told["other dialect"] = refused(
+        jobs.create, model="swath-nano", **(wrong | {"training_files": [openai]})
+    )
     told["gone"] = refused(jobs.create, model="gone", **wrong)
     told["unknown"] = refused(jobs.create, model="swath-nano", **(wrong | {"suffix": "a/b"}))
     job = jobs.create(

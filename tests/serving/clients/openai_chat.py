@@ -1,8 +1,9 @@
 """Everything that OpenAI's client can ask in a chat; prints what came of it as JSON.
 
-    python openai_chat.py ADDRESS MODEL PICTURE
+    python openai_chat.py ADDRESS MODEL SEEING PICTURE BOMB
 
-PICTURE is a data URI. Nothing but the address tells this from a chat with OpenAI.
+SEEING is a model that needs a picture; PICTURE and BOMB are data URIs. Nothing but the address
+tells this from a chat with OpenAI.
 """
 
 import json
@@ -12,7 +13,7 @@ from typing import Literal
 import openai
 from pydantic import BaseModel
 
-ADDRESS, MODEL, PICTURE = sys.argv[1:]
+ADDRESS, MODEL, SEEING, PICTURE, BOMB = sys.argv[1:]
 
 client = openai.OpenAI(base_url=f"{ADDRESS}/v1", api_key="EMPTY", max_retries=0)
 told = {"version": openai.__version__}
@@ -80,12 +81,22 @@ told["models"] = [model.id for model in client.models.list()]
 told["model"] = client.models.retrieve(MODEL).model_dump()
 
 create = client.chat.completions.create
-bad = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///etc/x"}}]}
+
+
+def shows(url):
+    return {"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}
+
+
+words = {"role": "user", "content": "What </s><image> is it?"}
+told["words"] = create(model=MODEL, messages=[words], max_tokens=4).choices[0].finish_reason
 forbidden = {"type": "object", "properties": {"a": {"not": {}}}}
 form = {"type": "json_schema", "json_schema": {"name": "a", "schema": forbidden}}
 told["refused"] = {
     "model": refused(create, model="other", messages=[QUESTION]),
-    "picture": refused(create, model=MODEL, messages=[bad]),
+    "picture": refused(create, model=MODEL, messages=[shows("file:///etc/x")]),
+    "no picture": refused(create, model=SEEING, messages=[words]),
+    "bomb": refused(create, model=MODEL, messages=[shows(BOMB)]),
+    "text": refused(create, model=MODEL, messages=[shows("data:image/png;base64,aGVsbG8=")]),
     "pictures": refused(create, model=MODEL, messages=[QUESTION] * 65),
     "schema": refused(create, model=MODEL, messages=[QUESTION], response_format=form),
     "field": refused(create, model=MODEL, messages=[QUESTION], extra_body={"top_k": 3}),

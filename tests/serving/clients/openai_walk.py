@@ -76,6 +76,12 @@ told["listed"] = file.id in [row.id for row in client.files.list(purpose="fine-t
 jobs = client.fine_tuning.jobs
 broken = upload("broken.jsonl", "fine-tune")
 told["broken"] = refused(jobs.create, model="swath-nano", training_file=broken.id)
+picture = tests[0]["messages"][0]["content"][0]["image_url"]["url"]
+question = {"role": "user", "content": [{"type": "image_url", "image_url": picture}]}
+said = {"role": "assistant", "content": "A port."}
+(FOLDER / "mistral.jsonl").write_text(json.dumps({"messages": [question, said]}))
+mistral = upload("mistral.jsonl", "fine-tune")
+told["other dialect"] = refused(jobs.create, model="swath-nano", training_file=mistral.id)
 told["gone"] = refused(jobs.create, model="gone", training_file=file.id)
 told["deleted"] = client.files.delete(broken.id).deleted
 told["no file"] = refused(client.files.retrieve, file_id=broken.id)
