@@ -1,21 +1,26 @@
 import json
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from swath.cli import app, console
-from swath.errors import EvaluationError
+from swath.errors import AnnotationError, EvaluationError
 from swath.evaluation.predictions import write_predictions
 from swath.evaluation.scoring import write_scores
 from swath.files import write_jsonl
 from tests.evaluation.making import named
+from tests.making import rectangle
 
 LABELS = ["Airport", "Beach"]
 
 
-def result(folder, rights, first=0, truth="Beach"):
+def result(folder, rights, first=0, truth="Beach", pictures=""):
     other = {"Beach": "Airport", "Airport": "Beach"}[truth]
     some = [named(first + i, truth, truth if right else other) for i, right in enumerate(rights)]
+    some = [replace(row, image=f"{pictures}{row.image}") for row in some]
     write_predictions(folder / "predictions.jsonl", some)
     write_scores(folder / "scores.json", some, LABELS, resamples=10)
     return folder
@@ -49,18 +54,41 @@ def test_sets_that_differ_are_compared_on_what_they_share_and_it_is_said(tmp_pat
 
 
 def test_questions_of_one_id_that_show_other_pictures_are_told(tmp_path):
-    runs = []
-    for name, digests in {"one": "ab", "two": "ac"}.items():
-        result(tmp_path / name / "evaluation" / "tuned", [0, 1])
-        files = [[f"/images/{number}.png", 9, digest * 64] for number, digest in enumerate(digests)]
-        rows = [{"id": file[0], "files": [file]} for file in files]
-        write_jsonl(tmp_path / name / "set" / "images.jsonl", "images", rows)
-        runs.append(tmp_path / name)
+    runs = two_runs(tmp_path)
     told = " ".join(report(*runs, "--to", tmp_path / "c.html").split())
     assert "The pictures differ: 1 questions of one id" in told
-    assert "q1 (/images/1.png in one, /images/1.png in two)." in told
+    assert f"q1 ({tmp_path}/images/1.png in one, {tmp_path}/images/1.png in two)." in told
     assert "The pictures differ" in (tmp_path / "c.html").read_text()
     assert "The pictures differ" not in report(runs[0], result(tmp_path / "elsewhere", [0, 1]))
+
+
+def two_runs(folder):
+    """Runs of two questions about the same names, of which one held something else earlier."""
+    runs = []
+    for name, earlier in {"one": "another picture", "two": None}.items():
+        result(folder / name / "evaluation" / "tuned", [0, 1], pictures=str(folder))
+        rows = []
+        for number in range(2):
+            file = Path(rectangle(folder / "images" / f"{number}.png", (number, 3, 12, 11)))
+            content = earlier.encode() if earlier and number else file.read_bytes()
+            held = [str(file), len(content), sha256(content).hexdigest()]
+            rows.append({"id": file.stem, "files": [held]})
+        write_jsonl(folder / name / "set" / "images.jsonl", "images", rows)
+        runs.append(folder / name)
+    return runs
+
+
+def test_a_page_does_not_finish_with_pictures_missing_without_a_word(tmp_path):
+    one, two = two_runs(tmp_path)
+    (tmp_path / "images" / "1.png").unlink()
+    with pytest.raises(AnnotationError, match=r"images/1\.png is gone; put them back"):
+        report(one, two, "--to", tmp_path / "c.html")
+    assert not (tmp_path / "c.html").exists()
+    assert "accuracy" in report(one, two)  # the figures need no picture
+    answers = [result(tmp_path / name, [0, 1]) for name in ("a", "b")]
+    told = " ".join(report(*answers, "--to", tmp_path / "c.html").split())
+    assert "2 of 2 pictures are not where the answers name them" in told
+    assert "2 of 2 pictures are not where" in (tmp_path / "c.html").read_text()
 
 
 def test_names_are_the_shortest_ends_that_tell_folders_apart(tmp_path):

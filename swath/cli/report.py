@@ -12,6 +12,8 @@ from swath.cli.console import Json, command, difference_cell, emit, print_table,
 from swath.errors import EvaluationError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from swath.evaluation.report.record import Record
 
 
@@ -67,9 +69,8 @@ def _compare(folders: list[Path], to: Path | None, json: bool) -> None:
         for name, place in zip(names, places, strict=True)
     }
     pictures = {name: {row.id: row.image for row in rows} for name, rows in shared.items()}
-    changes = shown_otherwise(
-        {name: file for name, file in sets.items() if file.is_file()}, pictures
-    )
+    known = {name: file for name, file in sets.items() if file.is_file()}
+    changes = shown_otherwise(known, pictures)
     if changes:
         notes.append(
             f"The pictures differ: {len(changes):,} questions of one id were asked of other "
@@ -77,6 +78,7 @@ def _compare(folders: list[Path], to: Path | None, json: bool) -> None:
         )
     runs = [ReportRun(name, rows, score(rows, list(labels))) for name, rows in shared.items()]
     if to is not None:
+        notes += _missing_pictures(sets[names[-1]], pictures[names[-1]].values())
         title = f"{names[-1]} against {', '.join(names[:-1])}"
         write_report(to, Report(title, runs, list(labels), command=command(), notes=notes))
     record = Record.of(runs, list(labels))
@@ -87,6 +89,33 @@ def _compare(folders: list[Path], to: Path | None, json: bool) -> None:
     say(*notes)
     if to is not None:
         say(str(to))
+
+
+def _missing_pictures(images: Path, pictures: Collection[str]) -> list[str]:
+    """What is to be said of pictures that a page cannot show, of results that are of no set.
+
+    Args:
+        images: `images.jsonl` of the run that the page shows, there or not.
+        pictures: that its questions are about.
+
+    Raises:
+        AnnotationError: of a run's pictures, some are gone or are others now.
+    """
+    from swath.annotations.contents import refuse_changed
+    from swath.annotations.finding_pictures import few
+    from swath.files import stamp_of
+    from swath.imagery.scene import files_of
+
+    if images.is_file():
+        unknown = refuse_changed(images, pictures)
+        return [unknown] if unknown else []
+    gone = sorted(path for path in set(pictures) if not all(map(stamp_of, files_of(path))))
+    if not gone:
+        return []
+    return [
+        f"{len(gone):,} of {len(set(pictures)):,} pictures are not where the answers name them, so "
+        f"examples stand without theirs: {few(gone)}."
+    ]
 
 
 def _print_comparison(record: Record) -> None:
