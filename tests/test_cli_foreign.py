@@ -243,3 +243,23 @@ def test_a_writer_that_the_user_named_or_of_this_machine_is_sent_its_key(monkeyp
         keys = [*named, f"instructions.writer.endpoint={endpoint}"]
         refuse_unnamed_writer(load_recipe("quickstart", keys), keys)
     refuse_unnamed_writer(load_recipe("quickstart", keys), [])
+
+
+@pytest.mark.parametrize("way", ["safetensors", "torch"])
+def test_weights_for_which_the_disk_has_no_room_are_one_line(
+    swath, monkeypatch, tmp_path, full_disk, way
+):
+    import torch
+    from safetensors.torch import save_file
+
+    from swath import cli
+
+    weights = {"a": torch.zeros(10_000)}
+    write = {"safetensors": save_file, "torch": torch.save}[way]
+    monkeypatch.setattr(cli, "app", lambda: write(weights, tmp_path / "a"))
+    with full_disk(1000):
+        code, error = swath("tune")
+    assert code == 1 and error.count("\n") == 1 and "weights cannot be written" in error
+    monkeypatch.setattr(cli, "app", lambda: torch.zeros(2) @ torch.zeros(3))
+    with pytest.raises(RuntimeError, match="size"):  # any other is a fault of ours
+        cli.main()

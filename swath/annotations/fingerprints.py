@@ -18,6 +18,7 @@ from swath.annotations.finding_pictures import looked
 from swath.annotations.footprints import outline
 from swath.annotations.image import AnnotatedImage, Images
 from swath.errors import AnnotationError, ImageryError
+from swath.files import stamp_of
 from swath.imagery.opening import open_scene
 from swath.imagery.scene import driver_of, is_address, is_frame
 from swath.imagery.tiling import tiles
@@ -126,10 +127,17 @@ def looks_of(
             decoded again.
     """
     looks: list[Look | str] = []
-    for result in looked(look, images, workers=2) if memory is None else _recalled(images, memory):
-        looks.append(result)
-        if progress is not None:
-            progress(len(looks), len(images))
+    results = looked(look, images, workers=2) if memory is None else _recalled(images, memory)
+    try:
+        for result in results:
+            looks.append(result)
+            if progress is not None:
+                progress(len(looks), len(images))
+    except sqlite3.OperationalError as error:
+        raise AnnotationError(
+            f"{memory}: cannot be written ({error}); is the disk full, or does another command use "
+            f"this run?"
+        ) from None
     return looks
 
 
@@ -161,20 +169,14 @@ def _stamp(image: AnnotatedImage) -> str:
     if image.frames or is_frame(path) or is_address(path):
         return ""
     try:
-        status = Path(path).stat()
         plain = driver_of(Path(path)) is None
     except OSError:  # looking will tell why
         return ""
-    times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
-    return f"{_FORM} {status.st_size} {times}" if plain else ""
+    return f"{_FORM} {' '.join(map(str, stamp_of(path)))}" if plain else ""
 
 
 def _opened(memory: Path) -> sqlite3.Connection:
-    """The table of looks, begun anew if the file is damaged.
-
-    Raises:
-        AnnotationError: it cannot be written.
-    """
+    """The table of looks, begun anew if the file is damaged."""
     memory.parent.mkdir(parents=True, exist_ok=True)
     try:
         base = sqlite3.connect(memory, timeout=60)
@@ -182,11 +184,8 @@ def _opened(memory: Path) -> sqlite3.Connection:
         base.execute(
             "CREATE TABLE IF NOT EXISTS looks (path TEXT PRIMARY KEY, stamp TEXT, packed BLOB)"
         )
-    except sqlite3.OperationalError as error:
-        raise AnnotationError(
-            f"{memory}: cannot be written ({error}); is the disk full, or does another command use "
-            f"this run?"
-        ) from None
+    except sqlite3.OperationalError:
+        raise
     except sqlite3.DatabaseError:
         memory.unlink()
         return _opened(memory)

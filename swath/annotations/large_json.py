@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import ijson
 
 from swath.errors import AnnotationError
+from swath.files import stamp_of
 
 STREAMED = 64 * 1024**2
 """Bytes from which on a JSON file is streamed."""
@@ -36,13 +37,13 @@ class Rows(list[Any]):
     def __init__(self, path: Path, place: str, count: int) -> None:
         super().__init__()
         self._path, self._place, self._count = path, place, count
-        self._state = _state(path)
+        self._state = stamp_of(path)
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[Any]:
-        if _state(self._path) != self._state:
+        if stamp_of(self._path) != self._state:
             raise AnnotationError(
                 f"{self._path}: changed while it was read; begin again once it is written."
             )
@@ -148,9 +149,3 @@ def _pieces(path: Path) -> Iterator[_Pieces]:
             f"{path}: not valid JSON ({reason}); was it cut short? Copy it again, or move it away "
             f"if it has nothing to do with the pictures."
         ) from None
-
-
-def _state(path: Path) -> tuple[int, int]:
-    """Size and time of a file, which change when it is written."""
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns

@@ -128,6 +128,9 @@ def _as_flag(value: object) -> object:
     return value.strip().lower() if isinstance(value, str) else value
 
 
+FARTHEST = 1e9
+"""Below it is the size of each number of a place; GEOS fails on some of those beyond."""
+
 Id = Annotated[str, BeforeValidator(_as_text)]
 """Number or text: 7 and "7" are one."""
 
@@ -178,7 +181,7 @@ def corners_of(points: Sequence[float] | Floats, where: str) -> Quad:
         AnnotationError: they are fewer than three, or one is not finite.
     """
     values = np.asarray(points, dtype=np.float64)
-    if values.size < 6 or values.size % 2 or not np.isfinite(values).all():
+    if values.size < 6 or values.size % 2 or not (np.abs(values) < FARTHEST).all():
         raise AnnotationError(
             f"{where}: expected an outline of three points or more, got "
             f"'{shown(values.ravel().tolist())}'."
@@ -256,7 +259,7 @@ def corners_of_wkt(text: object, where: str) -> Quad:
         raise AnnotationError(
             f"{where}: expected a polygon as WKT ({shown(str(error))})."
         ) from None
-    if len(points) < 3 or not np.isfinite(points).all():
+    if len(points) < 3 or not (np.abs(points) < FARTHEST).all():
         raise AnnotationError(f"{where}: a polygon without points, '{shown(text)}'.")
     return rectangle_around(points)
 
@@ -271,7 +274,7 @@ def numbers_in(fields: Sequence[str], where: str) -> list[float]:
         values = [float(field) for field in fields]
     except ValueError:
         values = [math.nan]
-    if not all(map(math.isfinite, values)):
+    if not all(abs(value) < FARTHEST for value in values):
         raise AnnotationError(
             f"{where}: expected numbers, got '{shown(' '.join(fields))}'; correct the line."
         )

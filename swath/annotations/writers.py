@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -186,8 +187,9 @@ def _features(file: Path, images: Images, driver: str, crs: str) -> None:
         shapes += [*shapely.to_wkb(shapely.polygons(ground.reshape(-1, 4, 2)))]
         for name, phrase in zip(image.names, image.phrases, strict=True):
             rows.append((name, phrase or "", image.id))
+    held = io.BytesIO()  # GDAL itself leaves parts out where the disk is full, and says nothing
     pyogrio.raw.write(
-        file,
+        held,
         np.array(shapes, dtype=object),
         [*np.array(rows, dtype=object).T],
         ["class", "phrase", "image"],
@@ -197,6 +199,7 @@ def _features(file: Path, images: Images, driver: str, crs: str) -> None:
         layer="labels",
         **({"COORDINATE_PRECISION": "9"} if driver == "GeoJSON" else {}),
     )
+    file.write_bytes(held.getbuffer())
 
 
 def _on_ground(image: AnnotatedImage, crs: str) -> Floats | None:

@@ -7,6 +7,7 @@ import sys
 from typing import Annotated
 
 import typer
+from safetensors import SafetensorError
 
 from swath import __version__
 from swath.cli.ablate import ablate
@@ -14,7 +15,7 @@ from swath.cli.ask import ask
 from swath.cli.build import build, check
 from swath.cli.chat import chat
 from swath.cli.compare import compare
-from swath.cli.console import complain, disk_words, say
+from swath.cli.console import complain, disk_words, is_of_the_disk, say
 from swath.cli.convert import convert
 from swath.cli.data import data, suites
 from swath.cli.evaluate import evaluate
@@ -76,6 +77,11 @@ def main() -> None:
         sys.exit(error.exit_code)
     except OSError as error:
         complain(disk_words(error))
+        sys.exit(1)
+    except (SafetensorError, RuntimeError) as error:  # which both say so of weights
+        if not is_of_the_disk(error):
+            raise
+        complain(f"weights cannot be written ({error}); make room; the same command goes on.")
         sys.exit(1)
     except SystemExit as end:
         if end.code == 130:  # what typer makes of an interrupt

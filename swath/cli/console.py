@@ -271,6 +271,12 @@ _ADVICE = {
 }
 
 
+def is_of_the_disk(error: Exception) -> bool:
+    """Whether a library that writes weights says that the disk takes no more."""
+    words = str(error)
+    return any(sign in words for sign in ("while serializing", "inline_container", "PytorchStream"))
+
+
 def disk_words(error: OSError) -> str:
     """What the system refused, where, and what to do about it."""
     from swath.files import target_of

@@ -54,6 +54,7 @@ _BESIDE = ":::BASE:::"  # GDAL's word for the folder of the raster
 _NESTED = 4  # VRTs in VRTs
 _ELSEWHERE = ("/vsicurl/", "/vsis3/")
 _COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+REFUSALS = (RasterioError, rasterio._err.CPLE_BaseError)  # some of the first are an OSError too
 _UNNAMED = ("undefined", "palette", "gray")
 
 _allowed: set[str] = set()
@@ -379,6 +380,5 @@ def _safely(source: str) -> Iterator[None]:
         with rasterio.Env(**options):
             keep_safe_drivers(rasterio._env)
             yield
-    # Neither is an OSError; of GDAL's own, rasterio passes on those about a file's place.
-    except (RasterioError, rasterio._err.CPLE_BaseError) as error:
+    except REFUSALS as error:
         raise OSError(str(error.__cause__ or error)) from None

@@ -272,6 +272,23 @@ def decoding(path: Path | str) -> Iterator[None]:
         raise ImageryError(_explained(path, error)) from error
 
 
+@contextmanager
+def written_whole(file: Path | str, *errors: type[Exception]) -> Iterator[None]:
+    """A block in which GDAL writes a file.
+
+    Args:
+        errors: by which its caller says that it cannot.
+
+    Raises:
+        OSError: it cannot, as on a full disk.
+    """
+    try:
+        yield
+    except errors as error:
+        words = " ".join(str(error.__cause__ or error).split())[:200]
+        raise OSError(f"{file}: cannot be written ({words}); is the disk full?") from None
+
+
 def _explained(name: Path | str, error: Exception) -> str:
     path = Path(name)
     if path.is_dir():

@@ -90,3 +90,13 @@ def test_a_memory_that_cannot_be_written_is_one_error(tmp_path):
     (tmp_path / "looks.sqlite").mkdir()
     with pytest.raises(AnnotationError, match=r"looks\.sqlite: cannot be written"):
         looks_of([], memory=tmp_path / "looks.sqlite")
+
+
+def test_a_disk_that_fills_while_looks_are_kept_is_one_error(tmp_path, full_disk):
+    images = [noise(tmp_path, f"{number}", number) for number in range(40)]
+    looks_of(images[:1], memory=tmp_path / "looks.sqlite")
+    with (
+        full_disk((tmp_path / "looks.sqlite").stat().st_size),
+        pytest.raises(AnnotationError, match=r"looks\.sqlite: cannot be written"),
+    ):
+        looks_of(images, memory=tmp_path / "looks.sqlite")

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -101,4 +102,14 @@ def test_two_pictures_that_would_take_one_place_are_refused(folder, tmp_path, na
     alike = replace(images[0], id="port/images/a", path=str(other))
     with pytest.raises(AnnotationError, match=r"port/a\.png and .*images/a\.png would both be"):
         write(tmp_path / "out", [*images, alike], name)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["geojson", "geopackage"])
+def test_on_a_full_disk_no_labels_are_written(folder, tmp_path, full_disk, name):
+    path = raster(folder.path / "scene.tif", "EPSG:32633", (500_000, 5_000_000), 2.0)
+    boxes = Boxes.from_hbb([[place, 2, place + 3, 6] for place in range(90)])
+    image = AnnotatedImage("scene", str(path), (100, 80), boxes=boxes, names=("ship",) * 90)
+    with full_disk(Path(path).stat().st_size + 100), pytest.raises(OSError, match="File too large"):
+        write(tmp_path / "out", [image], name)
     assert not (tmp_path / "out").exists()

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from transformers.utils.chat_template_utils import render_jinja_template
+
 from swath.annotations.contents import refuse_changed
 from swath.annotations.image import read_images
 from swath.annotations.lint import lint
@@ -215,6 +217,15 @@ class _Tokenizer:
 
     def get_chat_template(self) -> str:
         return self.chat_template
+
+    def apply_chat_template(self, messages, tokenize, add_generation_prompt) -> str:
+        (text,), _ = render_jinja_template(
+            conversations=[messages],
+            chat_template=self.chat_template,
+            add_generation_prompt=add_generation_prompt,
+            **self.special_tokens_map,
+        )
+        return text
 
 
 def _templates(folder: Path) -> Target:

@@ -14,11 +14,11 @@ import shapely
 from pydantic import Field
 
 from swath.annotations.finding_pictures import UNMEASURED, few
-from swath.annotations.parsing import Entry, Flag, Id, Outline, Quad, Row, Size, scaled, upright
+from swath.annotations.parsing import FARTHEST, Entry, Flag, Id, Outline, Quad, Row, scaled, upright
 from swath.annotations.source import Source
 from swath.annotations.splits import split_in
 from swath.annotations.tables import matching_files
-from swath.boxes import Boxes, rectangle_around
+from swath.boxes import Boxes, Size, rectangle_around
 from swath.errors import AnnotationError
 from swath.files import Json
 
@@ -256,7 +256,7 @@ def _around(segmentation: Any) -> Quad | None:
             numbers = np.asarray(part, dtype=np.float64).ravel()
         except (TypeError, ValueError):
             return None
-        if len(numbers) >= 6 and len(numbers) % 2 == 0 and np.isfinite(numbers).all():
+        if len(numbers) >= 6 and len(numbers) % 2 == 0 and (np.abs(numbers) < FARTHEST).all():
             points.append(numbers.reshape(-1, 2))
     if not points:
         return None

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
@@ -23,7 +23,8 @@ from rasterio.windows import Window
 
 from swath.files import replacing, safe_name, write_text
 from swath.imagery.drivers import keep_safe_drivers
-from swath.imagery.scene import Scene
+from swath.imagery.raster import REFUSALS
+from swath.imagery.scene import Scene, written_whole
 from swath.inference.mapping.class_map import NO_CLASS, ClassMap
 from swath.inference.scenes.tile_plan import CellPlan
 
@@ -139,6 +140,7 @@ def _grid_file(result: ClassMap, dtype: type, nodata: float, grid: dict[str, Any
     """A GeoTIFF on disk, gone afterwards, to which a map's values are written by windows."""
     keep_safe_drivers(rasterio._env)
     with (
+        written_whole(Path(gettempdir()), *REFUSALS),
         TemporaryDirectory(prefix="swath-") as folder,
         rasterio.open(
             Path(folder) / "grid.tif",
@@ -157,7 +159,7 @@ def _grid_file(result: ClassMap, dtype: type, nodata: float, grid: dict[str, Any
 
 
 def _save_cog(raster: Any, path: Path, resampling: str) -> None:
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, written_whole(path, *REFUSALS):
         rasterio.shutil.copy(
             raster,
             temporary,

@@ -5,6 +5,7 @@ The same features give the same bytes, whenever and wherever they are written.
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,12 +20,13 @@ import pyogrio._io
 import pyogrio.raw
 import shapely
 from numpy.typing import NDArray
+from pyogrio.errors import DataSourceError, FeatureError
 
 from swath.boxes import Boxes
 from swath.errors import RequestError
 from swath.files import refuse_foreign_file, replacing
 from swath.imagery.drivers import keep_safe_drivers
-from swath.imagery.scene import Scene
+from swath.imagery.scene import Scene, written_whole
 from swath.inference.scenes.ground import DEGREES, on_ground, world_shapes
 from swath.inference.scenes.qgis_style import layer_style
 
@@ -33,6 +35,7 @@ WRITTEN = "written by swath"
 
 SUFFIXES = (".geojson", ".gpkg")
 
+_REFUSALS = (DataSourceError, FeatureError)
 _DATED = {"OGR_CURRENT_DATE": "2026-01-01T00:00:00.000Z"}  # else each file holds its hour
 _DECIMALS = 8  # of degrees: a millimetre
 _METRES = 2  # decimals
@@ -173,9 +176,11 @@ def _coordinates(shape: shapely.Geometry) -> dict[str, Any]:
 
 def _write_geopackage(path: Path, layer: Layer) -> None:
     style = layer_style(layer.name)
-    with replacing(path) as temporary, _same_every_time():
+    # In memory first: on a full disk GDAL leaves the index of places out, and says nothing.
+    held = io.BytesIO()
+    with replacing(path) as temporary, _same_every_time(), written_whole(path, *_REFUSALS):
         pyogrio.raw.write(
-            temporary,
+            held,
             geometry=shapely.to_wkb(np.array(layer.shapes, dtype=object)),
             field_data=[_column(values) for values in layer.columns.values()],
             fields=list(layer.columns),
@@ -186,6 +191,7 @@ def _write_geopackage(path: Path, layer: Layer) -> None:
             dataset_options={"VERSION": "1.2"},  # older QGIS warns of newer ones
             layer_options={"GEOMETRY_NAME": "geom", "DESCRIPTION": WRITTEN},
         )
+        temporary.write_bytes(held.getbuffer())
         pyogrio.raw.write(
             temporary,
             geometry=None,

@@ -210,6 +210,13 @@ def test_four_corners_are_kept_as_they_are(folder):
     assert read(folder.path)[0].boxes.quads.ravel().tolist() == corners
 
 
+def test_an_outline_of_numbers_beyond_all_pictures_gives_way_to_its_bbox(folder):
+    folder.picture("a.png")
+    far = [10, 20, 40, 1e308, 40, 35, 10, 35]  # GEOS finds no rectangle around it
+    folder.json("a.json", coco([{"bbox": [1, 2, 3, 4], "segmentation": [far]}]))
+    assert read(folder.path)[0].boxes.hbb.tolist() == [[1, 2, 4, 6]]
+
+
 def test_a_turned_box_turns_clockwise_about_its_middle(folder):
     folder.picture("a.png", (100, 80))
     images = [{"id": 1, "file_name": "a.png", "width": 100, "height": 80}]

@@ -311,3 +311,11 @@ def test_qgis_shows_the_classes_by_their_names_and_colours(place, scene, tmp_pat
     colours = ["#{:02x}{:02x}{:02x}".format(*rgb) for rgb in class_colours(2)]
     rows = [(1, colours[0], "land"), (2, colours[1], "=water")]
     assert run.stdout.split(maxsplit=2) == ["True", "EPSG:32632", f"{rows}\n"]
+
+
+@pytest.mark.parametrize("size", [100, 1500])
+def test_a_disk_that_fills_leaves_no_half_map(place, scene, tmp_path, full_disk, size):
+    opened = open_scene(scene)
+    with full_disk(size), pytest.raises(OSError, match="cannot be written"):
+        write_class_files(tmp_path, "port", opened, hand_made(opened))
+    assert not any(tmp_path.glob("*.tif"))

@@ -157,3 +157,23 @@ def test_qgis_opens_the_geopackage_styled_and_in_its_place(tmp_path):
     assert (valid, crs, count, outline) == ("True", "EPSG:32632", "20", "#ff4081")
     truth = scene.georeference.to_ground(boxes.quads.mean(axis=1))[0]
     assert np.allclose((float(x), float(y)), truth, atol=0.01)
+
+
+def test_on_a_full_disk_a_geopackage_is_whole_or_not_there(tmp_path, full_disk):
+    shapes = [shapely.box(place, 0, place + 5, 5) for place in range(400)]
+    columns = {"id": list(range(400)), "text": ["x" * 50] * 400}
+    layer = Layer("objects", shapes, shapes, columns, "EPSG:32633")
+    write_layer(tmp_path / "whole.gpkg", layer)
+    whole = (tmp_path / "whole.gpkg").read_bytes()
+    refused = 0
+    for size in range(8192, len(whole) + 8192, 8192):
+        file = tmp_path / f"{size}.gpkg"
+        try:
+            with full_disk(size):
+                write_layer(file, layer)
+        except OSError:
+            refused += 1
+            assert not file.exists()
+        else:
+            assert file.read_bytes() == whole
+    assert refused > 10
