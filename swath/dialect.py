@@ -250,8 +250,8 @@ DIALECTS.add("geochat-region", Dialect(False, write_minigpt, read_minigpt, span=
 DIALECTS.add("earthdial", Dialect(True, write_earthdial, read_earthdial, span=_EARTHDIAL_SPAN))
 # fmt: off
 for _name, _row in {
-    # TEOChat and EarthDial count 0 to 100, Qwen-VL (also Qwen2-VL), Qwen3-VL and InternVL 0 to
-    # 1000, CogVLM 0 to 999, Shikra and LHRS-Bot 0 to 1; Florence-2 has 1,000 bins, PaliGemma
+    # TEOChat and EarthDial count 0 to 100, Qwen-VL (also Qwen2-VL), Qwen3-VL, InternVL and GLM-4.1V
+    # 0 to 1000, CogVLM 0 to 999, Shikra and LHRS-Bot 0 to 1; Florence-2 has 1,000 bins, PaliGemma
     # 1,024, y first; Qwen2.5-VL counts pixels of the image as it is resized.
     "teochat": _upright(_FOUR, "[{:.0f}, {:.0f}, {:.0f}, {:.0f}]", 100),
     "qwen-vl": _upright(_PAIRS, "<box>({:.0f},{:.0f}),({:.0f},{:.0f})</box>", 1000),
@@ -260,6 +260,8 @@ for _name, _row in {
     "qwen3-vl": _upright(_NAMED, '{{"bbox_2d": [{:.0f}, {:.0f}, {:.0f}, {:.0f}]}}', 1000,
                          whole="[{}]"),
     "internvl": _upright(_FOUR, "[{:.0f}, {:.0f}, {:.0f}, {:.0f}]", 1000, whole="<box>[{}]</box>"),
+    "glm-4v": _upright(_FOUR, "[{:.0f},{:.0f},{:.0f},{:.0f}]", 1000,
+                       whole="<|begin_of_box|>[{}]<|end_of_box|>"),
     "cogvlm": _upright(_FOUR, "[[{:03.0f},{:03.0f},{:03.0f},{:03.0f}]]", 1000, 999),
     "shikra": _upright(_FOUR, "[{:.3f},{:.3f},{:.3f},{:.3f}]", 1),
     "paligemma": _upright(_PLACES, "<loc{:04.0f}><loc{:04.0f}><loc{:04.0f}><loc{:04.0f}>", 1024,
@@ -281,6 +283,7 @@ _LOOKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (_PLACES, ("paligemma",)),
     (_BINS, ("florence",)),
     (rf"<box>\s*\[{_FOUR}", ("internvl",)),
+    (rf"<\|begin_of_box\|>\s*\[?{_FOUR}", ("glm-4v",)),
     (rf"[\[;]{','.join([_NUMBER] * 5)}[\];]", ("earthdial",)),
 )
 # fmt: on

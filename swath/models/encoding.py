@@ -275,7 +275,7 @@ def control_tokens(tokenizer: Any) -> tuple[str, ...]:
 def join(conversations: Sequence[Encoded]) -> Row:
     """One row of several conversations, what all begin with before any answer standing once."""
     first = conversations[0]
-    shortest = min(_first_answer(conversation) for conversation in conversations)
+    shortest = min(first_answer(conversation) for conversation in conversations)
     shared = next(
         (
             place
@@ -344,8 +344,10 @@ def by_image(conversations: Sequence[Conversation]) -> list[list[Conversation]]:
     return list(groups.values())
 
 
-def _first_answer(one: Encoded) -> int:
-    return next((place for place, mark in enumerate(one.answer) if mark), len(one.ids))
+def first_answer(conversation: Encoded) -> int:
+    """Place of the first token that carries loss; the length, where none does."""
+    marked = (place for place, mark in enumerate(conversation.answer) if mark)
+    return next(marked, len(conversation.ids))
 
 
 def batches(items: Sequence[Any], size: int) -> list[Sequence[Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from swath.errors import ModelError
@@ -12,17 +12,31 @@ from swath.registry import Registry
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
-Pixels = Literal["images", "sized", "patches", "rows", "encoder"]
-"""How pixels are handed over: (images, 3, side, side) alone; with their sizes; cut into patches
-with their grid; as (rows, images, 3, side, side); to an encoder beside the words."""
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+Pixels = Literal["images", "sized", "crops", "patches", "rows", "encoder"]
+"""How pixels are handed over: (images, 3, side, side) alone; with their sizes; as a picture and its
+only crop, with their sizes; cut into patches with their grid; as (rows, images, 3, side, side); to
+an encoder beside the words."""
+
+
+def one_side(size: Any) -> int:
+    """A side of a square that a config gives as a number, or as height and width."""
+    return int(size[0] if isinstance(size, list | tuple) else size)
+
+
+def set_side(tower: Any, side: int) -> None:
+    """Give a tower's config the side in pixels of its pictures, in the form it has."""
+    pair = isinstance(tower.image_size, list | tuple)
+    tower.image_size = [side, side] if pair else side
 
 
 def _side(config: Any) -> int:
-    return int(config.vision_config.image_size)
+    return one_side(config.vision_config.image_size)
 
 
 def _patch(config: Any) -> int:
-    return int(config.vision_config.patch_size)
+    return one_side(config.vision_config.patch_size)
 
 
 def _patches(config: Any, side: int) -> int:
@@ -51,7 +65,13 @@ class Family:
         image_processor: class of `transformers`' image processor, named in saved folders.
         processor: class of its processor of images and words, if it has one.
         processing: more settings of the two, "pixels" and "words", from config and side.
+        image_types: the tensor in which the model wants image tokens marked with 1; without it,
+            most models go on in silence with other answers.
+        whole_question: all that stands before the first answer is read as a whole, each word by
+            all others.
+        stacked: the features of all images are taken as one tensor, not as a list.
         any_side: the tower reads pictures of any side, without a table of positions to resize.
+        fixed_side: it reads pictures of its own side and no others.
         shared_prefix: several questions may share one image prefix under a block mask.
         left_padding: prompts of different lengths may be answered in one batch.
         many_images: a conversation may show several images.
@@ -75,7 +95,11 @@ class Family:
     image_processor: str = "CLIPImageProcessor"
     processor: str = ""
     processing: dict[str, Callable[[Any, int], dict[str, Any]]] = field(default_factory=dict)
+    image_types: str = ""
+    whole_question: bool = False
+    stacked: bool = False
     any_side: bool = False
+    fixed_side: bool = False
     shared_prefix: bool = True
     left_padding: bool = True
     many_images: bool = True
@@ -92,8 +116,33 @@ def _smolvlm_frame(token: str, count: int) -> str:
     return f"{around}<global-img>{token * count}{around}"
 
 
+def _qwen_processing(config: Any, side: int) -> dict[str, Any]:
+    vision = config.vision_config
+    # GLM's processor counts a picture's pixels once a frame.
+    frames = int(vision.temporal_patch_size) if config.model_type == "glm4v" else 1
+    area = frames * side * side
+    return {
+        "size": {"shortest_edge": area, "longest_edge": area},
+        "patch_size": _patch(config),
+        "merge_size": int(vision.spatial_merge_size),
+        "temporal_patch_size": int(vision.temporal_patch_size),
+    }
+
+
+def _gemma_frame(token: str, count: int) -> str:
+    return f"\n\n<start_of_image>{token * count}<end_of_image>\n\n"
+
+
 def _qwen_patch(config: Any) -> int:
     return _patch(config) * int(config.vision_config.spatial_merge_size)
+
+
+def _mistral_patch(config: Any) -> int:
+    return _patch(config) * int(config.spatial_merge_size)
+
+
+def _internvl_patch(config: Any) -> int:
+    return round(_patch(config) / config.downsample_ratio)
 
 
 def _smolvlm_patch(config: Any) -> int:
@@ -124,6 +173,45 @@ _SMOLVLM = Family(
     },
 )
 
+# LLaVA's class around Pixtral's tower: any size of image, rows of the grid ended by a token.
+_PIXTRAL = Family(
+    side=lambda config: min(512, _side(config)),
+    image_token="[IMG]",
+    written=_pixtral_rows,
+    tokens=("[IMG_BREAK]", "[IMG_END]"),
+    template="pixtral",
+    pixels="sized",
+    image_processor="PixtralImageProcessor",
+    processor="PixtralProcessor",
+    processing={
+        "pixels": lambda config, side: {
+            "size": {"longest_edge": side},
+            "patch_size": _patch(config),
+        },
+        "words": lambda config, side: {"patch_size": _patch(config)},
+    },
+    any_side=True,
+)
+
+_QWEN = Family(
+    vision="model.visual",
+    projector=("model.visual.merger",),
+    side=lambda config: 448,
+    patch=_qwen_patch,
+    image_tokens=lambda config, side: (side // _qwen_patch(config)) ** 2,
+    image_token="<|image_pad|>",
+    template="qwen",
+    dialect="qwen2.5-vl",
+    regions="qwen2.5-vl",
+    pixels="patches",
+    image_processor="Qwen2VLImageProcessor",
+    processor="Qwen2_5_VLProcessor",
+    processing={"pixels": _qwen_processing},
+    image_types="mm_token_type_ids",
+    any_side=True,
+    shared_prefix=False,  # an image's positions are threefold
+)
+
 _FAMILIES = {
     "swath_nano": Family(
         side=lambda config: int(config.image_size),
@@ -144,51 +232,118 @@ _FAMILIES = {
             }
         },
     ),
-    # LLaVA's class around Pixtral's tower: any size of image, rows of the grid ended by a token.
-    "pixtral": Family(
-        side=lambda config: min(512, _side(config)),
-        image_token="[IMG]",
-        written=_pixtral_rows,
-        tokens=("[IMG_BREAK]", "[IMG_END]"),
-        template="pixtral",
-        pixels="sized",
-        image_processor="PixtralImageProcessor",
-        processor="PixtralProcessor",
+    "pixtral": _PIXTRAL,
+    "mistral3": replace(
+        _PIXTRAL,
+        side=lambda config: min(504, _side(config)),
+        patch=_mistral_patch,
+        image_tokens=lambda config, side: (side // _mistral_patch(config)) ** 2,
         processing={
             "pixels": lambda config, side: {
                 "size": {"longest_edge": side},
                 "patch_size": _patch(config),
             },
-            "words": lambda config, side: {"patch_size": _patch(config)},
+            "words": lambda config, side: {
+                "patch_size": _patch(config),
+                "spatial_merge_size": int(config.spatial_merge_size),
+            },
         },
-        any_side=True,
+    ),
+    "internvl": Family(
+        template="internvl",
+        patch=_internvl_patch,
+        image_tokens=lambda config, side: (side // _internvl_patch(config)) ** 2,
+        image_token="<IMG_CONTEXT>",
+        written=lambda token, count: f"<img>{token * count}</img>",
+        tokens=("<img>", "</img>"),
+        dialect="internvl",
+        regions="internvl",
+        mean=IMAGENET[0],
+        std=IMAGENET[1],
+        image_processor="GotOcr2ImageProcessor",
+        processor="InternVLProcessor",
+        processing={
+            "words": lambda config, side: {
+                "image_seq_length": (side // _internvl_patch(config)) ** 2
+            }
+        },
+        stacked=True,
+    ),
+    "paligemma": Family(
+        template="paligemma",
+        dialect="paligemma",
+        regions="paligemma",
+        mean=HALF[0],
+        std=HALF[1],
+        image_processor="SiglipImageProcessor",
+        processor="PaliGemmaProcessor",
+        processing={"pixels": lambda config, side: {"image_seq_length": _patches(config, side)}},
+        whole_question=True,
+        stacked=True,
+        shared_prefix=False,  # words before an answer see all others
+    ),
+    "gemma3": Family(
+        template="gemma",
+        image_tokens=lambda config, side: int(config.mm_tokens_per_image),
+        image_token="<image_soft_token>",
+        written=_gemma_frame,
+        tokens=("<start_of_image>", "<end_of_image>"),
+        mean=HALF[0],
+        std=HALF[1],
+        image_processor="Gemma3ImageProcessor",
+        processor="Gemma3Processor",
+        processing={
+            "words": lambda config, side: {"image_seq_length": int(config.mm_tokens_per_image)}
+        },
+        image_types="token_type_ids",
+        stacked=True,
+        fixed_side=True,
+        shared_prefix=False,  # tokens of an image see each other, and some layers a window
+    ),
+    # A picture of the tower's own side is read twice, as a whole and as its only crop, whose rows
+    # end with a token of their own: what its processor makes of such a picture.
+    "llava_onevision": Family(
+        template="chatml",
+        projector=("model.multi_modal_projector", "model.image_newline"),
+        image_tokens=lambda config, side: 2 * _patches(config, side) + side // _patch(config),
+        mean=HALF[0],
+        std=HALF[1],
+        pixels="crops",
+        image_processor="LlavaOnevisionImageProcessor",
+        processor="LlavaOnevisionProcessor",
+        processing={
+            "pixels": lambda config, side: {"image_grid_pinpoints": [[side, side]]},
+            "words": lambda config, side: {
+                "num_image_tokens": _patches(config, side),
+                "vision_feature_select_strategy": config.vision_feature_select_strategy,
+            },
+        },
+        fixed_side=True,
     ),
     "swath_composed": Family(
         side=lambda config: int(config.image_size),
         image_tokens=lambda config, side: int(config.image_tokens),
         template="minigpt",
     ),
-    "qwen2_5_vl": Family(
-        vision="model.visual",
-        projector=("model.visual.merger",),
-        side=lambda config: 448,
-        patch=_qwen_patch,
-        image_tokens=lambda config, side: (side // _qwen_patch(config)) ** 2,
-        image_token="<|image_pad|>",
-        template="qwen",
-        pixels="patches",
-        image_processor="Qwen2VLImageProcessor",
-        processor="Qwen2_5_VLProcessor",
-        processing={
-            "pixels": lambda config, side: {
-                "size": {"shortest_edge": side * side, "longest_edge": side * side},
-                "patch_size": _patch(config),
-                "merge_size": int(config.vision_config.spatial_merge_size),
-                "temporal_patch_size": int(config.vision_config.temporal_patch_size),
-            }
-        },
-        any_side=True,
-        shared_prefix=False,  # an image's positions are threefold
+    "qwen2_5_vl": _QWEN,
+    # Its tower's features of three layers reach as many layers of the language model.
+    "qwen3_vl": replace(
+        _QWEN,
+        projector=("model.visual.merger", "model.visual.deepstack_merger_list"),
+        mean=HALF[0],
+        std=HALF[1],
+        dialect="qwen3-vl",
+        regions="qwen3-vl",
+        processor="Qwen3VLProcessor",
+    ),
+    "glm4v": replace(
+        _QWEN,
+        image_token="<|image|>",
+        template="glm4v",
+        dialect="glm-4v",
+        regions="glm-4v",
+        image_processor="Glm4vImageProcessor",
+        processor="Glm4vProcessor",
     ),
     "smolvlm": _SMOLVLM,
     "idefics3": _SMOLVLM,

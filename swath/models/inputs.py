@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from swath.models.candidates import Trie, collate_tries
-from swath.models.encoding import IGNORED, Encoded, Encoder, Row, collate
+from swath.models.encoding import IGNORED, Encoded, Encoder, Row, collate, first_answer
 from swath.models.loaded import Loaded
 from swath.models.pixels import View, to_tensor
 
@@ -45,6 +45,10 @@ class Inputs:
         if self.kind == "sized":
             sizes = torch.tensor([values.shape[-2:]] * len(values))
             return {"pixel_values": values, "image_sizes": sizes}
+        if self.kind == "crops":
+            sizes = torch.tensor([values.shape[-2:]] * len(values))
+            twice = values[:, None].expand(-1, 2, -1, -1, -1)
+            return {"pixel_values": twice, "image_sizes": sizes}
         if self.kind == "rows":
             # Images of zeros pad rows with fewer; the model leaves them out.
             rows = values.new_zeros(len(per_row), max(per_row), *values.shape[1:])
@@ -64,7 +68,8 @@ class Inputs:
             return batch
         mask = (batch["segments"] >= 0).long()
         loss = {name: batch[name] for name in ("labels", "segments")}
-        return self._named(batch["input_ids"], mask) | loss
+        answers = (batch["labels"] != IGNORED).int().argmax(dim=1)
+        return self._named(batch["input_ids"], mask, answers) | loss
 
     @property
     def branching(self) -> bool:
@@ -80,17 +85,21 @@ class Inputs:
             return batch
         lengths = torch.tensor([[len(trie.ids)] for trie in tries])
         mask = torch.arange(batch["input_ids"].shape[1]) < lengths
-        return self._named(batch["input_ids"], mask.long())
+        answers = torch.tensor([int(trie.before[0][0]) + 1 for trie in tries])
+        return self._named(batch["input_ids"], mask.long(), answers)
 
     def asking(self, encoded: Sequence[Encoded]) -> dict[str, Tensor]:
         """Prompts padded on the left, so that answers start together, as `generate` takes them."""
         longest = max(len(conversation.ids) for conversation in encoded)
         ids = torch.full((len(encoded), longest), self.loaded.tokenizer.pad_token_id)
         mask = torch.zeros_like(ids)
+        answers = torch.full((len(encoded),), longest)
         for row, conversation in enumerate(encoded):
-            ids[row, longest - len(conversation.ids) :] = torch.tensor(conversation.ids)
-            mask[row, longest - len(conversation.ids) :] = 1
-        return self._named(ids, mask)
+            begin = longest - len(conversation.ids)
+            ids[row, begin:] = torch.tensor(conversation.ids)
+            mask[row, begin:] = 1
+            answers[row] = begin + first_answer(conversation)
+        return self._named(ids, mask, answers)
 
     def features(self, tower: nn.Module, values: Tensor) -> Tensor:
         """The vision tower's features (images, tokens, width) of (images, 3, side, side).
@@ -109,13 +118,18 @@ class Inputs:
             output = tower(values)
         return tower_features(output, len(values))
 
-    def _named(self, ids: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    def _named(self, ids: Tensor, mask: Tensor, answers: Tensor) -> dict[str, Tensor]:
+        """Ids and mask (rows, tokens) by the model's names; `answers` (rows,): where they begin."""
+        family = self.loaded.family
         if self.kind == "encoder":
             return {"decoder_input_ids": ids, "decoder_attention_mask": mask}
         tensors = {"input_ids": ids, "attention_mask": mask}
-        if self.kind == "patches":  # left out, the model would place images like words
-            image = self.loaded.tokenizer.convert_tokens_to_ids(self.loaded.family.image_token)
-            tensors["mm_token_type_ids"] = (ids == image).int()
+        if family.image_types:
+            image = self.loaded.tokenizer.convert_tokens_to_ids(family.image_token)
+            tensors[family.image_types] = (ids == image).int()
+        if family.whole_question:
+            places = torch.arange(ids.shape[1])
+            tensors["token_type_ids"] = (places >= answers[:, None]).int()
         return tensors
 
     def _threefold(self, tries: Sequence[Trie], ids: Tensor) -> Tensor:

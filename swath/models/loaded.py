@@ -25,7 +25,7 @@ from transformers.utils import logging as transformers_logging
 import swath.models.architectures.composed  # noqa: F401 (registers itself with transformers)
 from swath.errors import ModelError
 from swath.files import MANIFEST, read_json, sha256_of
-from swath.models.family import Family, family_row
+from swath.models.family import Family, family_row, set_side
 from swath.models.hub import reading
 from swath.models.templates import TEMPLATES, ending, serves
 from swath.recipe import Imagery, Models
@@ -323,7 +323,7 @@ def finish_tokenizer(tokenizer: Any, family: Family, where: Path | str) -> None:
         ModelError: it has neither a padding nor an end token, or its template does not come to an
             end.
     """
-    if tokenizer.chat_template is None or not serves(tokenizer):
+    if tokenizer.chat_template is None or not serves(tokenizer, family.image_token):
         tokenizer.chat_template = TEMPLATES.get(family.template).jinja
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
@@ -379,7 +379,7 @@ def fitted(loaded: Loaded, section: Models, imagery: Imagery) -> Loaded:
         from swath.models.architectures.positions import bake_positions
 
         vision = loaded.model.get_submodule(family.vision)
-        if not hasattr(vision, "config"):
+        if family.fixed_side or not hasattr(vision, "config"):
             raise ModelError(
                 f"imagery.image_px: {loaded.base} reads pictures of "
                 f"{family.side(loaded.model.config)} px a side and no others; leave the key out."
@@ -387,7 +387,7 @@ def fitted(loaded: Loaded, section: Models, imagery: Imagery) -> Loaded:
         # GeoChat keeps the corners of CLIP's table in place; towers of EVA's kind do not.
         bake_positions(vision, side, vision.config.model_type == "clip_vision_model")
         tower = getattr(loaded.model.config, "vision_config", None) or loaded.model.config.encoder
-        tower.image_size = side
+        set_side(tower, side)
     if section.dialect is not None:
         regions = section.dialect if section.dialect != family.dialect else family.regions
         family = replace(family, dialect=section.dialect, regions=regions)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from transformers import PretrainedConfig, VisionEncoderDecoderConfig
 
-TEXT_WIDTH, VISION_WIDTH, LAYERS, HEADS, QUERIES = 128, 64, 3, 4, 8
+from swath.models.family import set_side
+
+TEXT_WIDTH, VISION_WIDTH, LAYERS, HEADS, QUERIES, POOLED = 128, 64, 3, 4, 8, 9
 """Sizes of a small model; its head counts follow the large one's ratios."""
 
 
@@ -55,6 +58,7 @@ def shrink(
     text = _sub(small, "text_config") or _sub(small, "decoder")
     if vision is None and text is None:
         vision, text = (small, None) if hasattr(small, "patch_size") else (None, small)
+    into_text = text is not None and getattr(vision, "projection_dim", None) == text.hidden_size
     same_width = vision is not None and text is not None and vision.hidden_size == text.hidden_size
     if text is not None:
         _shrink_text(text, vocab_size)
@@ -67,7 +71,11 @@ def shrink(
         _set(qformer, encoder_hidden_size=vision.hidden_size if vision else None)
         _set(qformer, num_hidden_layers=qformer.cross_attention_frequency)
         _set(small, num_query_tokens=QUERIES, query_tokens=QUERIES)
-    _set(small, projection_dim=VISION_WIDTH)
+    _set(small, projection_dim=text.hidden_size if text and into_text else VISION_WIDTH)
+    if vision is not None and into_text:
+        vision.projection_dim = text.hidden_size  # PaliGemma's projector goes by it
+    _set(small, image_grid_pinpoints=[[image_px, image_px]])
+    _set(small, mm_tokens_per_image=POOLED)
     for part in _parts(small):
         _set_ids(part, vocab_size, ids or {})
         # EVA's 1e-10 says "will be loaded"; a random tower would give the same for any image.
@@ -105,7 +113,7 @@ def _narrow(config: Any, width: int) -> None:
     head = width // new_heads // 2 * 2
     rope = getattr(config, "rope_parameters", None) or {}
     if "mrope_section" in rope:
-        rope["mrope_section"] = [section * head // old_head for section in rope["mrope_section"]]
+        rope["mrope_section"] = _sections(rope["mrope_section"], head / old_head)
     # Pixtral's decoder is wider than all its heads together, by a quarter.
     width = head * new_heads * config.hidden_size // (heads * old_head)
     config.hidden_size = width
@@ -118,13 +126,21 @@ def _narrow(config: Any, width: int) -> None:
         config.layer_types = config.layer_types[:LAYERS]
 
 
+def _sections(old: Sequence[int], scale: float) -> list[int]:
+    """Sections of a narrower head: whole numbers whose sum is the old one's, scaled."""
+    exact = [section * scale for section in old]
+    ends = [round(sum(exact[:number])) for number in range(len(old) + 1)]
+    return [end - begin for begin, end in pairwise(ends)]
+
+
 def _shrink_text(config: Any, vocab_size: int) -> None:
     _narrow(config, TEXT_WIDTH)
     config.vocab_size = vocab_size
 
 
 def _shrink_vision(config: Any, image_px: int, width: int) -> None:
-    _set(config, image_size=image_px)
+    if getattr(config, "image_size", None) is not None:
+        set_side(config, image_px)
     if not hasattr(config, "num_attention_heads"):  # a net of convolutions
         config.hidden_size = width
         config.groups = [[1, *group[1:-1], width // 4] for group in config.groups]
@@ -132,6 +148,7 @@ def _shrink_vision(config: Any, image_px: int, width: int) -> None:
     _narrow(config, width)
     # Qwen2.5-VL: most layers look at windows of 4 x 4 merged patches, some at all; both stay.
     _set(config, fullatt_block_indexes=[LAYERS - 1])
+    _set(config, deepstack_visual_indexes=[0, 1])  # Qwen3-VL hands on what earlier layers see
     if getattr(config, "window_size", None) is not None:
         config.window_size = 2 * config.patch_size * config.spatial_merge_size
 

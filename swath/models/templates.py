@@ -63,19 +63,29 @@ def _chatml(image: str, words: str) -> str:
 
 
 def _turns(
-    begin: str, system: str, user: str, assistant: str, opening: str, image: str = "<image>"
+    begin: str,
+    system: str,
+    user: str,
+    assistant: str,
+    opening: str,
+    image: str = "<image>",
+    after: str = "",
 ) -> str:
-    """A template of three kinds of turns; `assistant` stands before each answer."""
+    """A template of three kinds of turns; `assistant` stands before and `after` behind answers."""
     return (
         f"{begin}{_loop(image)}"
         f"{{% if message['role'] == 'system' %}}{system}"
         f"{{% elif message['role'] == 'user' %}}{user}"
-        f"{{% else %}}{assistant}{_ANSWER}{{% endif %}}{_DONE}"
+        f"{{% else %}}{assistant}{_ANSWER}{after}{{% endif %}}{_DONE}"
         f"{{% if add_generation_prompt %}}{opening}{{% endif %}}"
     )
 
 
 _CONTENT = "{{ said.text }}"
+_BEFORE_THE_FIRST = (
+    "{% if loop.index0 == 1 and messages[0]['role'] == 'system' %}"
+    "{{ messages[0]['content'] + '\n\n' }}{% endif %}"
+)
 _VICUNA = (
     "A chat between a curious human and an artificial intelligence assistant. The assistant gives "
     "helpful, detailed, and polite answers to the human's questions."
@@ -108,8 +118,7 @@ _TEMPLATES = {
         _turns(
             "{{ bos_token }}",
             "",
-            "{{ '[INST]' }}{% if loop.index0 == 1 and messages[0]['role'] == 'system' %}"
-            "{{ messages[0]['content'] + '\n\n' }}{% endif %}" + _CONTENT + "{{ '[/INST]' }}",
+            "{{ '[INST]' }}" + _BEFORE_THE_FIRST + _CONTENT + "{{ '[/INST]' }}",
             "",
             "",
             "[IMG]",
@@ -141,9 +150,56 @@ _TEMPLATES = {
         ("[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|endoftext|>"),
         end="<|endoftext|>",
     ),
+    "glm4v": Template(
+        _turns(
+            "[gMASK]<sop>",
+            "<|system|>\n" + _CONTENT,
+            "<|user|>\n{{ said.text | replace('<|image|>\n', "
+            "'<|begin_of_image|><|image|><|end_of_image|>') }}",
+            "<|assistant|>\n",
+            "<|assistant|>\n",
+            "<|image|>",
+        ),
+        (
+            *("[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|endoftext|>"),
+            *("<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_box|>", "<|end_of_box|>"),
+        ),
+        end="<|endoftext|>",
+    ),
     # SmolLM2's own, but for the instruction that it puts before every conversation.
     "chatml": Template(
         _chatml("<image>", "said.text"), ("<|im_start|>", "<|im_end|>"), end="<|im_end|>"
+    ),
+    "internvl": Template(
+        _chatml("<IMG_CONTEXT>", "said.text"), ("<|im_start|>", "<|im_end|>"), end="<|im_end|>"
+    ),
+    # Gemma knows no system turn: the instruction stands before the first question.
+    "gemma": Template(
+        _turns(
+            "{{ bos_token }}",
+            "",
+            "{{ '<start_of_turn>user\n' }}" + _BEFORE_THE_FIRST + "{{ said.text "
+            "| replace('<image_soft_token>\n', '<image_soft_token>') + '<end_of_turn>\n' }}",
+            "{{ '<start_of_turn>model\n' }}",
+            "{{ '<start_of_turn>model\n' }}",
+            "<image_soft_token>",
+            "{{ '\n' }}",
+        ),
+        ("<start_of_turn>", "<end_of_turn>"),
+        end="<end_of_turn>",
+    ),
+    # PaliGemma was made for one question and one answer; the pictures stand before all words.
+    "paligemma": Template(
+        _turns(
+            "",
+            "",
+            "{% set pictures = '<image>' * said.text.count('<image>') %}"
+            "{{ pictures + bos_token }}"
+            + _BEFORE_THE_FIRST
+            + "{{ (said.text | replace('<image>\n', '') | replace('<image>', '')) + '\n' }}",
+            "",
+            "",
+        )
     ),
     "qwen": Template(
         _chatml(
@@ -244,11 +300,11 @@ def takes_parts(tokenizer: Any) -> bool:
         return True
 
 
-def serves(tokenizer: Any) -> bool:
+def serves(tokenizer: Any, image_token: str = "") -> bool:
     """Whether a checkpoint's own template can be tuned with.
 
-    It must keep the system instruction, write a beginning the same way whatever follows, and end
-    an answer with a token that the tokenizer knows as special.
+    It must keep the system instruction, write a beginning the same way whatever follows, end an
+    answer with a token that the tokenizer knows as special, and write `image_token` for an image.
 
     Raises:
         ModelError: it takes more time or memory than a template may.
@@ -256,10 +312,12 @@ def serves(tokenizer: Any) -> bool:
     in_parts = takes_parts(tokenizer)
     try:
         asked, answered, on = (render(tokenizer, _PROBE[:n], n == 2, in_parts) for n in (2, 3, 4))
+        shown = [("user", f"{image_token}\nqshown")]
+        pictured = image_token in render(tokenizer, shown, True, in_parts, image_token)
     except TemplateError:
         return False
     steady = on.startswith(answered) and answered.startswith(asked)
-    return steady and "qsystem" in asked and bool(ending(tokenizer))
+    return steady and pictured and "qsystem" in asked and bool(ending(tokenizer))
 
 
 def ending(tokenizer: Any) -> str:

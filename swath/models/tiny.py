@@ -20,7 +20,7 @@ from transformers import (
 
 from swath.models.architectures.composed import composed_config
 from swath.models.assembling import start_words
-from swath.models.family import Family, family_of, family_row
+from swath.models.family import Family, family_of, family_row, set_side
 from swath.models.hub import reading
 from swath.models.loaded import EMBEDDED, Loaded, load_folder
 from swath.models.published import published_config
@@ -60,6 +60,9 @@ def tiny(section: Models, imagery: Imagery, seed: int) -> Loaded:
     )
     if encodes:
         start_words(model, tokenizer)
+    for parameter in model.parameters():  # Gemma 3's projector: "will be loaded", and sees nothing
+        if parameter.ndim == 2 and not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.02)
     return Loaded(model.eval(), tokenizer, family, f"tiny {base}")
 
 
@@ -76,7 +79,7 @@ def config_of(section: Models, imagery: Imagery, seed: int) -> Any:
     config, base = _config(section)
     tower = getattr(config, "vision_config", None) or getattr(config, "encoder", None)
     if imagery.image_px is not None and not family_row(config, base).any_side:
-        tower.image_size = imagery.image_px  # type: ignore[union-attr]
+        set_side(tower, imagery.image_px)
     return config
 
 

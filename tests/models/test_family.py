@@ -39,6 +39,13 @@ FAMILIES = {
     "llava": {"base": "llava-hf/llava-1.5-7b-hf"},
     "pixtral": {"base": "mistral-community/pixtral-12b"},
     "qwen": {"base": "Qwen/Qwen2.5-VL-3B-Instruct"},
+    "qwen3": {"base": "Qwen/Qwen3-VL-2B-Instruct"},
+    "glm4v": {"base": "zai-org/GLM-4.1V-9B-Thinking"},
+    "mistral3": {"base": "mistralai/Mistral-Small-3.1-24B-Instruct-2503"},
+    "internvl": {"base": "OpenGVLab/InternVL3-1B-hf"},
+    "paligemma": {"base": "google/paligemma-3b-mix-224"},
+    "gemma3": {"base": "google/gemma-3-4b-it"},
+    "onevision": {"base": "llava-hf/llava-onevision-qwen2-0.5b-ov-hf"},
     "smolvlm": {"base": "HuggingFaceTB/SmolVLM-256M-Instruct"},
     "blip-2": {"base": EVA},
     "encoder-decoder": {
@@ -199,7 +206,7 @@ def test_score_parity_fails_when_qwen_counts_an_image_like_words(tmp_path, monke
 
 def test_a_model_is_given_what_its_tower_made_of_the_images(model):
     takes = takes_features(Inputs(model))
-    assert takes is (model.model.config.model_type != "blip-2")
+    assert takes is (model.model.config.model_type not in ("blip-2", "qwen3_vl"))
 
 
 def test_questions_answered_in_a_batch_are_answered_as_alone(model, tmp_path):
@@ -212,7 +219,8 @@ def test_questions_answered_in_a_batch_are_answered_as_alone(model, tmp_path):
     together = [one.text for one in engine.answer(questions, max_new_tokens=6)]
     alone = [engine.answer([one], max_new_tokens=6)[0].text for one in questions]
     assert together == alone
-    assert any(together)
+    # A random PaliGemma repeats the line break behind the question, and that is taken off.
+    assert any(together) or model.family.whole_question
 
 
 def test_generated_words_are_the_most_probable_of_plain_passes(model, tmp_path):

@@ -48,6 +48,22 @@ def size(module):
         # 4.652 M of github.com/tensorflow/tpu less its classifier of 1,000 classes.
         ("swath/efficientnet-lite0", AutoModel, 3_371_008),
         ("HuggingFaceTB/SmolVLM-256M-Instruct", AutoModelForImageTextToText, 256_484_928),
+        ("Qwen/Qwen3-VL-2B-Instruct", AutoModelForImageTextToText, 2_127_532_032),
+        ("google/paligemma-3b-mix-224", AutoModelForImageTextToText, 2_923_466_480),
+        ("google/gemma-3-4b-it", AutoModelForImageTextToText, 4_300_079_472),
+        (
+            "mistralai/Mistral-Small-3.1-24B-Instruct-2503",
+            AutoModelForImageTextToText,
+            24_011_361_280,
+        ),
+        ("OpenGVLab/InternVL3-1B-hf", AutoModelForImageTextToText, 938_193_024),
+        # Of these two the pages' rounded 10.3B and 0.9B were compared, not the last digits.
+        ("zai-org/GLM-4.1V-9B-Thinking", AutoModelForImageTextToText, 10_292_777_472),
+        (
+            "llava-hf/llava-onevision-qwen2-0.5b-ov-hf",
+            AutoModelForImageTextToText,
+            893_675_552,
+        ),
     ],
 )
 def test_a_configuration_gives_the_published_number_of_parameters(name, kind, count):

@@ -11,6 +11,7 @@ from torch.nn.functional import interpolate
 from transformers import PreTrainedModel
 
 from swath.errors import ModelError
+from swath.models.family import one_side, set_side
 
 
 def resize_positions(
@@ -65,7 +66,7 @@ def bake_positions(tower: PreTrainedModel, image_size: int, align_corners: bool 
     config: Any = tower.config
     any_side = getattr(config, "any_side", False)
     place, name = ("", "") if any_side else _table_of(tower)
-    patch = int(config.patch_size)
+    patch = one_side(config.patch_size)
     if image_size % patch or image_size <= 0:
         raise ModelError(
             f"image size {image_size} is no multiple of the tower's patch of {patch} px; "
@@ -79,10 +80,10 @@ def bake_positions(tower: PreTrainedModel, image_size: int, align_corners: bool 
     trained = {key: parameter.requires_grad for key, parameter in before.named_parameters()}
     table = state[name]
     rows = table.reshape(-1, table.shape[-1])
-    leading = len(rows) - (int(config.image_size) // patch) ** 2
+    leading = len(rows) - (one_side(config.image_size) // patch) ** 2
     resized = resize_positions(rows, image_size // patch, leading, align_corners)
     state[name] = resized.reshape(*table.shape[:-2], *resized.shape)
-    config.image_size = image_size
+    set_side(config, image_size)
     # Built anew, so that sizes and position numbers kept beside the table fit it too.
     kind: Any = type(before)
     with table.device:

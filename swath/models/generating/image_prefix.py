@@ -75,7 +75,8 @@ def instead_of_pixels(inputs: Inputs, features: Tensor) -> dict[str, Any]:
         return {"encoder_outputs": BaseModelOutput(last_hidden_state=features)}
     if isinstance(plain(inputs.loaded.model), JoinedForConditionalGeneration):
         return {"image_features": features}
-    pooled = BaseModelOutputWithPooling(pooler_output=list(features))  # type: ignore[arg-type]
+    taken: Any = features if inputs.loaded.family.stacked else list(features)
+    pooled = BaseModelOutputWithPooling(pooler_output=taken)
     grid = {"image_grid_thw": inputs.grid(len(features))} if inputs.kind == "patches" else {}
     return {"mm_encoder_outputs": {"image": pooled}} | grid
 
@@ -103,5 +104,7 @@ def takes_features(inputs: Inputs) -> bool:
     model = plain(inputs.loaded.model)
     if inputs.kind == "encoder" or isinstance(model, JoinedForConditionalGeneration):
         return True
+    if getattr(model.config.vision_config, "deepstack_visual_indexes", None):
+        return False  # features of several layers, and one of them is kept
     takes = signature(model.forward).parameters
     return "mm_encoder_outputs" in takes and takes["pixel_values"].default is None

@@ -125,20 +125,18 @@ class Rows:
 
     def _join(self, group: Sequence[Growing]) -> None:
         device = self._model.device
-        ids, mask, places = _prompts(self._inputs, group)
+        words, mask, places = _prompts(self._inputs, group)
         pictures: dict[str, Any] = {}
         if group[0].prompt.paths:
             views = {path: view for answer in group for path, view in answer.prompt.views.items()}
             looked_at = Seen(self._inputs, views, len(views), recent=self._recent)
             pictures = to_device(looked_at.of([answer.prompt.paths for answer in group]), device)
             self._forget()
-        words: dict[str, Any] = {"input_ids": ids, "attention_mask": mask, "position_ids": places}
         cache: Any = DynamicCache()
         if self._encodes:
-            words = {f"decoder_{name}": value for name, value in words.items()}
             cache = EncoderDecoderCache(cache, DynamicCache())
         else:
-            words["logits_to_keep"] = 1
+            pictures["logits_to_keep"] = 1
         output = self._model(
             **to_device(words, device), **pictures, past_key_values=cache, use_cache=True
         )
@@ -176,18 +174,20 @@ class Rows:
             size -= self._recent.pop(path).nbytes
 
 
-def _prompts(inputs: Inputs, group: Sequence[Growing]) -> tuple[Tensor, Tensor, Tensor]:
-    """Ids and mask (rows, tokens), padded on the left, and each token's place in its own row.
+def _prompts(inputs: Inputs, group: Sequence[Growing]) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """What the model takes, padded on the left; of it the mask, and each token's place in its row.
 
     Places are (rows, tokens), or (3, rows, tokens) where a family counts time, rows and columns.
     """
-    ids, mask, *_ = inputs.asking([answer.prompt.encoded for answer in group]).values()
+    words = inputs.asking([answer.prompt.encoded for answer in group])
+    ids, mask, *_ = words.values()
     places = (mask.cumsum(dim=1) - 1).clamp(min=0)
     if inputs.kind == "patches":
         places = places.expand(3, -1, -1).clone()
         for row, real in enumerate(mask.bool()):
             places[:, row, real] = inputs.threefold(ids[row, real])
-    return ids, mask, places
+    name = "decoder_position_ids" if inputs.kind == "encoder" else "position_ids"
+    return words | {name: places}, mask, places
 
 
 def _grow(answers: Sequence[Growing], logits: Tensor) -> None:
