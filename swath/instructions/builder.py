@@ -228,7 +228,7 @@ class _Asking:
             yield from rows
         if not self.counts:
             held = unused(self.images, section.tasks)
-            advice = "do they have labels, captions or boxes?"
+            advice = "do they have labels, captions or boxes? `swath check` says what is left out."
             if held:
                 content = " and ".join(f"{count} {kind}" for kind, count in held.items())
                 tasks = ", ".join(ASKED_BY[kind][0] for kind in held)
