@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 from typing import Annotated, Any
@@ -120,7 +121,10 @@ def listening(host: str, port: int) -> socket.socket:
         family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(place[:2], family=family)
     except OSError as error:
+        reason = error.strerror
+        if error.errno is not None and error.errno > 0:  # not of a look-up
+            reason = os.strerror(error.errno)
         raise RequestError(
-            f"cannot listen at {host}, port {port} ({error.strerror or error}); choose another "
-            f"with --port or --host."
+            f"cannot listen at {host}, port {port} ({reason}); choose another with --port or "
+            f"--host."
         ) from None

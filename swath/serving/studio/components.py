@@ -101,6 +101,24 @@ def source_row(name: str, choose: str, hint: str) -> tuple[gr.UploadButton, gr.T
     return files, paths
 
 
+def question_boxes(words: Words, name: str) -> tuple[gr.Textbox, gr.Textbox]:
+    """What is asked, and the answers that are possible, of a tab of this name."""
+    question = gr.Textbox(
+        label=words("chat.question"),
+        info=words("chat.question_about"),
+        placeholder=words("chat.example"),
+        lines=2,
+        elem_id=f"{name}-question",
+    )
+    choices = gr.Textbox(
+        label=words("chat.choices"),
+        info=words("chat.choices_about"),
+        lines=2,
+        elem_id=f"{name}-choices",
+    )
+    return question, choices
+
+
 def model_choice(words: Words, name: str, names: list[str]) -> gr.Dropdown:
     """Which model is asked."""
     return gr.Dropdown(

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from swath.errors import SwathError
+from swath.errors import RequestError, SwathError
 from swath.serving.studio.assistants import Assistants
 from swath.serving.studio.failure_desk import FailureDesk
 from swath.serving.studio.pictures import Pictures
@@ -97,6 +97,17 @@ def listen(
             show_progress="hidden" if waiting is None else "full",
             show_progress_on=waiting,
         )
+
+
+def needed(value: str | None, refusal: str) -> str:
+    """What was chosen or typed.
+
+    Raises:
+        RequestError: nothing was; the refusal says of what.
+    """
+    if not value or not value.strip():
+        raise RequestError(refusal)
+    return value.strip()
 
 
 def choose_among(

@@ -16,6 +16,7 @@ from swath.serving.studio.components import (
     conversation,
     model_choice,
     notice,
+    question_boxes,
     source_row,
 )
 from swath.serving.studio.desk import Desk, choose_among, listen
@@ -45,19 +46,7 @@ def chat_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
                 elem_id="chat-documents",
             )
             turns = conversation("chat-turns")
-            question = gr.Textbox(
-                label=words("chat.question"),
-                info=words("chat.question_about"),
-                placeholder=words("chat.example"),
-                lines=2,
-                elem_id="chat-question",
-            )
-            choices = gr.Textbox(
-                label=words("chat.choices"),
-                info=words("chat.choices_about"),
-                lines=2,
-                elem_id="chat-choices",
-            )
+            question, choices = question_boxes(words, "chat")
             with gr.Row():
                 ask = gr.Button(words("chat.ask"), variant="primary", elem_id="chat-ask")
                 again = gr.Button(words("chat.again"), elem_id="chat-again")

@@ -15,9 +15,10 @@ from swath.serving.studio.components import (
     command,
     conversation,
     notice,
+    question_boxes,
     source_row,
 )
-from swath.serving.studio.desk import Desk, choose_among, listen
+from swath.serving.studio.desk import Desk, choose_among, listen, needed
 from swath.serving.studio.page_words import Words
 from swath.serving.studio.recipe_form import lines_of
 from swath.serving.studio.tabs.failures_panel import failures_panel
@@ -38,18 +39,7 @@ def compare_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
             run = gr.Dropdown(
                 [], label=words("watch.run"), allow_custom_value=True, elem_id="compare-run"
             )
-            question = gr.Textbox(
-                label=words("chat.question"),
-                info=words("chat.question_about"),
-                lines=2,
-                elem_id="compare-question",
-            )
-            choices = gr.Textbox(
-                label=words("chat.choices"),
-                info=words("chat.choices_about"),
-                lines=2,
-                elem_id="compare-choices",
-            )
+            question, choices = question_boxes(words, "compare")
             ask = gr.Button(words("compare.ask"), variant="primary", elem_id="compare-ask")
             problem = notice("compare-notice")
             answers = conversation("compare-answers")
@@ -59,7 +49,7 @@ def compare_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
 
     def begin(chosen: list[str], name: str | None) -> tuple[Any, ...]:
         with desk.assistants.lock:
-            assistant = desk.assistants.get(_chosen(name, words))
+            assistant = desk.assistants.get(needed(name, words("compare.none")))
             talk = Talk.about(chosen, assistant)
         rows = [desk.pictures.row(path, assistant.rendering) for path in talk.pictures]
         return chosen, canvas_of(rows, 1), [], ""
@@ -72,7 +62,7 @@ def compare_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
     ) -> tuple[Any, ...]:
         if not chosen:
             raise RequestError(words("chat.no_picture"))
-        tuned = _chosen(name, words)
+        tuned = needed(name, words("compare.none"))
         systems = {words("compare.base"): base_of(tuned), words("compare.tuned"): tuned}
         rows: list[dict[str, Any]] = []
         boxes: list[dict[str, Any]] = []
@@ -109,9 +99,3 @@ def compare_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
 def _styled(boxes: list[dict[str, Any]], style: str) -> list[dict[str, Any]]:
     """Boxes of an answer in a system's style; what was asked about keeps its own."""
     return [box if box["style"] == "asked" else {**box, "style": style} for box in boxes]
-
-
-def _chosen(name: str | None, words: Words) -> str:
-    if not name:
-        raise RequestError(words("compare.none"))
-    return name

@@ -9,7 +9,6 @@ from typing import Any
 import gradio as gr
 
 from swath.annotations.readers import recognise
-from swath.errors import RequestError
 from swath.recipes import load_recipe
 from swath.serving.studio.components import (
     canvas,
@@ -19,7 +18,7 @@ from swath.serving.studio.components import (
     facts,
     notice,
 )
-from swath.serving.studio.desk import Desk, listen
+from swath.serving.studio.desk import Desk, listen, needed
 from swath.serving.studio.page_words import Words
 from swath.serving.studio.tabs.review_panel import review_panel
 from swath.serving.studio.work_desk import command_line
@@ -69,9 +68,7 @@ def data_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
         return recipe.name, [RECIPE, *overrides, "--home", str(desk.runs.home)]
 
     def begin(source: str) -> tuple[Any, ...]:
-        if not source.strip():
-            raise RequestError(words("data.no_folder"))
-        reader = recognise(Path(source.strip()))
+        reader = recognise(Path(needed(source, words("data.no_folder"))))
         name, arguments = settings_of(source)
         arguments.append("--no-plan")
         desk.runs.check(name, arguments)
@@ -79,9 +76,7 @@ def data_tab(desk: Desk, words: Words, page: gr.Blocks) -> None:
         return name, {"format": format_rows}, format_rows, command_line("check", arguments)
 
     def begin_build(source: str) -> tuple[Any, ...]:
-        if not source.strip():
-            raise RequestError(words("data.no_folder"))
-        name, arguments = settings_of(source)
+        name, arguments = settings_of(needed(source, words("data.no_folder")))
         desk.runs.build(name, arguments)
         return name, command_line("build", arguments)
 

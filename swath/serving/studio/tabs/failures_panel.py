@@ -6,7 +6,6 @@ from typing import Any
 
 import gradio as gr
 
-from swath.errors import RequestError
 from swath.evaluation.report.gallery import answer_notes, answer_words, truth_words
 from swath.instructions.tasks.truths import BoxesTruth
 from swath.serving.studio.components import (
@@ -17,7 +16,7 @@ from swath.serving.studio.components import (
     facts,
     notice,
 )
-from swath.serving.studio.desk import Desk, choose_among, listen
+from swath.serving.studio.desk import Desk, choose_among, listen, needed
 from swath.serving.studio.failure_desk import Row, Show
 from swath.serving.studio.page_words import Words
 from swath.serving.studio.work_desk import command_line
@@ -80,10 +79,9 @@ def failures_panel(desk: Desk, words: Words, page: gr.Blocks) -> None:
         return _picture(desk, row), _facts(row, words)
 
     def begin(name: str | None) -> tuple[str, str]:
-        if not name:
-            raise RequestError(words("watch.none"))
-        path = str(desk.runs.home / name)
-        desk.runs.evaluate(name, [path])
+        run_name = needed(name, words("watch.none"))
+        path = str(desk.runs.home / run_name)
+        desk.runs.evaluate(run_name, [path])
         return words("failures.working"), command_line("evaluate", [path])
 
     def look(name: str | None, task_now: str | None) -> tuple[Any, ...]:

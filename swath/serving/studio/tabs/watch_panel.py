@@ -6,7 +6,6 @@ from typing import Any
 
 import gradio as gr
 
-from swath.errors import RequestError
 from swath.serving.studio.components import (
     canvas,
     canvas_of,
@@ -16,7 +15,7 @@ from swath.serving.studio.components import (
     facts,
     notice,
 )
-from swath.serving.studio.desk import Desk, choose_among, listen
+from swath.serving.studio.desk import Desk, choose_among, listen, needed
 from swath.serving.studio.page_words import Words
 from swath.serving.studio.run_desk import duration
 from swath.serving.studio.work_desk import command_line
@@ -48,12 +47,12 @@ def watch_panel(desk: Desk, words: Words, page: gr.Blocks) -> gr.Dropdown:
     timer = gr.Timer(LOOK_S)
 
     def end(name: str | None) -> str:
-        chosen = _chosen(name, words)
+        chosen = needed(name, words("watch.none"))
         desk.runs.stop(chosen)
         return command_line("tune", desk.runs.arguments(chosen))
 
     def go_on(name: str | None) -> str:
-        chosen = _chosen(name, words)
+        chosen = needed(name, words("watch.none"))
         desk.runs.resume(chosen)
         return command_line("tune", desk.runs.arguments(chosen))
 
@@ -173,9 +172,3 @@ def _answers(desk: Desk, name: str, place: int, words: Words) -> list[dict[str, 
         note = words("watch.step", stage=row["stage"], step=row["step"])
         rows.append({"who": "model", "text": row["answer"], "notes": [note]})
     return rows
-
-
-def _chosen(name: str | None, words: Words) -> str:
-    if not name:
-        raise RequestError(words("watch.none"))
-    return name

@@ -9,9 +9,8 @@ from typing import Any
 
 import gradio as gr
 
-from swath.errors import RequestError
 from swath.serving.studio.components import command, facts, notice, results
-from swath.serving.studio.desk import Desk, choose_among, listen
+from swath.serving.studio.desk import Desk, choose_among, listen, needed
 from swath.serving.studio.page_words import Words
 from swath.serving.studio.work_desk import COMMAND, WorkDesk
 
@@ -64,11 +63,11 @@ def work_panel(
     timer = gr.Timer(LOOK_S)
 
     def end(chosen: str | None) -> tuple[()]:
-        works.worker(_chosen(chosen, words)).stop()
+        works.worker(needed(chosen, words("work.none"))).stop()
         return ()
 
     def go_on(chosen: str | None) -> str:
-        return works.resume(_chosen(chosen, words))
+        return works.resume(needed(chosen, words("work.none")))
 
     def look(chosen: str | None, before: dict[str, Any]) -> tuple[Any, ...]:
         unchanged = [gr.skip()] * (len(views) + 5)
@@ -121,9 +120,3 @@ def _left(desk: Desk, folder: Path) -> dict[str, Any]:
         if path.name not in hidden and not path.name.startswith((".", "tiles"))
     ]
     return {"map": dict(named).get(MAP, ""), "files": named}
-
-
-def _chosen(name: str | None, words: Words) -> str:
-    if not name:
-        raise RequestError(words("work.none"))
-    return name
