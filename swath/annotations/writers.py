@@ -51,7 +51,6 @@ def write(folder: Path | str, images: Iterable[AnnotatedImage], format: str) -> 
         for image in images:
             if is_frame(image.path):
                 raise AnnotationError(f"{image.path}: a frame of a clip; save it as a picture.")
-            # Of two pictures in one place, the boxes of one would lie on the other.
             before = taken.setdefault(place_of(image, "labels"), image.path)
             if before != image.path:
                 raise AnnotationError(

@@ -19,7 +19,7 @@ from swath.evaluation.predictions import (
 
 _ARTICLE = re.compile(r"^\W*(?:an?|the)\s+", re.IGNORECASE)
 _BOX_TEXT = re.compile(
-    r"<box>.*?</box>|<loc_?\d+>|[{\[][^{}\[\]A-Za-z]*\d[^{}\[\]A-Za-z]*[}\]]|<delim>"
+    r"<box>[^<]*</box>|<loc_?\d+>|[{\[](?=[^{}\[\]A-Za-z\d]*+\d)[^{}\[\]A-Za-z]*+[}\]]|<delim>"
 )
 _PHRASE = re.compile(r"</?(?:p|ref)>")
 

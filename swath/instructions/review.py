@@ -35,7 +35,7 @@ FILE = "review.jsonl"
 
 Verdict = Literal["accept", "reject", "correct"]
 _BOX = re.compile(r"\[box([^\]]*)\]")
-_PHRASE = re.compile(r"<p>(.*?)</p>")
+_PHRASE = re.compile(r"<p>((?:(?!<p>).)*?)</p>")
 
 
 class Review:

@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,25 @@ def test_a_blank_is_empty():
 )  # fmt: skip
 def test_a_chinese_number_counts_alone_or_with_its_measure_word(answer, count):
     assert read_count(answer)[0] == count
+
+
+@pytest.mark.parametrize(
+    "words", ["<box>" * 20_000, "[" + "1" * 99_999, "<answer>" + " " * 99_000 + "x"]
+)
+def test_marks_that_are_never_closed_take_no_seconds(words):
+    from swath.evaluation.external.answer_files import without_thoughts
+
+    begin = time.process_time()
+    assert without_boxes(without_thoughts(words)) == " ".join(words.split())
+    assert time.process_time() - begin < 1
+
+
+def test_phrases_that_are_never_closed_take_no_seconds():
+    from swath.annotations.formats import grounded, llava
+    from swath.instructions import review
+
+    begin = time.process_time()
+    for pattern in (llava._PHRASE, grounded._MARKED, review._PHRASE):
+        assert pattern.sub("", "<p>" * 40_000) == "<p>" * 40_000
+    assert llava._PHRASE.search("<p>a ship</p> {<1><2><3><4>}")["phrase"] == "a ship"
+    assert time.process_time() - begin < 1

@@ -27,7 +27,7 @@ from swath.annotations.splits import SPLITS
 from swath.annotations.tables import load
 from swath.errors import AnnotationError
 
-_MARKED = re.compile(r"<p>(?P<phrase>.*?)</p>\s*\[SEG\]", re.DOTALL)
+_MARKED = re.compile(r"<p>(?P<phrase>(?:(?!<p>).)*?)</p>\s*\[SEG\]", re.DOTALL)
 _LOOKED_AT = 3  # files of a folder by which the format is told
 
 

@@ -30,7 +30,9 @@ LARGEST_PICTURE = 20 * 1024**2
 
 _MARKS = re.compile(r"</?s>|\[/?INST\]|<Img>|</Img>|<ImageHere>|<(image|video)>|</?(p|ref)>")
 _TOKEN = re.compile(r"^\s*\[(\w+)\]\s*")
-_PHRASE = re.compile(r"<(p|ref)>(?P<phrase>.*?)</\1>\s*(?P<boxes>(?:\{[^{}]*\}|<delim>|\s)*)", re.S)
+_PHRASE = re.compile(
+    r"(?s)<(p|ref)>(?P<phrase>(?:(?!<p>|<ref>).)*?)</\1>\s*(?P<boxes>(?:\{[^{}]*\}|<delim>|\s)*)"
+)
 _WHERE = re.compile(
     r"^(?:from this image,? )?(?:please )?(?:can|could) you (?:tell|give|show) me |"
     r"^(?:tell|give|show) me |"

@@ -25,8 +25,7 @@ TRUTHS = ("ground_truth", "annotation", "gt_bbox", "gt", "label", "labels", "tru
           "gt_answer", "references")  # fmt: skip
 KINDS = ("type", "vqa_type", "question_type", "task_type", "category", "kind")
 _MARKED = re.compile(
-    r"\s*(?:<answer>|<\|begin_of_box\|>)\s*(?P<answer>.*?)\s*(?:</answer>|<\|end_of_box\|>)\s*",
-    re.DOTALL,
+    r"(?s)\s*(?:<answer>|<\|begin_of_box\|>)(?P<answer>.*?)(?:</answer>|<\|end_of_box\|>)\s*"
 )
 QUESTIONS = ("question", "prompt", "query")
 
@@ -229,4 +228,4 @@ def without_thoughts(answer: str) -> str:
     """An answer without what a reasoning model thought before it and the marks around it."""
     answer = THOUGHT.sub("", answer).strip() if "think" in answer else answer
     marked = _MARKED.fullmatch(answer)
-    return marked["answer"] if marked else answer
+    return marked["answer"].strip() if marked else answer
