@@ -180,6 +180,7 @@ class StageTrainer(Trainer):
             ],
             lr=peak,
             betas=(0.9, self.stage.beta2),
+            fused=True,
         )
         return self.optimizer
 
