@@ -5,7 +5,9 @@
 RUN is a finished and evaluated run folder with captions. Beside its own captions of the test images
 stand: the commonest training caption of all; the commonest one of the class that the same model
 gave the image; and that of the training image nearest by the cosine of the same model's vision
-features. Differences are paired over images.
+features. Differences are paired over images. Where images have classes, it also says how often
+people name the class in their test captions, and how often the commonest training caption of the
+true class does.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from numpy.typing import NDArray
 from swath.errors import SwathError
 from swath.evaluation.baselines import commonest_caption
 from swath.evaluation.metrics.base import METRICS, Score
+from swath.evaluation.metrics.caption_scores import names_class
 from swath.evaluation.metrics.statistics import Difference
 from swath.evaluation.predicting import unanswered
 from swath.evaluation.predictions import Prediction
@@ -54,12 +57,16 @@ def main() -> None:
     except SwathError as error:
         sys.exit(f"{parser.prog}: {error}")
     print(table(scores, gaps))
+    by_people, by_class = named(args.run, answers[MODEL])
+    print(f"the class is named by people in {by_people:.3f} of their test captions, and by the")
+    print(f"commonest training caption of the true class in {by_class:.3f} of the test images")
     if args.out:
         result = {
             "run": described(args.run),
             "images": len(answers[MODEL]),
             "distinct": {who: len({one.answer for one in some}) for who, some in answers.items()},
             "copied": copied(args.run, answers[MODEL]),
+            "class_named_by": {"people": by_people, "commonest of the true class": by_class},
             "scores": {who: rows(values) for who, values in scores.items()},
             "model_minus": {who: rows(values) for who, values in gaps.items()},
             "machine": machine(),
@@ -130,6 +137,23 @@ def copied(run: Path, ours: list[Prediction]) -> float:
         for text in one.truth.get("captions", [])
     }
     return sum(" ".join(one.answer.split()) in known for one in ours) / len(ours)
+
+
+def named(run: Path, ours: list[Prediction]) -> tuple[float, float]:
+    """Shares that name the true class: of people's captions, and of the class's commonest one."""
+    built = read_set(run / "set")
+    asked = {row.id: row for row in built.split(Experiment.of_run(run).recipe.evaluation.split)}
+    training = [row for row in built.split("train") if row.task == "caption"]
+    images = [group[0] for group in by_image(training)]
+    labels = {row.image: row.truth.get("label") for row in ours}
+    people = [
+        names_class(text, row.truth.get("label"))
+        for row in ours
+        for text in row.truth.get("captions")
+    ]
+    commonest = commonest_caption(images, [asked[row.id] for row in ours], labels)
+    by_class = [names_class(row.answer, labels[row.image]) for row in commonest]
+    return sum(people) / len(people), sum(by_class) / len(by_class)
 
 
 def table(scores: Scores, gaps: Gaps) -> str:
