@@ -46,7 +46,9 @@ SYSTEMS = {
 
 def tuned(name, folder, *more) -> Experiment:
     """A short tiny run of a recipe."""
-    stages = [f"tuning.stages.{n}.steps={steps}" for n, steps in enumerate(SYSTEMS[name][0])]
+    stages = []
+    for number, steps in enumerate(SYSTEMS[name][0]):
+        stages += [f"tuning.stages.{number}.steps={steps}", f"tuning.stages.{number}.batch_size=4"]
     recipe = load_recipe(name, [*SHORT, *stages, *more], tiny=True)
     experiment = Experiment(recipe, folder / recipe.name)
     experiment.tune()
@@ -58,7 +60,7 @@ def test_a_system_builds_tunes_evaluates_answers_and_exports(name, tmp_path):
     _, tasks, question = SYSTEMS[name]
     experiment = tuned(name, tmp_path)
     losses = [row["text"] for row in read_losses(experiment.folder)]
-    assert sum(losses[-5:]) / 5 < 0.25 * losses[0]
+    assert sum(losses[-5:]) / 5 < 0.3 * losses[0]
     run = read_json(experiment.folder / "run.json")
     assert run["proof"] == {"questions": 8, "same": 8}
     answers = experiment.evaluate("tuned")
