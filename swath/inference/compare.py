@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from swath.boxes import Boxes
-from swath.imagery.tiling import Tile
 from swath.inference.scenes.merging import TileBoxes, merge
 from swath.inference.scenes.scan_results import UNKNOWN
 from swath.inference.scenes.tile_plan import TunedOn, tile_plan
@@ -159,18 +158,20 @@ def _changes(tiles: list[PairTile], pair: Pair) -> Changes:
     rows: list[list[float]] = []
     names: list[str] = []
     confidence: list[float | None] = []
-    shown_by: list[Tile] = []
-    for tile in tiles:
+    numbers: list[int] = []
+    for number, tile in enumerate(tiles):
         for name, boxes in tile.boxes.items():
             count = len(boxes)
             rows += boxes.to_rows()
             names += [name] * count
             confidence += [tile.changed] * count
-            shown_by += [tile.tile] * count
+            numbers += [number] * count
     classes = sorted(set(names))
     labels = [classes.index(name) for name in names]
     known = [UNKNOWN if share is None else share for share in confidence]
-    merged = merge(TileBoxes.shown_by(shown_by, rows, known, pair.whole.bounds, labels))
+    windows = [tile.tile for tile in tiles]
+    found = TileBoxes.shown_by(windows, numbers, rows, known, pair.whole.bounds, labels)
+    merged = merge(found)
     measured = any(share is not None for share in confidence)
     shares = [float(share) if measured else None for share in merged.confidence]
     return Changes(merged.boxes, tuple(classes[row] for row in merged.labels), tuple(shares))

@@ -177,7 +177,7 @@ def test_changes_lie_on_their_spot_in_other_programs_and_are_the_same_bytes(pair
     first = path.read_bytes()
     write_outputs(path, found)
     assert path.read_bytes() == first
-    about, _, geometry, fields = pyogrio.raw.read(path)
+    about, _, geometry, fields = pyogrio.raw.read(path, "changes")
     from pyproj import Transformer
     from shapely import from_wkb
 
@@ -199,7 +199,7 @@ def test_no_change_is_an_empty_layer(tmp_path):
     paths = raster(tmp_path / "a.tif", pixels), raster(tmp_path / "b.tif", pixels)
     for ending in (".gpkg", ".geojson"):
         write_outputs(tmp_path / f"none{ending}", compared(aligned(*paths, tmp_path)))
-        assert pyogrio.read_info(tmp_path / f"none{ending}")["features"] == 0
+        assert pyogrio.read_info(tmp_path / f"none{ending}", layer="changes")["features"] == 0
 
 
 def test_files_of_others_are_left_alone(tmp_path):
@@ -209,5 +209,5 @@ def test_files_of_others_are_left_alone(tmp_path):
     (tmp_path / "map.gpkg").write_bytes(b"SQLite format 3 of someone")
     with pytest.raises(RequestError, match="choose another name"):
         check_outputs(tmp_path / "map.gpkg")
-    with pytest.raises(RequestError, match=re.escape("written as .gpkg or .geojson")):
+    with pytest.raises(RequestError, match=re.escape("written as .geojson or .gpkg")):
         check_outputs(tmp_path / "map.shp")

@@ -132,9 +132,13 @@ def _doubtful_classes(path: str, result: ClassMap) -> Iterator[Doubt]:
 
 def _doubtful_boxes(path: str, result: FoundObjects) -> Iterator[Doubt]:
     """Tiles that showed an object, each with all objects of the scene that lie in it."""
-    tiles = sorted(set(result.tiles), key=lambda tile: (tile.origin_xy[1], tile.origin_xy[0]))
-    for tile in tiles:
-        rows = np.flatnonzero(shown(result.boxes, tile) >= SHOWN)
+    lows, highs = np.split(result.boxes.hbb, 2, axis=1)
+    for number in np.unique(result.objects.tile_ids).tolist():
+        tile = result.plan[number]
+        left, top, right, bottom = tile.bounds
+        near = (lows < (right, bottom)).all(axis=1) & (highs > (left, top)).all(axis=1)
+        rows = np.flatnonzero(near)
+        rows = rows[shown(result.boxes[rows], tile) >= SHOWN]
         if not len(rows):
             continue
         x, y = tile.origin_xy

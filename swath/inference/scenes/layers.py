@@ -38,48 +38,89 @@ SUFFIXES = (".geojson", ".gpkg")
 _REFUSALS = (DataSourceError, FeatureError)
 _DATED = {"OGR_CURRENT_DATE": "2026-01-01T00:00:00.000Z"}  # else each file holds its hour
 _DECIMALS = 8  # of degrees: a millimetre
-_METRES = 2  # decimals
+_MEASURES = {
+    **dict.fromkeys(("length_m", "width_m", "area_m2", "azimuth_deg"), 2),
+    **dict.fromkeys(("longitude", "latitude"), 8),
+}
+"""Columns of what lies on Earth, and their decimals."""
+
+TOGETHER = 10_000
+"""Features that are in memory at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Boxes of one scene.
+
+    Args:
+        scene: in whose pixels they lie.
+        boxes: n of them.
+        columns: by name a value of each, or a word that all have.
+    """
+
+    scene: Scene
+    boxes: Boxes
+    columns: Mapping[str, str | Sequence[Any] | NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Some features of a layer.
+
+    Args:
+        shapes: polygons in the layer's CRS; None for one that lies nowhere on Earth.
+        world: the same in degrees as RFC 7946 has them; None for one that lies nowhere.
+        columns: a value of each feature, by name.
+    """
+
+    shapes: Sequence[shapely.Geometry | None]
+    world: Sequence[shapely.Geometry | None]
+    columns: dict[str, Sequence[Any]]
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Features of one kind.
+    """Features of one kind, of which few are in memory at a time.
 
     Args:
         name: of the layer, and of its table.
-        shapes: polygons in `crs`; None for one that lies nowhere on Earth.
-        world: the same in degrees as RFC 7946 has them; None for one that lies nowhere.
-        columns: a value of each feature, by name.
-        crs: authority code or WKT; None: pixels, y upwards.
+        parts: whose boxes are its features.
     """
 
     name: str
-    shapes: Sequence[shapely.Geometry | None]
-    world: Sequence[shapely.Geometry | None]
-    columns: Mapping[str, Sequence[Any]]
-    crs: str | None
+    parts: Sequence[Part]
+
+    @property
+    def crs(self) -> str | None:
+        """That of all scenes, else degrees; None: pixels, y upwards."""
+        known = {part.scene.crs for part in self.parts}
+        return known.pop() if len(known) == 1 else DEGREES
+
+    def pieces(self) -> Iterator[Piece]:
+        """The features in their order, at most `TOGETHER` in a piece; one piece at least."""
+        crs = self.crs
+        first_id = 1
+        for part in self.parts:
+            for start in range(0, len(part.boxes), TOGETHER):
+                rows = slice(start, start + TOGETHER)
+                piece = _piece(part, rows, crs, first_id)
+                yield piece
+                first_id += len(piece.shapes)
+        if first_id == 1:
+            yield _piece(self.parts[0], slice(0, 0), crs, first_id)
 
 
-Part = tuple[Scene, Boxes, dict[str, list[Any]]]
-"""Boxes in a scene's pixels, with a value of each by column."""
-
-
-def layer_of(name: str, parts: Sequence[Part]) -> Layer:
-    """Boxes of several scenes as one layer, in their CRS if they have one in common."""
-    known = {scene.crs for scene, _, _ in parts}
-    crs = known.pop() if len(known) == 1 else DEGREES
-    shapes: list[shapely.Geometry | None] = []
-    world: list[shapely.Geometry | None] = []
-    columns: dict[str, list[Any]] = {"id": []}
-    for scene, boxes, values in parts:
-        own, degrees, measures = _placed(scene, boxes)
-        shapes += own if scene.crs == crs else degrees
-        world += degrees
-        values = {**values, **measures, "quad_px": _written(boxes)}
-        for key, column in values.items():
-            columns.setdefault(key, []).extend(column)
-    columns["id"] = list(range(1, len(shapes) + 1))
-    return Layer(name, shapes, world, columns, crs)
+def _piece(part: Part, rows: slice, crs: str | None, first_id: int) -> Piece:
+    """Some boxes of a part, placed and measured."""
+    boxes = part.boxes[rows]
+    shapes, degrees, measures = _placed(part.scene, boxes)
+    columns: dict[str, Sequence[Any]] = {"id": range(first_id, first_id + len(boxes))}
+    for name, values in part.columns.items():
+        same = isinstance(values, str)
+        columns[name] = [values] * len(boxes) if same else np.asarray(values)[rows].tolist()
+    columns |= measures
+    columns["quad_px"] = _written(boxes)
+    return Piece(shapes if part.scene.crs == crs else degrees, degrees, columns)
 
 
 def _placed(
@@ -89,26 +130,17 @@ def _placed(
 
     Of a scene that lies nowhere they are in pixels, y upwards, as QGIS shows such a picture.
     """
-    count = len(boxes)
-    names = ("length_m", "width_m", "area_m2", "azimuth_deg", "longitude", "latitude")
     ground = on_ground(scene, boxes)
     if ground is None:
+        nothing: list[float | None] = [None] * len(boxes)
         upwards = boxes.scaled((1.0, -1.0)).quads
-        return (
-            list(shapely.polygons(upwards)),
-            [None] * count,
-            {name: [None] * count for name in names},
-        )
-    longitude, latitude = ground.middles.T
-    measures = {
-        "length_m": ground.length_m,
-        "width_m": ground.width_m,
-        "area_m2": ground.area_m2,
-        "azimuth_deg": ground.azimuth_deg,
-    }
-    rounded = {name: _rounded(values, _METRES) for name, values in measures.items()}
-    rounded |= {"longitude": _rounded(longitude, 8), "latitude": _rounded(latitude, 8)}
-    return list(shapely.polygons(ground.corners)), world_shapes(ground.lonlat), rounded
+        return list(shapely.polygons(upwards)), nothing, dict.fromkeys(_MEASURES, nothing)
+    values = [ground.length_m, ground.width_m, ground.area_m2, ground.azimuth_deg]
+    values += list(ground.middles.T)
+    measures = {}
+    for (name, decimals), column in zip(_MEASURES.items(), values, strict=True):
+        measures[name] = _rounded(column, decimals)
+    return list(shapely.polygons(ground.corners)), world_shapes(ground.lonlat), measures
 
 
 def _rounded(values: Any, decimals: int) -> list[float | None]:
@@ -153,16 +185,17 @@ def _write_geojson(path: Path, layer: Layer) -> None:
     with replacing(path) as temporary, temporary.open("wb") as stream:
         stream.write(orjson.dumps(head)[:-1] + b',"features":[')
         separator = b"\n"
-        for feature in _features(layer):
-            stream.write(separator + orjson.dumps(feature, option=orjson.OPT_SERIALIZE_NUMPY))
-            separator = b",\n"
+        for piece in layer.pieces():
+            for feature in _features(piece):
+                stream.write(separator + orjson.dumps(feature))
+                separator = b",\n"
         stream.write(b"\n]}\n")
 
 
-def _features(layer: Layer) -> Iterator[dict[str, Any]]:
-    names = list(layer.columns)
-    rows = zip(*layer.columns.values(), strict=True)
-    for shape, values in zip(layer.world, rows, strict=True):
+def _features(piece: Piece) -> Iterator[dict[str, Any]]:
+    names = list(piece.columns)
+    rows = zip(*piece.columns.values(), strict=True)
+    for shape, values in zip(piece.world, rows, strict=True):
         geometry = None if shape is None else _coordinates(shape)
         properties = dict(zip(names, values, strict=True))
         yield {"type": "Feature", "geometry": geometry, "properties": properties}
@@ -178,20 +211,25 @@ def _write_geopackage(path: Path, layer: Layer) -> None:
     style = layer_style(layer.name)
     # In memory first: on a full disk GDAL leaves the index of places out, and says nothing.
     held = io.BytesIO()
+    first = {
+        "dataset_options": {"VERSION": "1.2"},  # older QGIS warns of newer ones
+        "layer_options": {"GEOMETRY_NAME": "geom", "DESCRIPTION": WRITTEN},
+    }
     with replacing(path) as temporary, _same_every_time(), written_whole(path, *_REFUSALS):
-        pyogrio.raw.write(
-            held,
-            geometry=shapely.to_wkb(np.array(layer.shapes, dtype=object)),
-            field_data=[_column(values) for values in layer.columns.values()],
-            fields=list(layer.columns),
-            layer=layer.name,
-            crs=layer.crs,
-            geometry_type="Polygon",
-            driver="GPKG",
-            dataset_options={"VERSION": "1.2"},  # older QGIS warns of newer ones
-            layer_options={"GEOMETRY_NAME": "geom", "DESCRIPTION": WRITTEN},
-        )
-        temporary.write_bytes(held.getbuffer())
+        for number, piece in enumerate(layer.pieces()):
+            pyogrio.raw.write(
+                temporary if number else held,
+                geometry=shapely.to_wkb(np.array(piece.shapes, dtype=object)),
+                field_data=[_column(values) for values in piece.columns.values()],
+                fields=list(piece.columns),
+                layer=layer.name,
+                crs=layer.crs,
+                geometry_type="Polygon",
+                driver="GPKG",
+                **({"append": True} if number else first),
+            )
+            if not number:
+                temporary.write_bytes(held.getbuffer())
         pyogrio.raw.write(
             temporary,
             geometry=None,

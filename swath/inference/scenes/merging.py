@@ -8,7 +8,8 @@ is the same in whatever order the boxes come.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import shapely
@@ -19,6 +20,7 @@ from scipy.sparse.csgraph import connected_components
 from swath.boxes import Boxes, Flags, Floats, rectangle_around
 from swath.imagery.tiling import Tile
 from swath.inference.scenes.box_overlaps import around_pairs, shared_areas
+from swath.inference.scenes.tile_plan import TilePlan
 
 SAME = 0.5
 """Least share of the smaller of two boxes that the other covers, if both show one object."""
@@ -52,7 +54,7 @@ class TileBoxes:
         labels: (n,) number of each box's class; boxes of two classes are never one object.
         confidence: (n,) how sure each is, 0 to 1.
         tiles: (n, 4) left, top, right and bottom of the tile that showed it, scene pixels.
-        tile_ids: (n,) number of that tile.
+        tile_ids: (n,) number of that tile, from the top, then from the left.
         frame: left, top, right and bottom of the scanned part, whose border cuts no box in two.
     """
 
@@ -66,7 +68,8 @@ class TileBoxes:
     @classmethod
     def shown_by(
         cls,
-        tiles: Sequence[Tile],
+        tiles: TilePlan | Sequence[Tile],
+        numbers: Sequence[int],
         rows: Sequence[Sequence[float]],
         confidence: Sequence[float],
         frame: tuple[int, int, int, int],
@@ -75,20 +78,22 @@ class TileBoxes:
         """Boxes with the tile that showed each.
 
         Args:
-            tiles: of each box.
+            tiles: from the top, then from the left.
+            numbers: of each box's tile.
             rows: of eight values, scene pixels.
             confidence: of each.
             frame: see above.
             labels: of each; nothing: all are of one class.
         """
-        windows = np.array([tile.bounds for tile in tiles], dtype=np.float64).reshape(-1, 4)
-        places = {tile: place for place, tile in enumerate(distinct(tiles))}
+        tile_ids = np.array(numbers, dtype=np.int64)
+        used, places = np.unique(tile_ids, return_inverse=True)
+        windows = np.array([tiles[number].bounds for number in used.tolist()], dtype=np.float64)
         return cls(
             boxes=Boxes.from_rows(rows),
-            labels=np.array([0] * len(tiles) if labels is None else labels, dtype=np.int64),
+            labels=np.array([0] * len(numbers) if labels is None else labels, dtype=np.int64),
             confidence=np.array(confidence, dtype=np.float64),
-            tiles=windows,
-            tile_ids=np.array([places[tile] for tile in tiles], dtype=np.int64),
+            tiles=windows.reshape(-1, 4)[places],
+            tile_ids=tile_ids,
             frame=frame,
         )
 
@@ -139,9 +144,55 @@ class SceneObjects:
         )
 
 
-def distinct(tiles: Iterable[Tile]) -> list[Tile]:
-    """Tiles from the top, then from the left, each once; `tile_ids` count in this order."""
-    return sorted(set(tiles), key=lambda tile: (tile.origin_xy[1], tile.origin_xy[0]))
+def merged_in_turn(chunks: Iterable[tuple[TileBoxes, float]]) -> SceneObjects:
+    """What `merge` makes of all chunks together, of which only the last rows' boxes are held.
+
+    Args:
+        chunks: boxes of tiles row by row, each with the top of the tiles that follow; at least one.
+    """
+    done: list[SceneObjects] = []
+    waiting: TileBoxes | None = None
+    for found, top in chunks:
+        waiting = found if waiting is None else _together([waiting, found])
+        final = _out_of_reach(waiting, top)
+        done.append(merge(waiting.of(np.flatnonzero(final))))
+        waiting = waiting.of(np.flatnonzero(~final))
+    objects = _together(done)
+    return objects.of(_from_the_top(objects.boxes, objects.labels))
+
+
+def _out_of_reach(found: TileBoxes, top: float) -> Flags:
+    """(n,) whether no tile from `top` on can show more of a box, or of one that it belongs to."""
+    sides = found.tiles[:, 2:] - found.tiles[:, :2]
+    side = float(sides.max(initial=0))
+    outlines = shapely.polygons(found.boxes.quads)
+    pairs = shapely.STRtree(outlines).query(outlines, "dwithin", distance=NEAR * side)
+    links = coo_matrix((np.ones(pairs.shape[1]), tuple(pairs)), shape=(len(found), len(found)))
+    count, groups = connected_components(links, directed=False)
+    lowest = np.full(count, -np.inf)
+    np.maximum.at(lowest, groups, found.boxes.hbb[:, 3])
+    # Boxes reach over their tile's border by less than a tile: their middles lie within.
+    out: Flags = (lowest < top - side)[groups]
+    return out
+
+
+def _together(parts: Sequence[Any]) -> Any:
+    """Several `TileBoxes`, or several `SceneObjects`, as one."""
+    columns: dict[str, Any] = {}
+    for field in fields(parts[0]):
+        values = [getattr(part, field.name) for part in parts]
+        if field.name == "boxes":
+            columns[field.name] = Boxes(np.concatenate([boxes.quads for boxes in values]))
+        elif field.name == "frame":
+            columns[field.name] = values[0]
+        else:
+            columns[field.name] = np.concatenate(values)
+    return type(parts[0])(**columns)
+
+
+def _from_the_top(boxes: Boxes, labels: Numbers) -> Numbers:
+    x, y = boxes.quads.mean(axis=1).T
+    return np.lexsort((labels, x, y))
 
 
 def merge(found: TileBoxes) -> SceneObjects:
@@ -160,8 +211,7 @@ def merge(found: TileBoxes) -> SceneObjects:
     owner = suppressed_by(objects.boxes, objects.labels, sources, order, parts)
     rows = np.flatnonzero(owner == np.arange(len(owner)))
     sightings = np.bincount(owner, weights=objects.sightings, minlength=len(owner))
-    x, y = objects.boxes.quads[rows].mean(axis=1).T
-    rows = rows[np.lexsort((objects.labels[rows], x, y))]
+    rows = rows[_from_the_top(objects.boxes[rows], objects.labels[rows])]
     return replace(objects, sightings=sightings.astype(np.int64)).of(rows)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from swath.boxes import Boxes
 from swath.errors import RequestError
@@ -18,7 +19,6 @@ from swath.inference.scenes.layers import (
     Layer,
     Part,
     check_layer_path,
-    layer_of,
     write_layer,
 )
 from swath.inference.scenes.scan_results import FoundObjects, TileWords
@@ -87,43 +87,35 @@ def _write_class_maps(scan: Scan, home: Path) -> list[Path]:
 
 def objects_layer(scan: Scan) -> Layer | None:
     """The objects of all scenes and boxed questions as one layer; None where none is asked for."""
-    parts: list[Part] = []
+    parts = []
     for scanned in scan.scenes:
         for result in scanned.results:
             if not isinstance(result, FoundObjects) or scanned.scene is None:
                 continue
-            columns: dict[str, list[Any]] = {
-                "scene": [scanned.path] * result.count,
-                "question": [result.question.asked] * result.count,
-                "label": [result.question.label] * result.count,
-                "confidence": _confidences(result),
-                "sightings": result.objects.sightings.tolist(),
+            confidence = result.objects.confidence.round(4)
+            columns = {
+                "scene": scanned.path,
+                "question": result.question.asked,
+                "label": result.question.label,
+                "confidence": confidence if result.weighed else np.full(result.count, np.nan),
+                "sightings": result.objects.sightings,
             }
-            parts.append((scanned.scene, result.boxes, columns))
-    return layer_of(OBJECTS, parts) if parts else None
+            parts.append(Part(scanned.scene, result.boxes, columns))
+    return Layer(OBJECTS, parts) if parts else None
 
 
 def answers_layer(scan: Scan) -> Layer | None:
     """What tiles said in words, each as the polygon of its tile; None where nothing was asked."""
-    parts: list[Part] = []
+    parts = []
     for scanned in scan.scenes:
         for result in scanned.results:
             if not isinstance(result, TileWords) or scanned.scene is None:
                 continue
-            count = len(result.texts)
-            columns: dict[str, list[Any]] = {
-                "scene": [scanned.path] * count,
-                "question": [result.question.asked] * count,
-                "answer": list(result.texts),
+            columns = {
+                "scene": scanned.path,
+                "question": result.question.asked,
+                "answer": result.texts,
             }
-            parts.append(
-                (scanned.scene, Boxes.from_hbb([tile.bounds for tile in result.tiles]), columns)
-            )
-    return layer_of(ANSWERS, parts) if parts else None
-
-
-def _confidences(result: FoundObjects) -> list[float | None]:
-    if not result.weighed:
-        return [None] * result.count
-    rounded: list[float | None] = result.objects.confidence.round(4).tolist()
-    return rounded
+            boxes = Boxes.from_hbb([tile.bounds for tile in result.tiles])
+            parts.append(Part(scanned.scene, boxes, columns))
+    return Layer(ANSWERS, parts) if parts else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from swath.evaluation.reading import read_count
 from swath.imagery.scene import Scene
 from swath.imagery.tiling import Tile
 from swath.inference.mapping.class_map import ClassMap
-from swath.inference.scenes.merging import SceneObjects, TileBoxes, distinct, merge
+from swath.inference.scenes.merging import SceneObjects, TileBoxes, merged_in_turn
 from swath.inference.scenes.scan_questions import ScanQuestion
 from swath.inference.scenes.tile_plan import TilePlan
 
@@ -30,14 +30,14 @@ class FoundObjects:
     Args:
         question: what was asked.
         objects: each once.
-        tiles: the tile that showed each.
+        plan: of the tiles that showed them.
         weighed: whether the model told how sure it was.
         outside: boxes that were left out because their middle lay beyond their tile.
     """
 
     question: ScanQuestion
     objects: SceneObjects
-    tiles: tuple[Tile, ...]
+    plan: TilePlan
     weighed: bool
     outside: int = 0
 
@@ -158,29 +158,53 @@ def found_objects(
         question: a boxed one.
         scene: in whose pixels the boxes lie.
         plan: of the tiles.
-        answers: of the tiles, in any order.
+        answers: of the tiles, from the first one on.
         area: polygon in the scene's pixels; objects whose middle lies outside it are left out.
     """
-    rows: list[list[float]] = []
-    confidence: list[float] = []
-    shown_by: list[Tile] = []
+    frame = (0, 0, *scene.size_wh)
+    outside = 0
     weighed = False
-    for number, row in answers:
-        boxes = row.get("boxes", [])
-        weighed |= "sure" in row
-        rows += boxes
-        confidence += row.get("sure", [UNKNOWN] * len(boxes))
-        shown_by += [plan[number]] * len(boxes)
-    found = TileBoxes.shown_by(shown_by, rows, confidence, (0, 0, *scene.size_wh))
-    seen_there = _middles_inside(found)
-    objects = merge(found.of(np.flatnonzero(seen_there)))
+
+    def chunks() -> Iterator[tuple[TileBoxes, float]]:
+        nonlocal outside, weighed
+        for numbers, rows, confidence, top in _row_by_row(plan, answers):
+            weighed |= any(share is not None for share in confidence)
+            known = [UNKNOWN if share is None else share for share in confidence]
+            found = TileBoxes.shown_by(plan, numbers, rows, known, frame)
+            seen_there = _middles_inside(found)
+            outside += len(found) - int(seen_there.sum())
+            yield found.of(np.flatnonzero(seen_there)), top
+
+    objects = merged_in_turn(chunks())
     if area is not None:
         inside = shapely.contains_xy(area, objects.boxes.quads.mean(axis=1))
         objects = objects.of(np.flatnonzero(inside))
-    by_number = distinct(shown_by)
-    tiles = tuple(by_number[number] for number in objects.tile_ids.tolist())
-    outside = len(found) - int(seen_there.sum())
-    return FoundObjects(question, objects, tiles, weighed, outside)
+    return FoundObjects(question, objects, plan, weighed, outside)
+
+
+_TOGETHER = 4_000  # boxes that are merged at a time, with those of as many rows as they begin
+
+TileRows = tuple[list[int], list[list[float]], list[float | None], float]
+"""Of some boxes: tiles' numbers, corners, confidence; the top of the tiles that follow."""
+
+
+def _row_by_row(plan: TilePlan, answers: TileAnswers) -> Iterator[TileRows]:
+    """Boxes of whole rows of tiles, about so many at a time; the last ones may be none."""
+    numbers: list[int] = []
+    rows: list[list[float]] = []
+    confidence: list[float | None] = []
+    last_row = 0
+    for number, answer in answers:
+        row = number // len(plan.columns)
+        if row > last_row and len(rows) >= _TOGETHER:
+            yield numbers, rows, confidence, plan.rows[row][0]
+            numbers, rows, confidence = [], [], []
+        last_row = row
+        boxes = answer.get("boxes", [])
+        numbers += [number] * len(boxes)
+        rows += boxes
+        confidence += answer.get("sure", [None] * len(boxes))
+    yield numbers, rows, confidence, np.inf
 
 
 def _middles_inside(found: TileBoxes) -> NDArray[np.bool_]:

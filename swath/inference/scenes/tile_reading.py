@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import shapely
 
 from swath.errors import ImageryError
+from swath.imagery.raster import Raster
 from swath.imagery.scene import Scene, decoding
 from swath.imagery.tiling import Tile
 from swath.imagery.windows import tile_path
@@ -80,7 +81,7 @@ class TileReader:
     def _look(self, path: str, tile: Tile) -> None:
         """Have the tile's pixels at hand, or find out that they cannot be read."""
         if self.store is not None:
-            self.store.plain(path)
+            self.store.hold(path)
         else:
             self.scene.read_rgb(tile, rendering=self.rendering)
 
@@ -110,6 +111,8 @@ class TileStore(PixelStore):
 
 def _observed(scene: Scene, tile: Tile) -> bool:
     """Whether any of a tile's pixels was ever observed, of a sample."""
+    if isinstance(scene, Raster) and not scene.masked and scene.dtype.startswith(("int", "uint")):
+        return True  # such a file has no way to say that one was not
     size_wh = (min(tile.size_wh[0], _SMALL_PX), min(tile.size_wh[1], _SMALL_PX))
     area = (*tile.origin_xy, *tile.size_wh)
     with decoding(scene.path):

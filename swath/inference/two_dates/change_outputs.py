@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyogrio
 import pyogrio.raw
-import shapely
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from swath.boxes import Boxes
@@ -17,22 +14,23 @@ from swath.errors import RequestError
 from swath.files import is_ours, refuse_foreign_file, replacing, write_json
 from swath.imagery.picture import open_image
 from swath.imagery.rendering import PLAIN
-from swath.imagery.scene import Scene
 from swath.imagery.tiling import Tile
 from swath.inference.compare import Comparison
+from swath.inference.scenes.layers import Layer, Part, check_layer_path, write_layer
+from swath.inference.scenes.qgis_style import OUTLINE
 from swath.recipe import Rendering
 
-SUFFIXES = (".gpkg", ".geojson")
-SIGN = "changes written by swath"
-"""Stands in every file, so that no file of someone else is replaced."""
+CHANGES = "changes"
+"""Name of the layer."""
 
-COLOUR = (255, 64, 129)
+SIGN = "changes written by swath"
+"""Stands in every sheet, so that no picture of someone else is replaced."""
+
 SIDE_PX = 720
 """Longest side of each date on the sheet."""
 
 _MARGIN = 12
 _LINE = 22
-_FIXED = {"OGR_CURRENT_DATE": "2026-01-01T00:00:00.000Z"}  # else each file holds its hour
 
 
 def check_outputs(path: Path) -> None:
@@ -41,9 +39,7 @@ def check_outputs(path: Path) -> None:
     Raises:
         RequestError: it is neither .gpkg nor .geojson, or a file of its name is someone else's.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise RequestError(f"{path}: changes are written as {' or '.join(SUFFIXES)}.")
-    refuse_foreign_file(path, SIGN.encode())
+    check_layer_path(path)
     refuse_foreign_file(path.with_suffix(".png"), SIGN.encode())
     note = path.with_suffix(".json")
     if note.exists() and not is_ours(note):
@@ -57,65 +53,15 @@ def write_outputs(path: Path, comparison: Comparison, rendering: Rendering = PLA
         RequestError: see `check_outputs`.
     """
     check_outputs(path)
-    _write_layer(path, comparison)
+    changes = comparison.changes
+    confidence = np.array(changes.confidence, dtype=np.float64)
+    columns: dict[str, Any] = {"class": changes.names, "confidence": confidence}
+    write_layer(path, Layer(CHANGES, [Part(comparison.pair.before, changes.boxes, columns)]))
     write_json(path.with_suffix(".json"), comparison.to_row())
     notes = PngImagePlugin.PngInfo()
     notes.add_text("Software", SIGN)
     with replacing(path.with_suffix(".png")) as temporary:
         sheet(comparison, rendering).save(temporary, format="PNG", pnginfo=notes)
-
-
-def _write_layer(path: Path, comparison: Comparison) -> None:
-    changes = comparison.changes
-    scene = comparison.pair.before
-    shapes, crs = _shapes(scene, changes.boxes)
-    columns: dict[str, Any] = {
-        "id": np.arange(1, len(changes) + 1),
-        "class": np.array(changes.names, dtype=object),
-        "confidence": np.array(changes.confidence, dtype=np.float64),
-        "quad_px": np.array(_texts(changes.boxes), dtype=object),
-    }
-    geopackage = path.suffix.lower() == ".gpkg"
-    # RFC 7946 turns to degrees, winds rings and cuts them at 180 degrees.
-    options = {"GEOMETRY_NAME": "geom"} if geopackage else {"RFC7946": str(crs is not None)}
-    before = {name: pyogrio.get_gdal_config_option(name) for name in _FIXED}
-    pyogrio.set_gdal_config_options(_FIXED)
-    try:
-        with replacing(path) as temporary, warnings.catch_warnings():
-            # The file has its own name only once it is whole.
-            warnings.filterwarnings("ignore", "(?s).*extension", RuntimeWarning)
-            warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
-            temporary.unlink()
-            pyogrio.raw.write(
-                temporary,
-                geometry=shapely.to_wkb(np.array(shapes, dtype=object)),
-                field_data=list(columns.values()),
-                fields=list(columns),
-                layer="changes",
-                crs=crs,
-                geometry_type="Polygon",
-                driver="GPKG" if geopackage else "GeoJSON",
-                dataset_options={"VERSION": "1.2"} if geopackage else {},
-                layer_options={"DESCRIPTION": SIGN, **options},
-            )
-    finally:
-        pyogrio.set_gdal_config_options(before)
-
-
-def _shapes(scene: Scene, boxes: Boxes) -> tuple[list[Any], str | None]:
-    """Boxes as polygons in the scene's CRS, or in pixels, y upwards, where it has none."""
-    place = scene.georeference
-    if place is None or place.crs is None:
-        upwards = boxes.scaled((1.0, -1.0))
-        return list(shapely.polygons(upwards.quads)), None
-    corners = place.to_ground(boxes.quads.reshape(-1, 2))
-    return list(shapely.polygons(corners.reshape(-1, 4, 2))), place.crs
-
-
-def _texts(boxes: Boxes) -> list[str]:
-    """Corners in pixels as text: tables have no lists."""
-    rows = boxes.quads.reshape(-1, 8).round(2)
-    return [" ".join(f"{value:g}" for value in row) for row in rows]
 
 
 def sheet(comparison: Comparison, rendering: Rendering = PLAIN) -> Image.Image:
@@ -155,7 +101,7 @@ def changes_in(path: Path) -> list[dict[str, Any]]:
 
     A confidence that is not known is None.
     """
-    about, _, _, columns = pyogrio.raw.read(path, read_geometry=False)
+    about, _, _, columns = pyogrio.raw.read(path, CHANGES, read_geometry=False)
     values = dict(zip(about["fields"], columns, strict=True))
     known = np.isfinite(values["confidence"])
     shares = np.where(known, values["confidence"].astype(object), None)
@@ -167,4 +113,4 @@ def _outline(picture: Image.Image, boxes: Boxes, origin_xy: tuple[int, int], sca
     draw = ImageDraw.Draw(picture)
     for quad in (boxes.quads - origin_xy) * scale:
         corners = [tuple(point) for point in quad.tolist()]
-        draw.line([*corners, corners[0]], COLOUR, 2)
+        draw.line([*corners, corners[0]], OUTLINE, 2)

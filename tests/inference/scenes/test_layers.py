@@ -15,7 +15,7 @@ from swath.imagery.opening import open_scene
 from swath.imagery.terrain.geotiff import write_geotiff
 from swath.imagery.terrain.place import lay_out
 from swath.inference.scenes.ground import on_ground, world_shapes
-from swath.inference.scenes.layers import Layer, write_layer
+from swath.inference.scenes.layers import Layer, Part, write_layer
 
 
 def boxes_in(size_wh, count=20):
@@ -28,10 +28,7 @@ def boxes_in(size_wh, count=20):
 
 
 def layer_of(scene, boxes) -> Layer:
-    ground = on_ground(scene, boxes)
-    shapes = list(shapely.polygons(ground.corners))
-    columns = {"id": list(range(len(boxes))), "label": ["ship"] * len(boxes)}
-    return Layer("objects", shapes, world_shapes(ground.lonlat), columns, scene.crs)
+    return Layer("objects", [Part(scene, boxes, {"label": "ship"})])
 
 
 def test_lengths_areas_and_directions_are_measured_on_the_ground(tmp_path):
@@ -55,6 +52,23 @@ def test_the_same_boxes_give_the_same_bytes_and_the_style_lies_inside(tmp_path):
         style = "select f_table_name, useAsDefault, styleQML from layer_styles"
         table, default, qml = file.execute(style).fetchone()
     assert (table, default) == ("objects", 1) and "renderer-v2" in qml
+
+
+def test_a_layer_written_in_pieces_is_the_whole_one(tmp_path, monkeypatch):
+    scene = open_scene(write_geotiff(lay_out((200, 100), 0), tmp_path / "a.tif"))
+    rows = np.arange(20) / 10
+    layer = Layer("objects", [Part(scene, boxes_in(scene.size_wh), {"confidence": rows})])
+    read = []
+    for name, together in (("whole", 20), ("pieces", 7)):
+        monkeypatch.setattr("swath.inference.scenes.layers.TOGETHER", together)
+        for suffix in (".geojson", ".gpkg"):
+            write_layer(tmp_path / f"{name}{suffix}", layer)
+        _, _, shapes, columns = pyogrio.raw.read(tmp_path / f"{name}.gpkg", "objects")
+        assert columns[0].tolist() == list(range(1, 21))
+        read.append([shapes.tolist(), *(column.tolist() for column in columns)])
+    assert read[0] == read[1] and read[0][2] == rows.tolist()
+    texts = [(tmp_path / f"{name}.geojson").read_bytes() for name in ("whole", "pieces")]
+    assert texts[0] == texts[1]
 
 
 def test_geojson_is_in_degrees_counter_clockwise_and_says_no_crs(tmp_path):
@@ -159,10 +173,11 @@ def test_qgis_opens_the_geopackage_styled_and_in_its_place(tmp_path):
     assert np.allclose((float(x), float(y)), truth, atol=0.01)
 
 
-def test_on_a_full_disk_a_geopackage_is_whole_or_not_there(tmp_path, full_disk):
-    shapes = [shapely.box(place, 0, place + 5, 5) for place in range(400)]
-    columns = {"id": list(range(400)), "text": ["x" * 50] * 400}
-    layer = Layer("objects", shapes, shapes, columns, "EPSG:32633")
+def test_on_a_full_disk_a_geopackage_is_whole_or_not_there(tmp_path, full_disk, monkeypatch):
+    scene = open_scene(write_geotiff(lay_out((200, 100), 0), tmp_path / "a.tif"))
+    monkeypatch.setattr("swath.inference.scenes.layers.TOGETHER", 150)
+    columns = {"text": "x" * 50}
+    layer = Layer("objects", [Part(scene, boxes_in(scene.size_wh, 400), columns)])
     write_layer(tmp_path / "whole.gpkg", layer)
     whole = (tmp_path / "whole.gpkg").read_bytes()
     refused = 0

@@ -1,8 +1,10 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from swath.boxes import Boxes, iou
-from swath.inference.scenes.merging import TileBoxes, merge, suppressed_by
+from swath.inference.scenes.merging import TileBoxes, merge, merged_in_turn, suppressed_by
 
 FRAME = (0, 0, 200, 100)
 LEFT, RIGHT = (0, 0, 100, 100), (100, 0, 200, 100)
@@ -75,6 +77,20 @@ def test_the_order_of_the_boxes_changes_nothing():
         assert np.array_equal(again.boxes.quads, objects.boxes.quads)
         assert np.array_equal(again.confidence, objects.confidence)
         assert np.array_equal(again.sightings, objects.sightings)
+
+
+def test_rows_of_tiles_merged_in_turn_give_what_all_together_give():
+    found = crowd(2000, side=1200)
+    tops = found.tiles[:, 1]
+    borders = [-np.inf, 300, 310, 600, 900, np.inf]
+    chunks = []
+    for first, last in pairwise(borders):
+        rows = np.flatnonzero((tops >= first) & (tops < last))
+        chunks.append((found.of(rows), last))
+    objects, whole = merged_in_turn(chunks), merge(found)
+    for name in ("labels", "confidence", "tile_ids", "sightings"):
+        assert np.array_equal(getattr(objects, name), getattr(whole, name)), name
+    assert np.array_equal(objects.boxes.quads, whole.boxes.quads) and len(whole) < 1500
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5])
