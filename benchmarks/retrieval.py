@@ -7,7 +7,7 @@ which code it has. Recipe `retrieval` tunes swath-nano on questions about four i
 the passages of `swath index` before them. Questions about the other sites are asked three times:
 without documents, with theirs, and with pages on which every fact stands under another site. Only
 the second can be answered: the first measures what is guessed, the third what is read. A fourth
-time the question says "this site" and the picture, taken on another day, leads to the page.
+time the question says "this site" and the picture, taken on another day, leads to its name.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from swath.files import claim
 from swath.imagery.synthetic import QUICKSTART_KINDS, draw
 from swath.inference.context import with_context
 from swath.inference.neighbours import Tower
-from swath.inference.retrieval import Index, open_index, write_index
+from swath.inference.retrieval import Index, Retrieved, open_index, write_index
 from swath.instructions.conversation import Conversation, Image, user
 from swath.models.engine import LocalEngine
 from swath.models.loading import load
@@ -155,22 +155,36 @@ def measured(
     engine: LocalEngine,
     folder: Path,
     sites: Sequence[Site],
-    context: Callable[[Site, str], str],
+    told: Callable[[Site, str], tuple[str, str]],
     asked: Mapping[str, str] = ASKED,
 ) -> dict[str, Any]:
-    """Share of answers that are the truth to the letter, by kind of question and of all."""
+    """Share of answers that are the truth to the letter, by kind of question and of all.
+
+    Args:
+        told: gives a question as it is put, and what stands before it.
+    """
     right: dict[str, list[bool]] = {}
     for kind, wording in asked.items():
         questions = []
         for site in sites:
             words = wording.format(**vars(site))
-            questions.append(with_context(asked_of(folder, site, words), context(site, words)))
+            words, context = told(site, words)
+            questions.append(with_context(asked_of(folder, site, words), context))
         answers = engine.answer(questions, max_new_tokens=16)
         pairs = zip(answers, sites, strict=True)
         right[kind] = [answer.text.strip() == getattr(site, kind) for answer, site in pairs]
     shares: dict[str, Any] = {kind: float(np.mean(marks)) for kind, marks in right.items()}
     every = [mark for marks in right.values() for mark in marks]
     return {**shares, "all": float(np.mean(every)), "n": len(every)}
+
+
+def as_named(index: Index) -> Callable[[Site, str], tuple[str, str]]:
+    return lambda site, words: as_ask_puts(index.search(words), words)
+
+
+def as_ask_puts(retrieved: Retrieved, words: str) -> tuple[str, str]:
+    """A question of a run tuned on passages and what stands before it, as in `swath ask --with`."""
+    return retrieved.named(words), retrieved.pages
 
 
 def found_first(index: Index, sites: Sequence[Site]) -> float:
@@ -218,14 +232,14 @@ def main() -> None:
     near = [by_picture.neighbours.nearest(features[site.name], 1)[0][0] for site in test]
     named = [by_picture.pictures[row].label for row in near]
     result = {
-        "without": measured(engine, folder, test, lambda site, words: ""),
-        "with": measured(engine, folder, test, lambda site, words: index.search(words).context),
-        "shuffled": measured(engine, folder, test, lambda site, words: wrong.search(words).context),
+        "without": measured(engine, folder, test, lambda site, words: (words, "")),
+        "with": measured(engine, folder, test, as_named(index)),
+        "shuffled": measured(engine, folder, test, as_named(wrong)),
         "by_picture": measured(
             engine,
             folder,
             test,
-            lambda site, words: by_picture.search(words, features[site.name]).context,
+            lambda site, words: as_ask_puts(by_picture.search(words, features[site.name]), words),
             {"owner": "Who owns this site?", "year": "When was this site opened?"},
         ),
         "chance": {"owner": 1 / len(OWNERS), "year": 1 / len(YEARS), "name": 1 / len(sites)},

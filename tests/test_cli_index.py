@@ -43,13 +43,13 @@ def test_as_many_passages_are_shown_as_in_tuning(swath, tmp_path):
     from swath.files import write_json
     from swath.inference.retrieval import passages_of
 
-    assert passages_of("model") == 3
+    assert passages_of("model") is None
     card = {"instructions": {"documents": {"index": "site.index", "passages": 1}}}
     (tmp_path / "run" / "set").mkdir(parents=True)
     write_json(tmp_path / "run" / "set" / "card.json", card)
     assert passages_of(tmp_path / "run") == 1
     write_json(tmp_path / "run" / "set" / "card.json", {"instructions": {"documents": None}})
-    assert passages_of(tmp_path / "run") == 3
+    assert passages_of(tmp_path / "run") is None
 
 
 def test_neighbours_answer_with_a_class_and_its_confidence_as_json(swath):

@@ -25,6 +25,7 @@ OPTIONAL = {
     "bitsandbytes": ("qlora", "models/quantized.py"),
     "uvicorn": ("serve", "cli/serve.py"),
     "pyarrow": ("parquet", "parquet_shards.py"),
+    "ray": ("cluster", "inference/cluster.py"),
     "pypdf": ("rag", "inference/pdf_pages.py"),
 }
 """Modules an extra brings: the extra, and the one file that may import them, within functions."""

@@ -50,6 +50,12 @@ def scan(
         str | None,
         typer.Option(help="2/8 asks the second eighth; without it, all is put together."),
     ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="ray: workers of a Ray cluster ask; swath[cluster].")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Of the cluster; 0: one a GPU, or one a machine without.")
+    ] = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what was asked before.")] = False,
     json: Json = False,
 ) -> None:
@@ -75,6 +81,8 @@ def scan(
             shard=shard,
             fresh=fresh,
             progress=progress("scan"),
+            cluster=cluster,
+            workers=workers,
         )
     if json:
         emit(done.to_row())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,15 +19,24 @@ from swath.imagery.rendering import PLAIN
 from swath.imagery.scene import is_address
 from swath.imagery.series import coregistered
 from swath.imagery.video import SUFFIXES, frames_of
+from swath.inference.cluster import ray_workers
 from swath.inference.compare import Comparison, Progress, compare
 from swath.inference.context import with_context
 from swath.inference.documents import Passage
 from swath.inference.mapping.doubtful_tiles import check_reviewable, write_doubts
 from swath.inference.neighbours import Tower, Vectors
-from swath.inference.retrieval import Index, Labelled, Retrieved
-from swath.inference.scan import REMOTE_PX, Scan, run_scan, scan_model
+from swath.inference.retrieval import Index, Labelled, Retrieved, passages_of
+from swath.inference.scan import (
+    REMOTE_PX,
+    Asking,
+    Scan,
+    ScanModel,
+    asked_here,
+    run_scan,
+    scan_model,
+)
 from swath.inference.scenes.scan_outputs import home_of, write_scan
-from swath.inference.scenes.scan_questions import Tuning, scan_questions
+from swath.inference.scenes.scan_questions import ScanQuestion, Tuning, scan_questions
 from swath.inference.scenes.scan_scene import WHOLE, ScanSettings, scenes_in
 from swath.inference.scenes.tile_plan import TunedOn
 from swath.inference.two_dates.alignment import LIMIT_PX, aligned
@@ -144,13 +154,17 @@ class Assistant:
         if index is not None:
             features = self._features(conversation.images[0].path, index)
             retrieved = index.search(question, features)
+        as_tuned = index is not None and passages_of(self.name) is not None
+        if as_tuned:
+            conversation = self._conversation(image, retrieved.named(question), before)
         while True:
-            documented = with_context(conversation, retrieved.context)
+            context = retrieved.pages if as_tuned else retrieved.context
+            documented = with_context(conversation, context)
             try:
                 reply = self._reply(documented, choices, max_new_tokens, sure)
                 break
             except TooLongError:
-                if not retrieved.context:
+                if not context:
                     raise
                 retrieved = retrieved.shorter()
         return replace(
@@ -292,6 +306,8 @@ class Assistant:
         shard: str | None = None,
         fresh: bool = False,
         progress: Callable[[int, int], None] | None = None,
+        cluster: str | None = None,
+        workers: int = 0,
     ) -> Scan:
         """What a whole scene answers, asked tile by tile; objects are in the scene's pixels.
 
@@ -307,6 +323,8 @@ class Assistant:
             shard: "2/8" asks the second eighth; without it, later, all are put together.
             fresh: forget what `to` holds.
             progress: called with groups of tiles finished and in all.
+            cluster: "ray" has tiles asked by the workers of a Ray cluster, on any machines.
+            workers: most of them; 0: one a GPU of the cluster, or one a machine without.
 
         Raises:
             RequestError: nothing is asked that the model can answer, or `to` holds something else.
@@ -315,19 +333,26 @@ class Assistant:
         paths = [scenes] if isinstance(scenes, str | Path) else scenes
         tuning = Tuning.of_run(self.name)
         asks = scan_questions(questions, tuning, classify)
-        model = scan_model(self.name, self.engine, asks, self._system, self.rendering)
+        model = self._scan_model(asks)
         found = scenes_in([str(path) for path in paths])
         home = None if to is None else home_of(Path(to))
         if to_review:
             if home is None:
                 raise RequestError("--to-review: name a folder with --to, in which it is written.")
             check_reviewable(found)
-        scan = run_scan(model, found, settings, home, shard, fresh, progress)
+        ask: Asking = asked_here
+        if cluster is not None:
+            here = partial(_scan_model_of, self.name, asks)
+            ask = ray_workers(cluster, here, found, settings, workers)
+        scan = run_scan(model, found, settings, home, shard, fresh, progress, ask)
         if to is not None and not any(scene.tally.waiting for scene in scan.scenes):
             write_scan(scan, Path(to))
             if to_review and home is not None:
                 write_doubts(home, scan, to_review)
         return scan
+
+    def _scan_model(self, asks: Sequence[ScanQuestion]) -> ScanModel:
+        return scan_model(self.name, self.engine, asks, self._system, self.rendering)
 
     def _shares(self, conversation: Conversation, choices: Sequence[str]) -> dict[str, float]:
         """Each choice's share of the probability that they have together."""
@@ -352,6 +377,11 @@ class Assistant:
         if path.suffix.lower() not in SUFFIXES:
             return [str(path)]
         return frames_of(path, self._imagery.frames)
+
+
+def _scan_model_of(name: str, asks: Sequence[ScanQuestion]) -> ScanModel:
+    """A model in a process of its own, as it is asked in this one."""
+    return Assistant(name)._scan_model(asks)
 
 
 def question_parts(start: str, question: str, frame: int) -> list[Part]:

@@ -11,6 +11,7 @@ Up to `MOST_PASSAGES` one numpy product over all vectors is faster than a databa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -44,6 +45,10 @@ NEAREST = 3
 
 _FUSED = 50  # best of each ranking that are joined into one
 _RANK_ZERO = 60  # Cormack, Clarke and Buettcher (2009): reciprocal rank fusion
+_THIS = re.compile(
+    r"\bthis (?:site|place|location|area|facility)\b|(?:这个|这处|该|此)(?:地点|地方|站点|场地)",
+    re.IGNORECASE,
+)
 _ABOUT = ("readme", "licence", "license", "copying", "classes", "labels")
 _PLAIN_FOLDERS = "folders"  # the reader that takes any folder of pictures for a class
 
@@ -78,15 +83,27 @@ class Retrieved:
     pictures: tuple[Labelled, ...] = ()
 
     @property
+    def pages(self) -> str:
+        """What goes before the question of a run tuned on passages: a line each, as there."""
+        return "\n".join(f"[{place}] {row.words}" for place, row in enumerate(self.passages, 1))
+
+    @property
     def context(self) -> str:
-        """What goes before the question: a line a passage, and the likest pictures' classes."""
-        lines = [
-            f"[{number}] {passage.words}" for number, passage in enumerate(self.passages, start=1)
-        ]
+        """What goes before any other's: the same, and the likest pictures' classes."""
         labels = [picture.label for picture in self.pictures if picture.label]
-        if labels:
-            lines.append(f"Labelled pictures most like this one show: {', '.join(labels)}.")
-        return "\n".join(lines)
+        if not labels:
+            return self.pages
+        classes = f"Labelled pictures most like this one show: {', '.join(labels)}."
+        return "\n".join(filter(None, (self.pages, classes)))
+
+    def named(self, question: str) -> str:
+        """A question about "this site" with the class of the likest picture in its place.
+
+        A small model was tuned on questions that name what they ask about, and copies from the
+        line with that name.
+        """
+        label = self.pictures[0].label if self.pictures else None
+        return _THIS.sub(lambda _: label, question) if label else question
 
     def shorter(self) -> Retrieved:
         """The same without the last passage, or without pictures where there is none."""
@@ -247,12 +264,14 @@ def write_index(
     return index
 
 
-def open_index(folder: Path | str, passages: int = PASSAGES, embedder: str | None = None) -> Index:
+def open_index(
+    folder: Path | str, passages: int | None = None, embedder: str | None = None
+) -> Index:
     """The index that `write_index` wrote.
 
     Args:
         folder: of the index.
-        passages: that a search gives at most.
+        passages: that a search gives at most; nothing: `PASSAGES`.
         embedder: address or folder of the one that made its vectors of passages; without it they
             are not used.
 
@@ -276,7 +295,8 @@ def open_index(folder: Path | str, passages: int = PASSAGES, embedder: str | Non
         raise FormatError(f"{folder}: a damaged index ({reason}); make it anew.") from None
     of_pictures = _vectors(folder / "pictures.npy", len(pictures)) if made.tower else None
     read = _vectors(folder / "texts.npy", len(texts)) if made.embedder else None
-    index = Index(texts, pictures, card, of_pictures, read, most=passages)
+    most = PASSAGES if passages is None else passages
+    index = Index(texts, pictures, card, of_pictures, read, most=most)
     return index if embedder is None else replace(index, embedder=_checked(embedder, card))
 
 
@@ -296,13 +316,17 @@ _PASSAGES = TypeAdapter(Passage)
 _LABELLED = TypeAdapter(Labelled)
 
 
-def passages_of(model: Path | str) -> int:
-    """Passages that a run was shown before its questions when it was tuned; else `PASSAGES`."""
+def passages_of(model: Path | str) -> int | None:
+    """Passages that a run was shown before its questions when it was tuned; None where it was not.
+
+    Raises:
+        FormatError: the run's card is damaged.
+    """
     card = Path(model) / "set" / "card.json"
     if not card.is_file():
-        return PASSAGES
-    documents = read_json(card).get("instructions", {}).get("documents") or {}
-    passages: int = documents.get("passages", PASSAGES)
+        return None
+    documents = read_json(card).get("instructions", {}).get("documents")
+    passages: int | None = documents.get("passages", PASSAGES) if documents else None
     return passages
 
 

@@ -157,6 +157,81 @@ class Job:
         return f"scene {self.scene} {self.plan} {self.group}"
 
 
+class TileGroups:
+    """The groups of tiles of some scenes, read and asked one by one.
+
+    Args:
+        model: who is asked.
+        paths: files or addresses of scenes.
+        settings: how they are looked at.
+    """
+
+    def __init__(self, model: ScanModel, paths: Sequence[str], settings: ScanSettings) -> None:
+        self.model = model
+        plans = {question.plan for question in model.asker.questions}
+        self.scenes = [opened_scene(path, model.tuned, settings, plans) for path in paths]
+        self._mask = settings.mask
+        self._readers: dict[int, TileReader] = {}
+
+    def jobs(self) -> Iterator[Job]:
+        """All groups, scene by scene."""
+        for number, scene in enumerate(self.scenes):
+            if scene.area is not None and scene.area.is_empty:
+                continue
+            for name, plan in scene.plans.items():
+                for group in range(-(-len(plan) // GROUP)):
+                    yield Job(number, name, group)
+
+    def read(self, job: Job) -> list[TileRead]:
+        """The tiles of a group."""
+        plan = self.scenes[job.scene].plans[job.plan]
+        numbers = range(job.group * GROUP, min((job.group + 1) * GROUP, len(plan)))
+        reader = self._reader(job.scene)
+        return [reader.read(plan, number) for number in numbers]
+
+    def answered(self, job: Job, tiles: Sequence[TileRead]) -> dict[str, Any]:
+        """A group's answers, and why other tiles of it have none, as the journal holds them."""
+        readable = [tile for tile in tiles if not tile.skipped and not tile.failed]
+        asker = self.model.asker
+        places = [n for n, question in enumerate(asker.questions) if question.plan == job.plan]
+        answers = asker.of(places).answers(readable) if readable else {}
+        return {
+            "tiles": {str(number): rows for number, rows in answers.items()},
+            "skipped": {str(tile.number): tile.skipped for tile in tiles if tile.skipped},
+            "failed": {str(tile.number): tile.failed for tile in tiles if tile.failed},
+        }
+
+    def _reader(self, number: int) -> TileReader:
+        if number not in self._readers:
+            scanned = self.scenes[number]
+            assert scanned.scene is not None
+            mask = None
+            if self._mask is not None:
+                mask = open_on_grid(open_scene(self._mask), scanned.scene)
+            self._readers[number] = TileReader(
+                scene=scanned.scene,
+                path=scanned.path,
+                rendering=self.model.rendering,
+                store=self.model.store,
+                area=scanned.area,
+                mask=mask,
+            )
+        return self._readers[number]
+
+
+Answered = Iterator[tuple[Job, dict[str, Any]]]
+"""Groups with their answers."""
+
+Asking = Callable[[TileGroups, Sequence[Job]], Answered]
+"""Has groups of tiles asked, and gives them back in any order."""
+
+
+def asked_here(groups: TileGroups, jobs: Sequence[Job]) -> Answered:
+    """Groups asked in this process, one after the other, the next one being read meanwhile."""
+    for job, tiles in ahead(groups.read, jobs):
+        yield job, groups.answered(job, tiles)
+
+
 def run_scan(
     model: ScanModel,
     paths: Sequence[str],
@@ -165,6 +240,7 @@ def run_scan(
     shard: str | None = None,
     fresh: bool = False,
     progress: Progress | None = None,
+    ask: Asking = asked_here,
 ) -> Scan:
     """Ask a model about scenes; what was stopped goes on, and what failed is asked again.
 
@@ -176,6 +252,7 @@ def run_scan(
         shard: "2/8" asks the second eighth and leaves the others waiting.
         fresh: forget what the folder holds.
         progress: called with groups of tiles finished and in all.
+        ask: has the tiles asked; see `swath.inference.cluster`.
 
     Raises:
         RequestError: the folder holds another scan, or the area lies elsewhere.
@@ -185,8 +262,8 @@ def run_scan(
     questions = model.asker.questions
     rows = [question.to_row() for question in questions]
     fingerprint = digest([model.identity, rows, settings.to_row(), list(paths)])
-    plans = {question.plan for question in questions}
-    scenes = [opened_scene(path, model.tuned, settings, plans) for path in paths]
+    groups = TileGroups(model, paths, settings)
+    scenes = groups.scenes
     _refuse_nothing(scenes, settings)
     if folder is not None:
         claim(folder)
@@ -195,12 +272,12 @@ def run_scan(
     journal = ScanJournal(folder, fingerprint, shard)
     try:
         _check_unchanged(scenes, journal)
-        jobs = list(_jobs(scenes))
+        jobs = list(groups.jobs())
         if PLANNED not in journal:
             tiles = sum(len(scenes[job.scene].plans[job.plan]) for job in jobs if not job.group)
             journal.put(PLANNED, {"planned": tiles})
         first, last = shard_bounds(shard, len(jobs))
-        _ask_all(model, settings, scenes, journal, jobs[first:last], progress)
+        _ask_all(groups, ask, journal, jobs[first:last], progress)
         for number, scene in enumerate(scenes):
             _collect(scene, model, journal, [job for job in jobs if job.scene == number])
     finally:
@@ -234,71 +311,28 @@ def _check_unchanged(scenes: Sequence[ScannedScene], journal: ScanJournal) -> No
             )
 
 
-def _jobs(scenes: Sequence[ScannedScene]) -> Iterator[Job]:
-    for number, scene in enumerate(scenes):
-        if scene.area is not None and scene.area.is_empty:
-            continue
-        for name, plan in scene.plans.items():
-            for group in range(-(-len(plan) // GROUP)):
-                yield Job(number, name, group)
-
-
 def _ask_all(
-    model: ScanModel,
-    settings: ScanSettings,
-    scenes: Sequence[ScannedScene],
+    groups: TileGroups,
+    ask: Asking,
     journal: ScanJournal,
     jobs: Sequence[Job],
     progress: Progress | None,
 ) -> None:
     """Ask the groups of tiles that are not finished, each kept as soon as it is."""
-    readers = {}
-    for number, scene in enumerate(scenes):
-        if scene.scene is not None:
-            mask = None
-            if settings.mask is not None:
-                mask = open_on_grid(open_scene(settings.mask), scene.scene)
-            readers[number] = TileReader(
-                scene=scene.scene,
-                path=scene.path,
-                rendering=model.rendering,
-                store=model.store,
-                area=scene.area,
-                mask=mask,
-            )
-
-    def read(job: Job) -> list[TileRead]:
-        plan = scenes[job.scene].plans[job.plan]
-        numbers = range(job.group * GROUP, min((job.group + 1) * GROUP, len(plan)))
-        return [readers[job.scene].read(plan, number) for number in numbers]
-
     waiting = [job for job in jobs if not journal.finished(job.key)]
     done = len(jobs) - len(waiting)
     if progress is not None:
         progress(done, len(jobs))
-    for job, tiles in ahead(read, waiting):
-        journal.put(job.key, _answered(model, job, tiles))
-        scene = scenes[job.scene]
-        if journal.get(f"scene {job.scene}")["signature"] != signature(scene.path):
-            raise ImageryError(
-                f"{scene.path}: changed while it was scanned; scan it anew with --fresh."
-            )
+    if not waiting:
+        return
+    for job, row in ask(groups, waiting):
+        journal.put(job.key, row)
+        path = groups.scenes[job.scene].path
+        if journal.get(f"scene {job.scene}")["signature"] != signature(path):
+            raise ImageryError(f"{path}: changed while it was scanned; scan it anew with --fresh.")
         done += 1
         if progress is not None:
             progress(done, len(jobs))
-
-
-def _answered(model: ScanModel, job: Job, tiles: Sequence[TileRead]) -> dict[str, Any]:
-    """A group's answers, and why other tiles of it have none, as the journal holds them."""
-    readable = [tile for tile in tiles if not tile.skipped and not tile.failed]
-    questions = model.asker.questions
-    places = [place for place, question in enumerate(questions) if question.plan == job.plan]
-    answers = model.asker.of(places).answers(readable) if readable else {}
-    return {
-        "tiles": {str(number): rows for number, rows in answers.items()},
-        "skipped": {str(tile.number): tile.skipped for tile in tiles if tile.skipped},
-        "failed": {str(tile.number): tile.failed for tile in tiles if tile.failed},
-    }
 
 
 def _collect(

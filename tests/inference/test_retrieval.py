@@ -210,6 +210,23 @@ def test_the_class_of_the_nearest_picture_is_searched_for_and_shown(
     assert "this one show: red land, red land, red land.\n\n" in questions[0].text("user")
 
 
+def test_a_run_tuned_on_passages_is_asked_as_there_with_the_name_that_the_picture_leads_to(
+    docs, labelled, tiny_base, tmp_path, monkeypatch
+):
+    (docs / "red.md").write_text("# Red land\nOwned by Falcon.\n")
+    model = swath.load(tiny_base)
+    questions = asked_of(model, monkeypatch)
+    monkeypatch.setattr("swath.inference.ask.passages_of", lambda name: 1)
+    write_index(tmp_path / "index", [docs, labelled], Tower(model.engine))
+    index = open_index(tmp_path / "index", 1)
+    picture = rectangle(tmp_path / "new.png", (3, 3, 15, 22), colour=RED)
+    for words in ("Who owns this site?", "Who owns red land?"):
+        reply = model.ask(picture, words, max_new_tokens=2, index=index)
+        assert reply.pictures[0].label == "red land"
+    asked = [question.text("user") for question in questions]
+    assert asked == ["[1] Red land: Owned by Falcon.\n\nWho owns red land?"] * 2
+
+
 def test_labelled_neighbours_answer_with_a_class_the_model_never_learnt(
     labelled, tiny_base, tmp_path
 ):
