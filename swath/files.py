@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import os
@@ -41,6 +42,7 @@ Json = dict[str, Any]
 """A JSON object."""
 
 _OURS = re.compile(rb'\s*\{\s*"format":\s*\d')  # how each of our JSON and JSONL files begins
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _LONGEST_NAME = 120  # signs; file systems take 255 bytes
 
 
@@ -59,6 +61,10 @@ def replacing(path: Path | str) -> Iterator[Path]:
         yield temporary
         temporary.chmod(mode)
         temporary.replace(path)
+    except OSError as error:
+        if error.filename is None and error.errno in _FULL:  # a stream does not say of which file
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

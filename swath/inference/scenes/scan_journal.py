@@ -73,8 +73,14 @@ class ScanJournal:
         if self._folder is None:
             self._rows[key] = orjson.loads(line)
             return
-        self._places[key] = (self._path, self._stream.seek(0, os.SEEK_END))
-        self._stream.write(line)
+        start = self._stream.seek(0, os.SEEK_END)
+        try:
+            rest = memoryview(line)
+            while rest:  # a disk that is nearly full takes a part of it and says nothing
+                rest = rest[self._stream.write(rest) :]
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from None
+        self._places[key] = (self._path, start)
 
     def get(self, key: str) -> dict[str, Any]:
         """The row of a key that is there."""
