@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import glob
 import hashlib
 import os
@@ -42,7 +41,6 @@ Json = dict[str, Any]
 """A JSON object."""
 
 _OURS = re.compile(rb'\s*\{\s*"format":\s*\d')  # how each of our JSON and JSONL files begins
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _LONGEST_NAME = 120  # signs; file systems take 255 bytes
 
 
@@ -62,8 +60,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
         temporary.chmod(mode)
         temporary.replace(path)
     except OSError as error:
-        if error.filename is None and error.errno in _FULL:  # a stream does not say of which file
-            raise OSError(error.errno, error.strerror, str(path)) from error
+        if error.errno:  # a stream does not say of which file
+            error.filename = error.filename or str(path)
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -77,8 +75,7 @@ def replacing_folder(path: Path | str, manifest: str = MARK) -> Iterator[Path]:
 
     Args:
         path: of the folder.
-        manifest: the file by which a folder of this kind is known as swath's; `MARK` is written
-            here, others within the block.
+        manifest: by which swath knows such a folder; `MARK` is written here, others in the block.
 
     Raises:
         RequestError: `path` holds something else.
@@ -121,8 +118,7 @@ def refuse_foreign(path: Path | str, *manifests: str) -> None:
         raise RequestError(f"{path}: a file is there already; choose a folder that does not exist.")
     if not any(path.iterdir()):
         return
-    files = [file for pattern in manifests for file in path.glob(pattern)]
-    if not any(is_ours(file) for file in files):
+    if not any(is_ours(file) for pattern in manifests for file in path.glob(pattern)):
         raise RequestError(
             f"{path} exists and was not written by swath for this; nothing in it is touched. "
             f"Choose a folder that does not exist."
@@ -158,10 +154,9 @@ def refuse_foreign_file(path: Path | str, sign: bytes) -> None:
     if not path.is_file() or not path.stat().st_size:
         return
     with path.open("rb") as stream:
-        if sign not in stream.read(1 << 16):
-            raise RequestError(
-                f"{path} exists and was not written by swath for this; choose another name."
-            )
+        ours = sign in stream.read(1 << 16)
+    if not ours:
+        raise RequestError(f"{path}: was not written by swath for this; choose another name.")
 
 
 def is_ours(file: Path) -> bool:
@@ -246,10 +241,8 @@ def _is_running(process: int) -> bool:
         return True
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
+    except OSError as error:
+        return isinstance(error, PermissionError)  # someone else's
     return True
 
 

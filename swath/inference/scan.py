@@ -34,7 +34,6 @@ from swath.inference.scenes.tile_asking import TileAsker
 from swath.inference.scenes.tile_plan import CellPlan, TunedOn
 from swath.inference.scenes.tile_reading import TileRead, TileReader, TileStore, ahead
 from swath.models.engine import LocalEngine
-from swath.models.pixels import PixelStore
 from swath.models.remote import RemoteEngine
 from swath.recipe import Rendering
 
@@ -67,7 +66,7 @@ class ScanModel:
     tuned: TunedOn
     rendering: Rendering
     asker: TileAsker
-    store: PixelStore | None = None
+    store: TileStore | None = None
     calibration: Calibration | None = None
 
 
@@ -91,7 +90,7 @@ def scan_model(
         asker = TileAsker(engine, questions, instruction)
         return ScanModel(name, digest([name, instruction]), TunedOn(REMOTE_PX), rendering, asker)
     loaded = engine.loaded
-    engine.store = TileStore(engine.store, GROUP)
+    store = engine.store = TileStore(engine.store, GROUP)
     engine.batch_size = GROUP  # whatever it was: other batches give numbers that differ a little
     asker = TileAsker(engine, questions, instruction)
     tuned = TunedOn.of_run(name, loaded.image_size)
@@ -99,7 +98,7 @@ def scan_model(
     imagery = loaded.imagery.model_dump(mode="json")
     identity = digest([loaded.digest, family, imagery, instruction])
     calibration = Calibration.of_run(name)
-    return ScanModel(name, identity, tuned, rendering, asker, engine.store, calibration)
+    return ScanModel(name, identity, tuned, rendering, asker, store, calibration)
 
 
 @dataclass(eq=False)

@@ -73,14 +73,6 @@ class PixelStore:
         square, matrix = self._square(path)
         return self._view(square, matrix, (0, 0, square.width, square.height), orientation)
 
-    def hold(self, path: str) -> None:
-        """Read an image ahead of those who will look at it.
-
-        Raises:
-            ImageryError: it cannot be read.
-        """
-        self._square(path)
-
     def augmented(
         self, path: str, augment: Augment, upright: bool, whole: bool, rng: np.random.Generator
     ) -> View:

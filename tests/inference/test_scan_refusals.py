@@ -59,7 +59,7 @@ def test_a_file_that_finds_no_room_is_named_and_written_later(
 def test_a_map_of_classes_that_finds_no_room_is_told(place, scene, tmp_path, full_disk):
     model = oracle_model(place, side_px=8, tuning=CLASSES, classify=True)
     scan = run_scan(model, [scene], WHOLE)
-    with full_disk(1_000), pytest.raises(OSError, match="cannot be written .*is the disk full"):
+    with full_disk(1_000), pytest.raises(OSError, match=r"cannot be written .*is the disk full"):
         write_scan(scan, tmp_path / "scan")
 
 

@@ -61,7 +61,7 @@ class TileReader:
     scene: Scene
     path: str
     rendering: Rendering
-    store: PixelStore | None = None
+    store: TileStore | None = None
     area: Any = None
     mask: Scene | None = None
 
@@ -107,6 +107,14 @@ class TileStore(PixelStore):
     def __init__(self, store: PixelStore, group: int) -> None:
         capacity = 4 * group  # nothing goes that is still to be looked at
         super().__init__(store.image_size, store.cache_px, capacity, store.fit, store.rendering)
+
+    def hold(self, path: str) -> None:
+        """Read a tile ahead of the model that will look at it.
+
+        Raises:
+            ImageryError: it cannot be read.
+        """
+        self._square(path)
 
 
 def _observed(scene: Scene, tile: Tile) -> bool:
