@@ -112,11 +112,9 @@ def refuse_foreign(path: Path | str, *manifests: str) -> None:
         RequestError: it is a file, or holds something and none of the manifests.
     """
     path = Path(path)
-    if not path.exists():
-        return
-    if not path.is_dir():
+    if path.exists() and not path.is_dir():
         raise RequestError(f"{path}: a file is there already; choose a folder that does not exist.")
-    if not any(path.iterdir()):
+    if not path.exists() or not any(path.iterdir()):
         return
     if not any(is_ours(file) for pattern in manifests for file in path.glob(pattern)):
         raise RequestError(
@@ -154,9 +152,9 @@ def refuse_foreign_file(path: Path | str, sign: bytes) -> None:
     if not path.is_file() or not path.stat().st_size:
         return
     with path.open("rb") as stream:
-        ours = sign in stream.read(1 << 16)
-    if not ours:
-        raise RequestError(f"{path}: was not written by swath for this; choose another name.")
+        if sign in stream.read(1 << 16):
+            return
+    raise RequestError(f"{path} exists and was not written by swath for this; choose another name.")
 
 
 def is_ours(file: Path) -> bool:

@@ -14,7 +14,7 @@ from swath.cli import app
 from swath.cli.console import refuse_unnamed_writer
 from swath.evaluation.predictions import write_predictions
 from swath.evaluation.scoring import score, write_scores
-from swath.files import claim
+from swath.files import claim, write_json
 from swath.imagery.opening import open_scene
 from swath.recipes import load_recipe
 from tests.evaluation.making import named
@@ -132,6 +132,23 @@ def test_what_is_somebody_elses_stays_as_it_is(verb, here, swath):
     code, error = swath(*WRITING[verb].replace("HERE", str(here)).split())
     assert code == 2
     assert "exists and was not written by swath for this" in error and "hoose a" in error
+    assert content(here) == before
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "score", "scan"])
+@pytest.mark.parametrize("within", ["", "/evaluation/tuned"])
+def test_results_do_not_go_where_a_run_keeps_its_own(verb, within, here, swath):
+    claim(here / "run")
+    write_json(here / "run" / "run.json", {"base": "swath-nano"})
+    write_predictions(here / "run/evaluation/tuned/predictions.jsonl", [named(1, "a", "a")])
+    before = content(here)
+    code, error = swath(
+        *WRITING[verb]
+        .replace("HERE/photos", f"HERE/run{within}")
+        .replace("HERE", str(here))
+        .split()
+    )
+    assert code == 2 and ("is a run" in error or "was not written by swath for this" in error)
     assert content(here) == before
 
 

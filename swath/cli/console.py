@@ -110,6 +110,32 @@ def claimed(folder: Path) -> Path:
     return folder
 
 
+def claimed_for_results(folder: Path, *manifests: str) -> Path:
+    """A folder for results, as `claimed`; a run's own folder is none.
+
+    Raises:
+        RequestError: it is a run, or holds something that swath did not write.
+    """
+    from swath.files import claim
+
+    refuse_run(folder)
+    claim(folder, *manifests)
+    return folder
+
+
+def refuse_run(folder: Path) -> None:
+    """Keep results out of a run's own folder.
+
+    Raises:
+        RequestError: it is a run.
+    """
+    from swath.errors import RequestError
+    from swath.files import RUN_FILE, is_ours
+
+    if is_ours(folder / RUN_FILE):
+        raise RequestError(f"{folder} is a run; choose a folder of their own for these results.")
+
+
 def command() -> str:
     """The command line that is running."""
     return shlex.join(["swath", *sys.argv[1:]])

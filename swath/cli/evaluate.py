@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from swath.cli.console import Json, bars, claimed, emit, run_at, score_table, scores_of, warn
+from swath.cli.console import (
+    Json,
+    bars,
+    claimed_for_results,
+    emit,
+    run_at,
+    score_table,
+    scores_of,
+    warn,
+)
 from swath.cli.score import Data, Every, show_results
 from swath.errors import RequestError
 
@@ -50,7 +59,8 @@ def evaluate(
 
     suites = [(row, data_of(row, folder, data)) for row, folder in chosen(suite)]
     recipe, examples = _asked_with(run, overrides or [], out)
-    folder = claimed(out) if out else Path(run) / "evaluation" / "suites"
+    own = Path(run) / "evaluation" / "suites"
+    folder = claimed_for_results(out, "*/suite.json") if out else own
     with bars() as progress:
         results = systems_asked.evaluate(
             run, recipe, suites, folder, progress, prompt, limit, shard, examples

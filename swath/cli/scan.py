@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swath.cli.console import Json, bars, complain, emit, refuse_absent, say
+from swath.cli.console import Json, bars, complain, emit, refuse_absent, refuse_run, say
 
 if TYPE_CHECKING:
     from swath.inference.scan import Scan
@@ -61,6 +61,8 @@ def scan(
 ) -> None:
     """Ask a model about whole scenes; what was stopped goes on, and what failed is asked again."""
     refuse_absent([scene])
+    if to is not None:
+        refuse_run(to)
     import swath
     from swath.imagery.raster import allow
     from swath.imagery.scene import is_address

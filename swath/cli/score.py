@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from swath.cli.console import Json, claimed, emit, print_table, say
+from swath.cli.console import Json, claimed_for_results, emit, print_table, say
 from swath.errors import RequestError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def score(
     if len(rows) > 1:
         raise RequestError(f"--suite {suite}: a file answers one suite; name that one.")
     if out:
-        claimed(out)
+        claimed_for_results(out, "suite.json")
     row, place = rows[0]
     detections = read_detections(answers)
     if detections:
