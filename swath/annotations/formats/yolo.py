@@ -53,6 +53,7 @@ def rows(source: Source) -> Iterator[Row]:
     called "class 0" and so on, to be renamed in the recipe.
     """
     names = _class_names(source.root)
+    unnamed = 0
     for picture, file, split in labelled(source, "labels"):
         outlines = []
         if file is not None:
@@ -60,8 +61,14 @@ def rows(source: Source) -> Iterator[Row]:
             for where, fields in lines_of(file):
                 with source.row():
                     outlines.append(_object(fields, names, where))
+                    unnamed += names is None
         in_pixels = partial(scaled, outlines) if outlines else ()
         yield Row(str(file or picture), (picture,), in_pixels, split=split)
+    if unnamed:
+        what = "its classes have numbers and no names, and questions would speak of a 'class 0'"
+        action = "add classes.txt or data.yaml, or name them in annotations.classes"
+        effect = "kept, called so unless annotations.classes names them"
+        source.note("class without a name", what, effect, unnamed, action, source.root)
 
 
 def _object(fields: list[str], names: Sequence[str] | None, where: str) -> Outline:

@@ -30,6 +30,14 @@ def test_eight_coordinates_are_the_corners_of_an_oriented_box(folder):
     assert image.boxes.quads.round(6).tolist() == [[[10, 20], [50, 4], [90, 20], [50, 36]]]
 
 
+def test_numbers_without_names_are_a_finding_as_questions_would_speak_them(folder):
+    findings = read_sound(one_car(folder, classes=())).findings
+    (unnamed,) = [finding for finding in findings if finding.kind == "class without a name"]
+    assert unnamed.count == 1 and "annotations.classes" in unnamed.action
+    folder.text("classes.txt", "car")
+    assert "class without a name" not in {each.kind for each in read_sound(folder.path).findings}
+
+
 def test_a_picture_without_labels_and_one_with_an_empty_file_have_no_objects(folder):
     one_car(folder)
     folder.picture("images/b.png")
