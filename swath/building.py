@@ -71,7 +71,7 @@ def _linted(
 ) -> tuple[tuple[AnnotatedImage, ...], list[Finding]]:
     """The images, copies that swath had dealt apart in one split, and what lint says of them."""
     looks = looks_of(gathered.images, progress, folder / MEMORY)
-    images = kept_together(gathered.images, looks, gathered.dealt)
+    images = kept_together(gathered.images, looks, gathered.dealt, gathered.given)
     findings = lint(images, looks)
     pairs = zip(images, gathered.images, strict=True)
     if moved := [image.id for image, before in pairs if image.split != before.split]:

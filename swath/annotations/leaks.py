@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -134,7 +134,10 @@ def _alike(pictures: Pictures) -> Iterator[tuple[list[int], bool]]:
 
 
 def kept_together(
-    images: Images, looks: Sequence[Look | str], dealt: Sequence[str]
+    images: Images,
+    looks: Sequence[Look | str],
+    dealt: Sequence[str],
+    given: Collection[str] = (),
 ) -> list[AnnotatedImage]:
     """The images with copies and look-alikes in one split, each with its whole scene.
 
@@ -144,8 +147,10 @@ def kept_together(
     Args:
         images: with a split each.
         dealt: splits that images may be moved between; those given by a source are not.
+        given: ids of images that stay in one of these, as their own source put them there.
     """
     movable = [row for row, image in enumerate(images) if image.split in dealt]
+    movable = [row for row in movable if images[row].id not in given]
     decoded = [(row, look) for row in movable if isinstance(look := looks[row], Look)]
     pairs: list[tuple[int, int]] = []
     for group, _ in _alike([(images[row], look) for row, look in decoded]):

@@ -32,12 +32,14 @@ class Gathered:
         notes: what was renamed, left out or split, for the card.
         found: what the readers left out or chose.
         dealt: splits between which images may be moved, since swath dealt them, not the source.
+        given: ids of the images that stay all the same, as their source dealt them.
     """
 
     images: tuple[AnnotatedImage, ...]
     notes: dict[str, object]
     found: tuple[Finding, ...] = ()
     dealt: tuple[str, ...] = ()
+    given: frozenset[str] = frozenset()
 
 
 def gather(
@@ -89,7 +91,7 @@ def gather(
     if section.tile_px and place:  # tiles of one scene go to the blocks they lie in
         images = _cut(images, section, part_of)
         images = [replace(image, scene=image.id) for image in images]
-    images, origin, dealt = _split(images, section, seed, part_of)
+    images, origin, dealt, stay = _split(images, section, seed, part_of)
     notes: dict[str, object] = {"split_from": origin}
     if place and origin != "the source":
         images, notes["left_out_at_borders"] = _clear_borders(images)
@@ -98,7 +100,7 @@ def gather(
     if section.tile_px:
         images = images if place else _cut(images, section, part_of)
         notes["cut"] = {"images": whole, "tiles": len(images)}
-    return Gathered(tuple(images), notes, tuple(found), () if place else dealt)
+    return Gathered(tuple(images), notes, tuple(found), () if place else dealt, stay)
 
 
 def _drawn(
@@ -197,8 +199,8 @@ def _clear_borders(images: list[AnnotatedImage]) -> tuple[list[AnnotatedImage], 
 
 def _split(
     images: list[AnnotatedImage], section: Annotations, seed: int, part_of: dict[str, int]
-) -> tuple[list[AnnotatedImage], str, tuple[str, ...]]:
-    """The images with a split each, in words where it is from, and the splits dealt here.
+) -> tuple[list[AnnotatedImage], str, tuple[str, ...], frozenset[str]]:
+    """The images with a split each, where it is from, the splits dealt here, and ids that stay.
 
     A source that brings a split keeps it beside one whose images are dealt by the seed.
     """
@@ -209,7 +211,7 @@ def _split(
         images = [replace(image, split=None) for image in images]
     if all(image.split is None for image in images):
         dealt_now = split_images(images, shares, seed, by, block_m)
-        return dealt_now, f"drawn by seed {seed}{how}", tuple(shares)
+        return dealt_now, f"drawn by seed {seed}{how}", tuple(shares), frozenset()
     split_of: dict[str, str | None] = {}
     dealt = ""
     for number in sorted(set(part_of.values())):
@@ -224,19 +226,22 @@ def _split(
             part = split_images(part, shares, seed, by, block_m)
             dealt = f"; others drawn by seed {seed}{how}"
         split_of.update((image.id, image.split) for image in part)
+    with_split = frozenset(image.id for image in images if image.split is not None)
     images = [replace(image, split=split_of[image.id]) for image in images]
-    given = set(split_of.values())
-    if "train" not in given:
+    names = set(split_of.values())
+    if "train" not in names:
         raise AnnotationError(
-            f"the source has only {' and '.join(sorted(map(str, given)))} images, none to train "
+            f"the source has only {' and '.join(sorted(map(str, names)))} images, none to train "
             f"on; split anew with annotations.keep_given_split=false."
         )
-    missing = [name for name in shares if name not in given]
+    missing = [name for name in shares if name not in names]
     for name in missing:
         share = shares[name] / sum(shares.values())
         images = complete_splits(images, share, seed, name, by, block_m)
     carved = f"; {' and '.join(missing)} carved from its train" if missing else ""
-    return list(images), f"the source{dealt}{carved}", ("train", *missing) if missing else ()
+    if missing:
+        return list(images), f"the source{dealt}{carved}", ("train", *missing), frozenset()
+    return list(images), f"the source{dealt}", tuple(shares) if dealt else (), with_split
 
 
 def _without_partial(images: Images, partial: Sequence[str]) -> list[AnnotatedImage]:

@@ -42,13 +42,10 @@ class Inputs:
             values: (images, 3, side, side), row after row.
             per_row: images of each row.
         """
-        if self.kind == "sized":
-            sizes = torch.tensor([values.shape[-2:]] * len(values))
-            return {"pixel_values": values, "image_sizes": sizes}
-        if self.kind == "crops":
+        if self.kind in ("sized", "crops"):
             sizes = torch.tensor([values.shape[-2:]] * len(values))
             twice = values[:, None].expand(-1, 2, -1, -1, -1)
-            return {"pixel_values": twice, "image_sizes": sizes}
+            return {"pixel_values": values if self.kind == "sized" else twice, "image_sizes": sizes}
         if self.kind == "rows":
             # Images of zeros pad rows with fewer; the model leaves them out.
             rows = values.new_zeros(len(per_row), max(per_row), *values.shape[1:])

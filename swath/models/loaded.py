@@ -33,10 +33,8 @@ from swath.recipe import Imagery, Models
 transformers_logging.disable_progress_bar()  # of loading weights: the command line shows its own
 enable_progress_bars()  # of downloads, which the line above switched off as well
 
-
 EMBEDDED = Path(__file__).parent / "embedded"
 """Folder of swath-nano's weights, shipped with the package."""
-
 
 PROCESSOR = "preprocessor_config.json"
 """Hugging Face's file on pixel values."""
@@ -340,16 +338,14 @@ def _check_tokens(loaded: Loaded) -> None:
     if words >= vocabulary:
         raise ModelError(
             f"{loaded.base}: its tokenizer counts {words + 1} tokens and its model knows "
-            f"{vocabulary}; "
-            f"the two do not belong together."
+            f"{vocabulary}; the two do not belong together."
         )
     image_token = getattr(loaded.model.config, "image_token_id", None)
-    if token and loaded.tokenizer.convert_tokens_to_ids(token) != image_token:
+    number = loaded.tokenizer.convert_tokens_to_ids(token) if token else None
+    if token and number != image_token:
         raise ModelError(
-            f"{loaded.base}: its tokenizer reads '{token}' as "
-            f"{loaded.tokenizer.convert_tokens_to_ids(token)} and its model expects "
-            f"{image_token} for "
-            f"an image; the two do not belong together."
+            f"{loaded.base}: its tokenizer reads '{token}' as {number} and its model expects "
+            f"{image_token} for an image; the two do not belong together."
         )
 
 

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import (
-    AutoTokenizer,
-)
+from transformers import AutoTokenizer
 
 from swath.errors import ModelError
 from swath.files import MANIFEST, read_json, read_record, refuse_no_model

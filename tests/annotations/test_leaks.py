@@ -71,6 +71,15 @@ def test_a_scene_moves_as_a_whole_with_a_copy_of_one_of_its_pictures(at):
     assert len({after[0], after[1], after[6]}) == 1
 
 
+def test_pictures_beside_a_source_with_splits_move_and_its_own_stay(at):
+    images = dealt(at, "train", "test", "train", "test")
+    images += [copied(images[2], "a", "test"), copied(images[0], "b", "test")]
+    given = {images[0].id, images[1].id}
+    after = kept_together(images, looks_of(images), ("train", "test"), given)
+    assert after[2].split == after[4].split
+    assert [after[row].split for row in (0, 1, 5)] == ["train", "test", "test"]
+
+
 def test_what_a_source_has_given_is_not_moved(at):
     images = dealt(at, "train", "train", "val", "test")
     images += [copied(images[3], "a", "train"), copied(images[0], "b", "val")]

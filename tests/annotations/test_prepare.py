@@ -195,6 +195,7 @@ def test_a_source_with_a_split_keeps_it_beside_one_without(folder, tmp_path):
     assert all(image.id.startswith(image.split) for image in given)
     assert counted(gathered.images) == {"train": 3 + 8, "test": 2 + 2}
     assert gathered.notes["split_from"] == "the source; others drawn by seed 0"
+    assert "test" in gathered.dealt and gathered.given == {image.id for image in given}
 
 
 def test_frames_of_clips_and_drawn_scenes_are_as_many_as_asked(folder, tmp_path):
