@@ -134,10 +134,7 @@ def _alike(pictures: Pictures) -> Iterator[tuple[list[int], bool]]:
 
 
 def kept_together(
-    images: Images,
-    looks: Sequence[Look | str],
-    dealt: Sequence[str],
-    given: Collection[str] = (),
+    images: Images, looks: Sequence[Look | str], dealt: Sequence[str], given: Collection[str] = ()
 ) -> list[AnnotatedImage]:
     """The images with copies and look-alikes in one split, each with its whole scene.
 
@@ -149,8 +146,8 @@ def kept_together(
         dealt: splits that images may be moved between; those given by a source are not.
         given: ids of images that stay in one of these, as their own source put them there.
     """
-    movable = [row for row, image in enumerate(images) if image.split in dealt]
-    movable = [row for row in movable if images[row].id not in given]
+    may_move = [image.split in dealt and image.id not in given for image in images]
+    movable = [row for row, may in enumerate(may_move) if may]
     decoded = [(row, look) for row in movable if isinstance(look := looks[row], Look)]
     pairs: list[tuple[int, int]] = []
     for group, _ in _alike([(images[row], look) for row, look in decoded]):

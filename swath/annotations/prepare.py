@@ -234,13 +234,12 @@ def _split(
             f"the source has only {' and '.join(sorted(map(str, names)))} images, none to train "
             f"on; split anew with annotations.keep_given_split=false."
         )
-    missing = [name for name in shares if name not in names]
+    missing, whole = [name for name in shares if name not in names], sum(shares.values())
     for name in missing:
-        share = shares[name] / sum(shares.values())
-        images = complete_splits(images, share, seed, name, by, block_m)
-    carved = f"; {' and '.join(missing)} carved from its train" if missing else ""
+        images = complete_splits(images, shares[name] / whole, seed, name, by, block_m)
     if missing:
-        return list(images), f"the source{dealt}{carved}", ("train", *missing), frozenset()
+        dealt += f"; {' and '.join(missing)} carved from its train"
+        return list(images), f"the source{dealt}", ("train", *missing), frozenset()
     return list(images), f"the source{dealt}", tuple(shares) if dealt else (), with_split
 
 

@@ -66,9 +66,8 @@ def rows(source: Source) -> Iterator[Row]:
         yield Row(str(file or picture), (picture,), in_pixels, split=split)
     if unnamed:
         what = "its classes have numbers and no names, and questions would speak of a 'class 0'"
-        effect = "kept, called so unless annotations.classes names them"
-        action = "add classes.txt or data.yaml, or name them in annotations.classes"
-        source.note("class without a name", what, effect, unnamed, action, source.root)
+        how = "add classes.txt or data.yaml, or name them in annotations.classes"
+        source.note("class without a name", what, "kept", unnamed, how, source.root)
 
 
 def _object(fields: list[str], names: Sequence[str] | None, where: str) -> Outline:
