@@ -131,7 +131,7 @@ def computed(function, args, kwargs):
     if function._schema.is_mutable and tensors:
         first = function._schema.arguments[0]
         if first.alias_info is not None and first.alias_info.is_write:
-            return args[0]
+            return args[0] if function._schema.returns else None
     if not goes:
         return made
     return tree_map(lambda value: Away(value) if isinstance(value, torch.Tensor) else value, made)

@@ -95,12 +95,21 @@ def adapter_holds_all(recipe: Recipe, loaded: Loaded) -> bool:
 
 def adapter_holds(model: nn.Module, loaded: Loaded) -> bool:
     """Whether an adapter can hold the whole projector, which may be more than layers."""
-    return len(_beside(model, loaded)) == len(loaded.family.projector)
+    modules = {name for name, _ in model.named_modules()}
+    return set(loaded.family.projector) <= modules
 
 
 def _beside(model: nn.Module, loaded: Loaded) -> list[str]:
-    modules = {name for name, _ in model.named_modules()}
-    return [place.split(".")[-1] for place in loaded.family.projector if place in modules]
+    """Ends of the names of the projector's modules; of a list, which none can stand for, each."""
+    modules = dict(model.named_modules())
+    names = []
+    for place in loaded.family.projector:
+        end = place.split(".")[-1]
+        if isinstance(module := modules.get(place), nn.ModuleList):
+            names += [f"{end}.{number}" for number in range(len(module))]
+        elif module is not None:
+            names.append(end)
+    return names
 
 
 def check_rates(stage: Stage) -> None:

@@ -57,7 +57,7 @@ def size(module):
             24_011_361_280,
         ),
         ("OpenGVLab/InternVL3-1B-hf", AutoModelForImageTextToText, 938_193_024),
-        # Of these two the pages' rounded 10.3B and 0.9B were compared, not the last digits.
+        # Of these two only rounded sizes, 10.3B and 0.9B, were compared, and from memory.
         ("zai-org/GLM-4.1V-9B-Thinking", AutoModelForImageTextToText, 10_292_777_472),
         (
             "llava-hf/llava-onevision-qwen2-0.5b-ov-hf",

@@ -173,8 +173,10 @@ def test_what_is_refused_is_said_in_one_line_and_changes_nothing(page, marked):
 
 def test_an_uploaded_picture_is_asked_about_and_deleted_at_the_end(page, marked, studio):
     go_to(page, "Chat", "#chat-canvas .swath-canvas")
+    shown = "document.querySelector('#chat-canvas .swath-canvas svg image')?.getAttribute('href')"
+    before = page.evaluate(shown)  # of an earlier test
     page.set_input_files("input[type=file]", str(marked))
-    page.wait_for_selector("#chat-canvas .swath-canvas svg image[href]")
+    page.wait_for_function(f"before => ({shown} ?? before) !== before", arg=before)
     asks(page, "what kind of scene is this?")
     assert "swath-studio-" in page.inner_text("#chat-command code")
 
