@@ -239,7 +239,7 @@ def _is_running(process: int) -> bool:
         return True
     try:
         os.kill(process, 0)
-    except OSError as error:
+    except (OSError, OverflowError) as error:  # the latter: no number of a process at all
         return isinstance(error, PermissionError)  # someone else's
     return True
 

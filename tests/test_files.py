@@ -174,6 +174,7 @@ def test_what_a_killed_process_left_is_swept_and_what_a_living_one_fills_is_not(
     (tmp_path / f"{start}{dead.pid}-0a").mkdir()
     (tmp_path / f"{start}{dead.pid}-0a" / "half").touch()
     (tmp_path / f"{start}{dead.pid}-0b").touch()
+    (tmp_path / f"{start}{'9' * 30}-0e").touch()  # no process has such a number
     (tmp_path / f"{start}{os.getppid()}-0c").touch()
     (tmp_path / ".model.otherhost-1-0d").touch()
     files.claim(path)

@@ -184,7 +184,7 @@ def _opened(memory: Path) -> sqlite3.Connection:
         base.execute(
             "CREATE TABLE IF NOT EXISTS looks (path TEXT PRIMARY KEY, stamp TEXT, packed BLOB)"
         )
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError:  # a full disk or a lock: the file is sound
         raise
     except sqlite3.DatabaseError:
         memory.unlink()

@@ -85,6 +85,7 @@ def ask(
                 "boxes": quads,
                 "sources": [asdict(passage) for passage in answer.sources],
                 "pictures": [asdict(picture) for picture in answer.pictures],
+                "asked": answer.asked,
             }
         )
         return
@@ -97,7 +98,9 @@ def ask(
 
 
 def _print_sources(answer: Reply, most: int) -> None:
-    """The passages that stood before the question, and the likest pictures."""
+    """What was asked in other words, the passages before it, and the likest pictures."""
+    if answer.asked:
+        say(f"asked as: {answer.asked}")
     for number, passage in enumerate(answer.sources, start=1):
         say(f"source {number}: {passage.cited}")
     for picture in answer.pictures:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -73,6 +73,7 @@ class Reply:
         turns: the conversation so far, this answer included: `before` of the next question.
         sources: passages that stood before the question, the likeliest first.
         pictures: labelled ones most like this one.
+        asked: the question as it was put, where an index named what "this site" is; else "".
     """
 
     text: str
@@ -82,6 +83,7 @@ class Reply:
     turns: tuple[Turn, ...] = ()
     sources: tuple[Passage, ...] = ()
     pictures: tuple[Labelled, ...] = ()
+    asked: str = ""
 
     def __str__(self) -> str:
         return self.text
@@ -154,9 +156,10 @@ class Assistant:
         if index is not None:
             features = self._features(conversation.images[0].path, index)
             retrieved = index.search(question, features)
-        as_tuned = index is not None and passages_of(self.name) is not None
-        if as_tuned:
-            conversation = self._conversation(image, retrieved.named(question), before)
+        as_tuned = index is not None and self._tuned_on_passages
+        named = retrieved.named(question) if as_tuned else question
+        if named != question:
+            conversation = self._conversation(image, named, before)
         while True:
             context = retrieved.pages if as_tuned else retrieved.context
             documented = with_context(conversation, context)
@@ -172,7 +175,12 @@ class Assistant:
             turns=(*conversation.turns, assistant(reply.text)),
             sources=retrieved.passages,
             pictures=retrieved.pictures,
+            asked=named if named != question else "",
         )
+
+    @cached_property
+    def _tuned_on_passages(self) -> bool:
+        return passages_of(self.name) is not None
 
     def stream(
         self,

@@ -119,6 +119,8 @@ class Encoder:
         for turn in conversation.turns:
             text = words = ""
             dialect = self._regions if turn.role == "user" else self._answers
+            # Words that follow one another are one text, ended by what is none: a control token
+            # could be put together from pieces.
             for part in (*turn.parts, None):
                 if isinstance(part, Text):
                     words += part.text

@@ -145,6 +145,11 @@ def _internvl_patch(config: Any) -> int:
     return round(_patch(config) / config.downsample_ratio)
 
 
+def _squares_of(patch: Callable[[Any], int]) -> Callable[[Any, int], int]:
+    """Tokens of an image of which each square of so many pixels becomes one."""
+    return lambda config, side: (side // patch(config)) ** 2
+
+
 def _smolvlm_patch(config: Any) -> int:
     return _patch(config) * int(config.scale_factor)
 
@@ -154,7 +159,7 @@ _SMOLVLM = Family(
     projector=("model.connector",),
     language="model.text_model",
     patch=_smolvlm_patch,
-    image_tokens=lambda config, side: (side // _smolvlm_patch(config)) ** 2,
+    image_tokens=_squares_of(_smolvlm_patch),
     written=_smolvlm_frame,
     tokens=("<fake_token_around_image>", "<global-img>"),
     template="smolvlm",
@@ -198,7 +203,7 @@ _QWEN = Family(
     projector=("model.visual.merger",),
     side=lambda config: 448,
     patch=_qwen_patch,
-    image_tokens=lambda config, side: (side // _qwen_patch(config)) ** 2,
+    image_tokens=_squares_of(_qwen_patch),
     image_token="<|image_pad|>",
     template="qwen",
     dialect="qwen2.5-vl",
@@ -237,12 +242,9 @@ _FAMILIES = {
         _PIXTRAL,
         side=lambda config: min(504, _side(config)),
         patch=_mistral_patch,
-        image_tokens=lambda config, side: (side // _mistral_patch(config)) ** 2,
+        image_tokens=_squares_of(_mistral_patch),
         processing={
-            "pixels": lambda config, side: {
-                "size": {"longest_edge": side},
-                "patch_size": _patch(config),
-            },
+            **_PIXTRAL.processing,
             "words": lambda config, side: {
                 "patch_size": _patch(config),
                 "spatial_merge_size": int(config.spatial_merge_size),
@@ -252,7 +254,7 @@ _FAMILIES = {
     "internvl": Family(
         template="internvl",
         patch=_internvl_patch,
-        image_tokens=lambda config, side: (side // _internvl_patch(config)) ** 2,
+        image_tokens=_squares_of(_internvl_patch),
         image_token="<IMG_CONTEXT>",
         written=lambda token, count: f"<img>{token * count}</img>",
         tokens=("<img>", "</img>"),

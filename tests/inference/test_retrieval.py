@@ -220,8 +220,12 @@ def test_a_run_tuned_on_passages_is_asked_as_there_with_the_name_that_the_pictur
     write_index(tmp_path / "index", [docs, labelled], Tower(model.engine))
     index = open_index(tmp_path / "index", 1)
     picture = rectangle(tmp_path / "new.png", (3, 3, 15, 22), colour=RED)
-    for words in ("Who owns this site?", "Who owns red land?"):
+    for words, in_words in (
+        ("Who owns this site?", "Who owns red land?"),
+        ("Who owns red land?", ""),
+    ):
         reply = model.ask(picture, words, max_new_tokens=2, index=index)
+        assert reply.asked == in_words
         assert reply.pictures[0].label == "red land"
     asked = [question.text("user") for question in questions]
     assert asked == ["[1] Red land: Owned by Falcon.\n\nWho owns red land?"] * 2

@@ -116,8 +116,11 @@ def _piece(part: Part, rows: slice, crs: str | None, first_id: int) -> Piece:
     shapes, degrees, measures = _placed(part.scene, boxes)
     columns: dict[str, Sequence[Any]] = {"id": range(first_id, first_id + len(boxes))}
     for name, values in part.columns.items():
-        same = isinstance(values, str)
-        columns[name] = [values] * len(boxes) if same else np.asarray(values)[rows].tolist()
+        if isinstance(values, str):
+            columns[name] = [values] * len(boxes)
+        else:
+            chosen = values[rows]
+            columns[name] = chosen.tolist() if isinstance(chosen, np.ndarray) else chosen
     columns |= measures
     columns["quad_px"] = _written(boxes)
     return Piece(shapes if part.scene.crs == crs else degrees, degrees, columns)

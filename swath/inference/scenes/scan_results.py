@@ -10,6 +10,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from swath.annotations.finding_pictures import shown
 from swath.boxes import Boxes
 from swath.evaluation.reading import read_count
 from swath.imagery.scene import Scene
@@ -92,7 +93,18 @@ class TileWords:
         if self.question.kind == "number":
             unread = self.numbers.count(None)
             return f"{self.count}, summed over {len(self.texts)} tiles, {unread} without a number"
-        return f"answers of {len(self.texts)} tiles"
+        tiles = f"{len(self.texts)} tile{'s' * (len(self.texts) != 1)}"
+        if not self.texts:
+            return f"answers of {tiles}"
+        first = self.commonest[0]
+        return f"answers of {tiles}, '{shown(first['answer'])}' of {first['tiles']}"
+
+    @property
+    def commonest(self) -> list[dict[str, Any]]:
+        """The commonest answers, and how many tiles gave each."""
+        texts, counts = np.unique(np.array(self.texts, dtype=object), return_counts=True)
+        order = np.argsort(-counts, kind="stable")[:_COMMONEST]
+        return [{"answer": texts[row], "tiles": int(counts[row])} for row in order]
 
     def to_row(self) -> dict[str, Any]:
         """In short, as `scan.json` holds it."""
@@ -100,10 +112,7 @@ class TileWords:
         if self.question.kind == "number":
             row |= {"count": self.count, "unreadable": self.numbers.count(None)}
             return row
-        texts, counts = np.unique(np.array(self.texts, dtype=object), return_counts=True)
-        order = np.argsort(-counts, kind="stable")[:_COMMONEST]
-        commonest = [{"answer": texts[row], "tiles": int(counts[row])} for row in order]
-        return row | {"answers": len(texts), "commonest": commonest}
+        return row | {"answers": len(set(self.texts)), "commonest": self.commonest}
 
 
 _COMMONEST = 20

@@ -109,11 +109,11 @@ class Worker:
         process = self._process.pid if self._process and self._process.poll() is None else None
         if process is None and self.alive and (self.folder / PROCESS).is_file():
             row = read_json(self.folder / PROCESS)
-            number_said: Any = row.get("process")
+            in_file: Any = row.get("process")
             # To the system 0 and below are groups, and 1 is all that this user runs.
-            is_process = isinstance(number_said, int) and number_said > 1
-            if is_process and row.get("started") == _started(number_said):
-                process = number_said  # else it is another's by now
+            is_process = isinstance(in_file, int) and in_file > 1
+            if is_process and row.get("started") == _started(in_file):
+                process = in_file  # else it is another's by now
         if process is None:
             return
         try:
@@ -130,7 +130,7 @@ def _locked(path: Path) -> bool:
     try:
         connection.execute("PRAGMA schema_version")
     except sqlite3.DatabaseError as error:  # what is no lock at all is held by nobody
-        return error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+        return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
     finally:
         connection.close()
     return False

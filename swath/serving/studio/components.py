@@ -131,14 +131,13 @@ def model_choice(words: Words, name: str, names: list[str]) -> gr.Dropdown:
     )
 
 
-def _component(name: str, elem_id: str, value: Any, **given: Any) -> gr.HTML:
+def _component(name: str, elem_id: str, value: Any, **constants: Any) -> gr.HTML:
     script = (_SCRIPTS / f"{name}.js").read_text("utf-8")
     # Within the script: a component's further properties may reach it after it has begun.
-    constants = json.dumps(given)
     return gr.HTML(
         value=value,
         html_template=f"<div class='swath-{name}'></div>",
-        js_on_load=f'"use strict";\nconst given = {constants};\n{script}',
+        js_on_load=f'"use strict";\nconst constants = {json.dumps(constants)};\n{script}',
         apply_default_css=False,
         elem_id=elem_id,
     )

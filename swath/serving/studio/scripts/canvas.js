@@ -29,9 +29,9 @@ function html(name, parent, text) {
 const bar = html("div", root);
 bar.className = "bar";
 function button(key, sign, act) {
-  const node = html("button", bar, sign || given.words[key]);
+  const node = html("button", bar, sign || constants.words[key]);
   node.type = "button";
-  node.title = given.words[key];
+  node.title = constants.words[key];
   node.setAttribute("aria-label", node.title);
   node.dataset.act = key;
   node.onclick = act;
@@ -50,11 +50,11 @@ const image = make("image", { x: 0, y: 0, preserveAspectRatio: "none" }, svg);
 const layer = make("g", {}, svg);
 const strip = html("div", root);
 strip.className = "strip";
-const hint = html("p", root, given.words.hint);
+const hint = html("p", root, constants.words.hint);
 hint.className = "hint";
-const empty = html("p", root, given.words.empty);
+const empty = html("p", root, constants.words.empty);
 empty.className = "empty";
-image.addEventListener("error", () => { name.textContent = given.words.unreadable; });
+image.addEventListener("error", () => { name.textContent = constants.words.unreadable; });
 
 const state = () => props.value || { pictures: [], at: 0, frame: 0, drawn: [], most: 0 };
 const picture = () => state().pictures[state().at];

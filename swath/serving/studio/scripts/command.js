@@ -1,6 +1,6 @@
 const root = element.querySelector(".swath-command");
 const label = document.createElement("span"), code = document.createElement("code");
-label.textContent = given.title;
+label.textContent = constants.title;
 root.append(label, code);
 const show = () => {
   code.textContent = props.value || "";

@@ -56,11 +56,11 @@ function show() {
     if (points.length < 40) for (const [step, value] of points) make("circle", { class: kind, cx: x(step), cy: scale(value), r: 2.5 }, svg);
   };
   line(loss, "loss", y);
-  entry("loss", `${given.words.loss} ${loss.at(-1)[1].toFixed(3)}`);
-  if (val.length) { line(val, "val", y); entry("val", `${given.words.val} ${val.at(-1)[1].toFixed(3)}`); }
+  entry("loss", `${constants.words.loss} ${loss.at(-1)[1].toFixed(3)}`);
+  if (val.length) { line(val, "val", y); entry("val", `${constants.words.val} ${val.at(-1)[1].toFixed(3)}`); }
   if (score.length) {
     line(score, "score", (value) => TOP + (HIGH - TOP - BOTTOM) * (1 - value));
-    entry("score", `${given.words.score} ${score.at(-1)[1].toFixed(3)}`);
+    entry("score", `${constants.words.score} ${score.at(-1)[1].toFixed(3)}`);
     for (const value of [0, 0.5, 1]) make("text", { class: "score", x: WIDE - RIGHT + 6, y: TOP + (HIGH - TOP - BOTTOM) * (1 - value) + 4 }, svg, String(value));
   }
   svg.dataset.points = loss.length;

@@ -35,14 +35,14 @@ function input(row, line, text) {
     node = add(line, "select");
     const options = row.kind === "switch" ? ["true", "false"] : row.options;
     for (const option of row.optional ? ["", ...options] : options) {
-      const entry = add(node, "option", option || given.words.nothing);
+      const entry = add(node, "option", option || constants.words.nothing);
       entry.value = option;
     }
   } else {
     node = add(line, "input");
     node.type = "text";
     node.spellcheck = false;
-    node.placeholder = row.optional ? given.words.nothing : "";
+    node.placeholder = row.optional ? constants.words.nothing : "";
   }
   node.value = text;
   node.dataset.key = row.key;
@@ -66,12 +66,12 @@ function section(row, parent) {
 function show() {
   const value = props.value || { rows: [], changes: {} };
   const now = JSON.stringify([value.rows, value.changes]);
-  if (!given.words || now === shownRows) return;  // the words may come after the script
+  if (!constants.words || now === shownRows) return;  // the words may come after the script
   shownRows = now;
   root.replaceChildren();
   for (const row of leaves(value.rows)) if (row.main) field(row, root, row.key);
   const rest = add(root, "details", undefined, "all");
-  add(rest, "summary", given.words.all);
+  add(rest, "summary", constants.words.all);
   for (const row of value.rows) if (row.rows) section(row, rest); else if (!row.main) field(row, rest, row.label);
 }
 watch(["value", "words"], show);

@@ -4,8 +4,8 @@ const add = (name, text) => {
   node.textContent = text;
   return root.appendChild(node);
 };
-add("h1", given.title);
-add("p", given.about);
-const link = add("a", given.other);
-link.href = given.link;
+add("h1", constants.title);
+add("p", constants.about);
+const link = add("a", constants.other);
+link.href = constants.link;
 link.id = "language";

@@ -10,8 +10,8 @@ const after = add("img", "after", frame), before = add("img", "before", frame), 
 const labels = [add("span", "before", frame), add("span", "after", frame)];
 const range = add("input", "", root);
 Object.assign(range, { type: "range", min: 0, max: 1000, value: 500 });
-range.setAttribute("aria-label", given.words.slider);
-for (const label of labels) label.textContent = given.words[label.className];
+range.setAttribute("aria-label", constants.words.slider);
+for (const label of labels) label.textContent = constants.words[label.className];
 function cut() {
   const share = range.value / 10;
   before.style.clipPath = `inset(0 ${100 - share}% 0 0)`;
@@ -31,7 +31,7 @@ function show() {
   if (root.hidden) return;
   for (const [image, key] of [[before, "before"], [after, "after"]]) {
     image.src = value[key];
-    image.alt = given.words[key];
+    image.alt = constants.words[key];
   }
   cut();
 }
