@@ -280,3 +280,16 @@ def test_weights_for_which_the_disk_has_no_room_are_one_line(
     monkeypatch.setattr(cli, "app", lambda: torch.zeros(2) @ torch.zeros(3))
     with pytest.raises(RuntimeError, match="size"):  # any other is a fault of ours
         cli.main()
+
+
+def test_weights_that_cannot_be_read_are_not_taken_for_a_full_disk(swath, monkeypatch, tmp_path):
+    import torch
+
+    from swath import cli
+
+    file = tmp_path / "weights.bin"
+    torch.save({"a": torch.zeros(100)}, file)
+    file.write_bytes(file.read_bytes()[:300])
+    monkeypatch.setattr(cli, "app", lambda: torch.load(file))
+    with pytest.raises(RuntimeError, match="failed reading"):
+        cli.main()

@@ -300,7 +300,11 @@ _ADVICE = {
 def is_of_the_disk(error: Exception) -> bool:
     """Whether a library that writes weights says that the disk takes no more."""
     words = str(error)
-    return any(sign in words for sign in ("while serializing", "inline_container", "PytorchStream"))
+    return any(sign in words for sign in _WRITING_FAILED)
+
+
+# Of safetensors, of PyTorch's zip writer (its reader has other words), and of a small file of it.
+_WRITING_FAILED = ("while serializing", "unexpected pos", "StreamWriter", "iostream error")
 
 
 def disk_words(error: OSError) -> str:
