@@ -92,7 +92,7 @@ def ask(
     confidence = "" if answer.confidence is None else f"  ({answer.confidence:.0%})"
     say(answer.text + confidence)
     for quad in quads or []:
-        say("box, pixels: " + " ".join(f"({x:g}, {y:g})" for x, y in quad))
+        say("box, pixels: " + " ".join(f"({x:.12g}, {y:.12g})" for x, y in quad))
     if documents is not None:
         _print_sources(answer, documents.most)
 

@@ -151,7 +151,7 @@ def with_region(question: str, region: list[list[float]]) -> str:
     """A question with a region in it: where it says `[box]`, or behind its words."""
     if not region:
         return question
-    numbers = " ".join(f"{value:g}" for value in region[0])
+    numbers = " ".join(f"{value:.12g}" for value in region[0])
     box = f"[box {numbers}]"
     if MARK in question:
         return question.replace(MARK, box)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from swath.boxes import Floats
 from swath.imagery.scene import Scene
 from swath.inference.calibration import Calibration
-from swath.inference.scenes.ground import geod_of, geodesic_areas
+from swath.inference.scenes.ground import geod_of, geodesic_areas, plain
 from swath.inference.scenes.scan_questions import ScanQuestion
 from swath.inference.scenes.tile_plan import CellPlan
 
@@ -125,9 +125,9 @@ class ClassMap:
     def told(self) -> str:
         """In words."""
         width, height = self.plan.cell_wh
-        size = f"{width:.4g} x {height:.4g} px"
+        size = f"{plain(width)} x {plain(height)} px"
         if self.cell_m is not None:
-            size += f" ({self.cell_m[0]:.4g} x {self.cell_m[1]:.4g} m)"
+            size += f" ({plain(self.cell_m[0])} x {plain(self.cell_m[1])} m)"
         order = np.argsort(-self.shares, kind="stable")[:3]
         leading = [f"{self.labels[row]} {self.shares[row]:.0%}" for row in order]
         words = f"cells of {size}: {', '.join(leading)}"

@@ -16,6 +16,7 @@ from swath.inference.mapping.class_files import AREAS, class_colours, class_pict
 from swath.inference.mapping.class_map import ClassMap
 from swath.inference.mapping.scene_view import draw_shapes, shapes_of, small_picture
 from swath.inference.scan import Scan
+from swath.inference.scenes.ground import plain
 from swath.inference.scenes.scan_scene import ScannedScene
 
 ALONE_PX, BESIDE_PX = 1200, 560
@@ -65,7 +66,7 @@ def _panel(scan: Scan, scanned: ScannedScene, longest_px: int) -> Image.Image:
     width, height = scene.size_wh
     size = f"{Path(scanned.path).name}, {width} x {height} px"
     if scene.gsd_m is not None:
-        size += f", {scene.gsd_m:.3g} m a pixel"
+        size += f", {plain(scene.gsd_m)} m a pixel"
     lines = [Line(size)]
     if fault:
         lines.append(Line(fault, _WARNING))

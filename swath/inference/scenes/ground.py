@@ -76,6 +76,12 @@ def on_ground(scene: Scene, boxes: Boxes) -> GroundBoxes | None:
     )
 
 
+def plain(value: float) -> str:
+    """A number for a reader: "0.3", "12,300"; three digits, no exponent, thousandths at most."""
+    digits = float(f"{round(value, 3):.3g}")
+    return f"{digits:,.3f}".rstrip("0").rstrip(".")
+
+
 def geod_of(place: Georeference) -> Geod:
     """The ellipsoid that a scene's CRS stands on.
 

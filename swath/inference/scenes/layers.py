@@ -152,7 +152,7 @@ def _rounded(values: Any, decimals: int) -> list[float | None]:
 
 def _written(boxes: Boxes) -> list[str]:
     """Corners in pixels as text: tables have no lists."""
-    return [" ".join(f"{value:g}" for value in row) for row in boxes.to_rows(2)]
+    return [" ".join(f"{value:.12g}" for value in row) for row in boxes.to_rows(2)]
 
 
 def write_layer(path: Path | str, layer: Layer) -> None:

@@ -18,6 +18,7 @@ from swath.errors import ImageryError, TilingError
 from swath.imagery.opening import open_scene
 from swath.imagery.scene import Scene
 from swath.imagery.tiling import Tile, starts
+from swath.inference.scenes.ground import plain
 
 SMALLEST_PX = 8
 """A tile of fewer scene pixels shows nothing."""
@@ -241,4 +242,4 @@ def tile_plan(
 
 
 def _metres(gsd_m: float | None) -> str:
-    return "an unknown length" if gsd_m is None else f"{gsd_m:.3g} m"
+    return "an unknown length" if gsd_m is None else f"{plain(gsd_m)} m"

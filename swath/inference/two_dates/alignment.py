@@ -22,6 +22,7 @@ from swath.imagery.rendering import PLAIN
 from swath.imagery.scene import Scene, decoding, is_address
 from swath.imagery.series import coregistered
 from swath.imagery.tiling import Tile
+from swath.inference.scenes.ground import plain
 from swath.inference.two_dates.shift import Shift, measured_shift
 from swath.recipe import Rendering
 
@@ -143,7 +144,7 @@ def _words(shift: Shift, scene: Scene) -> str:
     words = f"{shift.length_px:.1f} px"
     if scene.gsd_m is None:
         return words
-    return f"{words} ({shift.length_px * scene.gsd_m:.3g} m)"
+    return f"{words} ({plain(round(shift.length_px, 1) * scene.gsd_m)} m)"
 
 
 def _on_grid(earlier: Scene, before: str, after: str) -> Scene:

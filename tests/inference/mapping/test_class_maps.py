@@ -280,39 +280,6 @@ def test_boxes_and_classes_are_asked_in_one_scan(place, scene, tmp_path):
     assert {"objects.gpkg", "port-classes.tif", "areas.csv", "map.html"} <= files
 
 
-_IN_QGIS = """
-import sys
-from qgis.core import QgsApplication, QgsRasterLayer
-application = QgsApplication([], False)
-application.initQgis()
-layer = QgsRasterLayer(sys.argv[1], "classes")
-rows = [(int(row.value), row.color.name(), row.label) for row in layer.renderer().classes()]
-print(layer.isValid(), layer.crs().authid(), rows, flush=True)
-del layer
-application.exitQgis()
-"""
-
-
-def test_qgis_shows_the_classes_by_their_names_and_colours(place, scene, tmp_path):
-    """Run by Debian's own Python, for which `python3-qgis` is made."""
-    python = "/usr/bin/python3"
-    imported = [python, "-c", "import qgis.core"]
-    if not Path(python).exists() or subprocess.run(imported, capture_output=True).returncode:
-        pytest.skip("needs QGIS: apt-get install python3-qgis")
-    placed = open_scene(scene)
-    path = write_class_files(tmp_path, "port", placed, hand_made(placed))[0]
-    run = subprocess.run(
-        [python, "-c", _IN_QGIS, str(path)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"QT_QPA_PLATFORM": "offscreen", "PATH": "/usr/bin", "HOME": str(tmp_path)},
-    )
-    colours = ["#{:02x}{:02x}{:02x}".format(*rgb) for rgb in class_colours(2)]
-    rows = [(1, colours[0], "land"), (2, colours[1], "=water")]
-    assert run.stdout.split(maxsplit=2) == ["True", "EPSG:32632", f"{rows}\n"]
-
-
 @pytest.mark.parametrize("size", [100, 1500])
 def test_a_disk_that_fills_leaves_no_half_map(place, scene, tmp_path, full_disk, size):
     opened = open_scene(scene)

@@ -54,6 +54,12 @@ def test_a_raster_that_says_it_lies_elsewhere_is_refused_or_moved_there(tmp_path
     assert aligned(before, after, tmp_path / "scratch", limit_px=20).residual is None
 
 
+def test_no_shift_is_no_length(tmp_path):
+    before = raster(tmp_path / "a.tif", ground())
+    words = aligned(before, before, tmp_path / "scratch").words()
+    assert words == "the later picture lies 0.0 px (0 m) beside the earlier one"
+
+
 def test_pictures_are_moved_by_pixels(tmp_path):
     pixels = ground()
     before = picture(tmp_path / "a.png", pixels[20:220, 20:220])
