@@ -131,8 +131,12 @@ EXAMPLES = [
 ]
 
 
-def lay_out(block: str, folder: Path) -> None:
-    """Write the files that a page shows: a path a line, then its text, which goes on indented."""
+def lay_out(block: str, folder: Path, side: int = 800) -> None:
+    """Write the files that a page shows: a path a line, then its text, which goes on indented.
+
+    Args:
+        side: of its pictures, in pixels.
+    """
     texts: dict[str, list[str]] = {}
     for line in block.splitlines():
         name, _, text = ("", "", line) if line[0] == " " else line.partition(" ")
@@ -140,24 +144,24 @@ def lay_out(block: str, folder: Path) -> None:
     for name, lines in texts.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         if Path(name).suffix in PICTURES:
-            picture(folder / name)
+            picture(folder / name, side)
         else:
             (folder / name).write_text("\n".join(lines) + "\n")
 
 
-def picture(path: Path) -> None:
+def picture(path: Path, side: int) -> None:
     """A plain picture, one with a place on the ground, or a mask with a patch in it."""
     if path.parent.name in {"label", "masks", "gray"}:
-        mask = Image.new("L", (800, 800), 255 if path.parent.name == "gray" else 0)
+        mask = Image.new("L", (side, side), 255 if path.parent.name == "gray" else 0)
         ImageDraw.Draw(mask).rectangle((10, 20, 39, 34), fill=1)
         mask.save(path)
     elif path.name == "scene.tif":
-        shape = {"width": 800, "height": 800, "count": 1, "dtype": "uint8", "crs": "EPSG:4326"}
-        grid = rasterio.transform.from_bounds(14.9, 45.1, 15.1, 45.3, 800, 800)
+        shape = {"width": side, "height": side, "count": 1, "dtype": "uint8", "crs": "EPSG:4326"}
+        grid = rasterio.transform.from_bounds(14.9, 45.1, 15.1, 45.3, side, side)
         with rasterio.open(path, "w", transform=grid, **shape) as file:
-            file.write(np.ones((1, 800, 800), np.uint8))
+            file.write(np.ones((1, side, side), np.uint8))
     else:
-        Image.new("RGB", (800, 800), "grey").save(path)
+        Image.new("RGB", (side, side), "grey").save(path)
 
 
 def reads(page: Path) -> set[str]:

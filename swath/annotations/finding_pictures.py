@@ -64,12 +64,9 @@ def files_below(folder: Path, *endings: str) -> Iterator[Path]:
     """
     for place, folders, names in os.walk(folder, followlinks=True):
         here = Path(place)
-        above = {parent.resolve() for parent in (here, *here.parents)}
         below = []
         for name in sorted(folders):
-            inner = here / name
-            back = inner.is_symlink() and inner.resolve() in above
-            if not _is_clutter(name) and not back:
+            if not _is_clutter(name) and not _leads_back(here / name):
                 below.append(name)
         folders[:] = below
         for name in sorted(names):
@@ -77,6 +74,14 @@ def files_below(folder: Path, *endings: str) -> Iterator[Path]:
                 continue
             if not endings or name.lower().endswith(endings):
                 yield Path(place, name)
+
+
+def _leads_back(folder: Path) -> bool:
+    """Whether a folder is a link to one that it lies in."""
+    if not folder.is_symlink():
+        return False
+    target = folder.resolve()
+    return any(parent.resolve() == target for parent in folder.parents)
 
 
 def subfolders(folder: Path) -> list[Path]:

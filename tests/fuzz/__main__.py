@@ -6,6 +6,7 @@ which `--first N --cases 1` repeats, and its input is kept in the folder of `--k
 
 import argparse
 import contextlib
+import os
 import random
 import resource
 import shutil
@@ -26,6 +27,7 @@ SECONDS = 5
 ROOM = 2 << 30
 PICTURES = {".png", ".jpg", ".tif"}
 LONGEST_MESSAGE = 2000
+MEMORY = Path("/dev/shm")  # files there are written at once
 
 
 class TooSlow(BaseException):
@@ -45,7 +47,7 @@ def main() -> int:
     signal.signal(signal.SIGPROF, too_slow)
     failures: dict[str, int] = {}
     done = 0
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as home:
         goals = [goal for goal in targets(Path(home)) if goal.name.startswith(wishes.only)]
         for goal in goals:
             goal.read(goal.folder)  # each is sound before it is changed, and all is imported
@@ -104,21 +106,33 @@ def run_case(case: int, goals: list[Target], keep: Path | None) -> str:
 
 @contextlib.contextmanager
 def changed(target: Target, rng: random.Random) -> Iterator[Path]:
-    """One of the target's files, changed meanwhile; what the reading adds is removed."""
-    before = {path: path.read_bytes() for path in target.folder.rglob("*") if path.is_file()}
+    """One of the target's files, changed meanwhile; what the reading adds or changes is undone."""
     pictures = [path for path in target.files if path.suffix in PICTURES]
     texts = [path for path in target.files if path.suffix not in PICTURES]
     file = rng.choice(pictures if pictures and rng.random() < 0.1 else texts or pictures)
-    file.write_bytes(mutated(before[file], file.suffix, rng))
+    file.write_bytes(mutated(target.contents[file], file.suffix, rng))
+    stamps = stamps_below(target.folder)
     try:
         yield file
     finally:
-        for path in target.folder.rglob("*"):
-            if path.is_file() and path not in before:
+        file.write_bytes(target.contents[file])
+        after = stamps_below(target.folder)
+        for path in (stamps.keys() | after.keys()) - {file}:
+            if path not in target.contents:
                 path.unlink()
-        for path, content in before.items():
-            if not path.is_file() or path.read_bytes() != content:
-                path.write_bytes(content)
+            elif stamps.get(path) != after.get(path):
+                path.write_bytes(target.contents[path])
+
+
+def stamps_below(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Size of each file below a folder, and when it was last changed."""
+    stamps = {}
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = Path(place, name)
+            status = path.stat()
+            stamps[path] = (status.st_size, status.st_mtime_ns)
+    return stamps
 
 
 def place_of(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from functools import partial
 
 import yaml
 
@@ -110,4 +111,5 @@ def _with_number(content: bytes, rng: random.Random) -> bytes:
 
 _BYTES = [_flipped, _cut, _without, _doubled, _with_token, _with_number]
 _JSON = (json.loads, json.dumps)
-_VALUES = {".json": _JSON, ".jsonl": _JSON, ".geojson": _JSON, ".yaml": (yaml.safe_load, yaml.dump)}
+_YAML = (partial(yaml.load, Loader=yaml.CSafeLoader), partial(yaml.dump, Dumper=yaml.CSafeDumper))
+_VALUES = {".json": _JSON, ".jsonl": _JSON, ".geojson": _JSON, ".yaml": _YAML}

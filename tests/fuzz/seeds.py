@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from transformers.utils.chat_template_utils import render_jinja_template
@@ -70,11 +71,16 @@ class Target:
     read: Callable[[Path], object]
     endings: tuple[str, ...] = ()
 
-    @property
+    @cached_property
+    def contents(self) -> dict[Path, bytes]:
+        """Every file as it was when this was first asked for."""
+        files = [path for path in sorted(self.folder.rglob("*")) if path.is_file()]
+        return {path: path.read_bytes() for path in files}
+
+    @cached_property
     def files(self) -> list[Path]:
         """What is changed."""
-        files = [path for path in sorted(self.folder.rglob("*")) if path.is_file()]
-        return [path for path in files if not self.endings or path.suffix in self.endings]
+        return [path for path in self.contents if not self.endings or path.suffix in self.endings]
 
 
 def targets(home: Path) -> Iterator[Target]:
@@ -92,7 +98,7 @@ def _annotations(home: Path) -> Iterator[Target]:
     for example in EXAMPLES:
         _page, block = example.values
         folder = home / str(example.id)
-        lay_out(block, folder)
+        lay_out(block, folder, side=80 if "masks" in example.id else 800)
         yield Target(f"annotations {example.id}", folder, _read_annotations)
 
 

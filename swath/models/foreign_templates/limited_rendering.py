@@ -43,11 +43,11 @@ class _Renderer:
     def render(self, order: dict[str, Any], where: str) -> str:
         with self._lock:
             line = self._answer(json.dumps(order))
-            if "text" not in line:
+            if "text" in line:
+                return line["text"]
+            if "refusal" not in line:
                 self.close()
-        if "text" in line:
-            return line["text"]
-        problem = line.get("error", "")
+        problem = line.get("refusal") or line.get("error", "")
         if not problem or problem.startswith(("MemoryError", "RecursionError")):
             raise ModelError(
                 f"{where}: its own chat template takes more than {_SECONDS} s, {_ROOM >> 20} MB or "

@@ -1,8 +1,9 @@
 """The program that renders chat templates of others, in a process that has little room.
 
 It answers each line of its input, a JSON object of `template`, `messages` and the words the
-template may use, with a line of JSON: `text`; or, before it ends, `error`. It is run as a file by
-itself, so it imports nothing of swath. What takes too long is ended by whoever asks.
+template may use, with a line of JSON: `text`, or `refusal` where the template fails on them; or,
+before it ends, `error`. It is run as a file by itself, so it imports nothing of swath. What takes
+too long is ended by whoever asks.
 """
 
 from __future__ import annotations
@@ -61,23 +62,33 @@ def _bound(room: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (room, room))
 
 
+def _answer(order: dict[str, Any]) -> dict[str, str]:
+    try:
+        text = _compiled(order.pop("template")).render(**order)
+    except (jinja2.TemplateError, TypeError, ValueError) as error:
+        return {"refusal": _in_words(error)}
+    if len(text) > LONGEST:
+        raise MemoryError(f"{len(text)} characters")
+    return {"text": text}
+
+
+def _in_words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error)[:500]}"
+
+
 def _report(kind: type[BaseException], error: BaseException, _: TracebackType | None) -> None:
     """Answer with an error, whatever a template of others made go wrong."""
-    sys.stdout.write(json.dumps({"error": f"{kind.__name__}: {str(error)[:500]}"}) + "\n")
+    sys.stdout.write(json.dumps({"error": _in_words(error)}) + "\n")
 
 
 def main() -> None:
-    """Render until the input ends or a template fails."""
+    """Render until the input ends or room does."""
     _bound(int(sys.argv[1]))
     sys.excepthook = _report
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     for line in sys.stdin:
-        order = json.loads(line)
-        text = _compiled(order.pop("template")).render(**order)
-        if len(text) > LONGEST:
-            raise MemoryError(f"{len(text)} characters")
-        sys.stdout.write(json.dumps({"text": text}) + "\n")
+        sys.stdout.write(json.dumps(_answer(json.loads(line))) + "\n")
         sys.stdout.flush()
 
 
