@@ -1,5 +1,6 @@
 # make demo    the whole loop on drawn scenes, in the plain package
 # make test    the tests
+# make test-numeric  those whose numbers hang on the processor's instructions, with the plainest ones
 # make check   what CI runs: format, lint, types, tests
 # make format  put the code in the shape `make check` asks for
 # make clients the environments of the clients that the server is tested with
@@ -16,15 +17,19 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check format fuzz bench gpu clients test-clients weights check-format check-lint check-types
+.PHONY: demo test test-numeric check format fuzz bench gpu clients test-clients weights check-format check-lint check-types
 .DELETE_ON_ERROR:
 
 demo: .venv/.installed
 	$(BIN)/swath quickstart
 
-# A file's tests stay together, for what they share is made once a file.
+# A file's tests stay together, for what they share is made once a file; conftest.py orders them.
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+test-numeric: .venv/.installed-dev
+	ATEN_CPU_CAPABILITY=default $(BIN)/python -m pytest -m numeric \
+		$$(grep -rlE 'mark\.numeric' tests --include='test_*.py')
 
 check: check-format check-lint check-types test
 

@@ -18,6 +18,23 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
+_LONG = (
+    "test_systems.py",
+    "test_tune_page.py",
+    "test_processes.py",
+    "test_scans.py",
+    "test_clients.py",
+    "test_device.py",
+    "test_publishing.py",
+    "test_fuzz.py",
+)
+"""Files of few tests that take long."""
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the long files, so that no worker is alone with one at the end."""
+    items.sort(key=lambda item: item.path.name not in _LONG)
+
 
 def _folder(variable: str, holds: str) -> Path:
     value = os.environ.get(variable)

@@ -173,8 +173,16 @@ def plural(name: str) -> str:
 
 @cache
 def _nouns() -> inflect.engine:
-    import inflect  # takes a second, and most verbs write no plural
+    import typeguard
 
+    # inflect has its functions rewritten as it is imported, so that they check their arguments;
+    # that takes two seconds, and all that swath gives them is words.
+    checked = typeguard.typechecked
+    typeguard.typechecked = lambda function: function  # type: ignore[assignment]
+    try:
+        import inflect
+    finally:
+        typeguard.typechecked = checked
     return inflect.engine()
 
 

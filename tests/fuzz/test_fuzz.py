@@ -32,10 +32,10 @@ VALUES = st.recursive(
 
 
 def test_changed_files_give_results_or_errors_of_ours():
-    command = [sys.executable, "-m", "tests.fuzz", "--cases", "2000", "--seconds", "40"]
+    command = [sys.executable, "-m", "tests.fuzz", "--cases", "500"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert int(done.stdout.split()[0]) > 0
+    assert done.stdout.startswith("500 cases in ")
 
 
 def test_a_change_is_the_same_for_the_same_seed_and_differs_from_the_file():

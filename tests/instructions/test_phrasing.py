@@ -1,9 +1,10 @@
 import string
 
 import pytest
+import typeguard
 
 from swath.errors import RequestError
-from swath.instructions.language import ENGLISH, Look, plural, spoken, with_article
+from swath.instructions.language import ENGLISH, Look, _nouns, plural, spoken, with_article
 from swath.instructions.phrasing import PHRASINGS
 from swath.models.architectures.vocabulary import ROLES
 
@@ -82,6 +83,14 @@ def test_a_class_is_spoken_as_words(label, words):
 )
 def test_plurals_follow_the_common_rules(one, many):
     assert plural(one) == many
+
+
+def test_plurals_leave_others_their_checked_types():
+    before = typeguard.typechecked
+    plural.cache_clear()
+    _nouns.cache_clear()
+    assert plural("hangar") == "hangars"
+    assert typeguard.typechecked is before
 
 
 def test_geochat_keeps_its_published_prompts():

@@ -2,6 +2,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from swath.errors import ModelError
+from swath.models.foreign_templates import limited_rendering
 from swath.models.loaded import EMBEDDED
 from swath.models.templates import TEMPLATES, render, serves
 
@@ -103,6 +104,14 @@ def test_a_template_that_fails_says_how_and_does_not_serve():
     assert not serves(tokenizer)
     with pytest.raises(ModelError, match=r"cannot frame .*roles must alternate.*models\.template"):
         render(tokenizer, [("user", "why?")], ask=True)
+
+
+def test_a_template_that_fails_ends_no_process(monkeypatch):
+    limited_rendering.rendered({"template": "ready", "messages": []}, "here")
+    monkeypatch.setattr(limited_rendering, "_started", None)  # another could not be
+    for template in ("{{ raise_exception('no') }}", "{{ messages.x.y }}", "{{ 1 + 'a' }}", "{%"):
+        with pytest.raises(ModelError, match="cannot frame"):
+            render(others(template), [("user", "why?")], ask=True)
 
 
 def test_a_conversation_that_grows_without_end_is_not_passed_on():
