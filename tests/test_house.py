@@ -18,9 +18,9 @@ MOST_FILES = 16
 MAY_OCCUR_TWICE = {"__init__.py", "base.py"}
 
 # of all rooms but the new ones; aim of the package: 30,000 lines, 110,000 expressions, 5.5 a line
-MOST_LINES = 22_977
-MOST_EXPRESSIONS = 84_524
-MOST_A_LINE = 6.25
+MOST_LINES = 22_790
+MOST_EXPRESSIONS = 83_900
+MOST_A_LINE = 6.22
 MOST_VAGUE = 0.025
 
 NEW_ROOMS = (
@@ -62,6 +62,7 @@ NEW_ROOMS = (
     "models/convert/",
     "models/encoding.py",
     "models/family.py",
+    "models/foreign_templates/",
     "models/generating/",
     "models/shared_base.py",
     "recipe/",
