@@ -97,6 +97,8 @@ def build(
 
 def print_set(building: Building) -> None:
     """Build a set with a bar, and print what is in it."""
+    from swath.instructions.tasks.balance import mostly_left_out
+
     section = building.recipe.instructions.writer
     if section is not None and section.conversations:
         _print_estimate(building)
@@ -109,6 +111,8 @@ def print_set(building: Building) -> None:
     for split, tasks in built.card["conversations"].items():
         counts = ", ".join(f"{count} {task}" for task, count in tasks.items())
         say(f"{split}: {built.card['images'][split]} images, {counts}")
+    if lost := mostly_left_out(built.card["balance"]):
+        say(f"left out, because words alone would answer them: {lost}")
     warn(building.notes)
 
 

@@ -141,6 +141,12 @@ class Looks:
         return Objects(tuple(looks), layout, areas, limits, colours, cells, directions, shown)
 
 
+def places_of(image: AnnotatedImage) -> list[int | None]:
+    """The cell of the 3 x 3 grid that each box is plainly in, counted in rows; None near a line."""
+    places, _ = _places(Layout(image.boxes), image.size_wh)
+    return places
+
+
 def ground_m(image: AnnotatedImage) -> float | None:
     """Metres of ground a pixel of an image measures: as its source says, else as its file does."""
     return image.gsd_m or open_scene(image.path).gsd_m

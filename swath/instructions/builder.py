@@ -24,6 +24,7 @@ from swath.instructions.conversation import (
     write_conversations,
 )
 from swath.instructions.phrasing import PHRASINGS
+from swath.instructions.tasks.balance import Balance, mostly_left_out
 from swath.instructions.tasks.base import Setting
 from swath.instructions.tasks.blind import Blind
 from swath.instructions.tasks.words import ASKED_BY, DIALOGUE, TASKS, answer_for, unused
@@ -213,12 +214,15 @@ class _Asking:
                 section.colours,
             ),
             shown=_shown(self.images),
+            balance=Balance(section.balance),
         )
 
     def __iter__(self) -> Iterator[Conversation]:
         section, seed = self.setting.section, self.seed
+        if self.rows == self._ask:
+            self._expect()
         for listed in self.images:
-            image = replace(listed, boxes=listed.boxes.rounded())  # as files hold them
+            image = _as_kept(listed)
             rows = self.review([*self.rows(image), *self.written.get(image.id, ())])
             if section.turns > 1 and not self._told(image):
                 rows = [*rows, *join_turns(rows, section.turns, seed)]
@@ -228,11 +232,16 @@ class _Asking:
             yield from rows
         if not self.counts:
             held = unused(self.images, section.tasks)
+            lost = mostly_left_out(self.setting.balance.card())
             advice = "do they have labels, captions or boxes? `swath check` says what is left out."
             if held:
                 content = " and ".join(f"{count} {kind}" for kind, count in held.items())
                 tasks = ", ".join(ASKED_BY[kind][0] for kind in held)
                 advice = f"they have {content}: say instructions.tasks=[{tasks}]."
+            if lost:
+                advice = (
+                    f"{lost} were left out, which words alone would answer (instructions.balance)."
+                )
             raise InstructionError(
                 f"none of the tasks {', '.join(section.tasks)} found anything to ask about "
                 f"{len(self.images)} images; {advice}"
@@ -244,8 +253,22 @@ class _Asking:
         for name, task in self.tasks.items():
             if self._told(image) and name != DIALOGUE:
                 continue
-            rows += task(image, self.setting, random.Random(f"{self.seed}/{image.id}/{name}"))
+            rows += task(image, self.setting, self._rng(image, name))
         return rows
+
+    def _rng(self, image: AnnotatedImage, task: str) -> random.Random:
+        return random.Random(f"{self.seed}/{image.id}/{task}")
+
+    def _expect(self) -> None:
+        """Count the questions with two answers of all images, before any is asked."""
+        asking = {name: task.asks for name, task in self.tasks.items() if task.asks is not None}
+        for listed in self.images if asking else ():
+            image = _as_kept(listed)
+            for name, asks in asking.items():
+                if self._told(image):
+                    continue
+                for asked in asks(image, self.setting, self._rng(image, name)):
+                    self.setting.balance.expect(image.split, asked)
 
     def _told(self, image: AnnotatedImage) -> bool:
         """Whether its source's own conversations are learnt, and nothing is asked anew."""
@@ -268,6 +291,7 @@ class _Asking:
             "names": list(setting.names),
             "choices": {"classify": answers} if asks_label else {},
             "blind": self.blind.card(),
+            "balance": setting.balance.card(),
             "words": common_words(images),
             "sources": sorted({image.source for image in images}),
             "licences": dict(sorted(licences.items())),
@@ -276,6 +300,11 @@ class _Asking:
             "seed": self.seed,
             **notes,
         }
+
+
+def _as_kept(image: AnnotatedImage) -> AnnotatedImage:
+    """The image with its boxes as files hold them."""
+    return replace(image, boxes=image.boxes.rounded())
 
 
 def _refuse_other_languages(images: Sequence[AnnotatedImage], phrasing: str) -> None:

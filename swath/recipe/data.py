@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
 from swath.recipe.section import Section
 
 Limits = tuple[float, float]
+Balanced = Literal[
+    "presence", "comparison", "area", "rural_urban", "position", "relation", "premise"
+]
 
 
 class Rendering(Section):
@@ -231,6 +234,11 @@ class Instructions(Section):
     captions_per_image: int = Field(5, gt=0, description="At most so many captions an image.")
     boxes_per_image: int = Field(4, gt=0, description="At most so many refer questions an image.")
     counts_per_image: int = Field(2, gt=0, description="At most so many count questions an image.")
+    balance: list[Balanced] = Field(
+        default_factory=lambda: list(get_args(Balanced)),
+        description="Kinds of questions of which those are left out that words alone would answer: "
+        "as many yes as no about the same classes. What was left out is counted on the card.",
+    )
     absent: bool = Field(
         False, description="Ask `ground` of an absent class as well; the answer is `none`."
     )

@@ -25,6 +25,7 @@ from swath.instructions.conversation import (
 )
 from swath.instructions.language import spoken
 from swath.instructions.phrasing import Phrasing
+from swath.instructions.tasks.balance import Asked, Balance
 from swath.instructions.tasks.truths import Truth
 from swath.recipe import Instructions
 
@@ -50,6 +51,7 @@ class Setting:
         names: object classes of the whole set, sorted.
         looks: what the set's objects look like.
         shown: share of the training images that a class is in, of those whose source lists it.
+        balance: which questions are kept, so that words alone do not answer them.
     """
 
     section: Instructions
@@ -58,6 +60,7 @@ class Setting:
     names: tuple[str, ...]
     looks: Looks = field(default_factory=Looks)
     shown: Mapping[str, float] = field(default_factory=dict)
+    balance: Balance = field(default_factory=Balance)
 
     @cached_property
     def system(self) -> str | None:
@@ -74,6 +77,9 @@ class Setting:
 
 Ask = Callable[[AnnotatedImage, Setting, random.Random], Iterator[Conversation]]
 """Conversations of one image; the generator is seeded by set and image."""
+
+Asks = Callable[[AnnotatedImage, Setting, random.Random], Sequence[Asked]]
+"""Questions that could be asked about one image, before they are balanced."""
 
 
 More = ParamSpec("More")
@@ -120,11 +126,13 @@ class Task:
         ask: conversations of one image, as a set asks them.
         facts: all that an image tells of the task, in order, as benchmarks ask it.
         counts_as: the task that its rows are tuned, scored and counted as; "" for its own.
+        asks: its questions, where those of all images are counted before any is asked.
     """
 
     ask: Ask
     facts: Callable[[AnnotatedImage], Iterable[Fact[Any]]] = lambda image: ()
     counts_as: str = ""
+    asks: Asks | None = None
 
     def __call__(
         self, image: AnnotatedImage, setting: Setting, rng: random.Random

@@ -19,7 +19,7 @@ class Blind:
     """Counts the answers of a set, row by row.
 
     The guess is the training split's commonest answer to the kind of question, and to the very same
-    words; both are scored on the test split, or on training where there is no other.
+    words; both are scored on the other splits, the first on training where there are none.
     """
 
     def __init__(self) -> None:
@@ -61,15 +61,18 @@ class Blind:
             }
         return rows
 
-    def _by_question(self, name: str, guess: str) -> float:
-        """The share that is right where each question gets the answer it had most often."""
+    def _by_question(self, name: str, guess: str) -> float | None:
+        """The share that is right where each question gets the answer it had most often.
+
+        None where no other split asks such questions.
+        """
         trained = {key: answers for key, answers in self._by_words[True].items() if key[0] == name}
         tested = {key: answers for key, answers in self._by_words[False].items() if key[0] == name}
         right = 0
         total = 0
-        for key, answers in (tested or trained).items():
+        for key, answers in tested.items():
             before = trained.get(key)
             best = before.most_common(1)[0][0] if before else guess
             right += answers[best]
             total += answers.total()
-        return round(right / total, 3) if total else 0.0
+        return round(right / total, 3) if total else None

@@ -1,8 +1,8 @@
 """Questions that boxes, labels and metadata answer: more of which, how large, where, on which side.
 
 Each is asked only where the answer is sure: of classes that the source boxes wherever they are, of
-objects that a phrase singles out, of areas far from the bounds of an answer. Of yes and no, and of
-what is there and what is not, a seed decides which is asked, so that neither is the better guess.
+objects that a phrase singles out, of areas far from the bounds of an answer. What is asked of an
+image leans to what is rare among the others; `Balance` leaves out what words alone would answer.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import itertools
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,14 @@ import numpy as np
 import yaml
 
 from swath.annotations.image import AnnotatedImage
-from swath.instructions.attributes import ground_m
+from swath.instructions.attributes import ground_m, places_of
 from swath.instructions.conversation import Conversation, assistant
 from swath.instructions.language import Look, plural, spoken
 from swath.instructions.language_chinese import translated
 from swath.instructions.relations import Layout
-from swath.instructions.tasks.base import Fact, Setting, Task, ask_fact
-from swath.instructions.tasks.boxes import expressions
+from swath.instructions.tasks.balance import Asked
+from swath.instructions.tasks.base import Asks, Fact, Setting, Task, ask_fact
+from swath.instructions.tasks.boxes import alone, expressions
 from swath.instructions.tasks.truths import AnswerTruth, LabelsTruth
 
 _TABLE: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
@@ -38,37 +39,41 @@ _AREA_BOUNDS_M2 = (10.0, 100.0, 1000.0, 10_000.0)
 _OFF_BOUND = 1.6  # how far from a bound an area lies, as a factor
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A question's words and its answer.
-
-    Args:
-        kind: of question, as scores are told apart.
-        answer: what is right.
-        words: what fills the places of a wording.
-        wording: the kind of wording, where it is not the kind itself.
-    """
-
-    kind: str
-    answer: str
-    words: dict[str, str] = field(default_factory=dict)
-    wording: str = ""
-
-
-Asks = Callable[[AnnotatedImage, Setting, random.Random], Sequence[Asked]]
-
-
 def comparison(image: AnnotatedImage, setting: Setting, rng: random.Random) -> list[Asked]:
     """Whether there are more of one class than of another."""
     counts = {name: image.names.count(name) for name in image.listed}
-    pairs = list(itertools.permutations(counts, 2))
-    rng.shuffle(pairs)
-    pairs = [(more, fewer) for more, fewer in pairs if counts[more] > counts[fewer]]
+    pairs = [
+        pair for pair in itertools.permutations(counts, 2) if counts[pair[0]] > counts[pair[1]]
+    ]
+
+    def drawn(pair: tuple[str, str]) -> float:
+        more, fewer = (setting.shown.get(name, 0.5) for name in pair)
+        weight = (1.05 - more) * (0.05 + fewer)  # what other pictures do not show so is drawn first
+        return rng.random() ** (1 / weight)
+
+    pairs.sort(key=drawn, reverse=True)
     pairs.sort(key=lambda pair: not counts[pair[1]])  # of two that are there, if there are any
     return [
         _compared("comparison", pair, setting, rng)
         for pair in pairs[: setting.section.counts_per_image]
     ]
+
+
+def presence(image: AnnotatedImage, setting: Setting, rng: random.Random) -> list[Asked]:
+    """Whether there are any of a class that is there, and of one that is not."""
+    grammar = setting.phrasing.grammar
+    present = sorted(set(image.names))
+    absent = absent_classes(image)
+    if image.questions or not present or not absent:
+        return []
+    asked = []
+    for name, answer in (
+        (unexpected(present, setting, rng), grammar.yes),
+        (plausible(absent, setting, rng), grammar.no),
+    ):
+        words = {"question": grammar.is_there(name)}
+        asked.append(Asked("presence", answer, words, (name,)))
+    return asked
 
 
 def area(image: AnnotatedImage, setting: Setting, rng: random.Random) -> list[Asked]:
@@ -85,7 +90,8 @@ def area(image: AnnotatedImage, setting: Setting, rng: random.Random) -> list[As
             if off < 1:
                 place = int(np.searchsorted(_AREA_BOUNDS_M2, area_m2))
                 words = {"names": plural(spoken(name))}
-                asked.append(Asked("area", _answers(setting)["areas"][place], words))
+                answers = _answers(setting)["areas"]
+                asked.append(Asked("area", answers[place], words, (name,), "", len(answers)))
         rng.shuffle(asked)
         return asked[: setting.section.counts_per_image]
     pairs = [
@@ -100,20 +106,9 @@ def area(image: AnnotatedImage, setting: Setting, rng: random.Random) -> list[As
 
 
 def rural_urban(image: AnnotatedImage, setting: Setting, rng: random.Random) -> list[Asked]:
-    """Whether a scene of a class that tells is rural or urban.
-
-    Of the kind that more of the set's classes are, fewer scenes are asked about.
-    """
-    kinds = _rural_urban()
-    kind = kinds.get(spoken(image.label or ""))
-    if kind is None:
-        return []
-    alike = [kinds.get(spoken(label)) == kind for label in setting.labels]
-    telling = sum(spoken(label) in kinds for label in setting.labels)
-    others = telling - sum(alike)
-    if others and rng.random() >= others / sum(alike):
-        return []
-    return [Asked("rural_urban", _answers(setting)[kind])]
+    """Whether a scene of a class that tells is rural or urban."""
+    kind = _rural_urban().get(spoken(image.label or ""))
+    return [] if kind is None else [Asked("rural_urban", _answers(setting)[kind])]
 
 
 def position(image: AnnotatedImage, setting: Setting, rng: random.Random) -> list[Asked]:
@@ -125,7 +120,8 @@ def position(image: AnnotatedImage, setting: Setting, rng: random.Random) -> lis
         place = looks[row].place
         if place is not None:
             words = {"phrase": setting.phrasing.grammar.the(look)}
-            asked.append(Asked("position", places[place], words))
+            about = (look.name,)
+            asked.append(Asked("position", places[place], words, about, "", len(places)))
     rng.shuffle(asked)
     return asked[: setting.section.boxes_per_image]
 
@@ -145,19 +141,19 @@ def relation(image: AnnotatedImage, setting: Setting, rng: random.Random) -> lis
         side = int(layout.sides_of(np.array([first]), np.array([second]))[0])
         words = {"phrase": phrases[first], "other": phrases[second]}
         if side >= 0 and not any(words == earlier.words for earlier in asked):
-            asked.append(Asked("relation", sides[side], words))
+            about = (image.names[first], image.names[second])
+            asked.append(Asked("relation", sides[side], words, about, "", len(sides)))
     return asked
 
 
 def premise(image: AnnotatedImage, setting: Setting, rng: random.Random) -> list[Asked]:
     """Where an object is: of one that is there, and of one that is not, which is to be said."""
     answers = _answers(setting)
-    looks = setting.looks.of(image) if image.names else ()
+    places = places_of(image) if image.names else []
     present = [
-        (name, looks[row].place)
-        for row, ways in expressions(image, setting).items()
-        for name in [image.names[row]]
-        if Look(name) in ways and looks[row].place is not None
+        (look.name, places[row])
+        for row, look in alone(image, setting).items()
+        if places[row] is not None
     ]
     absent = absent_classes(image)
     if not present or not absent:
@@ -165,10 +161,11 @@ def premise(image: AnnotatedImage, setting: Setting, rng: random.Random) -> list
     name, place = rng.choice(present)
     where = setting.phrasing.grammar.places[place or 0]
     there = answers["is_at"].format(name=spoken(name), place=where)
-    missing = spoken(plausible(absent, setting, rng))
+    other = plausible(absent, setting, rng)
+    missing = answers["is_none"].format(name=spoken(other))
     return [
-        Asked("premise", there, {"name": spoken(name)}),
-        Asked("premise", answers["is_none"].format(name=missing), {"name": missing}),
+        Asked("premise", there, {"name": spoken(name)}, (name,), "there"),
+        Asked("premise", missing, {"name": spoken(other)}, (other,), "absent"),
     ]
 
 
@@ -223,7 +220,8 @@ def _compared(
     turned = rng.random() < 0.5
     first, second = pair[::-1] if turned else pair
     words = {"names": plural(spoken(first)), "others": plural(spoken(second))}
-    return Asked(kind, grammar.no if turned else grammar.yes, words, wording)
+    answer = grammar.no if turned else grammar.yes
+    return Asked(kind, answer, words, (first, second), wording=wording)
 
 
 def _areas_px(image: AnnotatedImage) -> dict[str, float]:
@@ -276,11 +274,18 @@ def _rural_urban() -> dict[str, str]:
     return kinds
 
 
-def task_of(asks: Asks) -> Task:
-    """The row of a kind of question; its rows count as `question`."""
+def task_of(asks: Asks, two_answers: bool = False) -> Task:
+    """The row of a kind of question; its rows count as `question`.
+
+    Args:
+        asks: about an image.
+        two_answers: whether there are two, so that all questions are counted before any is asked.
+    """
 
     def ask(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
-        for number, asked in enumerate(asks(image, setting, rng)):
+        questions = asks(image, setting, rng)
+        balanced = [asked for asked in questions if setting.balance.keeps(image.split, asked)]
+        for number, asked in enumerate(balanced):
             question = _worded(asked.wording or asked.kind, asked.words, image, setting, rng)
             fact = Fact(AnswerTruth(asked.answer, asked.kind), {"question": question})
             answer = assistant(asked.answer)
@@ -288,4 +293,4 @@ def task_of(asks: Asks) -> Task:
             row = ask_fact(image, task, setting, rng, fact, answer, number)
             yield replace(row, id=f"{image.id}#{asked.kind}{number}")
 
-    return Task(ask, counts_as="question")
+    return Task(ask, counts_as="question", asks=asks if two_answers else None)

@@ -193,14 +193,20 @@ def expressions(image: AnnotatedImage, setting: Setting) -> dict[int, list[Look]
     if setting.phrasing.attributes and rows:
         looks = singling_out(setting.looks.objects(image))
         return {row: looks[row] for row in rows if looks[row]}
-    alone = {}
+    return {row: [look] for row, look in alone(image, setting).items()}
+
+
+@once_an_image
+def alone(image: AnnotatedImage, setting: Setting) -> dict[int, Look]:
+    """Rows of the boxes that their class singles out, with the look that is nothing but it."""
+    looks = {}
     counts = Counter(image.names)
-    for row in rows:
+    for row in proven_rows(image, setting):
         name = image.names[row]
         others = [other for other in counts if other != name and could_mean(name, other)]
         if counts[name] == 1 and not others:
-            alone[row] = [Look(name)]
-    return alone
+            looks[row] = Look(name)
+    return looks
 
 
 @once_an_image

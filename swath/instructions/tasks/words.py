@@ -87,7 +87,10 @@ def _counted(image: AnnotatedImage, name: str) -> Fact[CountTruth]:
 
 def question(image: AnnotatedImage, setting: Setting, rng: random.Random) -> Iterator[Conversation]:
     """What the source itself asks about the image; of objects, whether there are any of a class."""
-    facts = _questions(image.questions or _presence(image, setting, rng))
+    facts = _questions(image.questions)
+    for asked in box_questions.presence(image, setting, rng):
+        if setting.balance.keeps(image.split, asked):
+            facts.append(Fact(AnswerTruth(asked.answer, asked.kind), asked.words))
     for number, fact in enumerate(facts):
         answer = assistant(fact.truth.answer.strip())
         yield ask_fact(image, "question", setting, rng, fact, answer, number, all_frames=True)
@@ -99,21 +102,6 @@ def _questions(given: Iterable[Question]) -> list[Fact[AnswerTruth]]:
         truth = AnswerTruth(asked.answer, asked.kind)
         facts.append(Fact(truth, {"question": asked.question.strip()}))
     return facts
-
-
-def _presence(image: AnnotatedImage, setting: Setting, rng: random.Random) -> list[Question]:
-    """Of a class that is there and of one that is not, or of none: either answer is as common."""
-    grammar = setting.phrasing.grammar
-    present = sorted(set(image.names))
-    absent = box_questions.absent_classes(image)
-    if not present or not absent:
-        return []
-    there = grammar.is_there(box_questions.unexpected(present, setting, rng))
-    missing = grammar.is_there(box_questions.plausible(absent, setting, rng))
-    return [
-        Question(there, grammar.yes, "presence"),
-        Question(missing, grammar.no, "presence"),
-    ]
 
 
 TASKS: Registry[Task] = Registry(
@@ -129,13 +117,15 @@ TASKS: Registry[Task] = Registry(
         "identify": Task(identify, identified),
         "region": Task(region, described),
         "describe": Task(describe),
-        "question": Task(question, lambda image: _questions(image.questions)),
-        "comparison": box_questions.task_of(box_questions.comparison),
-        "area": box_questions.task_of(box_questions.area),
-        "rural_urban": box_questions.task_of(box_questions.rural_urban),
+        "question": Task(
+            question, lambda image: _questions(image.questions), asks=box_questions.presence
+        ),
+        "comparison": box_questions.task_of(box_questions.comparison, two_answers=True),
+        "area": box_questions.task_of(box_questions.area, two_answers=True),
+        "rural_urban": box_questions.task_of(box_questions.rural_urban, two_answers=True),
         "position": box_questions.task_of(box_questions.position),
         "relation": box_questions.task_of(box_questions.relation),
-        "premise": box_questions.task_of(box_questions.premise),
+        "premise": box_questions.task_of(box_questions.premise, two_answers=True),
         "resolution": box_questions.task_of(box_questions.resolution),
         "sensor": box_questions.task_of(box_questions.sensor),
         "classes": Task(box_questions.classes),
