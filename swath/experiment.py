@@ -20,7 +20,7 @@ from pathlib import Path
 from swath.building import Building, Progress
 from swath.endpoint import is_address
 from swath.errors import EvaluationError, ModelError, RequestError
-from swath.evaluation.answering import answers_from, part_of, stop_score
+from swath.evaluation.answering import answers_from, part_of, stop_score, validation_questions
 from swath.evaluation.metrics.certainty import threshold
 from swath.evaluation.predictions import Prediction, read_predictions, write_predictions
 from swath.evaluation.report.gallery import rendered
@@ -54,7 +54,7 @@ LATE_SECTIONS = ("evaluation.", "export.")
 """Sections that do not change a finished run."""
 
 VALIDATION = "validation.jsonl"
-"""Closed answers on the validation split, beside a system's predictions."""
+"""Closed answers and boxes on the validation split, beside a system's predictions."""
 
 
 LOCK = ".lock"
@@ -252,10 +252,10 @@ class Experiment(Building):
         if shard:
             return answers
         write_predictions(folder / "predictions.jsonl", answers)
-        if name == "tuned" and section.closed and section.split == "test":
-            closed = [row for row in built.split("val") if row.task in built.choices]
-            if closed:  # a threshold for `unsure` is chosen on what is not judged by it
-                validation = answers_from(answering, closed, built, recipe)
+        if name == "tuned" and section.split == "test":
+            held = validation_questions(built, section.closed)
+            if held:  # sureness is learned on what is not judged by it
+                validation = answers_from(answering, held, built, recipe)
                 write_predictions(folder / VALIDATION, validation)
         scores = score(answers, built.labels, section.resamples, recipe.seed)
         write_scores(folder / "scores.json", answers, built.labels, scores, section.resamples)
@@ -333,11 +333,8 @@ class Experiment(Building):
                 f"{self.folder}` "
                 f"writes them where the set has classes and a 'val' split."
             )
-        closed = [
-            prediction
-            for prediction in read_predictions(validation)
-            if prediction.task == "classify"
-        ]
+        predictions = read_predictions(validation)
+        closed = [prediction for prediction in predictions if prediction.task == "classify"]
         limit = threshold(closed, built.labels, aim)
         if limit is None:
             raise EvaluationError(

@@ -77,6 +77,24 @@ def answers_from(
     return predictions
 
 
+MOST_BOXED = 1_000
+"""Validation questions about boxes that are asked: free answers take long."""
+
+
+def validation_questions(built: InstructionSet, closed: bool) -> list[Conversation]:
+    """Questions of the validation split from whose answers it is learned how sure a model is.
+
+    Args:
+        closed: whether tasks are closed, so that choices have a probability.
+    """
+    rows = built.split("val")
+    weighed = [row for row in rows if closed and row.task in built.choices]
+    boxed = [row for row in rows if row.task == "ground"]
+    count = min(MOST_BOXED, len(boxed))
+    # Evenly over the set, whose order is often that of the classes.
+    return weighed + [boxed[place * len(boxed) // count] for place in range(count)]
+
+
 def part_of(asked: Sequence[Conversation], shard: str) -> list[Conversation]:
     """The questions of a shard, "2/3" being the second third.
 

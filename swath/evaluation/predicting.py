@@ -95,7 +95,10 @@ def predict(
                 blank = unanswered(conversation)
                 done[place] = replace(blank, answer=answer.text, problem=REFUSED)
             else:
-                done[place] = read(conversation, answer.text, answer.boxes, label_set, name_set)
+                reply = read(conversation, answer.text, answer.boxes, label_set, name_set)
+                if len(answer.confidence) == len(reply.boxes or ()):
+                    reply = replace(reply, box_confidence=list(answer.confidence) or None)
+                done[place] = reply
     return [done[place] for place in range(total)]
 
 

@@ -54,6 +54,7 @@ class Prediction:
         boxes: the boxes that were read, rows of 8 pixel values; of "refer" the first counts.
         problem: why the answer could not be read, or a note of `NOTES`; None without any.
         confidence: probability of the chosen candidate among all of them.
+        box_confidence: how sure the model is of each of `boxes`; None where that is not known.
         asked: the boxes within the question, rows of 8 pixel values.
         clip: `score` and `ref` of a caption by CLIP, and the checkpoint, `by`, if one was asked.
     """
@@ -72,6 +73,7 @@ class Prediction:
     boxes: list[list[float]] | None = None
     problem: str | None = None
     confidence: float | None = None
+    box_confidence: list[float] | None = None
     asked: list[list[float]] | None = None
     clip: Json | None = None
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from swath.files import claim
 from swath.imagery.opening import open_scene
 from swath.imagery.regridding import open_on_grid
 from swath.imagery.rendering import PLAIN
-from swath.inference.calibration import Calibration
+from swath.inference.calibration import UNCALIBRATED, Calibration
 from swath.inference.mapping.class_map import class_map
 from swath.inference.scenes.scan_journal import (
     PLANNED,
@@ -58,7 +58,7 @@ class ScanModel:
         rendering: how it is shown what a raster holds.
         asker: asks it.
         store: holds pixels for a model in this process; None for one elsewhere.
-        calibration: of its confidence in a class; None leaves it as it is.
+        calibrations: of its confidence, by the task of a question.
     """
 
     name: str
@@ -67,7 +67,11 @@ class ScanModel:
     rendering: Rendering
     asker: TileAsker
     store: TileStore | None = None
-    calibration: Calibration | None = None
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+
+    def calibration(self, question: ScanQuestion) -> Calibration:
+        """Of its confidence in the answers to a question."""
+        return self.calibrations.get(question.task, UNCALIBRATED)
 
 
 def scan_model(
@@ -97,8 +101,9 @@ def scan_model(
     family = [loaded.family.dialect, loaded.family.regions, loaded.tokenizer.chat_template]
     imagery = loaded.imagery.model_dump(mode="json")
     identity = digest([loaded.digest, family, imagery, instruction])
-    calibration = Calibration.of_run(name)
-    return ScanModel(name, identity, tuned, rendering, asker, store, calibration)
+    tasks = {question.task for question in questions if question.boxed or question.choices}
+    calibrations = {task: Calibration.of_run(name, task) for task in sorted(tasks)}
+    return ScanModel(name, identity, tuned, rendering, asker, store, calibrations)
 
 
 @dataclass(eq=False)
@@ -352,12 +357,11 @@ def _collect(
         of_plan = [job for job in jobs if job.plan == question.plan]
         answers = partial(_answers, journal, of_plan, place)
         plan = scene.plans[question.plan]
+        how = (scene.area, model.calibration(question))
         if question.boxed:
-            objects = found_objects(question, scene.scene, plan, answers(), scene.area)
-            scene.results.append(objects)
+            scene.results.append(found_objects(question, scene.scene, plan, answers(), *how))
         elif isinstance(plan, CellPlan):
-            classes = class_map(question, scene.scene, plan, answers, scene.area, model.calibration)
-            scene.results.append(classes)
+            scene.results.append(class_map(question, scene.scene, plan, answers, *how))
         else:
             scene.results.append(tile_words(question, plan, answers()))
 

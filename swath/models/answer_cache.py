@@ -72,16 +72,17 @@ class RememberingEngine:
         def ask(missing: list[Conversation], places: list[int], step: Any, keep: Keep) -> None:
             def kept(place: int, reply: Answer) -> None:
                 quads = None if reply.boxes is None else reply.boxes.quads
-                keep(place, {"text": reply.text, "boxes": quads})
+                keep(place, {"text": reply.text, "boxes": quads, "sure": reply.confidence})
 
             self.engine.answer(missing, max_new_tokens, step, schema, kept)
 
         option = [max_new_tokens, schema] if schema else max_new_tokens
         rows = self._remembered(questions, [option] * len(questions), ask, progress)
-        return [
-            Answer(row["text"], None if row["boxes"] is None else Boxes(np.array(row["boxes"])))
-            for row in rows
-        ]
+        answers = []
+        for row in rows:
+            boxes = None if row["boxes"] is None else Boxes(np.array(row["boxes"]))
+            answers.append(Answer(row["text"], boxes, confidence=tuple(row.get("sure", ()))))
+        return answers
 
     def score(
         self,

@@ -1,10 +1,12 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from swath.errors import EvaluationError
 from swath.evaluation import answering as asking
-from swath.evaluation.answering import answers_of, stop_score
+from swath.evaluation.answering import answers_of, stop_score, validation_questions
+from tests.evaluation.making import asked
 from tests.making import small_set, tiny_recipe
 
 
@@ -25,15 +27,15 @@ def test_without_stop_there_is_no_score(tiny_base, built):
 def test_the_score_is_the_headline_over_as_many_questions_as_wanted(
     tiny, tiny_base, built, monkeypatch
 ):
-    asked = []
+    labels = []
 
     def watched(loaded, questions, *rest, **kept):
-        asked.extend(one.truth.label for one in questions)
+        labels.extend(one.truth.label for one in questions)
         return answers_of(loaded, questions, *rest, **kept)
 
     monkeypatch.setattr(asking, "answers_of", watched)
     value = stop_score(built, stops(tiny_base, "classify", questions=6), Path("kept"))(tiny)
-    assert asked == ["red land", "blue land", "green land"] * 2  # every second of twelve
+    assert labels == ["red land", "blue land", "green land"] * 2  # every second of twelve
     right = sum(
         one.label == one.truth.label
         for one in answers_of(
@@ -44,6 +46,16 @@ def test_the_score_is_the_headline_over_as_many_questions_as_wanted(
         )
     )
     assert value == pytest.approx(right / 6)
+
+
+def test_closed_answers_and_boxes_of_the_validation_split_teach_how_sure_a_model_is(monkeypatch):
+    rows = [asked(f"{n}", "classify", {"label": "sea"}) for n in range(2)]
+    rows += [asked(f"{n}", "ground", {"boxes": []}) for n in range(2, 8)]
+    rows += [asked("8", "caption", {"captions": ["sea"]})]
+    built = SimpleNamespace(split={"val": rows, "train": []}.get, choices={"classify": {}})
+    monkeypatch.setattr(asking, "MOST_BOXED", 3)
+    names = [[row.id for row in validation_questions(built, closed)] for closed in (True, False)]
+    assert names == [["0", "1", "2", "4", "6"], ["2", "4", "6"]]
 
 
 def test_free_json_answers_keep_to_the_classes_unless_the_recipe_lets_them_err(

@@ -19,6 +19,7 @@ class Answer:
     text: str
     boxes: Boxes | None = None
     refused: bool = False
+    confidence: tuple[float, ...] = ()
 
 
 class Parrot:
@@ -143,6 +144,15 @@ def test_all_boxes_of_a_phrase_are_kept_and_several_are_no_problem():
     assert (found.boxes, found.problem) == (BOX * 2, None)
     none = read(asked("q", "ground", {"boxes": BOX}), "over there", None, Labels(LABELS))
     assert none.problem == "no box" and none.unreadable
+
+
+def test_how_sure_a_model_is_of_each_box_is_kept():
+    two = Boxes(np.reshape(BOX * 2, (2, 4, 2)))
+    sure = Parrot(q=Answer("{..}{..}", two, confidence=(0.9, 0.25)))
+    unsure = Parrot(q=Answer("{..}{..}", two))
+    rows = [asked("q", "ground", {"boxes": BOX})]
+    answers = [predict(engine, rows, LABELS)[0] for engine in (sure, unsure)]
+    assert [answer.box_confidence for answer in answers] == [[0.9, 0.25], None]
 
 
 def test_a_description_without_boxes_is_still_read():

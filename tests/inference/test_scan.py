@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from swath.boxes import Boxes, iou
 from swath.errors import ImageryError, RequestError
 from swath.imagery.terrain.geotiff import write_geotiff
 from swath.imagery.terrain.place import lay_out
+from swath.inference.calibration import Calibration
 from swath.inference.scan import run_scan
 from swath.inference.scenes.scan_outputs import write_scan
 from swath.inference.scenes.scan_scene import WHOLE, ScanSettings
@@ -53,6 +55,21 @@ def test_all_questions_are_asked_of_a_tile_in_one_call(place, scene):
     asked = model.asker.engine.asked
     assert asked[:4] == [asked[0], asked[0], asked[2], asked[2]]
     assert len(asked) == 2 * len(set(asked))
+
+
+def test_boxes_have_the_confidence_that_validation_answers_taught(place, scene, tmp_path):
+    taught = Calibration(2.0, -1.0, 40, "boxes", 0.2, 0.03)
+    model = replace(oracle_model(place, SHIPS, TANKS), calibrations={"ground": taught})
+    scan = run_scan(model, [scene], WHOLE)
+    # The oracle says 0.9, odds of 9 to 1: 81 / e to 1
+    assert scan.results[0].objects.confidence == pytest.approx(81 / (81 + np.e))
+    write_scan(scan, tmp_path)
+    for row in json.loads((tmp_path / "scan.json").read_bytes())["scenes"][0]["results"]:
+        assert row["confidence"].endswith("validation boxes: error 0.20 before, 0.03 after")
+        assert row["calibration"]["steepness"] == 2.0 and row["calibration"]["answers"] == 40
+    (result,) = run_scan(oracle_model(place, SHIPS), [scene], WHOLE).results
+    assert result.told.endswith("confidence as the model gives it, not calibrated")
+    assert (result.objects.confidence == 0.9).all()
 
 
 def test_numbers_are_summed_over_tiles_that_share_nothing(place, scene):

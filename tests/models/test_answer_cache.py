@@ -9,6 +9,7 @@ from swath.instructions.tasks.truths import LabelTruth
 from swath.models.answer_cache import KIND, Contents, RememberingEngine, identity
 from swath.models.engine import LocalEngine
 from swath.models.family import FAMILIES
+from swath.models.generating.likelihood import Likelihoods
 from tests.making import asks, rectangle
 
 
@@ -62,6 +63,7 @@ def test_what_was_answered_is_not_asked_again_and_reads_the_same(tiny, questions
 
 def test_boxes_are_remembered(tiny, questions, tmp_path, monkeypatch):
     monkeypatch.setattr(LocalEngine, "_generate", lambda *_: ["{<25><25><75><75>|<90>}"])
+    monkeypatch.setattr(Likelihoods, "of_boxes", lambda *_: (0.75,))
     found = []
     for _ in range(2):
         counting = Counting(tiny, batch_size=1)
@@ -70,6 +72,7 @@ def test_boxes_are_remembered(tiny, questions, tmp_path, monkeypatch):
     assert counting.asked == 0
     assert found[1].boxes.hbb.tolist() == [[8, 8, 24, 24]]
     assert (found[0].boxes.quads == found[1].boxes.quads).all()
+    assert found[0].confidence == found[1].confidence == (0.75,)
 
 
 @pytest.mark.parametrize("way", ["answer", "score"])

@@ -72,7 +72,7 @@ def write_class_files(folder: Path, name: str, scene: Scene, result: ClassMap) -
     write_text(files[1], _style(labels, colours))
     with _grid_file(result, np.float32, float("nan"), grid) as raster:
         raster.set_band_description(1, "confidence of the class, 0 to 1")
-        raster.update_tags(1, CONFIDENCE=result.certainty)
+        raster.update_tags(1, CONFIDENCE=result.calibration.words)
         for first, (_, confidence) in result.blocks():
             raster.write(confidence, 1, window=Window(0, first, *confidence.shape[::-1]))
         _save_cog(raster, files[2], "AVERAGE")

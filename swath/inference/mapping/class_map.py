@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from swath.boxes import Floats
 from swath.imagery.scene import Scene
-from swath.inference.calibration import Calibration
+from swath.inference.calibration import UNCALIBRATED, Calibration
 from swath.inference.scenes.ground import geod_of, geodesic_areas, plain
 from swath.inference.scenes.scan_questions import ScanQuestion
 from swath.inference.scenes.tile_plan import CellPlan
@@ -43,7 +43,7 @@ class ClassMap:
         plan: the cells.
         answers: of the cells.
         area: polygon in the scene's pixels; cells whose middle lies outside it have no class.
-        calibration: of the model's shares; None leaves them as they are.
+        calibration: of the model's shares.
         cells: (classes + 1,) how many cells have each value.
         areas_m2: (classes + 1,) their ground on the ellipsoid; None for a scene without CRS.
         cell_m: width and height of the cell in the middle, None likewise.
@@ -53,7 +53,7 @@ class ClassMap:
     plan: CellPlan
     answers: CellAnswers
     area: Any
-    calibration: Calibration | None
+    calibration: Calibration
     cells: NDArray[np.int64]
     areas_m2: Floats | None
     cell_m: tuple[float, float] | None
@@ -75,8 +75,7 @@ class ClassMap:
                 best = int(np.argmax(shares))
                 classes[number - begin] = best + 1
                 confidence[number - begin] = shares[best]
-        if self.calibration is not None:
-            confidence = self.calibration(confidence).astype(np.float32)
+        confidence = self.calibration(confidence).astype(np.float32)
         if self.area is not None:
             outside = ~shapely.contains_xy(self.area, self.plan.middles(first, last))
             classes[outside] = NO_CLASS
@@ -133,14 +132,7 @@ class ClassMap:
         words = f"cells of {size}: {', '.join(leading)}"
         if self.cells[NO_CLASS]:
             words += f"; {self.cells[NO_CLASS]} of {len(self.plan)} cells without a class"
-        return f"{words}; {self.certainty}"
-
-    @property
-    def certainty(self) -> str:
-        """What the confidence is, in words."""
-        if self.calibration is None:
-            return "confidence as the model gives it, not calibrated"
-        return f"confidence calibrated on {self.calibration.answers} validation answers"
+        return f"{words}; {self.calibration.words}"
 
     def table(self) -> list[dict[str, Any]]:
         """A row a class, then one of what has none."""
@@ -160,7 +152,7 @@ class ClassMap:
             "question": self.question.asked,
             "cell_px": [round(side, 4) for side in self.plan.cell_wh],
             "cell_m": self.cell_m and [round(side, 3) for side in self.cell_m],
-            "confidence": self.certainty,
+            **self.calibration.to_row(),
             "classes": self.table(),
         }
 
@@ -171,7 +163,7 @@ def class_map(
     plan: CellPlan,
     answers: CellAnswers,
     area: Any = None,
-    calibration: Calibration | None = None,
+    calibration: Calibration = UNCALIBRATED,
 ) -> ClassMap:
     """The class of each cell, the likeliest of what its tile was answered.
 

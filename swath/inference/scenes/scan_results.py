@@ -15,6 +15,7 @@ from swath.boxes import Boxes
 from swath.evaluation.reading import read_count
 from swath.imagery.scene import Scene
 from swath.imagery.tiling import Tile
+from swath.inference.calibration import UNCALIBRATED, Calibration
 from swath.inference.mapping.class_map import ClassMap
 from swath.inference.scenes.merging import SceneObjects, TileBoxes, merged_in_turn
 from swath.inference.scenes.scan_questions import ScanQuestion
@@ -33,6 +34,7 @@ class FoundObjects:
         objects: each once.
         plan: of the tiles that showed them.
         weighed: whether the model told how sure it was.
+        calibration: of how sure it was.
         outside: boxes that were left out because their middle lay beyond their tile.
     """
 
@@ -40,6 +42,7 @@ class FoundObjects:
     objects: SceneObjects
     plan: TilePlan
     weighed: bool
+    calibration: Calibration = UNCALIBRATED
     outside: int = 0
 
     @property
@@ -55,12 +58,14 @@ class FoundObjects:
     @property
     def told(self) -> str:
         """In words."""
-        return f"{self.count} found, label {self.question.label}"
+        words = f"{self.count} found, label {self.question.label}"
+        return f"{words}; {self.calibration.words}" if self.weighed else words
 
     def to_row(self) -> dict[str, Any]:
         """In short, as `scan.json` holds it."""
         row = {"question": self.question.asked, "count": self.count}
-        return row | {"boxes_outside_their_tile": self.outside}
+        row |= {"boxes_outside_their_tile": self.outside}
+        return row | (self.calibration.to_row() if self.weighed else {"confidence": None})
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +164,12 @@ TileAnswers = Iterable[tuple[int, dict[str, Any]]]
 
 
 def found_objects(
-    question: ScanQuestion, scene: Scene, plan: TilePlan, answers: TileAnswers, area: Any = None
+    question: ScanQuestion,
+    scene: Scene,
+    plan: TilePlan,
+    answers: TileAnswers,
+    area: Any = None,
+    calibration: Calibration = UNCALIBRATED,
 ) -> FoundObjects:
     """The objects that all tiles' boxes show, each once.
 
@@ -169,6 +179,7 @@ def found_objects(
         plan: of the tiles.
         answers: of the tiles, from the first one on.
         area: polygon in the scene's pixels; objects whose middle lies outside it are left out.
+        calibration: of the model's confidence in a box of a tile.
     """
     frame = (0, 0, *scene.size_wh)
     outside = 0
@@ -178,7 +189,8 @@ def found_objects(
         nonlocal outside, weighed
         for numbers, rows, confidence, top in _row_by_row(plan, answers):
             weighed |= any(share is not None for share in confidence)
-            known = [UNKNOWN if share is None else share for share in confidence]
+            shares = np.array(confidence, dtype=np.float64)  # NaN where none was told
+            known = np.nan_to_num(calibration(shares), nan=UNKNOWN).tolist()
             found = TileBoxes.shown_by(plan, numbers, rows, known, frame)
             seen_there = _middles_inside(found)
             outside += len(found) - int(seen_there.sum())
@@ -188,7 +200,7 @@ def found_objects(
     if area is not None:
         inside = shapely.contains_xy(area, objects.boxes.quads.mean(axis=1))
         objects = objects.of(np.flatnonzero(inside))
-    return FoundObjects(question, objects, plan, weighed, outside)
+    return FoundObjects(question, objects, plan, weighed, calibration, outside)
 
 
 _TOGETHER = 4_000  # boxes that are merged at a time, with those of as many rows as they begin
