@@ -20,7 +20,7 @@ from pathlib import Path
 from swath.building import Building, Progress
 from swath.endpoint import is_address
 from swath.errors import EvaluationError, ModelError, RequestError
-from swath.evaluation.answering import answers_from, part_of, stop_score, validation_questions
+from swath.evaluation.answering import answers_from, evenly, held_questions, part_of, stop_score
 from swath.evaluation.metrics.certainty import threshold
 from swath.evaluation.predictions import Prediction, read_predictions, write_predictions
 from swath.evaluation.report.gallery import rendered
@@ -253,7 +253,7 @@ class Experiment(Building):
             return answers
         write_predictions(folder / "predictions.jsonl", answers)
         if name == "tuned" and section.split == "test":
-            held = validation_questions(built, section.closed)
+            held = held_questions(built, section.closed)
             if held:  # sureness is learned on what is not judged by it
                 validation = answers_from(answering, held, built, recipe)
                 write_predictions(folder / VALIDATION, validation)
@@ -275,9 +275,7 @@ class Experiment(Building):
             )
         if section.captions_limit is not None:
             captions = [row for row in rows if row.task == "caption"]
-            # Evenly over the set, whose order is often that of the classes.
-            limit = min(section.captions_limit, len(captions))
-            chosen = {captions[place * len(captions) // limit].id for place in range(limit)}
+            chosen = {row.id for row in evenly(captions, section.captions_limit)}
             rows = [row for row in rows if row.task != "caption" or row.id in chosen]
         return rows
 

@@ -81,7 +81,7 @@ MOST_BOXED = 1_000
 """Validation questions about boxes that are asked: free answers take long."""
 
 
-def validation_questions(built: InstructionSet, closed: bool) -> list[Conversation]:
+def held_questions(built: InstructionSet, closed: bool) -> list[Conversation]:
     """Questions of the validation split from whose answers it is learned how sure a model is.
 
     Args:
@@ -90,9 +90,13 @@ def validation_questions(built: InstructionSet, closed: bool) -> list[Conversati
     rows = built.split("val")
     weighed = [row for row in rows if closed and row.task in built.choices]
     boxed = [row for row in rows if row.task == "ground"]
-    count = min(MOST_BOXED, len(boxed))
-    # Evenly over the set, whose order is often that of the classes.
-    return weighed + [boxed[place * len(boxed) // count] for place in range(count)]
+    return weighed + evenly(boxed, MOST_BOXED)
+
+
+def evenly(rows: Sequence[Conversation], most: int) -> list[Conversation]:
+    """At most so many of a set's rows, spread over it: its order is often that of the classes."""
+    count = min(most, len(rows))
+    return [rows[place * len(rows) // count] for place in range(count)]
 
 
 def part_of(asked: Sequence[Conversation], shard: str) -> list[Conversation]:
@@ -145,9 +149,7 @@ def stop_score(
         )
     metric = SCORED.get(task).headline
     sign = 1 if METRICS[metric].rising else -1
-    count = min(stop.questions, len(questions))
-    # Evenly over the set, whose order is often that of the classes.
-    asked = [questions[place * len(questions) // count] for place in range(count)]
+    asked = evenly(questions, stop.questions)
 
     def headline(loaded: Loaded) -> float:
         tower = plain(loaded.model).get_submodule(loaded.family.vision)

@@ -5,7 +5,7 @@ import pytest
 
 from swath.errors import EvaluationError
 from swath.evaluation import answering as asking
-from swath.evaluation.answering import answers_of, stop_score, validation_questions
+from swath.evaluation.answering import answers_of, held_questions, stop_score
 from tests.evaluation.making import asked
 from tests.making import small_set, tiny_recipe
 
@@ -54,7 +54,7 @@ def test_closed_answers_and_boxes_of_the_validation_split_teach_how_sure_a_model
     rows += [asked("8", "caption", {"captions": ["sea"]})]
     built = SimpleNamespace(split={"val": rows, "train": []}.get, choices={"classify": {}})
     monkeypatch.setattr(asking, "MOST_BOXED", 3)
-    names = [[row.id for row in validation_questions(built, closed)] for closed in (True, False)]
+    names = [[row.id for row in held_questions(built, closed)] for closed in (True, False)]
     assert names == [["0", "1", "2", "4", "6"], ["2", "4", "6"]]
 
 
