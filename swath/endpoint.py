@@ -39,8 +39,8 @@ LIST_TIMEOUT_S = 10.0
 
 THOUGHT = re.compile(
     r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)|\A(?:(?!<think).)*</think(?:ing)?>"
-    r"|◁think▷.*?(?:◁/think▷|\Z)",
-    re.DOTALL,
+    r"|◁think▷.*?(?:◁/think▷|\Z)|\[think\].*?(?:\[/think\]|\Z)",
+    re.DOTALL | re.IGNORECASE,
 )
 """What a reasoning model writes before its answer."""
 _REFUSALS = ("content_filter", "content_policy_violation")

@@ -40,6 +40,7 @@ from swath.files import (
     refuse_no_run,
     write_text,
 )
+from swath.folder_kinds import refuse_no_runs_folder
 from swath.instructions.builder import InstructionSet, read_set
 from swath.instructions.conversation import Conversation
 from swath.instructions.turns import CONVERSE
@@ -97,10 +98,12 @@ class Experiment(Building):
             systems_of(recipe)  # a mistyped one is not kept
             write_text(folder / "recipe.yaml", dump(recipe))
         experiment = cls(recipe, folder)
-        whos = [system_named(name).who for name in systems_of(recipe)]
-        experiment.unnamed = frozenset(
-            who for who in whos if is_address(who) and not any(who in text for text in overrides)
-        )
+        unnamed = set()
+        for name in systems_of(recipe):
+            who = system_named(name).who
+            if is_address(who) and not any(who in text for text in overrides):
+                unnamed.add(who)
+        experiment.unnamed = frozenset(unnamed)
         return experiment
 
     def refuse_unnamed(self, name: str) -> None:
@@ -182,6 +185,7 @@ class Experiment(Building):
         Raises:
             RequestError: there is something else in its folder, and no run.
         """
+        refuse_no_runs_folder(self.folder)
         refuse_foreign(self.folder, RUN_FILE, MARK, "*/card.json")
         for name in ("model", "adapter", "stages", "evaluation"):
             shutil.rmtree(self.folder / name, ignore_errors=True)

@@ -1,6 +1,8 @@
 """What goes wrong in a user's hands: one clear line, no traceback, and nothing half-written."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -8,6 +10,7 @@ from transformers import AutoTokenizer
 
 import nano  # noqa: F401 (adds the kinds that these tests draw)
 from swath.files import read_json
+from swath.models import loading
 from swath.models.loading import load_base
 from swath.recipe import Imagery, Models
 from tests.endpoints import endpoint
@@ -275,3 +278,13 @@ def test_an_endpoint_that_answers_rubbish_leaves_no_set_and_a_better_one_goes_on
         assert build(stand)[0] == 0
     rows = (tmp_path / "runs/zh/set/conversations.jsonl").read_text().splitlines()[1:]
     assert len(rows) == 4 and all("灰色土地上有一块田" in row for row in rows)
+
+
+def test_every_python_that_swath_starts_leaves_the_folder_one_is_in_alone(swath):
+    """`python -m` and `python -c` import from the working folder first, which may be anybody's."""
+    package = Path(loading.__file__).parent.parent
+    sources = [path.read_text("utf-8") for path in package.rglob("*.py")]
+    starts = [line for text in sources for line in text.splitlines() if "[sys.executable," in line]
+    assert len(starts) >= 4
+    assert all('[sys.executable, "-P",' in line or '"-I"' in line for line in starts)
+    assert os.environ["PYTHONSAFEPATH"] == "1"  # of what multiprocessing starts

@@ -293,3 +293,18 @@ def test_weights_that_cannot_be_read_are_not_taken_for_a_full_disk(swath, monkey
     monkeypatch.setattr(cli, "app", lambda: torch.load(file))
     with pytest.raises(RuntimeError, match="failed reading"):
         cli.main()
+
+
+@pytest.mark.parametrize("name", ["card.json", "index.json", "tiles.jsonl", "aid/suite.json"])
+@pytest.mark.parametrize("verb", ["tune", "build"])
+def test_a_run_does_not_begin_in_what_swath_filled_with_something_else(name, verb, here, swath):
+    """A marked folder that holds a set, an index, a scan or results, and what `--fresh` removes."""
+    folder = here / "theirs" / "mine"
+    claim(folder)
+    for file in (name, "report.html", "model/weights", "evaluation/scores.json"):
+        write_json(folder / file, {})
+    before = content(here)
+    arguments = WRITING[verb].replace("HERE/home", f"{here}/theirs").split()
+    code, error = swath(*arguments)
+    assert code == 2 and "and no run; nothing in it is touched" in error
+    assert content(here) == before

@@ -18,14 +18,15 @@ MOST_FILES = 16
 MAY_OCCUR_TWICE = {"__init__.py", "base.py"}
 
 # of all rooms but the new ones; aim of the package: 30,000 lines, 110,000 expressions, 5.5 a line
-MOST_LINES = 22_790
-MOST_EXPRESSIONS = 83_900
+MOST_LINES = 22_230
+MOST_EXPRESSIONS = 81_716
 MOST_A_LINE = 6.22
 MOST_VAGUE = 0.025
 
 NEW_ROOMS = (
     "cli/",
     "evaluation/answering.py",
+    "evaluation/chinese_counts.py",
     "evaluation/predicting.py",
     "evaluation/predictions.py",
     "evaluation/report/gallery.py",
@@ -69,6 +70,10 @@ NEW_ROOMS = (
     "serving/",
     "tuning/",
     "ablation.py",
+    "annotations/findings.py",
+    "annotations/fingerprints.py",
+    "annotations/lint.py",
+    "folder_kinds.py",
     "grid.py",
     "parquet_shards.py",
 )

@@ -20,6 +20,7 @@ GROUND_FLOOR = (
     "files",
     "endpoint",
     "parquet_shards",
+    "folder_kinds",
 )
 STAGES = (
     "imagery",

@@ -20,6 +20,8 @@ EFFECTS = {
     ),
     "box outside": "a box wholly outside is left out; others are cut at the border where written",
     "box without area": _LEFT_OUT,
+    "box without class": _LEFT_OUT,
+    "box twice": "counted once",
     "empty caption": _LEFT_OUT,
     "empty question": _LEFT_OUT,
     "missing noun": _LEFT_OUT,

@@ -43,6 +43,10 @@ FORMS = 8
 
 _FORM = 1  # of what is remembered; a new one forgets the old
 _DIGEST, _PRINTS = 32, 8 * FORMS  # bytes
+_PACKED = _DIGEST + _PRINTS + 16 * 16
+_TABLE = "looks (path TEXT PRIMARY KEY, stamp TEXT, packed BLOB)"
+_RECALLED = "SELECT packed FROM looks WHERE path = ? AND stamp = ? AND length(packed) = ? "
+_RECALLED += "AND typeof(packed) = 'blob'"
 _BATCH = 1024  # images
 _TILE_PX = 4096  # larger scenes are decoded in tiles of this edge, which bounds memory
 _EDGE = 32  # pixels the fingerprint is computed from, each way
@@ -133,10 +137,10 @@ def looks_of(
             looks.append(result)
             if progress is not None:
                 progress(len(looks), len(images))
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
         raise AnnotationError(
             f"{memory}: cannot be written ({error}); is the disk full, or does another command use "
-            f"this run?"
+            f"this run? If it was damaged, remove it."
         ) from None
     return looks
 
@@ -147,9 +151,8 @@ def _recalled(images: Images, memory: Path) -> Iterator[Look | str]:
             batch = [(image, _stamp(image)) for image in images[start : start + _BATCH]]
             recalled: list[Look | None] = []
             for image, stamp in batch:
-                question = "SELECT packed FROM looks WHERE path = ? AND stamp = ?"
-                row = base.execute(question, (image.path, stamp)).fetchone() if stamp else None
-                recalled.append(Look(row[0]) if row else None)
+                row = base.execute(_RECALLED, (image.path, stamp, _PACKED)).fetchone()
+                recalled.append(Look(row[0]) if row and stamp else None)
             unknown = [pair for pair, recall in zip(batch, recalled, strict=True) if recall is None]
             fresh = list(looked(look, [image for image, _ in unknown], workers=2))
             rows = [
@@ -176,17 +179,24 @@ def _stamp(image: AnnotatedImage) -> str:
 
 
 def _opened(memory: Path) -> sqlite3.Connection:
-    """The table of looks, begun anew if the file is damaged."""
+    """The table of looks, begun anew if the file is damaged or holds anything but that table."""
     memory.parent.mkdir(parents=True, exist_ok=True)
+    if memory.exists() and not (memory.is_file() or memory.is_dir()):  # a pipe would never answer
+        memory.unlink()
+    base = sqlite3.connect(memory, timeout=60)
+    base.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1 << 16)  # bytes of a row
     try:
-        base = sqlite3.connect(memory, timeout=60)
         base.execute("PRAGMA synchronous = OFF")  # what a power cut takes is decoded again
-        base.execute(
-            "CREATE TABLE IF NOT EXISTS looks (path TEXT PRIMARY KEY, stamp TEXT, packed BLOB)"
-        )
+        # Not the table's rows are asked first: a view of that name may never end.
+        schema = base.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+        if not schema:
+            base.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE}")
+        elif schema != [(f"CREATE TABLE {_TABLE}",)]:
+            raise sqlite3.DatabaseError
     except sqlite3.OperationalError:  # a full disk or a lock: the file is sound
         raise
     except sqlite3.DatabaseError:
+        base.close()
         memory.unlink()
         return _opened(memory)
     return base

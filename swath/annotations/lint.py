@@ -13,7 +13,7 @@ import numpy as np
 from swath.annotations.finding_pictures import few
 from swath.annotations.findings import UNREAD, Finding
 from swath.annotations.fingerprints import Look, looks_of
-from swath.annotations.image import AnnotatedImage, Images, Question
+from swath.annotations.image import AnnotatedImage, Dialogue, Images, Question
 from swath.annotations.leaks import copies, leaks
 from swath.annotations.parsing import some_objects
 from swath.boxes import Flags
@@ -36,6 +36,7 @@ _MISSING_NOUN = re.compile(
     re.IGNORECASE,
 )
 _BOX_TEXT = re.compile(r"\{((?:<-?\d+(?:\.\d+)?>){4})(?:\|<(-?\d+(?:\.\d+)?)>)?\}")
+_CORRECT = "correct or remove them; pixels are expected, not shares of the picture's size"
 _GRID = 100  # of GeoChat's and MiniGPT-v2's box text
 
 
@@ -44,9 +45,9 @@ def lint(images: Images, looks: Sequence[Look | str] | None = None) -> list[Find
 
     Sequences look alike if their first frames do. Kinds:
     "leak", "split scene", "overlap", "near duplicate", "unreadable", "two labels", "duplicate",
-    "box outside", "box without area", "empty caption", "empty question", "missing noun",
-    "angle out of range", "beyond the grid", "spelling", "small class", "no licence", and those of
-    the images' own `faults`.
+    "box outside", "box without area", "box without class", "box twice", "empty caption",
+    "empty question", "missing noun", "angle out of range", "beyond the grid", "spelling", "small
+    class", "no licence", and those of the images' own `faults`.
 
     Args:
         images: the set, split or not.
@@ -54,29 +55,33 @@ def lint(images: Images, looks: Sequence[Look | str] | None = None) -> list[Find
     """
     if looks is None:
         looks = looks_of(images)
-    return [
-        *leaks(images, looks),
-        *_unreadable(images, looks),
-        *copies(images, looks),
-        *(finding for image in images for finding in _bad_boxes(image)),
-        *(finding for image in images for finding in _bad_words(image)),
-        *(finding for image in images for finding in _faults(image)),
-        *_spellings(images),
-        *_small_classes(images),
-        *_no_licence(images),
-    ]
+    findings = [*leaks(images, looks), *_unreadable(images, looks), *copies(images, looks)]
+    for look_through in (_bad_boxes, _bad_words, _faults):
+        for image in images:
+            findings += look_through(image)
+    return [*findings, *_spellings(images), *_small_classes(images), *_no_licence(images)]
 
 
 def usable(image: AnnotatedImage) -> AnnotatedImage:
-    """The image without what lint says is left out: boxes, captions and questions of no use."""
-    shown = np.flatnonzero((image.boxes.areas > 0) & ~_wholly_outside(image)).tolist()
+    """The image without what lint says is left out: boxes, captions, questions, dialogues.
+
+    Where an object has no box of use, its classes are no longer `listed`: nobody could count them.
+    """
+    unfit = _too_small(image) | _wholly_outside(image) | _nameless(image)
+    shown = np.flatnonzero(~unfit & ~_repeated(image)).tolist()
     if len(shown) < len(image.boxes):
-        image = some_objects(image, shown)
-    captions = tuple(filter(_WORD.search, image.captions))
+        image = some_objects(image, shown, listed=() if unfit.any() else image.listed)
+    captions = tuple(caption for caption in image.captions if _WORD.search(caption))
     questions = tuple(question for question in image.questions if not _problem(question))
-    if (len(captions), len(questions)) != (len(image.captions), len(image.questions)):
-        image = replace(image, captions=captions, questions=questions)
-    return image
+    dialogues = tuple(dialogue for dialogue in image.dialogues if _answered(dialogue))
+    texts = replace(image, captions=captions, questions=questions, dialogues=dialogues)
+    fields = ("captions", "questions", "dialogues")
+    changed = any(len(getattr(texts, name)) < len(getattr(image, name)) for name in fields)
+    return texts if changed else image
+
+
+def _answered(dialogue: Dialogue) -> bool:
+    return all(answer.strip() for _, answer in dialogue)
 
 
 def readable(
@@ -94,11 +99,11 @@ def readable(
     bad = {finding.where: finding.what for finding in findings if finding.kind in UNREAD}
     sound = tuple(image for image in images if image.id not in bad)
     if bad and (policy == "refuse" or not sound):
-        where, what = next(iter(bad.items()))
+        where, reason = next(iter(bad.items()))
         raise AnnotationError(
             f"{len(bad)} of {len(bad) + len(sound)} pictures missing or not readable, first "
-            f"{where} ({what}); `swath check` lists them. Copy them again, or leave them out with "
-            f"annotations.unreadable=drop."
+            f"{where} ({reason}); `swath check` lists them. Copy them again, or leave them out "
+            f"with annotations.unreadable=drop."
         )
     return sound
 
@@ -126,38 +131,66 @@ def text_faults(text: str) -> list[tuple[str, str]]:
 
 
 def _unreadable(images: Images, looks: Sequence[Look | str]) -> Iterator[Finding]:
-    for image, seen in zip(images, looks, strict=True):
-        if isinstance(seen, str):
-            yield Finding("unreadable", image.id, seen, "copy it again, or remove it")
+    for image, look in zip(images, looks, strict=True):
+        if isinstance(look, str):
+            yield Finding("unreadable", image.id, look, "copy it again, or remove it")
 
 
 def _wholly_outside(image: AnnotatedImage) -> Flags:
     """(n,) whether a box shows nothing of the image."""
-    hbb, (width, height) = image.boxes.hbb, image.size_wh
+    hbb = image.boxes.hbb
+    width, height = image.size_wh
     edges = [hbb[:, 0] >= width, hbb[:, 1] >= height, hbb[:, 2] <= 0, hbb[:, 3] <= 0]
     return np.logical_or.reduce(edges)
+
+
+def _too_small(image: AnnotatedImage) -> Flags:
+    """(n,) whether a box covers nothing, or lies within a pixel each way."""
+    sides = np.ptp(image.boxes.quads, axis=1)  # (n, 2)
+    return (image.boxes.areas <= 0) | (sides < 1).all(axis=1)
+
+
+def _nameless(image: AnnotatedImage) -> Flags:
+    """(n,) whether a box is of no class."""
+    return np.array([not name.strip() for name in image.names], dtype=bool)
+
+
+def _repeated(image: AnnotatedImage) -> Flags:
+    """(n,) whether an earlier box has the same corners, class and phrase."""
+    earlier: set[object] = set()
+    repeated = []
+    quads = image.boxes.quads.tolist()
+    for quad, name, phrase in zip(quads, image.names, image.phrases, strict=True):
+        key = (frozenset(map(tuple, quad)), name, phrase)
+        repeated.append(key in earlier)
+        earlier.add(key)
+    return np.array(repeated, dtype=bool)
 
 
 def _bad_boxes(image: AnnotatedImage) -> Iterator[Finding]:
     boxes, count = image.boxes, len(image.boxes)
     if not count:
         return
-    beyond = np.maximum(-boxes.quads, boxes.quads - np.array(image.size_wh))
-    allowed = max(1.0, OUTSIDE_SHARE * max(image.size_wh))
+    width, height = image.size_wh
+    beyond = np.maximum(-boxes.quads, boxes.quads - np.array([width, height]))
+    allowed = max(1.0, OUTSIDE_SHARE * max(width, height))
     outside = int((beyond.max(axis=(1, 2)) > allowed).sum())
     if outside:
-        width, height = image.size_wh
+        words = f"{outside} of {count} boxes reach up to {beyond.max():.0f} px beyond the image "
+        words += f"of {width} x {height} px"
         lost = int(_wholly_outside(image).sum())
-        what = (
-            f"{outside} of {count} boxes reach up to {beyond.max():.0f} px beyond the image of "
-            f"{width} x {height} px" + (f", {lost} lie wholly outside" if lost else "")
-        )
+        if lost:
+            words += f", {lost} lie wholly outside"
         action = "check that boxes and picture have the same size, or clip the boxes"
-        yield Finding("box outside", image.id, what, action, outside)
-    flat = int((boxes.areas <= 0).sum())
-    if flat:
-        what = f"{flat} of {count} boxes cover nothing"
-        yield Finding("box without area", image.id, what, "correct or remove them", flat)
+        yield Finding("box outside", image.id, words, action, outside)
+    for kind, is_bad, words, action in (
+        ("box without area", _too_small, "cover nothing, or less than a pixel", _CORRECT),
+        ("box without class", _nameless, "have no class", "name it, or remove them"),
+        ("box twice", _repeated, "are written twice", "remove one, or see that it is meant so"),
+    ):
+        number = int(is_bad(image).sum())
+        if number:
+            yield Finding(kind, image.id, f"{number} of {count} boxes {words}", action, number)
 
 
 def _problem(question: Question) -> str:
@@ -183,10 +216,11 @@ def _bad_words(image: AnnotatedImage) -> Iterator[Finding]:
     texts["empty caption"] = [text for text in image.captions if not _WORD.search(text)]
     for question in image.questions:
         texts[_problem(question)].append(question.question)
-    for kind, (what, action) in _WORDS.items():
-        if bad := texts[kind]:
+    for kind, (words, action) in _WORDS.items():
+        bad = texts[kind]
+        if bad:
             total = len(image.captions if kind == "empty caption" else image.questions)
-            counted = f"{len(bad)} of {total} {what}: {few(bad)!r}"
+            counted = f"{len(bad)} of {total} {words}: {few(bad)!r}"
             yield Finding(kind, image.id, counted, action, len(bad))
 
 
@@ -196,10 +230,11 @@ def _faults(image: AnnotatedImage) -> Iterator[Finding]:
     for question in image.questions:
         texts += [question.question, question.answer]
     faults: dict[str, list[str]] = defaultdict(list)
-    for kind, what in (*image.faults, *chain.from_iterable(map(text_faults, texts))):
-        faults[kind].append(what)
-    for kind, whats in faults.items():
-        yield Finding(kind, image.id, few(whats), "correct the row, or remove it", len(whats))
+    for kind, words in (*image.faults, *chain.from_iterable(map(text_faults, texts))):
+        faults[kind].append(words)
+    for kind, of_kind in faults.items():
+        action = "correct the row, or remove it"
+        yield Finding(kind, image.id, few(of_kind), action, len(of_kind))
 
 
 def _spellings(images: Images) -> Iterator[Finding]:
@@ -213,12 +248,13 @@ def _spellings(images: Images) -> Iterator[Finding]:
             for plural in sorted({f"{word}s", f"{word}es", f"{word.removesuffix('y')}ies"}):
                 alike[word] += alike.pop(plural, []) if plural != word else []
         for spellings in alike.values():
-            if len(spellings) > 1:
-                counted = few([f"'{name}' ({counts[name]})" for name in spellings])
-                what = f"one class spelled in {len(spellings)} ways: {counted}"
-                action = "rename all to one of them, as with annotations.classes"
-                total = sum(counts[name] for name in spellings)
-                yield Finding("spelling", spellings[0], what, action, total)
+            if len(spellings) < 2:
+                continue
+            counted = few([f"'{name}' ({counts[name]})" for name in spellings])
+            words = f"one class spelled in {len(spellings)} ways: {counted}"
+            action = "rename all to one of them, as with annotations.classes"
+            total = sum(counts[name] for name in spellings)
+            yield Finding("spelling", spellings[0], words, action, total)
 
 
 def _labels(images: Images) -> Counter[str]:
@@ -229,13 +265,13 @@ def _small_classes(images: Images) -> Iterator[Finding]:
     action = f"add images up to {SMALL_CLASS} or more, merge the class or leave it out"
     for label, count in _labels(images).items():
         if count < SMALL_CLASS:
-            what = f"{count} image{'s' if count > 1 else ''} only"
-            yield Finding("small class", label, what, action, count)
+            words = f"{count} image{'s' if count > 1 else ''} only"
+            yield Finding("small class", label, words, action, count)
 
 
 def _no_licence(images: Images) -> Iterator[Finding]:
     action = "find out whether the model may be shared, and say it in annotations.licence"
     counts = Counter(image.source or "(no source)" for image in images if not image.licence)
     for source, count in counts.items():
-        what = f"{count} images state no licence"
-        yield Finding("no licence", source, what, action, count)
+        words = f"{count} images state no licence"
+        yield Finding("no licence", source, words, action, count)

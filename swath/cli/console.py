@@ -38,7 +38,7 @@ Advance = Callable[..., None]
 """Called with (done, all) and a note that stands behind the bar."""
 
 # By these a folder is known that an older swath began to fill.
-_MANIFESTS = ("run.json", "*/card.json", "card.json", "*.jsonl", "*/*.jsonl", "*/suite.json")
+_MANIFESTS = ("run.json", "*/card.json", "*.jsonl", "*/*.jsonl")
 
 
 def experiment_of(recipe: str, overrides: list[str] | None, home: Path, tiny: bool) -> Experiment:
@@ -99,13 +99,15 @@ def refuse_unnamed_writer(recipe: Recipe, overrides: Sequence[str]) -> None:
 
 
 def claimed(folder: Path) -> Path:
-    """A folder that may be written to, because it is new or swath's.
+    """A folder for a run, because it is new or holds one.
 
     Raises:
-        RequestError: it holds something that swath did not write.
+        RequestError: it holds something else, whether swath wrote that or not.
     """
     from swath.files import claim
+    from swath.folder_kinds import refuse_no_runs_folder
 
+    refuse_no_runs_folder(folder)
     claim(folder, *_MANIFESTS)
     return folder
 

@@ -62,19 +62,23 @@ def score(
         show_results([result], all_published, json)
         return
     kind, replies = read_answers(answers)
+    left_out: dict[str, Any] = {}
     try:
         folder = data_of(row, place, data)
     except RequestError:
         if place or data or any(reply.truth is None for reply in replies):
             raise
-        asked, replies = from_file(row, replies)
+        given, (asked, replies) = replies, from_file(row, replies)
+        kinds = {reply.kind for reply in given} - {reply.kind for reply in replies}
+        count = len(given) - len(replies)
+        left_out["of kinds the suite does not ask"] = {"count": count, "first": sorted(kinds)}
         truth = "as the answer file states it"
     else:
         asked = ask(row, folder, look=False)
         truth = str(folder)
     matched = match(asked, replies, dialect)
     predictions = matched.predictions
-    notes = {"truth": truth, "answers": str(answers), "kind": kind, **matched.notes()}
+    notes = {"truth": truth, "answers": str(answers), "kind": kind, **left_out, **matched.notes()}
     if clip:
         from swath.evaluation.metrics.clipscore import with_clip
 

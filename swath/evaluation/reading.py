@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from swath.errors import EvaluationError
+from swath.evaluation.chinese_counts import chinese_count
 from swath.evaluation.papers.reading_rules import LARGEST
 from swath.evaluation.predictions import (
     EMPTY,
@@ -37,21 +38,11 @@ _SIGN = r"[^\W\u3400-\u4dbf\u4e00-\u9fff]"
 _NUMBER = re.compile(
     rf"""
     (?<!{_SIGN})(?<![.,])[-−]?(?:\d{{1,3}}(?:[,，]\d{{3}})+|\d+)(?:\.\d+)?
-    (?!{_SIGN}|,\d)                                                  # 12   1,500   -4   3.5
+    (?!{_SIGN}|[.,]\d)                                               # 12   1,500   -4   3.5
     | \b(?:(?:{"|".join(_TENS)})[-\s‑](?:{"|".join(_UNITS[1:])})      # twenty-one
     | {"|".join(sorted(_WORDS, key=len, reverse=True))})\b(?!-)         # seven
     """,
     re.VERBOSE | re.IGNORECASE,
-)
-_HAN_DIGITS = {sign: value for value, sign in enumerate("零一二三四五六七八九")} | {
-    "〇": 0,
-    "两": 2,
-}
-_HAN_UNITS = {"十": 10, "百": 100, "千": 1000}
-# Alone, or before a measure word: 一 and 十 stand in many words that count nothing.
-_HAN_COUNT = re.compile(
-    r"\W*(?:图中|一?共|总共|有|大?约)*([零〇一二两三四五六七八九十百千]{1,9})"
-    r"(?:[个架辆艘座栋棵只条][\u4e00-\u9fff]{0,6})?\W*"
 )
 _LARGER = re.compile(r"[\s-]*(?:hundred|thousand|million|dozen|[十百千万亿打])", re.IGNORECASE)
 
@@ -159,26 +150,13 @@ def read_count(answer: str) -> tuple[int | None, str | None]:
         return None, EMPTY
     matches = list(_NUMBER.finditer(answer))
     if not matches:
-        in_chinese = _HAN_COUNT.fullmatch(answer)
-        return (_han_value(in_chinese[1]), None) if in_chinese else (None, NO_NUMBER)
+        count = chinese_count(answer)
+        return count, NO_NUMBER if count is None else None
     values = [_value(match.group()) for match in matches]
     first = values[0]
     if not 0 <= first < LARGEST or first != int(first) or _LARGER.match(answer, matches[0].end()):
         return None, NOT_A_COUNT
     return int(first), SEVERAL_NUMBERS if len(set(values)) > 1 else None
-
-
-def _han_value(signs: str) -> int:
-    """A Chinese number: tens without a digit before them are one ten."""
-    total = 0
-    digits = ""
-    for sign in signs:
-        if sign in _HAN_UNITS:
-            total += int(digits or 1) * _HAN_UNITS[sign]
-            digits = ""
-        else:
-            digits += str(_HAN_DIGITS[sign])
-    return total + int(digits or 0)
 
 
 def letters(text: str) -> str:

@@ -91,7 +91,7 @@ def _compare(folder: Path, questions: Sequence[Conversation], wanted: Sequence[s
     write_conversations(file, questions)
     try:
         done = subprocess.run(
-            [sys.executable, "-c", PROOF, str(folder), str(file)],
+            [sys.executable, "-P", "-c", PROOF, str(folder), str(file)],
             capture_output=True,
             text=True,
             check=False,

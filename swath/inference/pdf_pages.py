@@ -36,7 +36,7 @@ def pages_of(file: Path) -> list[str]:
     """
     if find_spec("pypdf") is None:
         raise RequestError(f"{file}: reading PDF needs pypdf; run pip install 'swath[rag]'.")
-    command = [sys.executable, "-m", __name__, str(file)]
+    command = [sys.executable, "-P", "-m", __name__, str(file)]
     try:
         ended = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:

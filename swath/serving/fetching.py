@@ -10,7 +10,10 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
-import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import Timer
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -19,6 +22,8 @@ from swath.serving.protocol import ServeError
 
 REDIRECTS = 3
 TIMEOUT_S = 20.0
+"""For each wait, and for a picture as a whole: its redirects, its headers and its bytes."""
+
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -38,18 +43,20 @@ class Fetcher:
         Raises:
             ServeError: it is private, does not answer, or sends too much.
         """
-        with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
+        with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client, _watched() as watch:
             for _ in range(REDIRECTS + 1):
                 try:
-                    content, onward = self._get(client, url)
+                    content, onward = self._get(client, url, watch)
                 except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, ValueError) as error:
+                    if watch.over:
+                        raise _refused("answers too slowly") from None
                     raise _refused(f"could not be read ({type(error).__name__})") from None
                 if onward is None:
                     return content
                 url = urljoin(url, onward)
         raise _refused(f"leads on more than {REDIRECTS} times")
 
-    def _get(self, client: httpx.Client, url: str) -> tuple[bytes, str | None]:
+    def _get(self, client: httpx.Client, url: str, watch: _Watch) -> tuple[bytes, str | None]:
         """The bytes at an address, or where it leads on."""
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -62,7 +69,7 @@ class Fetcher:
             "GET",
             httpx.URL(url).copy_with(host=literal, port=port),
             headers={"Host": parts.netloc, "Accept-Encoding": "identity"},
-            extensions={"sni_hostname": host},
+            extensions={"sni_hostname": host, "trace": watch.follow},
         )
         response = client.send(request, stream=True)
         try:
@@ -74,14 +81,52 @@ class Fetcher:
             response.close()
 
     def _limited(self, response: httpx.Response) -> bytes:
-        content, until = b"", time.monotonic() + TIMEOUT_S
+        content = b""
         for part in response.iter_raw():
             content += part
             if len(content) > self._most_bytes:
                 raise _refused(f"is larger than {self._most_bytes >> 20} MiB")
-            if time.monotonic() > until:
-                raise _refused("answers too slowly")
         return content
+
+
+class _Watch:
+    """Shuts the connection of a request once its time is over, whatever trickles over it."""
+
+    def __init__(self) -> None:
+        self.over = False
+        self._socket: socket.socket | None = None
+
+    def follow(self, event: str, details: Mapping[str, Any]) -> None:
+        """Told by `httpx` of each connection that is made."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._socket = details["return_value"].get_extra_info("socket")
+            if self.over:
+                self._shut()
+
+    def end(self) -> None:
+        """Shut the connection, and any that is still to come."""
+        self.over = True
+        self._shut()
+
+    def _shut(self) -> None:
+        try:
+            if self._socket is not None:
+                self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:  # it is closed already
+            pass
+
+
+@contextmanager
+def _watched() -> Iterator[_Watch]:
+    """A watch over the requests of a block, whose time is over after `TIMEOUT_S`."""
+    watch = _Watch()
+    timer = Timer(TIMEOUT_S, watch.end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield watch
+    finally:
+        timer.cancel()
 
 
 def public_address(host: str, port: int) -> str:

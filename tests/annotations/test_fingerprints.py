@@ -1,4 +1,6 @@
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +86,44 @@ def test_a_damaged_memory_is_begun_anew(tmp_path, decoded):
     memory.write_bytes(b"no database" * 100)
     assert looks_of([image], memory=memory) == looks_of([image], memory=memory)
     assert decoded == ["a"]
+
+
+NUMBERS_WITHOUT_END = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        f"CREATE VIEW looks AS {NUMBERS_WITHOUT_END} SELECT 'a' path, 'b' stamp, i packed FROM n",
+        "CREATE TABLE looks (path TEXT PRIMARY KEY, stamp TEXT, packed BLOB);"
+        "CREATE TRIGGER t AFTER INSERT ON looks BEGIN DELETE FROM looks WHERE "
+        f"({NUMBERS_WITHOUT_END} SELECT count(*) FROM n) = 0; END",
+        "CREATE TABLE looks (path TEXT PRIMARY KEY, stamp TEXT, packed INT AS (1))",
+        "CREATE TABLE other (a TEXT)",
+    ],
+)
+def test_a_memory_that_somebody_else_made_is_begun_anew(tmp_path, decoded, statements):
+    image, memory = noise(tmp_path, "a"), tmp_path / "looks.sqlite"
+    with closing(sqlite3.connect(memory)) as base:
+        base.executescript(statements)
+    assert looks_of([image], memory=memory) == looks_of([image], memory=memory)
+    assert decoded == ["a"]
+
+
+def test_a_memory_whose_rows_are_of_another_kind_is_not_believed(tmp_path, decoded):
+    image, memory = noise(tmp_path, "a"), tmp_path / "looks.sqlite"
+    (before,) = looks_of([image], memory=memory)
+    for packed in ("text" * 88, b"short", None, 7):
+        with closing(sqlite3.connect(memory)) as base, base:
+            base.execute("UPDATE looks SET packed = ?", (packed,))
+        assert looks_of([image], memory=memory) == [before]
+    assert decoded == ["a"] * 5
+
+
+def test_a_pipe_in_place_of_a_memory_is_taken_away(tmp_path):
+    image = noise(tmp_path, "a")
+    os.mkfifo(tmp_path / "looks.sqlite")
+    assert len(looks_of([image], memory=tmp_path / "looks.sqlite")) == 1
 
 
 def test_a_memory_that_cannot_be_written_is_one_error(tmp_path):

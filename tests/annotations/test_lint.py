@@ -2,6 +2,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -129,7 +130,10 @@ def test_boxes_beyond_the_image_are_found_and_two_percent_are_not(folder):
 def test_a_box_without_area_is_found(folder):
     boxes = Boxes.from_hbb([[1, 1, 3, 3], [5, 5, 5, 9]])
     (found,) = lint([image(folder, boxes=boxes, names=("ship",) * 2)])
-    assert (found.kind, found.what) == ("box without area", "1 of 2 boxes cover nothing")
+    assert (found.kind, found.what) == (
+        "box without area",
+        "1 of 2 boxes cover nothing, or less than a pixel",
+    )
 
 
 @pytest.mark.parametrize("caption", ["", " . ", "1 .", "..."])
@@ -209,6 +213,30 @@ def test_each_finding_says_how_many_and_what_swath_does(folder):
     boxes = Boxes.from_hbb([[1, 1, 3, 3], [5, 5, 5, 9], [6, 6, 6, 6]])
     (found,) = lint([image(folder, boxes=boxes, names=("ship",) * 3)])
     assert (found.count, found.effect) == (2, "left out")
+
+
+def test_boxes_written_twice_without_class_or_within_a_pixel_are_found_and_left_out(folder):
+    """As COCO rows pasted twice, a blank line of classes.txt, and shares taken for pixels."""
+    square = Boxes.from_hbb([[1, 1, 9, 9]]).quads[0]
+    turned = np.roll(square, 1, axis=0)  # the same object, another corner first
+    shares = Boxes.from_hbb([[0.1, 0.2, 0.9, 0.7], [20, 20, 30, 30]]).quads
+    boxes = Boxes(np.stack([square, turned, *shares, square]))
+    classes = ("ship", "ship", "ship", " ", "quay")
+    given = image(folder, boxes=boxes, names=classes, listed=("quay", "ship"))
+    kinds = {finding.kind: finding.count for finding in lint([given])}
+    assert kinds == {"box without area": 1, "box without class": 1, "box twice": 1}
+    assert usable(given).names == ("ship", "quay")
+    assert usable(given).listed == ()  # what was left out may be a third ship
+    phrases = ("the left ship", "the ship at the quay")
+    twice = image(folder, boxes=Boxes(np.stack([square, square])), names=("ship",) * 2, listed=())
+    assert len(usable(replace(twice, phrases=phrases)).boxes) == 2
+    counted = usable(replace(twice, listed=("ship",)))
+    assert (counted.names, counted.listed) == (("ship",), ("ship",))
+
+
+def test_a_dialogue_without_an_answer_is_left_out(folder):
+    talks = ((("What?", "A port."),), (("What?", "A port."), ("And?", " ")))
+    assert usable(image(folder, dialogues=talks)).dialogues == talks[:1]
 
 
 def test_what_is_left_out_is_what_lint_says(folder):

@@ -142,7 +142,10 @@ def test_chinese_powers_of_ten_are_not_guessed():
     assert read_count("12辆车，3艘船") == (12, "several numbers")
 
 
-@pytest.mark.parametrize("answer", ["someone", "none of them", "B52", "a 512x512 image", "1,2345"])
+@pytest.mark.parametrize(
+    "answer",
+    ["someone", "none of them", "B52", "a 512x512 image", "1,2345", "about 1.5k", "1.5.2"],
+)
 def test_a_number_inside_a_word_is_none(answer):
     assert read_count(answer) == (None, "no number")
 
@@ -163,6 +166,8 @@ def test_a_blank_is_empty():
     [("三", 3), ("十二", 12), ("二十一辆", 21), ("一百零五", 105), ("共两架飞机。", 2),
      ("二〇", 20), ("一共12辆", 12), ("一些", None),
      ("一片森林", None), ("第一", None), ("三到五辆", None),
+     ("一百二", 120), ("一千二", 1200), ("一千二百三十", 1230), ("一千零五", 1005),
+     ("三四艘", None), ("十二三辆", None), ("十百", None),
      ("一" * 50, None)],
 )  # fmt: skip
 def test_a_chinese_number_counts_alone_or_with_its_measure_word(answer, count):

@@ -1,3 +1,4 @@
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,26 @@ def test_a_pdf_that_takes_too_long_is_left_out_and_said(tmp_path, monkeypatch):
     monkeypatch.setattr("swath.inference.pdf_pages.SECONDS", 0.001)
     _, problems = read(pdf(tmp_path / "slow.pdf", "Marlow"))
     assert "takes longer than 0.001 s" in problems[0]
+
+
+def test_a_pdfs_faults_are_not_told_one_by_one(tmp_path, monkeypatch):
+    pytest.importorskip("pypdf", reason="the extra `rag` is not installed")
+    ended = []
+    run = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: ended.append(run(*a, **k)) or ended[-1])
+    file = pdf(tmp_path / "report.pdf", "Marlow is owned by Cobalt.")
+    file.write_bytes(file.read_bytes().replace(b"startxref\n", b"startxref\n1"))  # pypdf warns
+    passages, problems = read(file)
+    assert len(passages) == 1 and problems == []
+    assert ended[0].stderr == b""
+
+
+def test_no_module_beside_documents_is_run(tmp_path, monkeypatch):
+    pytest.importorskip("pypdf", reason="the extra `rag` is not installed")
+    pdf(tmp_path / "report.pdf", "Marlow is owned by Cobalt.")
+    for name in ("orjson", "pypdf", "swath"):
+        (tmp_path / f"{name}.py").write_text("open('acted', 'w')")
+    monkeypatch.chdir(tmp_path)
+    passages, problems = read(tmp_path / "report.pdf")
+    assert not (tmp_path / "acted").exists()
+    assert len(passages) == 1 and problems == []

@@ -1,6 +1,8 @@
 """Pictures at addresses: public ones alone, looked up once, redirects looked at like the first."""
 
 import socket
+from contextlib import closing, suppress
+from threading import Event, Thread
 
 import httpx
 import pytest
@@ -119,3 +121,32 @@ def test_redirects_in_a_circle_and_pictures_without_end_are_refused(open_house, 
     served(monkeypatch, answering(404)[0])
     with pytest.raises(ServeError, match="could not be read"):
         Fetcher(1000)("https://pictures.example/a.png")
+
+
+@pytest.mark.parametrize(
+    "start", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n", b"", None]
+)
+def test_what_trickles_without_end_is_given_up(open_house, monkeypatch, start):
+    """Headers, a body, silence, and early hints one after another, which are no answer."""
+    monkeypatch.setattr(fetching, "TIMEOUT_S", 0.3)
+    given_up = Event()
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+
+        def trickle():
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                connection.recv(1000)
+                connection.sendall(start or b"")
+                while not given_up.wait(0.02):
+                    connection.sendall(
+                        b"HTTP/1.1 103 Early Hints\r\n\r\n" if start is None else b"a"
+                    )
+
+        teller = Thread(target=trickle)
+        teller.start()
+        try:
+            with pytest.raises(ServeError, match="answers too slowly"):
+                Fetcher(1000_000)(f"http://pictures.example:{server.getsockname()[1]}/a.png")
+        finally:
+            given_up.set()
+            teller.join()

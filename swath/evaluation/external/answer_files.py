@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import math
 import re
 from collections.abc import Sequence
@@ -9,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from swath.annotations.tables import first, load, loads, rows_of
+from swath.annotations.tables import first, load, loads, read_text, rows_of
 from swath.endpoint import THOUGHT
 from swath.errors import RequestError
 from swath.evaluation.external.spreadsheets import sheet_rows
@@ -74,8 +76,7 @@ def read_answers(path: Path) -> tuple[str, list[Given]]:
     if suffix in (".xls", ".pkl"):
         raise RequestError(f"{path}: {suffix} is not read; save it as XLSX, TSV or JSON first.")
     if suffix == ".txt":
-        lines = _lines(path)
-        return "lines", [_bare_answer(line) for line in lines]
+        return "lines", [_bare_answer(line) for line in read_text(path).splitlines()]
     if suffix == ".json":
         content = load(path, loads)
         if isinstance(content, dict) and all(_is_bare(value) for value in content.values()):
@@ -87,13 +88,6 @@ def read_answers(path: Path) -> tuple[str, list[Given]]:
     if rows and all(_is_bare(row) for row in rows):
         return "a list", [_bare_answer(row) for row in rows]
     return _read_rows(path, rows)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise RequestError(f"{path}: not UTF-8 ({error.reason}); save it as UTF-8.") from None
 
 
 def _read_rows(path: Path, rows: list[Any]) -> tuple[str, list[Given]]:
@@ -112,7 +106,11 @@ def _read_rows(path: Path, rows: list[Any]) -> tuple[str, list[Given]]:
         )
     if "custom_id" in rows[0]:
         return "batch output", [_batched(row) for row in rows]
-    filled = [name for name in names if any(not _is_empty(row.get(name)) for row in rows)]
+    filled = []
+    for name in names:
+        values = [row.get(name) for row in rows]
+        if any(value is not None and not _is_hole(value) for value in values):
+            filled.append(name)
     text = filled[0] if filled else names[0]
     kind = _kind_of(text, rows[0])
     return kind, [_answer(row, text, kind) for row in rows]
@@ -151,6 +149,7 @@ def _answer(row: Json, text: str, kind: str) -> Given:
 
 def _only(answer: Any) -> Any:
     """The one answer of a list, as lmms-eval writes each."""
+    answer = _unlisted(answer)
     while isinstance(answer, list) and len(answer) == 1 and not isinstance(answer[0], int | float):
         (answer,) = answer
     return answer
@@ -177,7 +176,23 @@ def _asked(messages: Any) -> str:
 def _truth(fields: Json, names: Sequence[str]) -> Any:
     """The captions of EarthDial's rows, or what stands under one of some names."""
     captions = [name for name in sorted(fields) if name.startswith("caption") and fields[name]]
-    return [str(fields[name]) for name in captions] or first(fields, names)
+    return [str(fields[name]) for name in captions] or _unlisted(first(fields, names))
+
+
+def _unlisted(value: Any) -> Any:
+    """The texts of a list that a table holds in words, as Python or JSON writes it."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if not text.startswith(("['", '["')):
+        return value
+    try:
+        texts = ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return value
+    # What NumPy writes has no commas, and would be read as one text.
+    plain = json.dumps(texts, ensure_ascii=False)
+    return texts if text in (str(texts), plain, json.dumps(texts)) else value
 
 
 def _prediction(row: Json) -> Given:
@@ -199,7 +214,7 @@ def _batched(row: Json) -> Given:
     except (AttributeError, LookupError, TypeError):
         return Given("", name, failed="its response is no chat completion")
     if isinstance(content, list):
-        parts = [part.get("text", "") for part in content if isinstance(part, dict)]
+        parts = [words(part.get("text")) for part in content if isinstance(part, dict)]
         content = "".join(parts)
     failed = "" if status == 200 and choices else f"status {status}: {row.get('error')}"
     return Given(without_thoughts(words(content)), name, failed=failed)
@@ -220,12 +235,8 @@ def _is_hole(value: Any) -> bool:
     return isinstance(value, float) and not math.isfinite(value)
 
 
-def _is_empty(value: Any) -> bool:
-    return value is None or _is_hole(value)
-
-
 def without_thoughts(answer: str) -> str:
     """An answer without what a reasoning model thought before it and the marks around it."""
-    answer = THOUGHT.sub("", answer).strip() if "think" in answer else answer
+    answer = THOUGHT.sub("", answer).strip() if "think" in answer.lower() else answer
     marked = _MARKED.fullmatch(answer)
     return marked["answer"].strip() if marked else answer

@@ -59,7 +59,8 @@ def from_file(suite: Suite, given: Sequence[Given]) -> tuple[Asked, list[Given]]
             )
         truth = answer.truth
         if answer.own is None:
-            truth = stated_truth(suite.task, truth, size, where, answer.kind)
+            kind = answer.kind.casefold() if "kinds" in suite.options else answer.kind
+            truth = stated_truth(suite.task, truth, size, where, kind)
         phrases = {"question": answer.question, "phrase": answer.question}
         scene = answer.own.scene if answer.own else ""
         items[name] = Item(name, (answer.image or name,), Fact(truth, phrases), size, scene)
@@ -80,7 +81,8 @@ def _admits(suite: Suite, answer: Given) -> bool:
     if answer.own and answer.own.task != suite.task:
         return False
     kinds = suite.options.get("kinds")
-    if kinds and answer.kind and answer.kind not in kinds:
+    kind = answer.kind.casefold()
+    if kinds and kind and kind not in kinds:
         return False
     for name, values in suite.options.get("only", {}).items():
         value = _field(answer, name)

@@ -15,7 +15,7 @@ from swath.annotations.formats.voc import annotated, expression_splits, xml_file
 from swath.annotations.formats.xbd import buildings, damage, label_files
 from swath.annotations.image import AnnotatedImage, Images
 from swath.annotations.readers import read
-from swath.annotations.tables import load, open_text, rows_of
+from swath.annotations.tables import lines_of, load, open_text, rows_of
 from swath.errors import AnnotationError
 from swath.evaluation.suites.items import LAYOUTS, Item, Pictures
 from swath.evaluation.suites.table import Suite
@@ -102,7 +102,7 @@ def bigearthnet(folder: Path, suite: Suite) -> Iterator[Item]:
     merge = suite.options.get("merge", {})
     listed = set()
     for file in sorted(folder.rglob(f"*{suite.split}.csv")) if suite.split else ():
-        for line in file.read_text("utf-8").splitlines():
+        for _, line in lines_of(file):
             listed.add(line.split(",")[0].strip())
     for file in sorted(folder.rglob("*_labels_metadata.json")):
         patch = file.name.removesuffix("_labels_metadata.json")

@@ -56,7 +56,7 @@ class Worker:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         places = [str(self.folder), str(within or ".")]
-        runner = [sys.executable, "-m", "swath.serving.jobs.worker", *places]
+        runner = [sys.executable, "-P", "-m", "swath.serving.jobs.worker", *places]
         with (self.folder / LOG).open("ab", buffering=0) as log:
             log.write(f"{_START}{shlex.join(arguments)}\n".encode())
             stdout = output.open("wb") if output else log

@@ -395,6 +395,51 @@ def test_rows_of_other_kinds_than_the_suites_are_left_out_as_they_are_of_its_dat
         stated(tmp_path, "rsvqa-lr", rows[2:])
 
 
+def test_kinds_may_be_written_in_capitals(tmp_path):
+    rows = [{"question": f"{kind}{n}?", "answer": answer, "annotation": "yes", "type": kind}
+            for n, (kind, answer) in enumerate((("Presence", "yes"), ("presence", "yes"),
+                                                ("COMP", "no")))]  # fmt: skip
+    matched, scores = stated(tmp_path, "rsvqa-lr", rows)
+    assert [one.truth.kind for one in matched.predictions] == ["presence", "presence", "comp"]
+    assert scores["average_answer"].value == 0.5
+
+
+def test_what_is_left_out_for_its_kind_is_said(tmp_path, swath):
+    rows = [{"question": f"{kind}?", "answer": "yes", "annotation": "yes", "type": kind}
+            for kind in ("presence", "count", "area", "count")]  # fmt: skip
+    file = tmp_path / "answers.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    code, printed, _ = swath("score", file, "--suite", "rsvqa-lr")
+    assert code == 0
+    assert "of kinds the suite does not ask: 3 answers, first area, count" in printed
+
+
+@pytest.mark.parametrize(
+    ("written", "truth"),
+    [
+        ("['a ship', \"it's two\"]", ["a ship", "it's two"]),
+        ('["a ship", "二"]', ["a ship", "二"]),
+        ("['a ship' 'two']", "['a ship' 'two']"),  # NumPy's words for a list
+        ("['a ship', 2]", ["a ship", 2]),
+        ("['a ship'", "['a ship'"),
+        ("[1, 2, 3, 4]", "[1, 2, 3, 4]"),
+    ],
+)
+def test_a_list_that_a_table_holds_in_words_is_a_list(tmp_path, written, truth):
+    file = tmp_path / "answers.jsonl"
+    file.write_text(json.dumps({"question_id": 1, "answer": "['a ship']", "ground_truth": written}))
+    _, (row,) = read_answers(file)
+    assert (row.text, row.truth) == ("a ship", truth)
+
+
+@pytest.mark.parametrize("thought", ["<THINK>Is it?</THINK>\n", "[THINK]Is it?[/THINK]", "<think>"])
+def test_thoughts_are_left_off_however_their_marks_are_written(tmp_path, thought):
+    file = tmp_path / "answers.jsonl"
+    file.write_text(json.dumps({"question_id": 1, "answer": f"{thought}Port"}))
+    _, (row,) = read_answers(file)
+    assert row.text == ("" if thought == "<think>" else "Port")
+
+
 def test_references_and_groundings_of_one_file_are_told_apart_by_their_type(tmp_path):
     rows = [{"question": f"{kind}?", "answer": "[[10, 10, 30, 20, 90]]",
              "gt_bbox": truth, "task_type": kind}
