@@ -17,8 +17,7 @@ from swath.errors import EvaluationError
 from swath.evaluation.metrics.base import Score
 from swath.evaluation.metrics.statistics import Difference
 from swath.evaluation.predictions import Prediction, read_predictions
-from swath.files import read_json, write_json
-from swath.tuning.run import read_losses
+from swath.files import read_json, read_losses, write_json
 
 
 def machine() -> dict[str, Any]:

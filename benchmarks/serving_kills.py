@@ -33,14 +33,13 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from swath.annotations.drawn import draw_set
-from swath.files import FormatError, read_json
+from swath.files import LOSSES, FormatError, read_json
 from swath.imagery.synthetic import SCENE_KINDS
 from swath.models.loading import load_base
 from swath.recipe import Models
 from swath.serving.app import create_app
 from swath.serving.jobs.state import State
 from swath.serving.jobs.worker import PROCESS
-from swath.tuning.run_folder import LOSSES
 
 Row = dict[str, Any]
 QUESTION = "What kind of scene is this?"

@@ -20,8 +20,7 @@ from typing import Any
 from playwright.sync_api import Page, sync_playwright
 from studio_kills import Studio, browser_of, opened
 
-from swath.files import MARK, write_json, write_jsonl
-from swath.tuning.run_folder import LOSSES
+from swath.files import LOSSES, MARK, write_json, write_jsonl
 
 
 def write_run(folder: Path, steps: int) -> None:

@@ -27,9 +27,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
-from swath.files import read_json
+from swath.files import LOSSES, read_json, read_losses
 from swath.serving.studio.work_desk import COMMAND
-from swath.tuning.run import LOSSES, read_losses
 
 WAIT_MS = 300_000
 STEP_KEY = "tuning.stages.0.steps"

@@ -120,13 +120,11 @@ def read_minigpt(text: str, size_wh: tuple[int, int]) -> Boxes:
 
 def numbers(pattern: re.Pattern[str], text: str) -> NDArray[np.float64]:
     """(n, 5) grid numbers and angle of every match; the angle is 0 where the text has none."""
-    matches = [
-        [float(number or 0) for number in match.groups()] for match in pattern.finditer(text)
-    ]
-    rows = np.zeros((len(matches), 5))
-    for row, values in zip(rows, matches, strict=True):
-        row[: len(values)] = values
-    return rows
+    rows = []
+    for match in pattern.finditer(text):
+        values = [float(number or 0) for number in match.groups()]
+        rows.append([*values, 0.0][:5])
+    return np.array(rows).reshape(-1, 5)
 
 
 def from_grid(rows: NDArray[np.generic], size_wh: tuple[int, int]) -> Boxes:
@@ -316,7 +314,8 @@ def recognised(texts: Sequence[str], hundredths: Sequence[str] = ()) -> str:
     if len(common) == 1:
         return common[0]
     on_grid = all((numbers(BRACKETED, text)[:, :4] <= GRID).all() for text in texts)
-    if on_grid and "shikra" not in common and {"teochat"} <= {*common} & {*possible(hundredths)}:
+    counted = "teochat" in common and "teochat" in possible(hundredths)
+    if on_grid and counted and "shikra" not in common:
         return "teochat"
     names = dict.fromkeys(itertools.chain.from_iterable(examples))
     raise RequestError(

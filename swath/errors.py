@@ -74,3 +74,9 @@ class EndpointError(SwathError):
 
 class ExportError(SwathError):
     """An export that could not be written, or that did not answer as the run did."""
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(".")[:200]

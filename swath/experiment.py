@@ -31,10 +31,12 @@ from swath.evaluation.slices import gsd_of
 from swath.evaluation.suites.running import read_results
 from swath.evaluation.systems import engine, system_named, systems_of, unmeasured
 from swath.files import (
+    LOSSES,
     MARK,
     RUN_FILE,
     claim,
     lock,
+    read_losses,
     read_record,
     refuse_foreign,
     refuse_no_run,
@@ -47,7 +49,7 @@ from swath.instructions.turns import CONVERSE
 from swath.recipes import dump, load_recipe
 from swath.tuning import processes
 from swath.tuning.plan import Plan, plan, plan_on
-from swath.tuning.run import LOSSES, Parts, another_run, fingerprint, read_losses, tune
+from swath.tuning.run import Parts, another_run, fingerprint, tune
 from swath.tuning.samples import SAMPLES, sampler
 from swath.tuning.trainer import Report
 

@@ -31,6 +31,9 @@ FORMATS = {"images": 2}
 RUN_FILE = "run.json"
 """Marks a folder as a run; names the base its adapter stands on."""
 
+LOSSES = "losses.jsonl"
+"""In a run's folder: a row a step."""
+
 MANIFEST = "swath.json"
 """In an exported folder: what swath needs beside what `transformers` saves."""
 
@@ -329,6 +332,11 @@ def refuse_no_model(name: Path | str) -> None:
         raise UnknownModelError(
             f"'{name}': there is no such run or folder; `swath tune` makes a run."
         )
+
+
+def read_losses(folder: Path | str) -> list[Json]:
+    """Losses of a run's steps so far: stage, step, steps, text, image, tokens, seconds."""
+    return list(read_jsonl(Path(folder) / LOSSES, "losses", whole=True))
 
 
 def read_record(folder: Path) -> Json:

@@ -243,6 +243,14 @@ def test_help_answers_without_heavy_libraries():
         assert verb in done.stdout
 
 
+def test_a_folder_is_pushed_without_heavy_libraries():
+    script = (
+        "import sys, swath.export.publishing\n"
+        "print(sorted({'torch', 'transformers', 'peft'} & set(sys.modules)))\n"
+    )
+    assert process("-c", script).stdout == "[]\n"
+
+
 # What is refused
 
 

@@ -10,9 +10,8 @@ import pytest
 import swath
 from swath.experiment import Experiment
 from swath.export.huggingface import export
-from swath.files import read_json
+from swath.files import read_json, read_losses
 from swath.recipes import load_recipe
-from swath.tuning.run import read_losses
 from tests.making import annotated, rectangle
 
 SHORT = [

@@ -66,22 +66,16 @@ def files_below(folder: Path, *endings: str) -> Iterator[Path]:
         here = Path(place)
         below = []
         for name in sorted(folders):
-            if not _is_clutter(name) and not _leads_back(here / name):
+            inner = here / name
+            back = inner.is_symlink() and inner.resolve() in map(Path.resolve, inner.parents)
+            if not _is_clutter(name) and not back:
                 below.append(name)
         folders[:] = below
         for name in sorted(names):
             if name.startswith("._"):  # macOS leaves them behind
                 continue
             if not endings or name.lower().endswith(endings):
-                yield Path(place, name)
-
-
-def _leads_back(folder: Path) -> bool:
-    """Whether a folder is a link to one that it lies in."""
-    if not folder.is_symlink():
-        return False
-    target = folder.resolve()
-    return any(parent.resolve() == target for parent in folder.parents)
+                yield here / name
 
 
 def subfolders(folder: Path) -> list[Path]:

@@ -62,8 +62,7 @@ def tune_experiment(experiment: Experiment, fresh: bool, quiet: bool = False) ->
 
 def _print_run(experiment: Experiment) -> None:
     """A finished run's loss, what was left out, and the proof."""
-    from swath.files import read_record
-    from swath.tuning.run import read_losses
+    from swath.files import read_losses, read_record
 
     run = read_record(experiment.folder)
     losses = [row["text"] for row in read_losses(experiment.folder) if "text" in row]

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from swath.evaluation.report.charts import Series, as_file, loss_curve
-from swath.files import read_json, read_record
+from swath.files import read_json, read_losses, read_record
 from swath.recipe import Recipe
 from swath.recipes import load_recipe
-from swath.tuning.run import read_losses
 
 CURVE_FILE = "losses.svg"
 

@@ -23,12 +23,10 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]
     RepositoryNotFoundError,
 )
 
-from swath.errors import ExportError, RequestError
+from swath.errors import ExportError, RequestError, first_line
 from swath.export.dataset import dataset_files
-from swath.export.huggingface import export
 from swath.files import MANIFEST, RUN_FILE, is_ours
 from swath.instructions.builder import ROWS
-from swath.models.hub import first_line
 
 CARD = "card.json"
 """In a dataset repository: what is known of the set, and the sign that swath wrote it."""
@@ -167,6 +165,8 @@ def _model_files(
     """Paths in the repository of an exported folder's files; a run is exported first."""
     folder = source
     if (source / RUN_FILE).is_file():
+        from swath.export.huggingface import export  # what is exported already needs no torch
+
         folder = temporary / "model"
         export(source, folder, dtype or "float32", prove_on)
     files = {}

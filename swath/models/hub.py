@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from torch._weights_only_unpickler import UnpicklingError  # type: ignore[attr-defined]
 from transformers import AutoConfig, dynamic_module_utils
 
-from swath.errors import ModelError
+from swath.errors import ModelError, first_line
 from swath.models.family import family_row
 
 # Where `transformers` itself opens a part of a model it would ask on stdin whether to run its code.
@@ -117,9 +117,3 @@ def _lacks(package: str) -> bool:
     except PackageNotFoundError:
         return True
     return False
-
-
-def first_line(error: Exception) -> str:
-    """The first line of what an error says."""
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].rstrip(".")[:200]

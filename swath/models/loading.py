@@ -12,13 +12,13 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoTokenizer
 
-from swath.errors import ModelError
+from swath.errors import ModelError, first_line
 from swath.files import MANIFEST, read_json, read_record, refuse_no_model
 from swath.files import RUN_FILE as RUN_FILE
 from swath.models.architectures.nano import NanoConfig, NanoForConditionalGeneration
 from swath.models.architectures.vocabulary import train_tokenizer
 from swath.models.family import FAMILIES
-from swath.models.hub import fetched, first_line
+from swath.models.hub import fetched
 from swath.models.loaded import (
     EMBEDDED,
     Loaded,

@@ -17,21 +17,14 @@ from swath.models.proof import answers_of, compare, proof_questions
 from swath.recipe import Recipe, Stage
 from swath.tuning import processes
 from swath.tuning.memory import free_memory
-from swath.tuning.run_folder import (
-    LOSSES,
-    RunFolder,
-    another_run,
-    fingerprint,
-    read_losses,
-    started,
-)
+from swath.tuning.run_folder import RunFolder, another_run, fingerprint, started
 from swath.tuning.sampling import Groups
 from swath.tuning.setup import Batches, Prepared, Score, conversations_of, stage_groups
 from swath.tuning.stages import PartCount, count_parts, prepare, rest
 from swath.tuning.tracking import trackers
 from swath.tuning.trainer import Probe, Report, Watch
 
-__all__ = ["LOSSES", "Parts", "another_run", "fingerprint", "read_losses", "started", "tune"]
+__all__ = ["Parts", "another_run", "fingerprint", "started", "tune"]
 
 Parts = Callable[[Stage, int, list[PartCount]], None]
 """Called before each stage with its number of steps and what it trains."""

@@ -22,9 +22,10 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from swath.errors import TuningError
 from swath.files import (
+    LOSSES,
     RUN_FILE,
     read_json,
-    read_jsonl,
+    read_losses,
     read_record,
     replacing,
     replacing_folder,
@@ -41,8 +42,6 @@ from swath.tuning.memory import can_run_out
 from swath.tuning.setup import Batches
 from swath.tuning.stages import adapter_holds_all, learnt
 from swath.tuning.trainer import computes_bf16
-
-LOSSES = "losses.jsonl"
 
 START = "start.safetensors"
 
@@ -213,11 +212,6 @@ def fingerprint(built: InstructionSet, recipe: Recipe) -> str:
         row = json.dumps(conversation.to_row(), sort_keys=True)
         digest.update(row.encode())
     return digest.hexdigest()
-
-
-def read_losses(folder: Path | str) -> list[dict[str, Any]]:
-    """Losses of every step so far: stage, step, steps, text, image, tokens, seconds."""
-    return list(read_jsonl(Path(folder) / LOSSES, "losses", whole=True))
 
 
 def started(folder: Path, run: dict[str, Any]) -> bool:

@@ -10,7 +10,7 @@ import random
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from swath.boxes import Boxes
 from swath.files import Journal, read_jsonl
@@ -22,7 +22,9 @@ from swath.models.engine import Answer, LocalEngine
 from swath.models.loaded import Loaded
 from swath.models.proof import proof_questions
 from swath.recipe import Tuning
-from swath.tuning.trainer import Probe
+
+if TYPE_CHECKING:
+    from swath.tuning.trainer import Probe
 
 SAMPLES = "samples.jsonl"
 QUESTIONS = 6

@@ -22,10 +22,9 @@ from swath.evaluation.predictions import read_predictions, unanswered, write_pre
 from swath.evaluation.scoring import score, write_scores
 from swath.evaluation.suites.table import chosen
 from swath.experiment import Experiment
-from swath.files import write_json, write_jsonl
+from swath.files import read_losses, write_json, write_jsonl
 from swath.models.templates import TEMPLATES, ending, serves
 from swath.recipes import load_recipe, shipped_recipes
-from swath.tuning.run import read_losses
 from tests.making import annotated, small_set, tiny_recipe, write_set
 from tests.test_docs import EXAMPLES, lay_out
 

@@ -8,12 +8,13 @@ from PIL import Image as Picture
 
 from swath.building import Building
 from swath.errors import AnnotationError, InstructionError
+from swath.files import read_losses
 from swath.instructions.conversation import Image, Text
 from swath.recipes import validate
 from swath.serving.asking import ChatRequest
 from swath.serving.jobs.training_files import TrainingFile, in_memory
 from swath.serving.questions import conversation_of
-from swath.tuning.run import read_losses, tune
+from swath.tuning.run import tune
 from tests.making import tiny_recipe, write_tiny_model
 from tests.serving.chips import line, picture, said, shown, uri, written
 

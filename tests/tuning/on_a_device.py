@@ -6,12 +6,13 @@ A device stays registered as long as the process lives, so `test_device.py` runs
 import pytest
 import torch
 
+from swath.files import read_losses
 from swath.models import vision_cache
 from swath.models.engine import LocalEngine
 from swath.models.loading import load_base
 from swath.recipe import Models
 from swath.recipes import load_recipe
-from swath.tuning.run import read_losses, tune
+from swath.tuning.run import tune
 from tests.elsewhere import DEVICE, elsewhere
 from tests.making import small_set, tiny_recipe
 from tests.models.test_family import FAMILIES

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from swath.files import read_losses
 from swath.models import vision_cache
 from swath.models.architectures.nano import NanoTower
-from swath.tuning.run import read_losses, tune
+from swath.tuning.run import tune
 from tests.making import small_set
 from tests.tuning.runs import recipe, same, stage, stopping, weights
 

@@ -3,11 +3,11 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-from swath.files import read_json
+from swath.files import read_json, read_losses
 from swath.models.inputs import last_mlp
 from swath.tuning import checks
 from swath.tuning import setup as prepared
-from swath.tuning.run import read_losses, tune
+from swath.tuning.run import tune
 from swath.tuning.stages import part_of
 from swath.tuning.trainer import StageTrainer
 from tests.tuning.runs import STOPPING, recipe, same, stage, stopping, weights, with_val

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file
 
 from swath.errors import TuningError
-from swath.files import read_json
+from swath.files import read_json, read_losses
 from swath.recipes import load_recipe
-from swath.tuning.run import read_losses, tune
+from swath.tuning.run import tune
 from swath.tuning.setup import Batches, Prepared, stage_groups
 from swath.tuning.stages import learnt, prepare, rest
 from swath.tuning.trainer import computing_format

@@ -11,11 +11,11 @@ from transformers import TrainingArguments
 
 import swath
 from swath.errors import TuningError
-from swath.files import read_json
+from swath.files import read_json, read_losses
 from swath.recipe import Stage, Tuning
 from swath.recipes import dump
 from swath.tuning import processes
-from swath.tuning.run import read_losses, tune
+from swath.tuning.run import tune
 from swath.tuning.setup import largest_batch, share_of
 from swath.tuning.trainer import arguments
 from tests.making import annotated, small_set, write_set

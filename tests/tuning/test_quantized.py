@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from swath.errors import ModelError, TuningError
-from swath.files import read_json
+from swath.files import read_json, read_losses
 from swath.models.engine import LocalEngine
 from swath.models.loading import load, load_base
 from swath.recipe import Models
-from swath.tuning.run import read_losses, tune
+from swath.tuning.run import tune
 from swath.tuning.stages import count_parts
 from tests.making import tiny_recipe
 from tests.tuning.runs import stage, stopping, without_times

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from swath.errors import TuningError
-from swath.files import read_json
+from swath.files import read_json, read_losses
 from swath.instructions.builder import InstructionSet
 from swath.instructions.conversation import Conversation, assistant, user
 from swath.models.engine import LocalEngine
@@ -19,7 +19,7 @@ from swath.models.loading import load
 from swath.recipes import load_recipe
 from swath.tuning import run as tuning_run
 from swath.tuning import run_folder
-from swath.tuning.run import fingerprint, read_losses, tune
+from swath.tuning.run import fingerprint, tune
 from swath.tuning.run_folder import RunFolder
 from swath.tuning.stages import part_of
 from swath.tuning.trainer import StageTrainer

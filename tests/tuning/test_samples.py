@@ -3,8 +3,9 @@ import json
 import pytest
 
 from swath.errors import FormatError
+from swath.files import read_losses
 from swath.recipe import Tuning
-from swath.tuning.run import read_losses, tune
+from swath.tuning.run import tune
 from swath.tuning.samples import SAMPLES, read_samples, sampler
 from tests.making import small_set
 from tests.tuning.runs import recipe, same, stage, stopping, weights, with_val, without_times

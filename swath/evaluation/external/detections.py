@@ -376,12 +376,12 @@ def _precision(
         scores, per_class = detection.coco(answers, truth)
         there = {name.lower(): value for name, value in scores.items() if value >= 0}
         return {name: value for name, value in there.items() if name.startswith("ap")}, per_class
-    by_rule = []
-    for eleven in (True, False):
+    means: dict[str, float] = {}
+    for metric, eleven in (("map_area", False), ("map_11", True)):
         averages = detection.dota(answers, truth, eleven=eleven)
-        by_rule.append({name: average.ap for name, average in averages.items()})
-    means = [float(np.mean(list(values.values()))) for values in by_rule]
-    return dict(zip(("map_11", "map_area"), means, strict=True)), by_rule[0]
+        per_class = {name: average.ap for name, average in averages.items()}
+        means[metric] = float(np.mean(list(per_class.values())))
+    return means, per_class
 
 
 def _answered(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -121,22 +122,18 @@ def clip_scores(
     import torch
     from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, CLIPModel
 
+    name = str(folder)
     try:
-        config = AutoConfig.from_pretrained(
-            str(folder), local_files_only=True, trust_remote_code=False
-        )
+        config = AutoConfig.from_pretrained(name, local_files_only=True, trust_remote_code=False)
         kind = config.model_type
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder}: {error}; give a folder saved by transformers.") from None
     if kind != "clip":
         raise ModelError(f"{folder}: a '{kind}' model; CLIPScore needs a CLIP checkpoint.")
-    model = CLIPModel.from_pretrained(
-        str(folder), local_files_only=True, trust_remote_code=False
-    ).eval()
-    processor = AutoImageProcessor.from_pretrained(
-        str(folder), backend="pil", trust_remote_code=False
-    )
-    tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+    model: Any = CLIPModel.from_pretrained(name, local_files_only=True, trust_remote_code=False)
+    model.eval()
+    processor = AutoImageProcessor.from_pretrained(name, backend="pil", trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     longest = model.config.text_config.max_position_embeddings
 
     def texts(some: Sequence[str]) -> Floats:

@@ -124,9 +124,9 @@ def mcnemar(only_one: int, only_two: int, mid: bool = False) -> float:
     return float(min(1.0, tail))
 
 
-def clopper_pearson(right: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """The exact interval of a share: 0 of 2,000 invalid answers is at most 0.18 %."""
-    exact = binomtest(right, n).proportion_ci(level, "exact")
+def clopper_pearson(right: int, n: int) -> tuple[float, float]:
+    """The exact 95 % interval of a share: 0 of 2,000 invalid answers is at most 0.18 %."""
+    exact = binomtest(right, n).proportion_ci(0.95, "exact")
     return float(exact.low), float(exact.high)
 
 

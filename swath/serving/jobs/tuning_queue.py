@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from swath.errors import SwathError
-from swath.files import RUN_FILE
+from swath.files import LOSSES, RUN_FILE
 from swath.serving.jobs.checkpoint_models import checkpoint_steps, take_checkpoints, tell_checkpoint
 from swath.serving.jobs.job_queue import JobQueue, read_row
 from swath.serving.jobs.job_shapes import event_row
@@ -17,7 +17,6 @@ from swath.serving.jobs.tuned_models import SERVED, serve
 from swath.serving.jobs.tuning_jobs import ENDED, move
 from swath.serving.jobs.worker import Followed
 from swath.serving.protocol import Row, now, without_places
-from swath.tuning.run_folder import LOSSES
 
 _RECENT = 20  # steps whose mean time says how long the others will take
 

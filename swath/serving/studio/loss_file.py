@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from swath.errors import FormatError
-from swath.tuning.run import LOSSES
+from swath.files import LOSSES
 
 MOST_POINTS = 500
 """Of a curve: what a screen shows and a browser draws at once."""

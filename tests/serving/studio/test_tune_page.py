@@ -6,9 +6,8 @@ import time
 
 import pytest
 
-from swath.files import read_json
+from swath.files import read_json, read_losses
 from swath.models.loading import load
-from swath.tuning.run import read_losses
 from tests.making import write_tiny_model
 from tests.serving.studio.conftest import WAIT_S, Studio, go_to, opened
 from tests.tuning.runs import same, without_times
