@@ -28,6 +28,7 @@ FORMAT = 1
 FORMATS = {"images": 2}
 """The same of kinds that have changed: 2 keeps what each picture's file held."""
 
+BASE_OF = "base:"  # before a run's folder: what the run was tuned from
 RUN_FILE = "run.json"
 """Marks a folder as a run; names the base its adapter stands on."""
 
@@ -323,14 +324,15 @@ def refuse_no_run(folder: Path) -> None:
 
 
 def refuse_no_model(name: Path | str) -> None:
-    """Nothing, where a name is that of a folder or of the embedded model.
+    """Nothing, where a name is that of a folder, of a run's base or of the embedded model.
 
     Raises:
         UnknownModelError: it is not; the Hub is not asked.
     """
-    if str(name) != "swath-nano" and not Path(name).is_dir():
+    folder = Path(str(name).removeprefix(BASE_OF))
+    if str(name) != "swath-nano" and not folder.is_dir():
         raise UnknownModelError(
-            f"'{name}': there is no such run or folder; `swath tune` makes a run."
+            f"'{folder}': there is no such run or folder; `swath tune` makes a run."
         )
 
 

@@ -144,9 +144,8 @@ def engine(
     earlier = sorted(set(replies.parent.glob("replies*.jsonl")) - {replies})
     blind = system.how == "blind"
     if is_address(system.who):
-        rendering = recipe.imagery.rendering
         answering: Engine = RemoteEngine(
-            system.who, section.remote, replies, earlier, blind, rendering
+            system.who, section.remote, replies, earlier, blind, recipe.imagery.rendering
         )
         many_images = True
     else:
@@ -154,9 +153,10 @@ def engine(
         tuned_here = (run / RUN_FILE).is_file()
         home = run / "evaluation" if tuned_here else replies.parent.parent
         features = Features(home / "features")  # systems and suites have mostly one tower
-        threads = recipe.tuning.threads
-        local = LocalEngine(loaded, section.batch_size, section.views, threads, features)
-        answering = RememberingEngine(local, Journal(replies, KIND, earlier))
+        sizes = section.batch_size, section.views, recipe.tuning.threads
+        answering = RememberingEngine(
+            LocalEngine(loaded, *sizes, features), Journal(replies, KIND, earlier)
+        )
         many_images = loaded.family.many_images
         if blind:
             answering = Prompted(answering, _greyed(loaded, replies.parent))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from swath.boxes import Boxes
 from swath.dialect import DIALECTS
 from swath.errors import ModelError
-from swath.instructions.conversation import Conversation, Turn, assistant
+from swath.instructions.conversation import Conversation, assistant
 from swath.models.candidates import Trie
 from swath.models.encoding import Encoded, batches
 from swath.models.generating.choosing import Wishes
@@ -367,5 +367,4 @@ def _paths(question: Conversation) -> tuple[str, ...]:
 
 
 def _answered(question: Conversation, text: str) -> Conversation:
-    turns: tuple[Turn, ...] = (*question.question.turns, assistant(text))
-    return replace(question, turns=turns)
+    return replace(question, turns=(*question.question.turns, assistant(text)))

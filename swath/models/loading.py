@@ -13,8 +13,7 @@ from safetensors import SafetensorError
 from transformers import AutoTokenizer
 
 from swath.errors import ModelError, first_line
-from swath.files import MANIFEST, read_json, read_record, refuse_no_model
-from swath.files import RUN_FILE as RUN_FILE
+from swath.files import BASE_OF, MANIFEST, RUN_FILE, read_json, read_record, refuse_no_model
 from swath.models.architectures.nano import NanoConfig, NanoForConditionalGeneration
 from swath.models.architectures.vocabulary import train_tokenizer
 from swath.models.family import FAMILIES
@@ -96,7 +95,7 @@ def load(
     """A model by the name of a run, a folder or "swath-nano"; a base may lie on the Hub as well.
 
     Args:
-        name: of the model.
+        name: of the model; "base:runs/captions" is what that run was tuned from, asked as it is.
         revision: commit of a Hub repository.
         fetch: ask the Hub for what is not here; a mistyped run is never sent there.
         dtype: number format of the weights, see the recipe's `models.dtype`.
@@ -106,45 +105,48 @@ def load(
     Raises:
         ModelError: it is not there, cannot be fetched or is of an unknown family.
     """
-    if str(name) == "swath-nano":
-        return load_folder(EMBEDDED, "swath-nano")
+    name = str(name)
+    if name == "swath-nano":
+        return load_folder(EMBEDDED, name)
     if not fetch:
         refuse_no_model(name)
+    if name.startswith(BASE_OF):
+        run = read_run(Path(name.removeprefix(BASE_OF)), quantized)
+        return replace(run.load_base(), system=run.system)
     folder = Path(name)
     if (folder / RUN_FILE).is_file():
         return _load_run(folder, quantized)
-    if folder.is_dir():
-        return load_folder(folder, str(name), dtype)
-    return load_folder(fetched(str(name), revision), str(name), dtype)
+    return load_folder(folder if folder.is_dir() else fetched(name, revision), name, dtype)
 
 
 def base_of(name: Path | str) -> str:
-    """What a run or an exported folder was tuned from.
+    """The name by which `load` gives what a run or an exported folder was tuned from.
 
     Raises:
         ModelError: it is neither.
     """
-    for file, field in ((Path(name) / RUN_FILE, "base"), (Path(name) / MANIFEST, "made_from")):
-        if file.is_file():
-            return str(read_json(file)[field])
+    manifest = Path(name) / MANIFEST
+    if (Path(name) / RUN_FILE).is_file():
+        return f"{BASE_OF}{name}"
+    if manifest.is_file():
+        return str(read_json(manifest)["made_from"])
     raise ModelError(f"'{name}' is no run and no exported folder, so it does not name its base.")
 
 
 def _converted(loaded: Loaded, section: Models) -> Loaded:
-    """Weights that were made here, in the format that the recipe asks for."""
     dtype = number_format(section.dtype)
     return replace(loaded, model=loaded.model.to(dtype), dtype=dtype)
 
 
 def _nano(section: Models, texts: Iterable[str], seed: int) -> Loaded:
-    if section.weights == "pretrained" and section.tokenizer == "base":
-        return load_folder(EMBEDDED, "swath-nano")
-    if section.weights == "pretrained":
+    new = section.tokenizer == "train"
+    if section.weights == "pretrained" and new:
         raise ModelError(
             "models.tokenizer: train would give pretrained weights other words; "
             "use it with models.weights: random."
         )
-    new = section.tokenizer == "train"
+    if section.weights == "pretrained":
+        return load("swath-nano")
     tokenizer: Any = train_tokenizer(texts) if new else AutoTokenizer.from_pretrained(EMBEDDED)
     torch.manual_seed(seed)
     config = NanoConfig()
@@ -230,9 +232,7 @@ def read_run(folder: Path, quantized: bool = True) -> AdapterRun:
     recipe = load_recipe(folder / "recipe.yaml")
     card = folder / "set" / "card.json"
     system = read_json(card).get("system") if card.is_file() else None
-    section = models_of(recipe)
-    if not quantized:
-        section = section.model_copy(update={"quantize": "none"})
+    section = models_of(recipe).model_copy(update={} if quantized else {"quantize": "none"})
     return AdapterRun(folder, run["base"], run.get("base_digest"), recipe, section, system)
 
 

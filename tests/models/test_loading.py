@@ -9,8 +9,9 @@ from swath.errors import ModelError
 from swath.files import write_json, write_text
 from swath.models.engine import LocalEngine
 from swath.models.loaded import EMBEDDED, load_folder, weight_digests
-from swath.models.loading import load, load_base
+from swath.models.loading import base_of, load, load_base
 from swath.recipe import Models, Stage
+from swath.recipes import load_recipe
 from swath.tuning.stages import lora_config
 from tests.making import small_set
 
@@ -71,6 +72,21 @@ def test_an_adapter_run_stands_on_its_base_again(tiny, tiny_base, questions, tmp
     assert loaded.base == str(run)
     assert after[0] == before[0]
     assert torch.allclose(after[1], before[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("models", ["{weights: random}", "{base: BASE}"])
+def test_the_base_of_a_run_is_there_by_the_run_s_name(tiny_base, tmp_path, models):
+    run = tmp_path / "run"
+    imagery = "imagery: {rendering: {gamma: 1.5}}"
+    models = models.replace("BASE", str(tiny_base))
+    write_text(run / "recipe.yaml", f"models: {models}\n{imagery}\n")
+    write_json(run / "set" / "card.json", {"system": "Answer in one word."})
+    write_json(run / "run.json", {"base": "a name on no disk", "finished": True})
+    base = load(base_of(run))
+    recipe = load_recipe(run / "recipe.yaml")
+    weights = load_base(recipe.models, (), recipe.seed, recipe.imagery).model.state_dict()
+    assert base.system == "Answer in one word." and base.imagery == recipe.imagery
+    assert all(torch.equal(base.model.state_dict()[name], weights[name]) for name in weights)
 
 
 def test_an_adapter_of_another_base_is_refused_by_name(tiny, tmp_path):

@@ -16,10 +16,10 @@ from swath.evaluation.scored_tasks import SCORED
 from swath.evaluation.suites.running import Asked, Result, answer, ask, write_result
 from swath.evaluation.suites.table import Suite
 from swath.evaluation.systems import System, engine, loaded_of, system_named, systems_of
+from swath.files import RUN_FILE
 from swath.instructions.conversation import Box, Conversation, Part, Text, assistant
 from swath.instructions.tasks.pairs import damage_text
 from swath.instructions.tasks.truths import BoxesTruth, DamageTruth, LabelsTruth
-from swath.models.loading import RUN_FILE
 from swath.recipe import Recipe
 
 SHOTS_FROM = 200

@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import RLock
 
 from swath.errors import FormatError
-from swath.files import RUN_FILE, read_json
+from swath.files import BASE_OF, RUN_FILE, read_json
 from swath.inference.ask import Assistant
 from swath.inference.retrieval import CARD, Index, open_index, passages_of
 
@@ -63,7 +63,7 @@ class Assistants:
         Raises:
             ModelError: there is no such model, or it is damaged.
         """
-        run = Path(name) / RUN_FILE
+        run = Path(name.removeprefix(BASE_OF)) / RUN_FILE
         key = (name, _changed_ns(run) if run.is_file() else 0)
         with self.lock:
             if key not in self._loaded:

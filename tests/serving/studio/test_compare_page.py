@@ -50,8 +50,9 @@ def test_both_answers_come_with_their_probabilities_and_the_commands(comparing, 
         assert notes[0].startswith(f"{system}: ")
         shares = [float(note.split("%")[0]) for note in notes[1:]]
         assert len(shares) == 2 and sum(shares) == pytest.approx(100, abs=0.2)
+    run = compared.folder
     first, second = page.inner_text("#compare-command code").splitlines()
-    assert compared.recipe.models.base in first and "runs/compared" in second
+    assert f" base:{run} " in first and f" {run} " in second
 
 
 def test_failures_are_listed_and_shown_with_every_systems_answer(comparing, compared):
