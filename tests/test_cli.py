@@ -221,6 +221,13 @@ def test_training_rows_are_drawn_to_a_sheet(swath, own, run, tmp_path):
         assert sheet.size == (4 * 240, 3 * 360)
 
 
+def test_rows_of_a_set_are_written_to_a_page(swath, own, run, tmp_path):
+    page = tmp_path / "rows.html"
+    code, out, _ = swath("show", run, "--html", page, "--rows", "5", "--dialect", "qwen3-vl")
+    assert code == 0 and "rows.html: 5 of " in out and "as qwen3-vl writes" in out
+    assert page.read_text("utf-8").count("<article>") == 5
+
+
 def test_doctor_tells_of_the_machine(swath):
     code, out, _ = swath("doctor")
     assert code == 0

@@ -40,6 +40,7 @@ NEW_ROOMS = (
     "export/dataset.py",
     "export/endpoint_files.py",
     "export/endpoint_handler.py",
+    "export/preview.py",
     "export/publishing.py",
     "imagery/catalog.py",
     "imagery/opening.py",

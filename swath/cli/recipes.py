@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,9 @@ from swath.cli.console import (
     score_table,
     scores_of,
 )
+
+if TYPE_CHECKING:
+    from swath.instructions.builder import InstructionSet
 
 
 def recipes(json: Json = False) -> None:
@@ -43,6 +46,11 @@ def show(
     sheet: Annotated[
         Path | None, typer.Option(help="Draw training rows as the model reads them to this PNG.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write rows of all tasks to this page, to look through.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=1, max=1000, help="Most rows on that page.")] = 60,
+    dialect: Annotated[str, typer.Option(help="Notation of the boxes on it.")] = "geochat",
     home: Home = RUNS,
     tiny: Tiny = False,
     json: Json = False,
@@ -52,6 +60,9 @@ def show(
 
     if what == "keys":
         _print_keys()
+        return
+    if html is not None:
+        _write_page(_set_of(what, overrides or [], home, tiny), html, rows, dialect)
         return
     if (Path(what) / "run.json").is_file():
         experiment = run_at(what)
@@ -74,6 +85,27 @@ def show(
         built = experiment.set(progress("build"))
     contact_sheet(built.split("train"), experiment.recipe, sheet)
     say(f"{sheet}: training rows with their boxes as read back from the model's own text.")
+
+
+def _set_of(what: str, overrides: list[str], home: Path, tiny: bool) -> InstructionSet:
+    """The set that a folder holds, or that a recipe makes."""
+    from swath.building import Building
+    from swath.instructions.builder import read_set
+    from swath.recipes import load_recipe
+
+    for folder in (Path(what), Path(what) / "set"):
+        if (folder / "card.json").is_file():
+            return read_set(folder)
+    recipe = load_recipe(what, overrides, tiny)
+    with bars() as progress:
+        return Building(recipe, claimed(home / recipe.name)).set(progress("build"))
+
+
+def _write_page(built: InstructionSet, page: Path, rows: int, dialect: str) -> None:
+    from swath.export.preview import write_preview
+
+    count = write_preview(built, page, dialect, rows)
+    say(f"{page}: {count} of {len(built.conversations)} rows, boxes as {dialect} writes them.")
 
 
 def _refuse_picture(sheet: Path) -> None:
