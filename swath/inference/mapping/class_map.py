@@ -128,8 +128,9 @@ class ClassMap:
         if self.cell_m is not None:
             size += f" ({plain(self.cell_m[0])} x {plain(self.cell_m[1])} m)"
         order = np.argsort(-self.shares, kind="stable")[:3]
-        leading = [f"{self.labels[row]} {self.shares[row]:.0%}" for row in order]
-        words = f"cells of {size}: {', '.join(leading)}"
+        present = [row for row in order.tolist() if self.cells[row + 1]]
+        leading = [f"{self.labels[row]} {self.shares[row]:.0%}" for row in present]
+        words = f"cells of {size}: {', '.join(leading) or 'none of a class'}"
         if self.cells[NO_CLASS]:
             words += f"; {self.cells[NO_CLASS]} of {len(self.plan)} cells without a class"
         return f"{words}; {self.calibration.words}"

@@ -144,7 +144,7 @@ def _words(shift: Shift, scene: Scene) -> str:
     words = f"{shift.length_px:.1f} px"
     if scene.gsd_m is None:
         return words
-    return f"{words} ({plain(round(shift.length_px, 1) * scene.gsd_m)} m)"
+    return f"{words} ({plain(shift.length_px * scene.gsd_m)} m)"
 
 
 def _on_grid(earlier: Scene, before: str, after: str) -> Scene:

@@ -54,7 +54,7 @@ def write_outputs(path: Path, comparison: Comparison, rendering: Rendering = PLA
     """
     check_outputs(path)
     changes = comparison.changes
-    confidence = np.array(changes.confidence, dtype=np.float64)
+    confidence = np.array(changes.confidence, dtype=np.float64).round(4)
     columns: dict[str, Any] = {"class": changes.names, "confidence": confidence}
     write_layer(path, Layer(CHANGES, [Part(comparison.pair.before, changes.boxes, columns)]))
     write_json(path.with_suffix(".json"), comparison.to_row())

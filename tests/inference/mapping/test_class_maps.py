@@ -169,6 +169,10 @@ def hand_made(scene, plan=None):
     return class_map(KINDS, scene, plan, lambda first, last: answers[first:last])
 
 
+def test_only_classes_that_a_cell_has_are_told(scene):
+    assert ": =water 100%; confidence" in hand_made(open_scene(scene)).told
+
+
 @pytest.mark.parametrize("kind", ["turned", "points", "polynomials"])
 def test_a_map_lies_where_its_scene_lies_however_that_says_so(place, tmp_path, kind):
     def ground(x, y):
