@@ -18,12 +18,13 @@ MOST_FILES = 16
 MAY_OCCUR_TWICE = {"__init__.py", "base.py"}
 
 # of all rooms but the new ones; aim of the package: 30,000 lines, 110,000 expressions, 5.5 a line
-MOST_LINES = 22_230
-MOST_EXPRESSIONS = 81_716
+MOST_LINES = 22_166
+MOST_EXPRESSIONS = 81_565
 MOST_A_LINE = 6.22
 MOST_VAGUE = 0.025
 
 NEW_ROOMS = (
+    "annotations/cutting.py",
     "cli/",
     "evaluation/answering.py",
     "evaluation/chinese_counts.py",

@@ -14,9 +14,16 @@ from swath.boxes import Boxes, Floats
 from swath.imagery.tiling import Tile, tiles
 from swath.imagery.windows import tile_path
 
+_A_TRACE = 0.02
+"""Share of a box up to which nobody sees that an object is there."""
+
 
 def cut(
-    images: Iterable[AnnotatedImage], tile_px: int, overlap_px: int = 0, visible: float = 0.5
+    images: Iterable[AnnotatedImage],
+    tile_px: int,
+    overlap_px: int = 0,
+    visible: float = 0.5,
+    unlists: bool = True,
 ) -> Iterator[AnnotatedImage]:
     """The images, those longer than a tile as tiles of their pixels, in order.
 
@@ -29,13 +36,17 @@ def cut(
         images: split already, because neighbouring tiles share pixels and ground.
         overlap_px: pixels that neighbours share at least.
         visible: least share of a box's area inside the tile for the object to be kept, above 0.
+        unlists: a class is not `listed` in a tile that shows less than that of one of its objects.
     """
     for image in images:
         if max(image.size_wh) <= tile_px or image.frames:
             yield image
             continue
         for tile in tiles(image.scene, image.size_wh, tile_px, overlap_px):
-            rows = np.flatnonzero(shown(image.boxes, tile) >= visible)
+            shares = shown(image.boxes, tile)
+            rows = np.flatnonzero(shares >= visible)
+            cut_off = (shares > _A_TRACE) & (shares < visible)
+            partly = {image.names[row] for row in np.flatnonzero(cut_off)} if unlists else set()
             x, y = tile.origin_xy
             yield replace(
                 image,
@@ -44,6 +55,7 @@ def cut(
                 size_wh=tile.size_wh,
                 boxes=image.boxes[rows].shifted((-x, -y)),
                 names=tuple(image.names[row] for row in rows),
+                listed=tuple(name for name in image.listed if name not in partly),
                 phrases=(),
                 captions=(),
                 questions=(),

@@ -178,8 +178,10 @@ def _licensed(
 def _cut(images: Images, section: Annotations, part_of: dict[str, int]) -> list[AnnotatedImage]:
     """The images as tiles, each entered in `part_of` as of its image's source."""
     done: list[AnnotatedImage] = []
+    unlists = section.cut_off == "unlisted"
     for image in images:
-        parts = [*cut([image], section.tile_px or 0, section.overlap_px, section.visible)]
+        tile_px = section.tile_px or 0
+        parts = [*cut([image], tile_px, section.overlap_px, section.visible, unlists)]
         part_of.update((part.id, part_of[image.id]) for part in parts)
         done += parts
     return done

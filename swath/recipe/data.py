@@ -134,6 +134,12 @@ class Annotations(Section):
     visible: float = Field(
         0.5, gt=0, le=1, description="Least share of an object's box that a tile keeps it for."
     )
+    cut_off: Literal["unlisted", "ignored"] = Field(
+        "unlisted",
+        description="Of an object that a tile shows less of: `unlisted`: its class is not counted "
+        "there, nor referred to, nor said to be absent; `ignored`: as if it were not seen, for "
+        "tuning a detector.",
+    )
     limit: int | None = Field(None, gt=0, description="At most so many images, evenly taken.")
     limit_per_class: int | None = Field(None, gt=0, description="At most so many images a class.")
     unreadable: Literal["refuse", "drop"] = Field(

@@ -32,6 +32,19 @@ def test_a_tile_keeps_what_it_shows_enough_of():
     ]
 
 
+def test_a_class_is_not_listed_where_a_tile_shows_a_part_of_one_too_small_to_keep():
+    """Of 100 x 50 px in tiles of 50: a car of which the left tile shows 30 %, the right 70 %."""
+    boxes = Boxes.from_hbb([[44, 10, 64, 20], [0, 0, 10, 10]])
+    whole = AnnotatedImage("s", "/s.png", (100, 50), None, (), boxes, ("car", "bus"),
+                           listed=("bus", "car", "truck"))  # fmt: skip
+    made = list(cut([whole], 50))
+    assert [(one.names, one.listed) for one in made] == [
+        (("bus",), ("bus", "truck")),
+        (("car",), ("bus", "car", "truck")),
+    ]
+    assert {one.listed for one in cut([whole], 50, unlists=False)} == {whole.listed}
+
+
 def test_an_image_no_larger_than_a_tile_stays_as_it_is():
     image = AnnotatedImage("s", "/s.png", (100, 80), captions=("a port",))
     assert list(cut([image], 100)) == [image]
