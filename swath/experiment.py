@@ -333,8 +333,8 @@ class Experiment(Building):
             )
         if not validation.is_file():
             raise EvaluationError(
-                f"{validation}: no answers to choose a confidence by; `swath evaluate "
-                f"{self.folder}` "
+                f"{validation}: no answers to choose a confidence by; "
+                f"`swath evaluate {self.folder}` "
                 f"writes them where the set has classes and a 'val' split."
             )
         predictions = read_predictions(validation)

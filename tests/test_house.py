@@ -72,6 +72,7 @@ NEW_ROOMS = (
     "serving/",
     "tuning/",
     "ablation.py",
+    "vector_files.py",
     "annotations/findings.py",
     "annotations/fingerprints.py",
     "annotations/lint.py",

@@ -21,6 +21,7 @@ GROUND_FLOOR = (
     "endpoint",
     "parquet_shards",
     "folder_kinds",
+    "vector_files",
 )
 STAGES = (
     "imagery",

@@ -226,6 +226,8 @@ def unmeasured(source: Source, format: str, strict: bool = True) -> list[Annotat
         )
     if path.is_dir():
         files = table_files(path, (*TABLES, *vectors.SUFFIXES))
+        texts = [Path(image.path).with_suffix(".txt") for image in images]
+        files += filter(Path.is_file, texts)
         source.note_unread([file for file in files if file.name not in ABOUT], reader.name)
         source.note_bare(images)
     return images if reader.partial else source.with_lists(images)

@@ -212,7 +212,16 @@ def _parsed(path: Path, size: int, changed_ns: int, parse: Callable[[bytes], Any
     content = path.read_bytes()
     if content.startswith(_WIDE):
         content = read_text(path).encode()
-    return parse(content.removeprefix(b"\xef\xbb\xbf"))
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return parse(content)
+    except orjson.JSONDecodeError as error:
+        if "content after document" not in error.msg:
+            raise
+        try:  # JSON Lines go by this name too
+            return [parse(line) for line in content.splitlines() if line.strip()]
+        except orjson.JSONDecodeError:
+            raise error from None
 
 
 def forget() -> None:

@@ -73,8 +73,7 @@ def _turns(
 ) -> str:
     """A template of three kinds of turns; `assistant` stands before and `after` behind answers."""
     return (
-        f"{begin}{_loop(image)}"
-        f"{{% if message['role'] == 'system' %}}{system}"
+        f"{begin}{_loop(image)}{{% if message['role'] == 'system' %}}{system}"
         f"{{% elif message['role'] == 'user' %}}{user}"
         f"{{% else %}}{assistant}{_ANSWER}{after}{{% endif %}}{_DONE}"
         f"{{% if add_generation_prompt %}}{opening}{{% endif %}}"
@@ -193,8 +192,7 @@ _TEMPLATES = {
         _turns(
             "",
             "",
-            "{% set pictures = '<image>' * said.text.count('<image>') %}"
-            "{{ pictures + bos_token }}"
+            "{% set pictures = '<image>' * said.text.count('<image>') %}{{ pictures + bos_token }}"
             + _BEFORE_THE_FIRST
             + "{{ (said.text | replace('<image>\n', '') | replace('<image>', '')) + '\n' }}",
             "",

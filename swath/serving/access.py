@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import re
 import secrets
 import time
 from collections import deque
@@ -194,7 +195,7 @@ class Doorman:
         uploads = kind.startswith("multipart/form-data")
         limit = self._access.upload_bytes if uploads else self._access.body_bytes
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > limit:
+        if not re.fullmatch(r"\d{1,15}", length) or int(length) > limit:
             raise _too_large(limit)
         return limit
 

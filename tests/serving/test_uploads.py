@@ -51,6 +51,7 @@ def test_files_are_listed_as_each_client_pages(client):
         ({"purpose": "assistants"}, b"{}", 400),
         ({"purpose": "batch"}, b"", 400),
         ({"purpose": "batch", "expires_after[seconds]": "5"}, b"{}", 400),
+        ({"purpose": "batch", "expires_after[seconds]": "9" * 5000}, b"{}", 400),
     ],
 )
 def test_a_file_of_no_use_is_refused_and_not_kept(client, app, fields, data, status):

@@ -197,9 +197,18 @@ def _pictures(content: Json, source: Source) -> dict[str, Picture]:
 
 
 def _names(content: Json, source: Source) -> dict[str, str]:
-    """Names of the categories of a file by their ids."""
-    entries = source.entries(_Category, content["categories"], "categories")
-    return {category.id: category.name for _, category in entries}
+    """Names of the categories of a file by their ids.
+
+    Raises:
+        AnnotationError: two of the same id are called otherwise.
+    """
+    names: dict[str, str] = {}
+    for where, category in source.entries(_Category, content["categories"], "categories"):
+        if names.setdefault(category.id, category.name) != category.name:
+            raise AnnotationError(
+                f"{where}: two categories have this id; give each an id of its own."
+            )
+    return names
 
 
 def _annotations(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
 from swath.annotations.finding_pictures import UNMEASURED, few, shown
@@ -221,6 +222,13 @@ def _outlines(
 ) -> Sequence[Outline] | Callable[[Size], Sequence[Outline]]:
     """The objects of a row; of text on a grid what gives them, told the picture's size."""
     name = name or (class_of(phrase) if phrase else OBJECT)
+    corners = box if isinstance(box, list) and len(box) == 4 else []
+    in_numbers = all(isinstance(corner, int | float) for corner in corners)
+    if in_numbers and any(np.less(corners[2:], corners[:2])):
+        raise AnnotationError(
+            f"{where}: expected a box as x1, y1, x2, y2, got '{shown(box)}'; were width and "
+            f"height written, or the corners in another order? Correct it."
+        )
 
     def within(size_wh: Size) -> list[Outline]:
         quads = boxes_of(box, size_wh, where).quads

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import mmap
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import ijson
 import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +20,7 @@ from swath.errors import AnnotationError, ImageryError
 from swath.imagery.drivers import keep_safe_drivers
 from swath.imagery.opening import open_scene
 from swath.imagery.scene import Scene
+from swath.vector_files import refuse_harmful
 
 SUFFIXES = (".geojson", ".gpkg", ".shp")
 """File name endings of features."""
@@ -30,8 +28,6 @@ SUFFIXES = (".geojson", ".gpkg", ".shp")
 _CLASS = ("class", "class_name", "label", "category")
 _OTHERS = ("type", "kind", "name")  # which may mean other things
 _PHRASE = ("phrase", "description")
-# How a string may begin that makes a CRS an address: "link" or "url", or a letter in other words.
-_ADDRESS = re.compile(rb"""["'](?:link|url)|\\u00[4-7]""", re.IGNORECASE)
 _ANSI = (b"\0", b"\x57")  # marks of a .dbf that leave open in which encoding its words are
 
 Columns = Mapping[str, Sequence[Any]]
@@ -128,7 +124,7 @@ def _features(file: Path, source: Source) -> _Features:
     from pyogrio.errors import DataLayerError, DataSourceError
 
     keep_safe_drivers(pyogrio._ogr)
-    check_crs(file)
+    refuse_harmful(file)
     features = _Features()
     encoding = _encoding(file)
     try:
@@ -180,33 +176,6 @@ def _append(
     for row in rows[flat]:
         features.names.append(names[row])
         features.phrases.append(str(phrases[row]) if _says(phrases[row]) else None)
-
-
-def check_crs(file: Path) -> None:
-    """Refuse GeoJSON whose CRS is an address, which GDAL would ask.
-
-    Raises:
-        AnnotationError: it is, or the file is empty or damaged.
-    """
-    if file.suffix.lower() != ".geojson":
-        return
-    try:
-        with (
-            file.open("rb") as stream,
-            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as text,
-        ):
-            if not _ADDRESS.search(text):
-                return
-            text.seek(3 if text[:3] == b"\xef\xbb\xbf" else 0)  # UTF-8's mark
-            for place, event, value in ijson.parse(text, use_float=True):
-                typed = event == "string" and f".{place}".lower().endswith(".crs.type")
-                if typed and value.lower().startswith(("link", "url")):
-                    raise AnnotationError(
-                        f"{file}: its CRS is an address, which is not asked; write it in WGS 84."
-                    )
-    except (ijson.JSONError, OSError, ValueError) as error:
-        reason = shown(" ".join(str(error).split()))
-        raise AnnotationError(f"{file}: cannot be read ({reason}); copy it again.") from None
 
 
 def _encoding(file: Path) -> str | None:
@@ -281,8 +250,13 @@ def placed_in(
             def to_pixels(lonlat: ArrayLike) -> Floats:
                 return place.to_pixels(np.stack(way.transform(*np.asarray(lonlat).T), axis=1))
 
-        moved: NDArray[np.object_] = shapely.transform(shapes, to_pixels)
-        return moved
+        def closed(points: ArrayLike) -> Floats:
+            with np.errstate(invalid="ignore"):
+                pixels = to_pixels(points)
+            pixels[~np.isfinite(pixels).all(axis=1)] = np.inf  # NaN would not close a ring
+            return pixels
+
+        return np.asarray(shapely.transform(shapes, closed), dtype=object)
     except (CRSError, ProjError, ImageryError) as error:
         raise AnnotationError(f"{file}: cannot be laid over {scene.path} ({error}).") from None
 

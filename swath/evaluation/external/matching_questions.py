@@ -190,12 +190,12 @@ class _Names:
     @classmethod
     def of(cls, rows: Iterable[tuple[str, str, str]]) -> _Names:
         """The names of an id, a picture and words each."""
-        names: tuple[list[str], list[str], list[str]] = ([], [], [])
+        names = cls([], [], [])
         for id, picture, words in rows:
-            names[0].append(plain_name(id))
-            names[1].append(plain_name(picture))
-            names[2].append(_first_line(words))
-        return cls(*names)
+            names.ids.append(plain_name(id))
+            names.pictures.append(plain_name(picture))
+            names.words.append(_first_line(words))
+        return names
 
     @property
     def pictures_and_words(self) -> list[str]:

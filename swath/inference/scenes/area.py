@@ -11,10 +11,11 @@ import pyogrio.raw
 import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 
-from swath.annotations.formats.vectors import SUFFIXES, check_crs, placed_in
+from swath.annotations.formats.vectors import SUFFIXES, placed_in
 from swath.errors import AnnotationError, ImageryError, RequestError
 from swath.imagery.drivers import keep_safe_drivers
 from swath.imagery.scene import Scene
+from swath.vector_files import refuse_harmful
 
 
 def area_in(scene: Scene, aoi: str) -> shapely.Geometry:
@@ -36,6 +37,11 @@ def area_in(scene: Scene, aoi: str) -> shapely.Geometry:
     file = Path(aoi)
     shapes, crs = _polygons(file)
     placed = placed_in(np.array(shapes, dtype=object), crs, scene, file)
+    if not np.isfinite(shapely.get_coordinates(placed)).all():
+        raise AnnotationError(
+            f"{file}: a polygon reaches farther than the projection of {scene.path} does; leave "
+            f"in it what lies near the scenes."
+        )
     area = shapely.union_all(shapely.make_valid(placed))
     return area.intersection(shapely.box(0, 0, *scene.size_wh))
 
@@ -47,7 +53,7 @@ def _polygons(file: Path) -> tuple[list[shapely.Geometry], str]:
             f"{file}: --aoi names a file of polygons ({', '.join(SUFFIXES)}) that is there."
         )
     keep_safe_drivers(pyogrio._ogr)
-    check_crs(file)
+    refuse_harmful(file)
     shapes: list[shapely.Geometry] = []
     known = set()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -213,7 +214,7 @@ def _pieces(file: UploadFile) -> Iterator[bytes]:
 
 
 def _expiry(text: str) -> int:
-    if not text.isdecimal() or not SHORTEST_S <= int(text) <= LONGEST_S:
+    if not re.fullmatch(r"\d{1,9}", text) or not SHORTEST_S <= int(text) <= LONGEST_S:
         raise ServeError(
             400,
             f"expires_after: give {SHORTEST_S} to {LONGEST_S} seconds.",

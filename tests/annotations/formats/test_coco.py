@@ -267,3 +267,15 @@ def test_a_file_of_bad_rows_alone_is_refused(folder):
     folder.json("a.json", coco([{"bbox": [1, 2, 0, 4]}]))
     with pytest.raises(AnnotationError, match="a box without area"):
         read_sound(folder.path)
+
+
+def test_two_categories_of_one_id_are_refused(folder):
+    """The last would have given its name to the boxes of both."""
+    folder.picture("a.png")
+    twice = [{"id": 3, "name": "ship"}, {"id": "3", "name": "quay"}]
+    folder.json("instances.json", coco([{"bbox": [1, 2, 3, 4]}], categories=twice))
+    with pytest.raises(AnnotationError, match=r"categories\[1\] \(id 3\): two categories have"):
+        read(folder.path)
+    twice[1]["name"] = "ship"
+    folder.json("instances.json", coco([{"bbox": [1, 2, 3, 4]}], categories=twice))
+    assert read(folder.path)[0].names == ("ship",)

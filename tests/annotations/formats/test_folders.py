@@ -1,6 +1,6 @@
 import pytest
 
-from swath.annotations.readers import read
+from swath.annotations.readers import read, read_sound
 from swath.errors import AnnotationError
 
 
@@ -91,3 +91,12 @@ def test_a_class_may_be_called_as_the_folders_of_other_sets_are(folder):
     folder.picture("label/a.png")
     folder.picture("harbour/b.png")
     assert labels(folder.path) == {"label/a": "label", "harbour/b": "harbour"}
+
+
+def test_text_beside_pictures_is_said_to_be_unread(folder):
+    """YOLO's boxes, or captions, beside the pictures of classes."""
+    for name in ("sea/1", "sea/2", "land/3"):
+        folder.picture(f"{name}.png", (8, 8))
+        (folder.path / f"{name}.txt").write_text("0 .5 .5 .2 .2")
+    (unread,) = [note for note in read_sound(folder.path).findings if note.kind == "file not read"]
+    assert unread.count == 3

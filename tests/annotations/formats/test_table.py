@@ -314,3 +314,23 @@ def test_a_table_that_would_swallow_rows_or_columns_is_refused(folder, lines, ad
     folder.text("rows.csv", *lines)
     with pytest.raises(AnnotationError, match=advice):
         read(folder.path)
+
+
+@pytest.mark.parametrize("box", [[40, 40, 20, 20], [5, 40, 20, 8]])
+def test_a_box_whose_second_corner_lies_before_the_first_is_refused(folder, box):
+    """As COCO's x, y, width and height would be."""
+    folder.picture("a.png", (64, 64))
+    (folder.path / "a.json").write_text(json.dumps([{"image": "a.png", "bbox": box, "label": "x"}]))
+    with pytest.raises(AnnotationError, match="were width and height written"):
+        read(folder.path)
+
+
+def test_json_lines_may_go_by_the_name_of_json(folder):
+    for name in "ab":
+        folder.picture(f"{name}.png", (8, 8))
+    rows = [json.dumps({"image": f"{name}.png", "caption": f"ship {name}"}) for name in "ab"]
+    (folder.path / "all.json").write_text("\n".join(rows) + "\n")
+    assert [image.captions for image in read(folder.path)] == [("ship a",), ("ship b",)]
+    (folder.path / "all.json").write_text(rows[0] + "\n{")
+    with pytest.raises(AnnotationError, match="unexpected content after document: line 2"):
+        read(folder.path)

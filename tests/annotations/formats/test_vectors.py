@@ -1,5 +1,7 @@
 import json
 import math
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pyogrio
@@ -173,6 +175,54 @@ def test_degrees_of_a_geojson_over_mars_are_those_of_mars(folder):
     geojson(folder, "any.geojson", ("Polygon", place, {"class": "dune"}), crs="EPSG:4326")
     (image,) = read(folder.path)
     assert image.boxes.hbb.round(4).tolist() == [[10, 20, 30, 30]]
+
+
+@pytest.mark.parametrize("longitude", [-171, -81, 99, 150, 179.9])
+def test_features_of_the_whole_world_beside_a_rasters_are_counted(folder, longitude):
+    """Transverse Mercator ends a quarter of the Earth away: what lies there has no pixels."""
+    raster(folder.path / "a.tif")
+    to_degrees = Transformer.from_crs("EPSG:32633", "EPSG:4326", always_xy=True)
+    near = [to_degrees.transform(*point) for point in ground(SHIP)]
+    far = [(longitude, 45), (longitude + 0.1, 45), (longitude + 0.1, 45.1)]
+    rows = [("Polygon", polygon(corners), {"class": "ship"}) for corners in (far, near)]
+    geojson(folder, "a.geojson", *rows, crs="EPSG:4326")
+    reading = read_sound(folder.path)
+    assert len(reading.images[0].boxes) == 1
+    (outside,) = [finding for finding in reading.findings if finding.kind == "feature outside"]
+    assert outside.count == 1
+
+
+NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        f"ALTER TABLE a RENAME TO b; CREATE VIEW a AS SELECT * FROM b WHERE ({NUMBERS} "
+        "SELECT count(*) FROM n) > 0",
+        f"ALTER TABLE gpkg_contents RENAME TO c; CREATE VIEW gpkg_contents AS {NUMBERS} "
+        "SELECT c.* FROM c, n",
+        "ALTER TABLE a ADD COLUMN more TEXT AS (hex(zeroblob(400000000)))",
+    ],
+)
+def test_layers_that_are_computed_while_they_are_read_are_refused(folder, statements):
+    raster(folder.path / "a.tif")
+    file = folder.path / "a.gpkg"
+    shapes = shapely.to_wkb(np.array([shapely.Polygon(ground([(1, 1), (9, 1), (9, 9)]))]))
+    classes = [np.array(["ship"], dtype=object)]
+    pyogrio.raw.write(
+        file, shapes, classes, ["class"], geometry_type="Polygon", crs="EPSG:32633", driver="GPKG"
+    )
+    assert read(folder.path)[0].names == ("ship",)
+    with closing(sqlite3.connect(file)) as base:
+        for name in ("ST_IsEmpty", "ST_MinX", "ST_MaxX", "ST_MinY", "ST_MaxY"):
+            base.create_function(name, 1, lambda shape: 0)
+        base.executescript(statements)
+    with pytest.raises(AnnotationError, match="is computed while it is read"):
+        read(folder.path)
+    file.write_bytes(b"SQLite format 3\0" + b"x" * 2000)
+    with pytest.raises(AnnotationError, match="cannot be read as a GeoPackage"):
+        read(folder.path)
 
 
 def test_a_hole_does_not_change_the_box_and_lines_and_nothing_are_counted(folder):
