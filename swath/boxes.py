@@ -64,9 +64,9 @@ class Boxes:
     @classmethod
     def from_hbb(cls, corners: ArrayLike) -> Boxes:
         """Horizontal boxes from (n, 4) rows x1, y1, x2, y2; swapped corners are put in order."""
-        xyxy = np.asarray(corners, dtype=np.float64).reshape(-1, 4)
-        x1, x2 = np.minimum(xyxy[:, 0], xyxy[:, 2]), np.maximum(xyxy[:, 0], xyxy[:, 2])
-        y1, y2 = np.minimum(xyxy[:, 1], xyxy[:, 3]), np.maximum(xyxy[:, 1], xyxy[:, 3])
+        pairs = np.asarray(corners, dtype=np.float64).reshape(-1, 2, 2)  # (n, corners, xy)
+        x1, y1 = pairs.min(axis=1).T
+        x2, y2 = pairs.max(axis=1).T
         return cls(np.stack([x1, y1, x2, y1, x2, y2, x1, y2], axis=1).reshape(-1, 4, 2))
 
     @classmethod
@@ -202,10 +202,10 @@ def iou_hbb(a: Boxes, b: Boxes) -> Floats:
     """
     if len(a) != len(b):
         raise ShapeError(f"IoU pairs boxes row by row, got {len(a)} and {len(b)} boxes.")
-    first, second = a.hbb, b.hbb
-    low, high = np.maximum(first[:, :2], second[:, :2]), np.minimum(first[:, 2:], second[:, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=1)
-    areas = [np.prod(box[:, 2:] - box[:, :2], axis=1) for box in (first, second)]
+    low = np.maximum(a.hbb, b.hbb)[:, :2]
+    high = np.minimum(a.hbb, b.hbb)[:, 2:]
+    shared = np.clip(high - low, 0, None).prod(axis=1)
+    areas = [(corners[:, 2:] - corners[:, :2]).prod(axis=1) for corners in (a.hbb, b.hbb)]
     union = areas[0] + areas[1] - shared
     return _share(shared, union, union > 0)
 

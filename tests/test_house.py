@@ -18,8 +18,8 @@ MOST_FILES = 16
 MAY_OCCUR_TWICE = {"__init__.py", "base.py"}
 
 # of all rooms but the new ones; aim of the package: 30,000 lines, 110,000 expressions, 5.5 a line
-MOST_LINES = 22_166
-MOST_EXPRESSIONS = 81_565
+MOST_LINES = 22_165
+MOST_EXPRESSIONS = 81_523
 MOST_A_LINE = 6.22
 MOST_VAGUE = 0.025
 

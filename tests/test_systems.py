@@ -28,7 +28,7 @@ SHORT = [
 SYSTEMS = {
     # recipe: (steps of each stage, tasks it is evaluated on, a question)
     "satgpt": ((80,), {"caption", "question", "classify"}, "What kind of scene is this?"),
-    "pixtral-aid": ((60, 10), {"classify"}, "What kind of scene is this?"),
+    "pixtral-aid": ((40, 6), {"classify"}, "What kind of scene is this?"),
     "geochat": (
         (60, 8, 8),
         {"classify", "question", "refer", "ground", "identify", "region", "describe", "caption"},

@@ -151,7 +151,7 @@ def _told_apart(
     if len(set(names)) < len(names):
         names = [f"{number}-{name}" for number, name in enumerate(names, 1)]
     return [
-        [replace(one, id=f"{name}/{one.id}", scene=f"{name}/{one.scene}") for one in part]
+        [replace(image, id=f"{name}/{image.id}", scene=f"{name}/{image.scene}") for image in part]
         for name, part in zip(names, parts, strict=True)
     ]
 
@@ -169,10 +169,15 @@ def _licensed(
             f"{', '.join(sorted(known))}."
         )
     granted = given if isinstance(given, dict) else dict.fromkeys(known, given)
-    return [
-        [replace(one, licence=one.licence or granted.get(one.source) or stated) for one in part]
-        for part, stated in zip(parts, map(licence_of, sources), strict=True)
-    ]
+    licensed = []
+    for part, source in zip(parts, sources, strict=True):
+        stated = licence_of(source)
+        images = []
+        for image in part:
+            licence = image.licence or granted.get(image.source) or stated
+            images.append(replace(image, licence=licence))
+        licensed.append(images)
+    return licensed
 
 
 def _cut(images: Images, section: Annotations, part_of: dict[str, int]) -> list[AnnotatedImage]:

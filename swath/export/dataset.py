@@ -66,11 +66,12 @@ def dataset_files(folder: Path, temporary: Path, pictures: bool, public: bool) -
 def dataset_card(card: dict[str, Any], splits: Sequence[str]) -> str:
     """Markdown with the Hub's header: splits, counts and licences."""
     data_files = "".join(f"  - split: {name}\n    path: {name}.jsonl\n" for name in splits)
-    counts = "\n".join(
-        f"| {split} | {card['images'].get(split, 0)} | {sum(tasks.values())} "
-        f"| {', '.join(f'{number} {task}' for task, number in tasks.items())} |"
-        for split, tasks in card["conversations"].items()
-    )
+    lines = []
+    for split, tasks in card["conversations"].items():
+        images = card["images"].get(split, 0)
+        of_tasks = ", ".join(f"{number} {task}" for task, number in tasks.items())
+        lines.append(f"| {split} | {images} | {sum(tasks.values())} | {of_tasks} |")
+    counts = "\n".join(lines)
     licences = "\n".join(f"- {name}: {number} images" for name, number in card["licences"].items())
     return f"""---
 task_categories: [image-text-to-text]

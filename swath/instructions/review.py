@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -181,9 +182,13 @@ def written(turn: Turn) -> str:
         if isinstance(part, Text):
             said.append(part.text)
         if isinstance(part, Box):
-            rows = part.boxes.to_rows(1)
-            said += [f"[box {' '.join(f'{value:g}' for value in row)}]" for row in rows]
+            said += map(box_text, part.boxes.to_rows(1))
     return "".join(said).strip()
+
+
+def box_text(numbers: Sequence[float]) -> str:
+    """A box as a person edits it, of its corners' coordinates."""
+    return f"[box {' '.join(f'{number:g}' for number in numbers)}]"
 
 
 def parts_of(text: str) -> list[dict[str, Any]]:
@@ -232,11 +237,11 @@ def state(path: Path) -> str:
 
 def digest(row: Conversation) -> str:
     """A short digest of what a row says; its split and its place on the disk are left out."""
-    told = row.to_row()
-    shown = [
-        {**part, "image": Path(part["image"]).name} if "image" in part else part
-        for turn in told["turns"]
-        for part in turn["parts"]
-    ]
-    said = orjson.dumps([told["task"], shown, told["truth"]], option=orjson.OPT_SERIALIZE_NUMPY)
-    return hashlib.sha256(said).hexdigest()[:16]
+    values = row.to_row()
+    parts = list(chain.from_iterable(turn["parts"] for turn in values["turns"]))
+    for part in parts:
+        if "image" in part:
+            part["image"] = Path(part["image"]).name
+    content = [values["task"], parts, values["truth"]]
+    text = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+    return hashlib.sha256(text).hexdigest()[:16]

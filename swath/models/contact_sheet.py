@@ -16,7 +16,7 @@ from swath.files import replacing
 from swath.instructions.conversation import Box, Conversation
 from swath.models.inputs import Inputs
 from swath.models.loading import load_base
-from swath.models.pixels import PixelStore, View
+from swath.models.pixels import PixelStore
 from swath.recipe import Recipe
 
 COLUMNS, ROWS, PICTURE_PX, TEXT_PX = 4, 3, 240, 120
@@ -49,8 +49,7 @@ def contact_sheet(conversations: Sequence[Conversation], recipe: Recipe, path: P
     draw = ImageDraw.Draw(sheet)
     # The image's own tokens say nothing to a reader, and all rows begin alike before them.
     token = loaded.tokenizer.convert_tokens_to_ids(loaded.family.image_token)
-    tiles: list[tuple[View, str]] = []
-    for conversation in chosen:
+    for number, conversation in enumerate(chosen):
         whole_picture = conversation.needs_whole_picture
         before = rng.bit_generator.state
         views = []
@@ -60,14 +59,12 @@ def contact_sheet(conversations: Sequence[Conversation], recipe: Recipe, path: P
             views.append(view)
         ids = encoder.encode(conversation, views).ids
         after_image = ids[ids.index(token) :] if token in ids else ids
-        words = [id for id in after_image if id != token]
-        tiles.append((views[0], loaded.tokenizer.decode(words)))
-    for number, (view, text) in enumerate(tiles):
+        text = loaded.tokenizer.decode([id for id in after_image if id != token])
         x = number % COLUMNS * PICTURE_PX
         y = number // COLUMNS * (PICTURE_PX + TEXT_PX)
         side = PICTURE_PX - 6
         scale = side / store.image_size
-        sheet.paste(Image.fromarray(view.pixels).resize((side, side)), (x, y))
+        sheet.paste(Image.fromarray(views[0].pixels).resize((side, side)), (x, y))
         for quad in dialect.read(text, (store.image_size, store.image_size)).quads:
             corners = [(x + cx * scale, y + cy * scale) for cx, cy in quad]
             draw.polygon(corners, outline=(255, 40, 40), width=2)

@@ -248,16 +248,11 @@ class LocalEngine:
     def features(self, paths: Sequence[str]) -> NDArray[np.float32]:
         """The vision tower's mean feature of each image, (images, width)."""
         tower = self.loaded.model.get_submodule(self.loaded.family.vision)
-        means = [
-            self.inputs.features(
-                tower, self.inputs.tensor([self.store.plain(path) for path in batch])
-            )
-            .mean(dim=1)
-            .float()
-            .cpu()
-            .numpy()
-            for batch in batches(paths, self.batch_size)
-        ]
+        means = []
+        for batch in batches(paths, self.batch_size):
+            pixels = self.inputs.tensor([self.store.plain(path) for path in batch])
+            mean = self.inputs.features(tower, pixels).mean(dim=1)
+            means.append(mean.float().cpu().numpy())
         return np.concatenate(means)
 
     def _by_images(self, questions: Sequence[Conversation]) -> list[list[int]]:

@@ -156,15 +156,20 @@ def to_tensor(
     """
     pixels = np.stack([view.pixels for view in views]).astype(np.float32) / 255
     if colour and rng is not None:
-        shape = (len(views), 1, 1, 1)
-        grey = pixels.mean(axis=3, keepdims=True)
-        pixels = grey + (pixels - grey) * rng.uniform(1 - 2 * colour, 1 + colour, shape)
-        middle = pixels.mean(axis=(1, 2, 3), keepdims=True)
-        pixels = middle + (pixels - middle) * rng.uniform(1 - colour, 1 + colour, shape)
-        tint = rng.uniform(1 - colour / 2, 1 + colour / 2, (len(views), 1, 1, 3))
-        pixels = pixels * rng.uniform(1 - colour, 1 + colour, shape) * tint
+        pixels = _recoloured(pixels, colour, rng)
     pixels = (pixels - np.asarray(mean)) / np.asarray(std)
     return torch.from_numpy(pixels.astype(np.float32)).permute(0, 3, 1, 2)
+
+
+def _recoloured(pixels: NDArray[Any], colour: float, rng: np.random.Generator) -> NDArray[Any]:
+    """Pictures (n, height, width, 3) with other saturation, contrast, tint and brightness each."""
+    shape = (len(pixels), 1, 1, 1)
+    grey = pixels.mean(axis=3, keepdims=True)
+    pixels = grey + (pixels - grey) * rng.uniform(1 - 2 * colour, 1 + colour, shape)
+    middle = pixels.mean(axis=(1, 2, 3), keepdims=True)
+    pixels = middle + (pixels - middle) * rng.uniform(1 - colour, 1 + colour, shape)
+    tint = rng.uniform(1 - colour / 2, 1 + colour / 2, (len(pixels), 1, 1, 3))
+    return pixels * rng.uniform(1 - colour, 1 + colour, shape) * tint
 
 
 def invert(matrix: Matrix) -> Matrix:

@@ -337,7 +337,9 @@ def _format(section: Models, card: Card) -> torch.dtype:
 
 def _features_mb(built: InstructionSet | None, family: Family, config: Any, side: int) -> float:
     """Megabytes of a tower's features of the test pictures, two bytes a number."""
-    pictures = {image.path for row in built.split("test") for image in row.images} if built else ()
+    pictures: set[str] = set()
+    for row in built.split("test") if built else ():
+        pictures |= {image.path for image in row.images}
     tower = getattr(config, "vision_config", None) or getattr(config, "encoder", None)
     width = getattr(tower, "hidden_size", 0)
     return len(pictures) * (side // family.patch(config)) ** 2 * width * 2 / 1e6

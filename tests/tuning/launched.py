@@ -35,4 +35,5 @@ def main(built, recipe, folder, stage=None, step=None):
 
 
 if __name__ == "__main__":
+    sys.modules["bitsandbytes"] = None  # peft would import it, which takes as long as torch
     main(*sys.argv[1:])

@@ -265,7 +265,8 @@ def _running(asked: Asked, given: Sequence[Given]) -> bool:
     names = [row.id for row in given]
     if not any(names):
         return True
-    counted = any(names == [str(n + start) for n in range(len(names))] for start in (0, 1))
+    running = [str(number) for number in range(len(names) + 1)]
+    counted = names in (running[:-1], running[1:])
     stated = all(isinstance(row.truth, str) for row in given)
     return counted and stated and bool(_plain_truth(asked.conversations[0]))
 

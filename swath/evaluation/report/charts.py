@@ -123,12 +123,12 @@ def reliability(curves: Sequence[tuple[Series, Sequence[tuple[float, ...]]]]) ->
     """
     drawn = []
     for series, bins in curves:
-        points = [(100 * sure, 100 * right) for _, _, _, sure, right in bins]
         dots = []
-        for (_, _, count, *_), (sure, right) in zip(bins, points, strict=True):
+        for _, _, count, confidence, accuracy in bins:
+            sure, right = 100 * confidence, 100 * accuracy
             hover = f"{series.name}: {count:,} answers {sure:.0f} % sure, {right:.0f} % right"
             dots.append(((sure, right), hover))
-        drawn.append((series, points, dots))
+        drawn.append((series, [point for point, _ in dots], dots))
     return Markup(_DRAW.shares("Reliability", "sure", "right", drawn, True))
 
 

@@ -251,12 +251,10 @@ def _certainty(record: Record) -> list[Section]:
 def _by_class(report: Report) -> Section:
     """F1 and confusion of each class; nothing where no class was asked for."""
     labels = report.labels
-    classified = [
-        (series, predictions)
-        for series, run in _named(report.runs)
-        for task, predictions in run.tasks.items()
-        if SCORED.get(task).by_class
-    ]
+    classified = []
+    for series, run in _named(report.runs):
+        by_class = [task for task in run.tasks if SCORED.get(task).by_class]
+        classified += [(series, run.tasks[task]) for task in by_class]
     if not classified or not labels:
         return {}
     bars = [(series, per_class(predictions, labels)) for series, predictions in classified]

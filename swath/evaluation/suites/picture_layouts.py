@@ -113,8 +113,8 @@ def bigearthnet(folder: Path, suite: Suite) -> Iterator[Item]:
 
 def clips(folder: Path, suite: Suite) -> Iterator[Item]:
     """A folder of clips a class, below the split's folder where there is one."""
-    root = next((folder / name for name in ("Test", "test") if (folder / name).is_dir()), folder)
-    for path in sorted(path for path in root.rglob("*") if is_clip(path)):
+    root = next(filter(Path.is_dir, (folder / "Test", folder / "test")), folder)
+    for path in filter(is_clip, sorted(root.rglob("*"))):
         name = path.relative_to(root).with_suffix("").as_posix()
         yield Item(name, (str(path),), Fact(LabelTruth(path.parent.name)))
 

@@ -50,14 +50,11 @@ def published(suite: Suite, every: bool = False) -> list[Published]:
         every: of any protocol, and not only of the suite's.
     """
     table = _all()
-    return [
-        Published(
-            row["system"],
-            table["sources"][row["source"]],
-            row["protocol"],
-            row.get("note", ""),
-            {key: float(value) for key, value in row.items() if key not in _ABOUT},
-        )
-        for row in table.get(suite.name, ())
-        if every or row["protocol"] == suite.protocol
-    ]
+    rows = []
+    for row in table.get(suite.name, ()):
+        if every or row["protocol"] == suite.protocol:
+            source = table["sources"][row["source"]]
+            values = {key: float(value) for key, value in row.items() if key not in _ABOUT}
+            note = row.get("note", "")
+            rows.append(Published(row["system"], source, row["protocol"], note, values))
+    return rows

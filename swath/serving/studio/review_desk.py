@@ -13,7 +13,7 @@ from swath.boxes import Boxes
 from swath.errors import RequestError
 from swath.instructions.builder import InstructionSet, read_set
 from swath.instructions.conversation import Box, Conversation
-from swath.instructions.review import FILE, Review, Verdict, parts_of, written
+from swath.instructions.review import FILE, Review, Verdict, box_text, parts_of, written
 from swath.instructions.turns import CONVERSE
 from swath.recipe import Rendering
 
@@ -159,8 +159,7 @@ def boxes_in(text: str) -> list[list[float]]:
 
 def with_boxes(text: str, boxes: Sequence[Sequence[float]]) -> str:
     """The answer with other boxes: each in the place of the old one, new ones behind, none left."""
-    words = [f"[box {' '.join(f'{value:g}' for value in box)}]" for box in boxes]
-    waiting = iter(words)
+    waiting = map(box_text, boxes)
     text = _BOX.sub(lambda _: next(waiting, ""), text)
     return "".join([text, *waiting]).strip()
 
