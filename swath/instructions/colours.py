@@ -39,6 +39,7 @@ _GROUND_SHARE = 0.85  # where it looks like the ground around the box
 _OBSERVED_SHARE = 0.5  # of the samples that were observed
 _SEEN_SHARE = 0.15  # of the samples of a cluster that could be taken for the object
 _LEAST_PX = 3.0  # shorter side, as read; the pixels of a smaller box are mostly its rim
+_WITHOUT_HUE = {"white", "gray", "black"}
 _SHIFTS = ((0.94, 0.0), (1.06, 0.0), (1.0, 6.0), (1.0, -6.0))  # a name holds if they do not move it
 
 
@@ -86,7 +87,13 @@ def colours_of(image: AnnotatedImage, rendering: Rendering = PLAIN) -> Colours:
         main = order[0]
         least = _MAIN_SHARE if apart[row, main] > _ALIKE else _GROUND_SHARE
         plain = shares[row, main] >= least and len(readings[0]) == 1
-        names.append(next(iter(readings[0])) if plain else None)
+        # Shadow and glass are dark: beside paint of a colour the object is not called by them.
+        painted = any(
+            not reading & _WITHOUT_HUE and apart[row, place] > _ALIKE
+            for place, reading in zip(likely, readings, strict=True)
+        )
+        dim = readings[0] <= {"black", "gray"} and painted
+        names.append(next(iter(readings[0])) if plain and not dim else None)
     return Colours(tuple(names), possible)
 
 

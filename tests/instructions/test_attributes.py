@@ -49,6 +49,20 @@ def test_the_largest_part_of_a_box_gives_its_colour(tmp_path):
     assert colours_of(image).names == colours.names
 
 
+def test_shadow_and_glass_beside_paint_are_not_the_colour(tmp_path):
+    pixels = np.full((40, 40, 3), 150, dtype=np.uint8)
+    pixels[10:30, 10:30] = (36, 37, 54)  # 45 % of what is sampled
+    pixels[20:30, 10:30] = (110, 40, 106)
+    path = tmp_path / "shadow.png"
+    Picture.fromarray(pixels).save(path)
+    box = Boxes.from_hbb([[10, 8, 30, 28]])
+    image = AnnotatedImage("a", str(path), (40, 40), boxes=box, names=("car",))
+    assert colours_of(image).names == (None,)
+    pixels[20:30, 10:30] = (36, 37, 54)
+    Picture.fromarray(pixels).save(path)
+    assert colours_of(image).names == ("black",)
+
+
 def test_colours_are_those_of_the_rendering(tmp_path):
     with rasterio.open(
         tmp_path / "a.tif", "w", driver="GTiff", width=9, height=9, count=4, dtype="uint8"
