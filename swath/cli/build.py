@@ -158,6 +158,11 @@ def _print_plan(plan: Plan, price_hour: float | None) -> None:
             f"{held.gradients / 1e6:,.0f}, optimiser {held.optimizer / 1e6:,.0f}, activations "
             f"{held.activations / 1e6:,.0f}"
         )
+        frozen = not any(part.part == "vision" and part.trained for part in stage.parts)
+        if stage.features_mb:
+            say(f"  a picture is seen by the tower once and kept: {stage.features_mb:,.0f} MB")
+        elif frozen:
+            say("  the frozen tower sees changed pictures in every epoch, so nothing of it is kept")
         if not stage.tower_counted:
             say("  the vision tower's own activations are not counted for this family: leave room")
     say(f"memory {plan.memory_mb:,.0f} MB, a checkpoint {plan.disk_mb:,.0f} MB")

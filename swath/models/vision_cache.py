@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -64,15 +65,15 @@ class Features:
         """
         files = [self.folder / tower / f"{_name(view)}.safetensors" for view in views]
         # What is there is read first: making room for new files may remove it.
-        remembered = {place: _read(file) for place, file in enumerate(files) if file.is_file()}
-        missing = [place for place in range(len(files)) if place not in remembered]
+        rows: list[Any] = [_read(file) if file.is_file() else None for file in files]
+        missing = [place for place, row in enumerate(rows) if row is None]
         if missing:
             computed = seen_by_tower(inputs, [views[place] for place in missing])
-            for place, features in zip(missing, computed, strict=True):
-                remembered[place] = features
-                self._keep(files[place], features)
+            for place, row in zip(missing, computed, strict=True):
+                rows[place] = row
+                self._keep(files[place], row)
         device = inputs.loaded.model.device
-        return torch.stack([remembered[place].to(device) for place in range(len(files))])
+        return torch.stack([row.to(device) for row in rows])
 
     def _keep(self, file: Path, one: Tensor) -> None:
         with replacing(file) as temporary:
@@ -101,18 +102,25 @@ def tower_name(inputs: Inputs) -> str | None:
     if any("lora_" in name for name, _ in tower.named_parameters()) or not loaded.image_tokens:
         return None
     weights = sum(parameter.numel() for parameter in tower.parameters())
-    width = next(
-        parameter.shape[-1]
-        for parameter in projector_of(inputs).parameters()
-        if parameter.ndim == 2
-    )
     patches = (loaded.image_size // loaded.family.patch(model.config)) ** 2
-    computed = 2 * weights * patches / RATE.get(model.device.type, RATE["cuda"])
-    if computed < 2 * loaded.image_tokens * width * model.dtype.itemsize / READ:
+    if not keeping_pays(weights, patches, picture_bytes(inputs), model.device.type):
         return None
-    config = [str(getattr(model.config, key, None)) for key in (*SELECTED, *SELECTING)]
-    software, device = versions(), str(model.device)
-    return digest([weights_of(tower), config, loaded.mean, loaded.std, software, device])
+    read = [str(getattr(model.config, key, None)) for key in (*SELECTED, *SELECTING)]
+    return digest([weights_of(tower), read, loaded.mean, loaded.std, versions(), str(model.device)])
+
+
+def picture_bytes(inputs: Inputs) -> int:
+    """Bytes of what a tower makes of one picture, in the model's own format."""
+    widths = [each.shape[-1] for each in projector_of(inputs).parameters() if each.ndim == 2]
+    return inputs.loaded.image_tokens * widths[0] * plain(inputs.loaded.model).dtype.itemsize
+
+
+def keeping_pays(weights: int, patches: int, size: float, device: str) -> bool:
+    """Whether a tower of so many weights takes twice as long for a picture, of so many patches, as
+    a disk to give what it made of it, of `size` bytes; on "cpu", "cuda" or "mps".
+    """
+    # Two operations a weight, and twice as long: the twos cancel.
+    return weights * patches / RATE.get(device, RATE["cuda"]) >= size / READ
 
 
 def weights_of(module: nn.Module) -> str:
@@ -201,7 +209,7 @@ def unread_left_out(inputs: Inputs) -> Iterator[None]:
     model = plain(inputs.loaded.model)
     settings = [getattr(model.config, key, None) for key in SELECTED]
     chosen = next(filter(None, settings), None)
-    tower = model.get_submodule(inputs.loaded.family.vision) if chosen is not None else None
+    tower = model.get_submodule(inputs.loaded.family.vision)
     layers = getattr(getattr(tower, "encoder", tower), "layers", ())
     read = [chosen] if isinstance(chosen, int) else list(chosen or ())
     places = [place if place >= 0 else len(layers) + 1 + place for place in read]
@@ -222,8 +230,7 @@ def unread_left_out(inputs: Inputs) -> Iterator[None]:
 
 
 def _name(view: View) -> str:
-    shape = str(view.pixels.shape).encode()
-    return hashlib.sha256(shape + view.pixels.tobytes()).hexdigest()
+    return hashlib.sha256(str(view.pixels.shape).encode() + view.pixels.tobytes()).hexdigest()
 
 
 def _read(file: Path) -> Tensor:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,13 @@ from swath.instructions.builder import InstructionSet
 from swath.instructions.conversation import Conversation, Text
 from swath.models.family import Family, family_row
 from swath.models.tiny import config_of
+from swath.models.vision_cache import keeping_pays, picture_bytes, tower_name
 from swath.recipe import Models, Recipe, Stage
 from swath.registry import Registry
 from swath.tuning.batches import Batcher
 from swath.tuning.rehearsal import Memory, Rehearsed, Shape, rehearse
 from swath.tuning.sampling import Groups
-from swath.tuning.setup import Batches, Prepared, largest_batch, stage_groups
+from swath.tuning.setup import Batches, Prepared, largest_batch, repeats_views, stage_groups
 from swath.tuning.stages import PartCount, prepare
 from swath.tuning.trainer import Watch
 
@@ -78,6 +81,8 @@ class StagePlan:
         batches: of a step, on one device.
         tokens: it would read in all, padding too.
         tower_counted: whether `memory` has the vision tower's activations.
+        features_mb: kept of a frozen tower that sees each training picture once, megabytes; 0
+            where it sees them anew in every epoch.
     """
 
     name: str
@@ -89,6 +94,7 @@ class StagePlan:
     batches: int
     tokens: int
     tower_counted: bool
+    features_mb: float
 
 
 @dataclass(frozen=True)
@@ -137,6 +143,9 @@ def plan(built: InstructionSet, recipe: Recipe) -> Plan:
     prepared = Prepared(built, recipe, stage_groups(built, recipe))
     model, stages, disk = prepared.loaded.model, [], 0.0
     dtype, quantized = prepared.loaded.dtype or torch.float32, recipe.models.quantize
+    config = prepared.loaded.model.config
+    keeps = tower_name(prepared.inputs) is not None
+    size = partial(_features_mb, built, picture_bytes(prepared.inputs) if keeps else 0)
     for number, stage in enumerate(recipe.tuning.stages):
         model = prepare(model, prepared.loaded, stage)
         rows: list[dict[str, Any]] = []
@@ -153,14 +162,11 @@ def plan(built: InstructionSet, recipe: Recipe) -> Plan:
         each = min(after - before for before, after in itertools.pairwise(ends))
         steps = prepared.steps(number, batches)
         shape = batch_shape(batcher, batches.rows)
-        config = prepared.loaded.model.config
         half = prepared.format != "fp32"
         rehearsed = rehearse(config, stage, shape, dtype, half, quantized)
-        stages.append(_stage_plan(stage, rehearsed, shape, steps, steps * each, batches))
-    family, config = prepared.loaded.family, prepared.loaded.model.config
-    features = _features_mb(built, family, config, prepared.loaded.image_size)
+        stages.append(_stage_plan(stage, rehearsed, shape, steps, steps * each, batches, size))
     memory = max(stage.memory.total for stage in stages) / 1e6
-    return Plan(tuple(stages), memory, disk, features)
+    return Plan(tuple(stages), memory, disk, size("test"))
 
 
 def batch_shape(batcher: Batcher, rows: int) -> Shape:
@@ -225,12 +231,18 @@ def _planned(
         step_images = batches.share * cards
         steps = stage.steps or max(1, round(stage.epochs * len(stage_rows) / step_images))
         seconds = steps * batches.count * rehearsed.flops / (row.tflops * 1e12 * REACHED)
-        stages.append(_stage_plan(stage, rehearsed, whole, steps, seconds, batches, cards))
+        tower = sum(part.total for part in rehearsed.parts if part.part == "vision")
+        patches = (side // family.patch(config)) ** 2
+        vision = getattr(config, "vision_config", None) or getattr(config, "encoder", None)
+        picture = patches * getattr(vision, "hidden_size", 0) * dtype.itemsize
+        if not keeping_pays(tower, patches, picture, "cuda"):
+            picture = 0
+        size = partial(_features_mb, built, picture)
+        stages.append(_stage_plan(stage, rehearsed, whole, steps, seconds, batches, size, cards))
         needs = max(needs, _held(rehearsed.memory, cards))
         disk = max(disk, (rehearsed.memory.gradients + rehearsed.memory.optimizer) / 1e6)
-    features = _features_mb(built, family, config, side)
     room = row.mib * 2**20 / 1e6
-    return Plan(tuple(stages), needs / 1e6, disk, features, card, cards, room)
+    return Plan(tuple(stages), needs / 1e6, disk, size("test"), card, cards, room)
 
 
 def _held(memory: Memory, cards: int) -> float:
@@ -335,14 +347,12 @@ def _format(section: Models, card: Card) -> torch.dtype:
     return torch.bfloat16 if card.bf16 else torch.float16
 
 
-def _features_mb(built: InstructionSet | None, family: Family, config: Any, side: int) -> float:
-    """Megabytes of a tower's features of the test pictures, two bytes a number."""
+def _features_mb(built: InstructionSet | None, picture: int, split: str) -> float:
+    """Megabytes of a tower's features of a split's pictures, of so many bytes each."""
     pictures: set[str] = set()
-    for row in built.split("test") if built else ():
+    for row in built.split(split) if built else ():
         pictures |= {image.path for image in row.images}
-    tower = getattr(config, "vision_config", None) or getattr(config, "encoder", None)
-    width = getattr(tower, "hidden_size", 0)
-    return len(pictures) * (side // family.patch(config)) ** 2 * width * 2 / 1e6
+    return len(pictures) * picture / 1e6
 
 
 def _stage_plan(
@@ -352,6 +362,7 @@ def _stage_plan(
     steps: int,
     seconds: float,
     batches: Batches,
+    size: Callable[[str], float],
     cards: int = 1,
 ) -> StagePlan:
     tokens = steps * batches.count * shape.rows * shape.tokens * cards
@@ -365,4 +376,5 @@ def _stage_plan(
         batches.count,
         tokens,
         rehearsed.tower_counted,
+        size("train") if repeats_views(stage) else 0.0,
     )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import LlamaConfig
 
 from swath.errors import RequestError, TuningError
@@ -11,8 +12,10 @@ from swath.models import shrink
 from swath.models.architectures.nano import NanoConfig
 from swath.recipe import Stage
 from swath.recipes import load_recipe
-from swath.tuning.plan import CARDS, plan_on
+from swath.tuning.plan import CARDS, plan, plan_on
 from swath.tuning.rehearsal import Shape, rehearse
+from swath.tuning.run import tune
+from tests.making import small_set, tiny_recipe
 
 AUTHORS = {
     "geochat": ("A100-40G", 3),  # arXiv:2311.15826, section 4
@@ -129,3 +132,18 @@ def test_the_plan_is_near_what_training_holds_here(model, tmp_path, monkeypatch)
     monkeypatch.setitem(memory.RECIPES, model, (recipe, tiny, fewer))
     row = memory.measure(model, tmp_path)
     assert row["planned_mb"] == pytest.approx(row["held_mb"], rel=0.2)
+
+
+def test_kept_features_are_planned_at_their_size_on_disk(tmp_path):
+    built = small_set(tmp_path / "pictures")
+    still = {"turn": False, "crop": 1, "colour": 0}
+    frozen = {"name": "frozen", "train": ["projector"], "batch_size": 4, "epochs": 1}
+    recipe = tiny_recipe("swath-nano", tuning={"stages": [frozen | {"augment": still}]})
+    (stage,) = plan(built, recipe).stages
+    tune(built, recipe, tmp_path / "run")
+    files = list((tmp_path / "run" / "evaluation" / "features").glob("*/*.safetensors"))
+    kept = sum(load_file(file)["features"].nbytes for file in files)
+    assert stage.features_mb == pytest.approx(kept / 1e6) and kept
+
+    recipe = tiny_recipe("swath-nano", tuning={"stages": [frozen | {"augment": {"crop": 0.8}}]})
+    assert plan(built, recipe).stages[0].features_mb == 0
