@@ -134,7 +134,7 @@ def copied(run: Path, ours: list[Prediction]) -> float:
     known = {
         " ".join(text.split())
         for one in read_set(run / "set").split("train")
-        for text in one.truth.get("captions", [])
+        for text in one.truth.get("captions") or []
     }
     return sum(" ".join(one.answer.split()) in known for one in ours) / len(ours)
 

@@ -25,14 +25,10 @@ from swath.files import replacing
 from swath.models.inputs import Inputs, plain, to_device
 from swath.models.pixels import View
 
-LIMIT = 4 << 30
-"""Bytes kept at most, of all towers; the oldest files go first."""
+LIMIT = 4 << 30  # bytes kept at most, of all towers; the oldest files go first
 
-RATE = {"cpu": 1e11, "cuda": 1e14, "mps": 3e12}
-"""Multiplications and additions a second, about."""
-
-READ = 2e8
-"""Bytes a second that a disk gives, about."""
+RATE = {"cpu": 1e11, "cuda": 1e14, "mps": 3e12}  # multiplications and additions a second, about
+READ = 2e8  # bytes a second that a disk gives, about
 
 
 class Features:
@@ -72,8 +68,7 @@ class Features:
             for place, row in zip(missing, computed, strict=True):
                 rows[place] = row
                 self._keep(files[place], row)
-        device = inputs.loaded.model.device
-        return torch.stack([row.to(device) for row in rows])
+        return torch.stack([row.to(inputs.loaded.model.device) for row in rows])
 
     def _keep(self, file: Path, one: Tensor) -> None:
         with replacing(file) as temporary:
@@ -116,10 +111,7 @@ def picture_bytes(inputs: Inputs) -> int:
 
 
 def keeping_pays(weights: int, patches: int, size: float, device: str) -> bool:
-    """Whether a tower of so many weights takes twice as long for a picture, of so many patches, as
-    a disk to give what it made of it, of `size` bytes; on "cpu", "cuda" or "mps".
-    """
-    # Two operations a weight, and twice as long: the twos cancel.
+    """Whether a tower takes twice as long for a picture as a disk to give its features' bytes."""
     return weights * patches / RATE.get(device, RATE["cuda"]) >= size / READ
 
 
