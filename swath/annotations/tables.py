@@ -94,8 +94,10 @@ def reading(file: Path) -> Iterator[None]:
     """A block that reads a file.
 
     Raises:
-        AnnotationError: the disk refuses it.
+        AnnotationError: the disk refuses it, or it is a pipe or device, which may never end.
     """
+    if file.is_fifo() or file.is_char_device():
+        raise AnnotationError(f"{file}: is a pipe or device and no file; take it away.")
     try:
         yield
     except OSError as error:

@@ -1,4 +1,5 @@
 import os
+from contextlib import suppress
 
 import pytest
 
@@ -117,3 +118,16 @@ def test_json_of_another_encoding_says_which_it_may_be(tmp_path):
     file.write_bytes('{"飞机": 1}'.encode("gbk"))
     with pytest.raises(AnnotationError, match=r"not UTF-8 .*飞机.* in GBK.*save it as UTF-8"):
         load(file)
+
+
+@pytest.mark.parametrize("name", ["labels.json", "notes.txt", "a.csv", "a.xml", "a.jsonl"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_pipe_or_device_among_the_files_is_no_file(folder, name, kind):
+    folder.picture("sea/a.png", (8, 8))
+    folder.picture("land/b.png", (8, 8))
+    if kind == "pipe":
+        os.mkfifo(folder.path / name)
+    else:
+        (folder.path / name).symlink_to("/dev/zero")
+    with suppress(AnnotationError):  # some are looked at, and refused; nothing waits for them
+        assert len(read(folder.path)) == 2

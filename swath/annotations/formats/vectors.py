@@ -256,7 +256,7 @@ def placed_in(
             pixels[~np.isfinite(pixels).all(axis=1)] = np.inf  # NaN would not close a ring
             return pixels
 
-        return np.asarray(shapely.transform(shapes, closed), dtype=object)
+        return np.asarray(shapely.transform(shapes, closed))
     except (CRSError, ProjError, ImageryError) as error:
         raise AnnotationError(f"{file}: cannot be laid over {scene.path} ({error}).") from None
 

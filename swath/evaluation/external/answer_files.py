@@ -181,18 +181,14 @@ def _truth(fields: Json, names: Sequence[str]) -> Any:
 
 def _unlisted(value: Any) -> Any:
     """The texts of a list that a table holds in words, as Python or JSON writes it."""
-    if not isinstance(value, str):
-        return value
-    text = value.strip()
-    if not text.startswith(("['", '["')):
+    if not isinstance(value, str) or not value.startswith(("['", '["')):
         return value
     try:
-        texts = ast.literal_eval(text)
+        texts = ast.literal_eval(value)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return value
     # What NumPy writes has no commas, and would be read as one text.
-    plain = json.dumps(texts, ensure_ascii=False)
-    return texts if text in (str(texts), plain, json.dumps(texts)) else value
+    return texts if value in (str(texts), json.dumps(texts, ensure_ascii=False)) else value
 
 
 def _prediction(row: Json) -> Given:
