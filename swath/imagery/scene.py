@@ -323,6 +323,8 @@ def driver_of(path: Path) -> str | None:
 @lru_cache(maxsize=4096)
 def _first_bytes(path: Path, stamp: tuple[int, ...]) -> bytes:
     """What a file begins with, read once as long as it stays as it is."""
+    if path.is_fifo():
+        raise ImageryError(f"{path}: is a pipe and no file; take it away.")
     with path.open("rb") as stream:  # GDAL would also take a folder or an address: this does not
         return stream.read(_PNG_HEADER)
 

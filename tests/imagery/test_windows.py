@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -50,3 +52,9 @@ def test_a_tile_without_four_numbers_is_refused(picture, numbers):
 def test_a_tile_outside_its_scene_is_refused(picture):
     with pytest.raises(ImageryError, match="leaves the scene of 60 x 40 px"):
         open_scene(f"{picture[0]}#tile=50,0,20,20")
+
+
+def test_a_pipe_of_a_pictures_name_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(ImageryError, match="is a pipe and no file"):
+        open_scene(tmp_path / "a.png")
