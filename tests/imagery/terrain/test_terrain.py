@@ -73,7 +73,9 @@ def test_places_lie_side_by_side_on_the_ground_and_are_drawn_once(tmp_path):
 
 
 def test_a_recipe_learns_where_nothing_is_from_tiles_of_drawn_places(tmp_path):
-    section = Annotations(drawn={"places": True, "count": 2, "size_px": 300}, tile_px=96)
+    section = Annotations(
+        drawn={"places": True, "count": 2, "size_px": 300}, tile_px=96, cut_off="ignored"
+    )
     images = gather(section, 0, tmp_path / "drawn").images
     assert len(images) == 2 * 16 and {image.size_wh for image in images} == {(96, 96)}
     assert {image.listed for image in images} == {("ship", "storage tank")}
