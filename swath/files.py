@@ -21,6 +21,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from swath.errors import FormatError, RequestError, UnknownModelError
+from swath.sent_folders import disarmed, refuse_link
 
 FORMAT = 1
 """Number every file between stages carries; a file with a larger one is refused."""
@@ -202,7 +203,7 @@ def lock(file: Path, refusal: str) -> sqlite3.Connection:
     """
     connection = None
     try:
-        connection = sqlite3.connect(file, timeout=0, check_same_thread=False)
+        connection = sqlite3.connect(disarmed(file), timeout=0, check_same_thread=False)
         connection.execute("BEGIN EXCLUSIVE")
     except sqlite3.DatabaseError as error:
         if connection is not None:
@@ -433,13 +434,13 @@ class Journal:
         self._lock = threading.Lock()
         if path is None:
             return
+        refuse_link(path, folders=1)
         whole = path.read_bytes().rfind(b"\n") + 1 if path.is_file() else 0
-        if whole:
-            os.truncate(path, whole)
-        else:
+        if not whole:
             write_jsonl(path, kind, [])
         for file in (*others, path):
             self._rows |= {row["key"]: row for row in read_jsonl(file, kind, whole=True)}
+        os.truncate(path, whole or path.stat().st_size)  # it is of this kind, so it may be cut
         self._stream = path.open("ab", buffering=0)
 
     def get(self, key: str) -> Json | None:

@@ -218,8 +218,10 @@ def _size(values: Any) -> int:
     import pyarrow.compute as compute
 
     kind = str(values.type)
-    if kind.startswith("list"):
+    if kind.startswith(("list", "large_list", "fixed_size_list")):
         return _size(values.flatten())
+    if kind.startswith("map"):
+        return _size(values.keys) + _size(values.items)  # of the whole batch, if it is a part
     if kind.startswith("struct"):
         return sum(_size(field) for field in values.flatten())
     if kind.startswith("dictionary"):

@@ -18,8 +18,8 @@ MOST_FILES = 16
 MAY_OCCUR_TWICE = {"__init__.py", "base.py"}
 
 # of all rooms but the new ones; aim of the package: 30,000 lines, 110,000 expressions, 5.5 a line
-MOST_LINES = 22_165
-MOST_EXPRESSIONS = 81_523
+MOST_LINES = 22_098
+MOST_EXPRESSIONS = 81_329
 MOST_A_LINE = 6.22
 MOST_VAGUE = 0.025
 
@@ -28,6 +28,7 @@ NEW_ROOMS = (
     "cli/",
     "evaluation/answering.py",
     "evaluation/chinese_counts.py",
+    "evaluation/external/spreadsheets.py",
     "evaluation/predicting.py",
     "evaluation/predictions.py",
     "evaluation/report/gallery.py",
@@ -79,6 +80,7 @@ NEW_ROOMS = (
     "folder_kinds.py",
     "grid.py",
     "parquet_shards.py",
+    "sent_folders.py",
 )
 """Rooms that hold the aim itself: built, or written again, after those ceilings were measured."""
 

@@ -22,6 +22,7 @@ GROUND_FLOOR = (
     "parquet_shards",
     "folder_kinds",
     "vector_files",
+    "sent_folders",
 )
 STAGES = (
     "imagery",

@@ -206,6 +206,18 @@ def test_words_that_repeat_are_counted_before_they_take_memory(tmp_path):
     assert pool.max_memory() <= max(before, held + (64 << 20))
 
 
+@pytest.mark.parametrize("kind", ["large", "fixed", "map"])
+def test_lists_of_every_kind_count_what_they_hold(kind):
+    words = arrow.array(["x" * 1000]).dictionary_encode().indices
+    repeated = arrow.DictionaryArray.from_arrays(arrow.array([0] * 300, words.type), ["x" * 1000])
+    lists = {
+        "large": lambda: arrow.LargeListArray.from_arrays([0, 300], repeated),
+        "fixed": lambda: arrow.FixedSizeListArray.from_arrays(repeated, 300),
+        "map": lambda: arrow.MapArray.from_arrays([0, 300], arrow.array(range(300)), repeated),
+    }
+    assert parquet_shards._size(lists[kind]()) >= 300_000
+
+
 def test_rows_of_endless_lists_are_refused_by_their_count(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet_shards, "MOST_VALUES", 30)
     file = shard_of(tmp_path / "train.parquet", [row(number) for number in range(20)])

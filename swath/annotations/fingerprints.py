@@ -22,6 +22,7 @@ from swath.files import stamp_of
 from swath.imagery.opening import open_scene
 from swath.imagery.scene import driver_of, is_address, is_frame
 from swath.imagery.tiling import tiles
+from swath.sent_folders import disarmed
 
 MEMORY = "looks.sqlite"
 """File of a run's folder that looks are remembered in."""
@@ -183,7 +184,7 @@ def _opened(memory: Path) -> sqlite3.Connection:
     memory.parent.mkdir(parents=True, exist_ok=True)
     if memory.exists() and not (memory.is_file() or memory.is_dir()):  # a pipe would never answer
         memory.unlink()
-    base = sqlite3.connect(memory, timeout=60)
+    base = sqlite3.connect(disarmed(memory), timeout=60)
     base.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1 << 16)  # bytes of a row
     try:
         base.execute("PRAGMA synchronous = OFF")  # what a power cut takes is decoded again

@@ -13,9 +13,10 @@ from safetensors import SafetensorError
 from transformers import AutoTokenizer
 
 from swath.errors import ModelError, first_line
-from swath.files import BASE_OF, MANIFEST, RUN_FILE, read_json, read_record, refuse_no_model
+from swath.files import BASE_OF, RUN_FILE, read_json, read_record, refuse_no_model
 from swath.models.architectures.nano import NanoConfig, NanoForConditionalGeneration
 from swath.models.architectures.vocabulary import train_tokenizer
+from swath.models.convert.weights import read_settings
 from swath.models.family import FAMILIES
 from swath.models.hub import fetched
 from swath.models.loaded import (
@@ -78,8 +79,8 @@ def _base(section: Models, texts: Iterable[str], seed: int, imagery: Imagery) ->
 
 def models_of(recipe: Recipe) -> Models:
     """The recipe's `models`; on a GPU `dtype: auto` follows a precision that is asked for."""
-    dtypes = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-    dtype = dtypes.get(recipe.tuning.precision)
+    names = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+    dtype = names.get(recipe.tuning.precision)
     if dtype is None or recipe.models.dtype != "auto" or not torch.cuda.is_available():
         return recipe.models
     return recipe.models.model_copy(update={"dtype": dtype})
@@ -120,17 +121,14 @@ def load(
 
 
 def base_of(name: Path | str) -> str:
-    """The name by which `load` gives what a run or an exported folder was tuned from.
+    """The name by which `load` gives what a run was tuned from.
 
     Raises:
-        ModelError: it is neither.
+        ModelError: it is no run; what an exported folder says of its base is only a name.
     """
-    manifest = Path(name) / MANIFEST
     if (Path(name) / RUN_FILE).is_file():
         return f"{BASE_OF}{name}"
-    if manifest.is_file():
-        return str(read_json(manifest)["made_from"])
-    raise ModelError(f"'{name}' is no run and no exported folder, so it does not name its base.")
+    raise ModelError(f"'{name}' is no run, so what it was tuned from is not at hand; name a model.")
 
 
 def _converted(loaded: Loaded, section: Models) -> Loaded:
@@ -203,6 +201,9 @@ class AdapterRun:
 
         # Of a relative path without weights, peft would ask the Hub for a model of that name.
         place = str((self.folder / "adapter").absolute())
+        # Of another kind of adapter, peft would ask the Hub for what its settings name.
+        if read_settings(Path(place), "adapter_config.json").get("peft_type") != "LORA":
+            raise ModelError(f"{place}: no LoRA adapter, as swath tunes them; tune anew.")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)  # peft reads a name of old

@@ -37,6 +37,7 @@ from swath.instructions.builder import InstructionSet
 from swath.models.loaded import Loaded, weight_digests
 from swath.recipe import Recipe
 from swath.recipes import dump, load_recipe
+from swath.sent_folders import refuse_link
 from swath.tuning import processes
 from swath.tuning.memory import can_run_out
 from swath.tuning.setup import Batches
@@ -96,6 +97,7 @@ class RunFolder:
 
     def add_loss(self, row: dict[str, Any]) -> None:
         """Write a step's row at once, for whoever watches the run; `losses` has it already."""
+        refuse_link(self.path / LOSSES)
         with (self.path / LOSSES).open("ab", buffering=0) as stream:
             stream.write(orjson.dumps(row) + b"\n")
 

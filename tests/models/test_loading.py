@@ -101,6 +101,17 @@ def test_an_adapter_of_another_base_is_refused_by_name(tiny, tmp_path):
         load(run)
 
 
+def test_an_adapter_of_another_kind_is_not_opened(tiny, tiny_base, tmp_path):
+    run = tmp_path / "run"
+    adapted(tiny).save_pretrained(str(run / "adapter"))
+    write_text(run / "recipe.yaml", f"name: run\nmodels: {{base: {tiny_base}}}\n")
+    write_json(run / "run.json", {"base": str(tiny_base), "finished": True})
+    sent = {"peft_type": "XLORA", "adapters": {"0": "attacker/adapter"}, "hidden_size": 8}
+    (run / "adapter" / "adapter_config.json").write_text(json.dumps(sent))
+    with pytest.raises(ModelError, match="no LoRA adapter"):
+        load(run)
+
+
 def test_an_unfinished_run_says_how_to_go_on(tmp_path):
     write_json(tmp_path / "run.json", {"base": "swath-nano", "finished": False})
     with pytest.raises(ModelError, match="has not finished; `swath tune` with the same recipe"):

@@ -17,6 +17,7 @@ LARGEST = 256 * 1024**2
 """Bytes of all parts of a spreadsheet once they are unpacked."""
 
 _PROLOGUE = 64 * 1024  # bytes of a part in which a document type would be declared
+MOST_ROWS = 1 << 20  # of a sheet
 
 
 def sheet_rows(path: Path) -> list[dict[str, str | None]]:
@@ -28,10 +29,14 @@ def sheet_rows(path: Path) -> list[dict[str, str | None]]:
     try:
         _check_parts(path)
         workbook = load_workbook(path, read_only=True, data_only=True)
-        sheet = workbook.worksheets[0].iter_rows(values_only=True)
+        first: Any = workbook.worksheets[0]
+        first.reset_dimensions()  # the size that a file states may be too small, and hide rows
+        sheet = first.iter_rows(values_only=True)
         names = [str(name or "").strip().lower() for name in next(sheet, ())]
         rows = []
-        for values in sheet:
+        for number, values in enumerate(sheet):
+            if number > MOST_ROWS:  # rows that are not there are made up to the next that is
+                raise ValueError(f"a row beyond number {MOST_ROWS:,}")
             cells = zip_longest(names, values[: len(names)])
             row = {name: _text(value) for name, value in cells if name}
             if any(row.values()):

@@ -16,6 +16,7 @@ import orjson
 
 from swath.errors import FormatError, RequestError
 from swath.files import read_lines, write_jsonl
+from swath.sent_folders import refuse_link
 
 KIND = "scan tiles"
 PLANNED = "planned"
@@ -49,6 +50,7 @@ class ScanJournal:
         if folder is None:
             return
         path = folder / _file_name(shard)
+        refuse_link(path)
         if path.is_file():
             whole = path.read_bytes().rfind(b"\n") + 1
             os.truncate(path, whole)

@@ -19,6 +19,7 @@ import orjson
 
 from swath.errors import FormatError
 from swath.files import FORMAT
+from swath.sent_folders import disarmed
 from swath.serving.protocol import Row
 
 _TABLES = """
@@ -48,7 +49,9 @@ class State:
         self.path = path
         self._lock = RLock()
         try:
-            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._connection = sqlite3.connect(
+                disarmed(path), isolation_level=None, check_same_thread=False
+            )
             self._connection.execute("PRAGMA journal_mode = WAL")
             number = self._connection.execute("PRAGMA user_version").fetchone()[0]
             if number > FORMAT:

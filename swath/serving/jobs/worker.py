@@ -22,6 +22,7 @@ from typing import Any
 import orjson
 
 from swath.files import Json, read_json, write_json
+from swath.sent_folders import disarmed, refuse_link
 
 LOCK, LOG, PROCESS = "worker.lock", "log.txt", "worker.json"
 
@@ -56,6 +57,9 @@ class Worker:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         places = [str(self.folder), str(within or ".")]
+        refuse_link(self.folder / LOG)
+        if output:
+            refuse_link(output, folders=1)
         runner = [sys.executable, "-P", "-m", "swath.serving.jobs.worker", *places]
         with (self.folder / LOG).open("ab", buffering=0) as log:
             log.write(f"{_START}{shlex.join(arguments)}\n".encode())
@@ -126,7 +130,7 @@ class Worker:
 
 
 def _locked(path: Path) -> bool:
-    connection = sqlite3.connect(path, timeout=0)
+    connection = sqlite3.connect(disarmed(path), timeout=0)
     try:
         connection.execute("PRAGMA schema_version")
     except sqlite3.DatabaseError as error:  # what is no lock at all is held by nobody
@@ -148,7 +152,7 @@ def _started(process: int) -> str:
 def _work(folder: Path, within: Path, arguments: Sequence[str]) -> None:
     """Be the worker of a folder."""
     # Whoever looks whether the lock is free holds it for a moment.
-    connection = sqlite3.connect(folder / LOCK, timeout=_GRACE_S)
+    connection = sqlite3.connect(disarmed(folder / LOCK), timeout=_GRACE_S)
     try:
         connection.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError:

@@ -16,6 +16,8 @@ from swath.serving.jobs.worker import Worker
 COMMAND = "studio.json"
 """In a folder of work: the arguments by which the page began it, to continue and to show."""
 
+_WRITES = ("--home", "--to", "--out", "--to-review")  # options that say where results go
+
 UPLOADS = "uploads"
 
 
@@ -47,14 +49,16 @@ class Workers:
         """Begin a verb once more by arguments that a file in its folder holds.
 
         Raises:
-            RequestError: a process is at work there; or an argument names an address, to which keys
-                would be sent, and nobody gave it to this page: the folder may be someone else's.
+            RequestError: a process is at work there; or nobody gave this page the arguments, so the
+                folder may be someone else's, and they name an address, to which keys would be sent,
+                begin anew, or lead out of the folder's own home.
         """
         asked_here = (str(folder), *arguments) in self._begun
-        if not asked_here and any("://" in argument for argument in arguments):
+        if not asked_here and _leads_out(folder, arguments):
             raise RequestError(
-                f"{folder}: {COMMAND} in it, not you, names an address; if you know it, go on by "
-                f"the command: {command_line(arguments[0], arguments[1:])}"
+                f"{folder}: {COMMAND} in it, not you, names an address or another folder, or "
+                f"begins anew; if you know it, go on by the command: "
+                f"{command_line(arguments[0], arguments[1:])}"
             )
         self.start(folder, arguments)
 
@@ -66,6 +70,20 @@ class Workers:
         """
         if self.of(folder).alive:
             raise RequestError(f"{folder}: a process is at work here already; wait, or stop it.")
+
+
+def _leads_out(folder: Path, arguments: Sequence[str]) -> bool:
+    """Whether arguments that came with a folder reach for more than that folder's home."""
+    home = folder.parent.resolve()
+    for place, argument in enumerate(arguments):
+        option, _, value = argument.partition("=")
+        if "://" in argument or option == "--fresh":
+            return True
+        if option in _WRITES:
+            target = value or next(iter(arguments[place + 1 :]), "")
+            if not Path(target).resolve().is_relative_to(home):
+                return True
+    return False
 
 
 @dataclass

@@ -99,3 +99,16 @@ def test_a_workbook_of_openpyxl_is_read_as_it_was_written(tmp_path):
         {"index": "1", "prediction": "river"},
         {"index": "0.5", "prediction": "True"},
     ]
+
+
+@pytest.mark.parametrize("stated", ["A1", "A1:A5", "A1:B2"])
+def test_a_size_that_the_sheet_states_wrongly_hides_no_row_and_no_column(tmp_path, stated):
+    true = sheet_rows(book(tmp_path / "a.xlsx", SHEET, SHARED))
+    lied = book(tmp_path / "b.xlsx", f'<dimension ref="{stated}"/>{SHEET}', SHARED)
+    assert sheet_rows(lied) == true and len(true) == 3
+
+
+def test_a_row_far_below_is_refused_before_those_between_are_made_up(tmp_path):
+    far = SHEET.replace('r="5"/>', 'r="30000000"><c r="A30000000"><v>1</v></c></row>')
+    with pytest.raises(RequestError, match="a row beyond number 1,048,576"):
+        sheet_rows(book(tmp_path / "a.xlsx", far, SHARED))

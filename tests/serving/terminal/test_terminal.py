@@ -79,7 +79,7 @@ def test_what_cannot_be_followed_is_one_line_and_the_conversation_goes_on(
         "/image 'field.png": "a quote is opened and not closed",
         "/clip field.png": "name one clip",
         "/boxs out.png": "'/boxs'; did you mean /boxes?",
-        "/base": "'swath-nano' is no run and no exported folder",
+        "/base": "'swath-nano' is no run, so what it was tuned from",
         "/base swath-nano": "swath-nano is what you talk to",
         "/base gone": "'gone': there is no such run",
     }.items():
