@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ SYSTEMS = ["geochat", "pixtral-aid", "skyeyegpt"]
 def measured(*arguments):
     return subprocess.run(
         [sys.executable, str(SCRIPT), *map(str, arguments)],
+        env={**os.environ, "PYTHONSAFEPATH": ""},  # which the command line sets for its children
         capture_output=True,
         text=True,
         check=False,

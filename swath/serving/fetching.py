@@ -51,6 +51,8 @@ class Fetcher:
                     if watch.over:
                         raise _refused("answers too slowly") from None
                     raise _refused(f"could not be read ({type(error).__name__})") from None
+                if watch.over:  # a body without a length ends whole where it is cut off
+                    raise _refused("answers too slowly")
                 if onward is None:
                     return content
                 url = urljoin(url, onward)
