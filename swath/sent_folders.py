@@ -28,6 +28,10 @@ def refuse_link(path: Path, folders: int = 0) -> None:
 def disarmed(database: Path) -> Path:
     """A database, once a journal is taken away that would have SQLite delete another file."""
     journal = Path(f"{database.resolve()}-journal")
-    if journal.is_file() and journal.read_bytes().endswith(_OF_SEVERAL):
-        journal.unlink()
+    if journal.is_file():
+        with journal.open("rb") as stream:
+            stream.seek(max(journal.stat().st_size - len(_OF_SEVERAL), 0))
+            end = stream.read()
+        if end == _OF_SEVERAL:
+            journal.unlink()
     return database

@@ -80,7 +80,7 @@ def test_no_model_is_asked_because_an_exported_folder_names_it(tmp_path):
     "arguments",
     [
         ["quickstart", "name=best", "--fresh"],
-        ["quickstart", "--home", "/tmp/elsewhere"],
+        ["quickstart", "--home", "../../elsewhere"],
         ["m", "a.tif", "--to=../../elsewhere/a.gpkg"],
     ],
 )

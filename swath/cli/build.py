@@ -161,7 +161,7 @@ def _print_plan(plan: Plan, price_hour: float | None) -> None:
         frozen = not any(part.part == "vision" and part.trained for part in stage.parts)
         if stage.features_mb:
             say(f"  a picture is seen by the tower once and kept: {stage.features_mb:,.0f} MB")
-        elif frozen:
+        elif frozen and stage.features_mb is None:
             say("  the frozen tower sees changed pictures in every epoch, so nothing of it is kept")
         if not stage.tower_counted:
             say("  the vision tower's own activations are not counted for this family: leave room")

@@ -68,7 +68,8 @@ def score(
     except RequestError:
         if place or data or any(reply.truth is None for reply in replies):
             raise
-        given, (asked, replies) = replies, from_file(row, replies)
+        given = replies
+        asked, replies = from_file(row, given)
         kinds = {reply.kind for reply in given} - {reply.kind for reply in replies}
         count = len(given) - len(replies)
         left_out["of kinds the suite does not ask"] = {"count": count, "first": sorted(kinds)}

@@ -82,7 +82,7 @@ class StagePlan:
         tokens: it would read in all, padding too.
         tower_counted: whether `memory` has the vision tower's activations.
         features_mb: kept of a frozen tower that sees each training picture once, megabytes; 0
-            where it sees them anew in every epoch.
+            where keeping does not pay, None where pictures change from epoch to epoch.
     """
 
     name: str
@@ -94,7 +94,7 @@ class StagePlan:
     batches: int
     tokens: int
     tower_counted: bool
-    features_mb: float
+    features_mb: float | None
 
 
 @dataclass(frozen=True)
@@ -219,6 +219,9 @@ def _planned(
     groups = stage_groups(built, recipe) if built else [[] for _ in recipe.tuning.stages]
     stages: list[StagePlan] = []
     needs, disk = 0.0, 0.0
+    patches = (side // family.patch(config)) ** 2
+    vision = getattr(config, "vision_config", None) or getattr(config, "encoder", None)
+    picture = patches * getattr(vision, "hidden_size", 0) * dtype.itemsize
     for stage, stage_rows in zip(recipe.tuning.stages, groups, strict=True):
         image_tokens = family.image_tokens(config, side)
         shape = _longest_row(stage, stage_rows, family, image_tokens, recipe.models.longest)
@@ -232,12 +235,8 @@ def _planned(
         steps = stage.steps or max(1, round(stage.epochs * len(stage_rows) / step_images))
         seconds = steps * batches.count * rehearsed.flops / (row.tflops * 1e12 * REACHED)
         tower = sum(part.total for part in rehearsed.parts if part.part == "vision")
-        patches = (side // family.patch(config)) ** 2
-        vision = getattr(config, "vision_config", None) or getattr(config, "encoder", None)
-        picture = patches * getattr(vision, "hidden_size", 0) * dtype.itemsize
-        if not keeping_pays(tower, patches, picture, "cuda"):
-            picture = 0
-        size = partial(_features_mb, built, picture)
+        pays = keeping_pays(tower, patches, picture, "cuda")
+        size = partial(_features_mb, built, picture if pays else 0)
         stages.append(_stage_plan(stage, rehearsed, whole, steps, seconds, batches, size, cards))
         needs = max(needs, _held(rehearsed.memory, cards))
         disk = max(disk, (rehearsed.memory.gradients + rehearsed.memory.optimizer) / 1e6)
@@ -376,5 +375,5 @@ def _stage_plan(
         batches.count,
         tokens,
         rehearsed.tower_counted,
-        size("train") if repeats_views(stage) else 0.0,
+        size("train") if repeats_views(stage) else None,
     )

@@ -73,9 +73,8 @@ class Balance:
             keeps = self._evenly(group, side)
         else:
             of_kind = self._of_kind[split, asked.kind]
-            keeps = all(
-                kept[side] * asked.possible <= kept.total() for kept in (self._kept[group], of_kind)
-            )
+            share = 1 / asked.possible + _MORE_THAN_EVEN
+            keeps = all(kept[side] <= share * kept.total() for kept in (self._kept[group], of_kind))
             of_kind[side] += keeps
         self._met[group][side] += 1
         self._kept[group][side] += keeps

@@ -56,10 +56,10 @@ class Worker:
         if self.alive:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        places = [str(self.folder), str(within or ".")]
         refuse_link(self.folder / LOG)
         if output:
             refuse_link(output, folders=1)
+        places = [str(self.folder), str(within or ".")]
         runner = [sys.executable, "-P", "-m", "swath.serving.jobs.worker", *places]
         with (self.folder / LOG).open("ab", buffering=0) as log:
             log.write(f"{_START}{shlex.join(arguments)}\n".encode())
